@@ -1,0 +1,18 @@
+"""Where the grammar and the shipped specs are: inside an installed wheel, or beside the package in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def folder(name: str) -> Path:
+    """The folder ``grammar`` or ``specs``."""
+    installed = _PACKAGE / "_data" / name
+    return installed if installed.is_dir() else _PACKAGE.parent / name
+
+
+def shipped_specs() -> dict[str, Path]:
+    """Shipped specs by name: ``{"qsm": .../specs/qsm.flowrl, ...}``."""
+    return {path.stem: path for path in sorted(folder("specs").glob("*.flowrl"))}
