@@ -1,0 +1,41 @@
+"""Named axes: what the dimensions of a value mean, and in which order they stand.
+
+Every array of the update graph lists its axes by name, always in the order of :data:`AXES`.  Two values therefore meet
+without anybody counting dimensions: the result has the union of their axes, and a missing axis is broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+AXES: dict[str, str] = {
+    "ensemble": "members of a critic ensemble (E)",
+    "batch": "transitions of a batch (B)",
+    "particle": "candidate actions of one state (N)",
+    "reverse": "reverse samples of one noisy action (M)",
+    "obs": "components of an observation (O)",
+    "action": "components of an action (A)",
+}
+
+Axes = tuple[str, ...]
+
+_ORDER = {name: position for position, name in enumerate(AXES)}
+
+
+def ordered(axes: Iterable[str]) -> Axes:
+    """The given axes without repeats, in canonical order."""
+    return tuple(sorted(set(axes), key=_ORDER.__getitem__))
+
+
+def union(*several: Iterable[str]) -> Axes:
+    """Axes of the result when values with these axes meet."""
+    return ordered(axis for axes in several for axis in axes)
+
+
+def without(axes: Iterable[str], *removed: str) -> Axes:
+    return tuple(axis for axis in axes if axis not in removed)
+
+
+def show(axes: Iterable[str]) -> str:
+    """``[batch, action]``, as diagnostics and the graph's text form write it."""
+    return "[" + ", ".join(axes) + "]"

@@ -1,0 +1,23 @@
+"""Linear variance-preserving schedule in continuous time."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from flowrl_dsl.components.base import NoiseSchedule
+from flowrl_dsl.registry import register
+
+
+@register
+class Linear(NoiseSchedule):
+    """log alpha_t = -(beta_max - beta_min) t^2/4 - beta_min t/2, sigma_t^2 = 1 - alpha_t^2."""
+
+    name = "linear"
+    paper: ClassVar[str] = "arXiv:2011.13456"
+
+    beta_min: float = Field(0.1, gt=0, description="noise rate at t = 0")
+    beta_max: float = Field(20.0, gt=0, description="noise rate at t = 1")
+    t_min: float = Field(1e-3, gt=0, lt=1, description="time of the least noise")
+    t_max: float = Field(1.0, gt=0, le=1, description="time of the most noise")

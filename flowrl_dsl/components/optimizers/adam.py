@@ -1,0 +1,22 @@
+"""Adam."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from flowrl_dsl.components.base import Optimizer
+from flowrl_dsl.registry import POSITIVE, Scalar, option, register
+
+
+@register
+class Adam(Optimizer):
+    """theta -= learning_rate * m_hat / (sqrt(v_hat) + eps)."""
+
+    name = "adam"
+    paper = "arXiv:1412.6980"
+
+    learning_rate: Scalar = option("step size", "3e-4", POSITIVE)
+    b1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment")
+    b2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment")
+    eps: float = Field(1e-8, gt=0, description="added to the denominator")
+    clip_norm: Scalar | None = option("bound on the global norm of the gradient; none for no bound", "none", POSITIVE)

@@ -1,0 +1,15 @@
+"""Section ``observe``: what happens to observations before any network sees them."""
+
+from __future__ import annotations
+
+from flowrl_dsl.components.base import Normalizer, Section
+from flowrl_dsl.registry import option, register
+
+
+@register
+class Observe(Section):
+    """Preprocessing of observations."""
+
+    name = "observe"
+
+    normalize: Normalizer | None = option("rescaling of observations", "none")

@@ -1,0 +1,206 @@
+"""Typed formulas: what a slot such as ``weight`` or ``target`` says, after its names and axes have been checked.
+
+The checker (room ``spec``) turns the syntax of a formula into these nodes; the graph builder turns them into graph nodes.
+Definitions and ``let`` bindings are already expanded, so a formula is self-contained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from flowrl_dsl.axes import Axes
+from flowrl_dsl.diagnostics import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    value: float
+    axes: Axes = ()
+    span: Span | None = field(compare=False, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A value the slot can see (``a_t``, ``sigma``) or a parameter of the algorithm (``temperature``)."""
+
+    name: str
+    axes: Axes
+    span: Span | None = field(compare=False, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A function of :data:`FUNCTIONS` or :data:`PRIMITIVES`; ``over`` holds the axes a reduction or softmax runs along."""
+
+    function: str
+    operands: tuple[Term, ...]
+    axes: Axes
+    over: Axes = ()
+    span: Span | None = field(compare=False, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Gradient:
+    """``grad(value, wrt = name)``: the gradient of the sum of ``value``, which has the axes of the variable."""
+
+    value: Term
+    wrt: Variable
+    axes: Axes
+    span: Span | None = field(compare=False, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A ``let``: the value keeps its name, so that graphs and printed programs read like the spec."""
+
+    name: str
+    value: Term
+    axes: Axes
+    span: Span | None = field(compare=False, default=None)
+
+
+Term = Constant | Variable | Operation | Gradient | Bound
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A checked formula and the text it was written as."""
+
+    term: Term
+    text: str = field(compare=False, default="")
+    span: Span | None = field(compare=False, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the algorithm's own networks, such as ``Q(s, a)``.
+
+    ``arguments`` names the feature axis each argument must have (None: a value without feature axis).  The result has
+    the union of the arguments' axes, less ``drops``, plus ``adds``.  ``needs`` is the capability some component must
+    provide.
+    """
+
+    name: str
+    arguments: tuple[str | None, ...]
+    drops: Axes
+    adds: Axes
+    needs: str
+    doc: str
+
+
+FUNCTIONS: dict[str, Function] = {
+    f.name: f
+    for f in (
+        Function("Q", ("obs", "action"), ("obs", "action"), ("ensemble",), "q_value", "action values of the critic"),
+        Function(
+            "Q_target", ("obs", "action"), ("obs", "action"), ("ensemble",), "q_target", "action values of the target critic"
+        ),
+        Function("log_prob", ("obs", "action"), ("obs", "action"), (), "log_prob", "log-density of the policy"),
+        Function("eps", ("obs", "action", None), ("obs",), (), "noise_prediction", "the policy's prediction of the noise"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """Arithmetic of formulas.
+
+    ``kind`` is ``elementwise`` (arguments broadcast by axis name), ``reduction`` (removes the axes named by ``over``; all
+    of them when none is named) or ``along`` (works along exactly one axis and keeps it; ``over`` is required).
+    """
+
+    name: str
+    arity: int
+    kind: str
+    doc: str
+
+
+PRIMITIVES: dict[str, Primitive] = {
+    p.name: p
+    for p in (
+        *(
+            Primitive(name, 1, "elementwise", doc)
+            for name, doc in {
+                "neg": "−x (written -x)",
+                "abs": "|x|",
+                "exp": "eˣ",
+                "log": "natural logarithm",
+                "sqrt": "square root",
+                "square": "x²",
+                "tanh": "hyperbolic tangent",
+                "sigmoid": "1 / (1 + e⁻ˣ)",
+                "softplus": "log(1 + eˣ)",
+                "relu": "max(x, 0)",
+                "sign": "−1, 0 or 1",
+                "stop": "x, through which no gradient flows",
+            }.items()
+        ),
+        *(
+            Primitive(name, 2, "elementwise", doc)
+            for name, doc in {
+                "add": "x + y",
+                "sub": "x - y",
+                "mul": "x * y",
+                "div": "x / y",
+                "pow": "x ^ y",
+                "lt": "1 where x < y, else 0",
+                "le": "1 where x <= y, else 0",
+                "gt": "1 where x > y, else 0",
+                "ge": "1 where x >= y, else 0",
+                "eq": "1 where x == y, else 0",
+                "ne": "1 where x != y, else 0",
+                "maximum": "the larger of x and y",
+                "minimum": "the smaller of x and y",
+            }.items()
+        ),
+        Primitive("clip", 3, "elementwise", "x limited to [low, high]"),
+        Primitive("where", 3, "elementwise", "y where x is not 0, else z"),
+        *(
+            Primitive(name, 1, "reduction", doc)
+            for name, doc in {
+                "mean": "arithmetic mean",
+                "sum": "sum",
+                "min": "smallest value",
+                "max": "largest value",
+                "std": "standard deviation (of the population)",
+                "logsumexp": "log Σ eˣ, without overflow",
+                "norm": "Euclidean norm √Σx²",
+                "count": "how many values the axes hold",
+            }.items()
+        ),
+        Primitive("softmax", 1, "along", "eˣ / Σ eˣ, without overflow"),
+        Primitive("log_softmax", 1, "along", "x − log Σ eˣ"),
+        Primitive("best", 1, "along", "1 at the largest value (the first of them), else 0"),
+        Primitive("rank", 1, "along", "how many values are smaller"),
+    )
+}
+
+OPERATORS: Mapping[str, str] = {
+    "+": "add",
+    "-": "sub",
+    "*": "mul",
+    "/": "div",
+    "^": "pow",
+    "<": "lt",
+    "<=": "le",
+    ">": "gt",
+    ">=": "ge",
+    "==": "eq",
+    "!=": "ne",
+}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What a formula may see, and the axes it must have (fewer are broadcast).
+
+    ``values`` maps visible names to axes; ``functions`` lists visible functions; parameters of the algorithm are
+    visible in every slot, and so are the sizes ``A`` (action components) and, where ``particle`` is among the axes of a
+    visible value, ``N``.
+    """
+
+    result: Axes
+    values: Mapping[str, Axes]
+    functions: tuple[str, ...] = ()
+    sizes: Mapping[str, str] = field(default_factory=dict)

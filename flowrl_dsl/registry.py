@@ -1,0 +1,208 @@
+"""Components: what a spec may name, what each one takes, provides and requires; and where plugins join.
+
+A component is a frozen pydantic model.  Its fields are its options, its class variables say where it belongs::
+
+    @register
+    class Cosine(NoiseSchedule):
+        \"\"\"Equation, paper.\"\"\"
+        name = "cosine"
+        s: float = Field(0.008, gt=0, description="offset that keeps the noise finite at t = 0")
+
+Registration happens when the file is imported; every file below ``flowrl_dsl/components`` is, and so is every module
+behind an entry point of the group ``flowrl_dsl.components``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import pkgutil
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+from flowrl_dsl.formula import Formula, Slot
+
+CAPABILITIES: dict[str, str] = {
+    "log_prob": "a log-density of its own samples",
+    "mode": "a single most likely action",
+    "reparameterized": "samples that can be differentiated with respect to the policy's parameters",
+    "noise_process": "a forward process that turns an action into noise",
+    "noise_prediction": "a network that predicts the noise of a noisy action",
+    "diffusion_sampler": "a way to draw actions from a noise prediction",
+    "flow_field": "a velocity field that carries noise to actions",
+    "q_value": "action values Q(s, a)",
+    "q_target": "action values of a target copy",
+    "policy_target": "a slowly moving copy of the policy",
+    "old_policy": "an occasionally refreshed copy of the policy",
+    "kl": "an estimate of the divergence of the new policy from its proposals",
+    "entropy": "an estimate of the policy's entropy",
+}
+
+
+class Component(BaseModel):
+    """Base of everything a spec can name.  Instances are immutable and compare by value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    family: ClassVar[str] = ""
+    name: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+    provides: ClassVar[frozenset[str]] = frozenset()
+    requires: ClassVar[frozenset[str]] = frozenset()
+
+    def capabilities(self) -> frozenset[str]:
+        """What this instance provides; override where it depends on the options."""
+        return self.provides
+
+    def needs(self) -> frozenset[str]:
+        """What this instance requires; override where it depends on the options."""
+        return self.requires
+
+
+class Scalar(BaseModel):
+    """A number that is an input of the compiled program, so that changing it does not recompile.
+
+    ``name`` is the name of that input: the path of the option (``policy.optimizer.learning_rate``) or the parameter the
+    option was set to (``temperature``).  ``value`` is None when the name is a parameter's.  A schedule makes it a
+    function of the update counter.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: str
+    value: float | None = None
+    schedule: Component | None = None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The numbers a scalar may take."""
+
+    low: float = float("-inf")
+    high: float = float("inf")
+    low_open: bool = True
+    high_open: bool = True
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.low_open else value >= self.low
+        below = value < self.high if self.high_open else value <= self.high
+        return above and below
+
+    def __str__(self) -> str:
+        return f"{'(' if self.low_open else '['}{self.low:g}, {self.high:g}{')' if self.high_open else ']'}"
+
+
+POSITIVE = Interval(low=0.0)
+NOT_NEGATIVE = Interval(low=0.0, low_open=False)
+UNIT = Interval(low=0.0, high=1.0, low_open=False, high_open=False)
+ANY = Interval()
+
+T = TypeVar("T")
+
+
+class Drawn(BaseModel, Generic[T]):
+    """``64 from old_policy``: a count, or a way to choose an action, and the policy it draws from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    value: T
+    source: str = "policy"
+
+
+def option(description: str, default: str | None = None, interval: Interval = ANY) -> Any:
+    """A field whose value is written in the language: a component, a scalar, or ``Drawn``.
+
+    ``default`` is spec text (``"mlp([256, 256])"``), resolved like text a user wrote; None makes the option required
+    unless the field admits None.
+    """
+    return _field(description, default, interval=interval)
+
+
+def slot(description: str, shape: Slot, default: str | None = None) -> Any:
+    """A field that holds a :class:`~flowrl_dsl.formula.Formula`; ``shape`` is what it sees and must give."""
+    return _field(description, default, slot=shape)
+
+
+def _field(description: str, default: str | None, **extra: Any) -> Any:
+    return Field(description=description, json_schema_extra={"flowrl": {"default": default, **extra}})  # type: ignore[arg-type]
+
+
+def language_of(info: FieldInfo) -> dict[str, Any] | None:
+    """What :func:`option` or :func:`slot` noted on a field; None for a plain literal field."""
+    extra = info.json_schema_extra
+    return extra.get("flowrl") if isinstance(extra, dict) else None  # type: ignore[return-value]
+
+
+_REGISTRY: dict[str, dict[str, type[Component]]] = {}
+
+C = TypeVar("C", bound=type[Component])
+
+
+def register(component: C) -> C:
+    """Class decorator.  Raises ``ValueError`` for a missing or already taken name: a mistake of the component's author."""
+    family, name = component.family, component.name
+    if not family or not name:
+        raise ValueError(f"{component.__qualname__} must set the class variables family and name")
+    taken = _REGISTRY.setdefault(family, {}).get(name)
+    if taken is not None and taken.__qualname__ != component.__qualname__:
+        raise ValueError(f'{family} "{name}" is already registered by {taken.__module__}')
+    _REGISTRY[family][name] = component
+    return component
+
+
+@cache
+def discover() -> None:
+    """Import every component file of the package and of installed plugins, once."""
+    import flowrl_dsl.components as package
+
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+    for entry in importlib.metadata.entry_points(group="flowrl_dsl.components"):
+        entry.load()
+
+
+def families() -> dict[str, dict[str, type[Component]]]:
+    """All registered components, ``families()[family][name]``."""
+    discover()
+    return _REGISTRY
+
+
+def find(family: str, name: str) -> type[Component] | None:
+    return families().get(family, {}).get(name)
+
+
+def providers(capability: str) -> dict[str, list[str]]:
+    """Names of the components that provide a capability, by family."""
+    found: dict[str, list[str]] = {}
+    for family, members in sorted(families().items()):
+        names = sorted(name for name, component in members.items() if capability in component.provides)
+        if names:
+            found[family] = names
+    return found
+
+
+__all__ = [
+    "ANY",
+    "CAPABILITIES",
+    "NOT_NEGATIVE",
+    "POSITIVE",
+    "UNIT",
+    "Component",
+    "Drawn",
+    "Formula",
+    "Interval",
+    "Scalar",
+    "Slot",
+    "discover",
+    "families",
+    "find",
+    "language_of",
+    "option",
+    "providers",
+    "register",
+    "slot",
+]
