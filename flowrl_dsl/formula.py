@@ -94,7 +94,12 @@ FUNCTIONS: dict[str, Function] = {
     for f in (
         Function("Q", ("obs", "action"), ("obs", "action"), ("ensemble",), "q_value", "action values of the critic"),
         Function(
-            "Q_target", ("obs", "action"), ("obs", "action"), ("ensemble",), "q_target", "action values of the target critic"
+            "Q_target",
+            ("obs", "action"),
+            ("obs", "action"),
+            ("ensemble",),
+            "q_target",
+            "action values of the target critic",
         ),
         Function("log_prob", ("obs", "action"), ("obs", "action"), (), "log_prob", "log-density of the policy"),
         Function("eps", ("obs", "action", None), ("obs",), (), "noise_prediction", "the policy's prediction of the noise"),
@@ -122,7 +127,7 @@ PRIMITIVES: dict[str, Primitive] = {
         *(
             Primitive(name, 1, "elementwise", doc)
             for name, doc in {
-                "neg": "−x (written -x)",
+                "neg": "-x (written -x)",
                 "abs": "|x|",
                 "exp": "eˣ",
                 "log": "natural logarithm",
@@ -132,7 +137,7 @@ PRIMITIVES: dict[str, Primitive] = {
                 "sigmoid": "1 / (1 + e⁻ˣ)",
                 "softplus": "log(1 + eˣ)",
                 "relu": "max(x, 0)",
-                "sign": "−1, 0 or 1",
+                "sign": "-1, 0 or 1",
                 "stop": "x, through which no gradient flows",
             }.items()
         ),
@@ -170,7 +175,7 @@ PRIMITIVES: dict[str, Primitive] = {
             }.items()
         ),
         Primitive("softmax", 1, "along", "eˣ / Σ eˣ, without overflow"),
-        Primitive("log_softmax", 1, "along", "x − log Σ eˣ"),
+        Primitive("log_softmax", 1, "along", "x - log Σ eˣ"),
         Primitive("best", 1, "along", "1 at the largest value (the first of them), else 0"),
         Primitive("rank", 1, "along", "how many values are smaller"),
     )

@@ -1,10 +1,44 @@
-"""Contracts of the component families: what each family must offer to the rest of a compiled step."""
+"""Contracts of the component families: what each family must offer to the rest of a compiled step.
+
+Methods take the :class:`~flowrl_dsl.components.context.Context` of the graph being built and :class:`Value` handles of its
+nodes, and add nodes to it.  Axes are written as in diagnostics: ``[batch, action]``; ``[...]`` stands for ``[batch]`` or
+``[batch, particle]``.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Build, Partial
 from flowrl_dsl.registry import Component
+
+if TYPE_CHECKING:
+    from flowrl_dsl.components.context import Context
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Drawn actions [..., action] and, where the policy has one, their log-density [...]."""
+
+    action: Value
+    log_prob: Value | None = None
+
+
+@dataclass(frozen=True)
+class Noised:
+    """Noisy actions and what made them: a_t = alpha a + sigma noise; a_t and noise [..., action], the others [...]."""
+
+    a_t: Value
+    noise: Value
+    alpha: Value
+    sigma: Value
+    t: Value
+
+    def values(self) -> dict[str, Value]:
+        return {"a_t": self.a_t, "noise": self.noise, "alpha": self.alpha, "sigma": self.sigma, "t": self.t}
 
 
 class Section(Component):
@@ -14,7 +48,7 @@ class Section(Component):
 
 
 class Regime(Component):
-    """Where data comes from and how one step is put together."""
+    """Where data comes from and how the graphs of a program are put together."""
 
     family: ClassVar[str] = "regime"
 
@@ -24,17 +58,54 @@ class Backbone(Component):
 
     family: ClassVar[str] = "backbone"
 
+    @abstractmethod
+    def init(self, ctx: Context, key: Value) -> Value:
+        """Fresh parameters."""
+
+    @abstractmethod
+    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
+        """Actions [batch, action] for observations [batch, obs]; [batch, particle, action] when ``particles`` is given."""
+
+    def mode(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
+        """The most likely actions [batch, action]; offered by backbones that provide ``mode``."""
+        raise self._lacks("mode")
+
+    def log_prob(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
+        """The log-density [...] of actions [..., action]; offered by backbones that provide ``log_prob``."""
+        raise self._lacks("log_prob")
+
+    def noised(self, ctx: Context, a: Value) -> Noised:
+        """Actions with noise of random size; offered by backbones that provide ``noise_process``."""
+        raise self._lacks("noise_process")
+
+    def predict(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value) -> Value:
+        """The predicted noise [..., action]; offered by backbones that provide ``noise_prediction``."""
+        raise self._lacks("noise_prediction")
+
+    def _lacks(self, capability: str) -> TypeError:
+        return TypeError(f'backbone "{self.name}" does not provide {capability}; its use should have been refused')
+
 
 class Sampler(Component):
-    """How actions are drawn from an iterative backbone."""
+    """How actions are drawn from an iterative backbone.
+
+    ``kernel`` names the function that does it: (prediction, alpha, initial noise, steps, times, clip[, key]) -> actions;
+    ``draws`` says whether it takes a random key.
+    """
 
     family: ClassVar[str] = "sampler"
+    kernel: ClassVar[str]
+    draws: ClassVar[bool]
 
 
 class NoiseSchedule(Component):
-    """alpha_t and sigma_t of a forward process a_t = alpha_t a + sigma_t noise."""
+    """alpha_t and sigma_t of a forward process a_t = alpha_t a + sigma_t noise, for t in [t_min, t_max]."""
 
     family: ClassVar[str] = "noise_schedule"
+
+    @abstractmethod
+    def alpha(self) -> Partial:
+        """alpha as a function of t."""
 
 
 class Network(Component):
@@ -42,11 +113,21 @@ class Network(Component):
 
     family: ClassVar[str] = "network"
 
+    @abstractmethod
+    def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
+        """A flax module for inputs (name, size): called with a dictionary of them and, optionally, the sum of first-layer
+        products that its method ``project`` made of some of them beforehand."""
+
 
 class Embedding(Component):
-    """Features of the diffusion or flow time."""
+    """Features of the diffusion or flow time; ``hidden`` of them."""
 
     family: ClassVar[str] = "embedding"
+    hidden: int
+
+    @abstractmethod
+    def module(self, name: str) -> Build:
+        """A flax module from times [...] to features [..., hidden]."""
 
 
 class Critic(Component):
@@ -54,11 +135,27 @@ class Critic(Component):
 
     family: ClassVar[str] = "critic"
 
+    @abstractmethod
+    def init(self, ctx: Context, key: Value, members: int) -> Value:
+        """Fresh parameters of an ensemble."""
+
+    @abstractmethod
+    def value(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
+        """Q_e(s, a): [ensemble, ...]."""
+
+    @abstractmethod
+    def loss(self, ctx: Context, params: Value, s: Value, a: Value, y: Value, reduction: str) -> Value:
+        """The loss [] whose descent moves the values towards the targets y [batch]."""
+
 
 class Mechanism(Component):
     """A policy-improvement mechanism: one ``improve`` block."""
 
     family: ClassVar[str] = "mechanism"
+
+    @abstractmethod
+    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
+        """The loss [] of the policy, given observations [batch, obs] and actions [batch, action] of the batch."""
 
 
 class ActionChoice(Component):
@@ -66,11 +163,23 @@ class ActionChoice(Component):
 
     family: ClassVar[str] = "action"
 
+    @abstractmethod
+    def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
+        """Actions [batch, action] by the copy ``source`` of the policy; ``values`` names the critic that may judge them."""
+
 
 class Optimizer(Component):
     """Turns gradients into new parameters."""
 
     family: ClassVar[str] = "optimizer"
+
+    @abstractmethod
+    def init(self, ctx: Context, params: Value, name: str) -> Value:
+        """The state before the first step."""
+
+    @abstractmethod
+    def step(self, ctx: Context, params: Value, gradient: Value, state: Value) -> tuple[Value, Value]:
+        """New parameters and new state, by a node of operation ``GradientStep``."""
 
 
 class Target(Component):
@@ -78,20 +187,54 @@ class Target(Component):
 
     family: ClassVar[str] = "target"
 
+    @abstractmethod
+    def follow(self, ctx: Context, copy: Value, params: Value, name: str) -> Value:
+        """The copy after this update."""
+
 
 class Schedule(Component):
     """A number as a function of the update counter."""
 
     family: ClassVar[str] = "schedule"
 
+    @abstractmethod
+    def value(self, ctx: Context, step: Value, name: str) -> Value:
+        """The number [] at update ``step``, counted from 0."""
+
 
 class Adaptation(Component):
-    """A parameter with a loss of its own."""
+    """A positive parameter with a loss of its own; the state holds its logarithm."""
 
     family: ClassVar[str] = "adaptation"
+    optimizer: Optimizer
+
+    @property
+    @abstractmethod
+    def measure(self) -> str:
+        """The measured quantity it is learned from, ``kl`` or ``entropy``."""
+
+    @abstractmethod
+    def start(self, ctx: Context, name: str) -> Value:
+        """The logarithm of the value at the start."""
+
+    @abstractmethod
+    def loss(self, ctx: Context, log_x: Value, measured: Value) -> Value:
+        """The loss [] of the logarithm."""
 
 
 class Normalizer(Component):
     """How observations are rescaled before any network sees them."""
 
     family: ClassVar[str] = "normalizer"
+
+    @abstractmethod
+    def init(self, ctx: Context) -> Value:
+        """Moments before any observation."""
+
+    @abstractmethod
+    def update(self, ctx: Context, moments: Value, s: Value) -> Value:
+        """Moments after a batch of observations."""
+
+    @abstractmethod
+    def apply(self, ctx: Context, moments: Value, s: Value, name: str) -> Value:
+        """Rescaled observations."""

@@ -1,0 +1,18 @@
+"""From update graphs to jax: evaluation, the compiled program, printed Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from flowrl_dsl.graph.nodes import Graph
+
+if TYPE_CHECKING:
+    from flowrl_dsl.lowering.program import Loop, Program
+
+
+def lower(name: str, graphs: Mapping[str, Graph], hyper: Mapping[str, float], loop: Loop, sizes: tuple[int, int]) -> Program:
+    """The program of verified graphs; ``sizes`` are the components of an observation and of an action."""
+    from flowrl_dsl.lowering.program import Program
+
+    return Program(name, graphs, hyper, loop, sizes)

@@ -6,16 +6,28 @@ from typing import Literal
 
 from pydantic import Field
 
+from flowrl_dsl.axes import without
 from flowrl_dsl.components.base import ActionChoice
+from flowrl_dsl.components.common import take_best
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, call
+from flowrl_dsl.graph.nodes import Type
 from flowrl_dsl.registry import register
 
 
 @register
 class BestOf(ActionChoice):
-    """a = argmax over n samples of min_e (or mean_e) Q_e(s, a)."""
+    """``a = argmax_n min_e Q_e(s, a_n)`` (or mean_e) over n samples of the policy."""
 
     name = "best_of"
     requires = frozenset({"q_value"})
 
     n: int = Field(ge=1, description="number of samples")
     by: Literal["min", "mean"] = Field("min", description="how the ensemble members are combined")
+
+    def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
+        a = ctx.draw(source, s, f"{name}_candidates", particles=self.n)
+        q = ctx.builder.reduce(f"jnp.{self.by}", ctx.q(values, s, a), ("ensemble",), f"{name}_score")
+        best = Type(without(a.axes, "particle"))
+        return ctx.builder.add("Select", call(take_best, Arg(0), Arg(1)), (a, q), best, name)

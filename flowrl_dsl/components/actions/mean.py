@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from flowrl_dsl.components.base import ActionChoice
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.registry import register
 
 
 @register
 class Mean(ActionChoice):
-    """a = mode of policy(s)."""
+    """``a = mode of pi(. | s)``: tanh(mean) of a squashed Gaussian, the action itself of a deterministic policy."""
 
     name = "mean"
     requires = frozenset({"mode"})
+
+    def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
+        return ctx.policy.backbone.mode(ctx, ctx.versions[source], s, name)

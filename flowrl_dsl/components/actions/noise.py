@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from flowrl_dsl.components.base import ActionChoice
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import NOT_NEGATIVE, POSITIVE, Scalar, option, register
+
+
+@kernel
+def add_noise(a, noise, scale, clip=None):
+    """a + scale noise, the noise bounded by ``clip`` and the result by [-1, 1]."""
+    step = scale * noise
+    step = step if clip is None else jnp.clip(step, -clip, clip)
+    return jnp.clip(a + step, -1.0, 1.0)
 
 
 @register
 class Noise(ActionChoice):
-    """a = clip(sample + clip(N(0, scale^2), -bound, bound), -1, 1)."""
+    """``a = clip(sample + clip(scale noise, -bound, bound), -1, 1)``, noise standard normal."""
 
     name = "noise"
 
     scale: Scalar = option("standard deviation", None, NOT_NEGATIVE)
     clip: Scalar | None = option("bound on the noise; none for no bound", "none", POSITIVE)
+
+    def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
+        a = ctx.draw(source, s, f"{name}_sample")
+        noise = ctx.normal(s, ctx.sizes.action, f"{name}_added")
+        inputs, options = [a, noise, ctx.scalar(self.scale)], {}
+        if self.clip is not None:
+            inputs.append(ctx.scalar(self.clip))
+            options["clip"] = Arg(3)
+        return ctx.builder.add("Noise", call(add_noise, *map(Arg, range(3)), **options), inputs, a.type, name)

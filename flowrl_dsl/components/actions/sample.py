@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from flowrl_dsl.components.base import ActionChoice
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.registry import register
 
 
 @register
 class Sample(ActionChoice):
-    """a ~ policy(s)."""
+    """``a ~ pi(. | s)``."""
 
     name = "sample"
+
+    def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
+        return ctx.draw(source, s, name)

@@ -5,16 +5,37 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from flowrl_dsl.components.base import Adaptation, Optimizer
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.nodes import SCALAR
+from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import NOT_NEGATIVE, Formula, Scalar, Slot, option, register, slot
 
 TARGET = Slot(result=(), values={}, sizes={"A": "action"})
 
 
+@kernel
+def log_of(value):
+    """The logarithm of a starting value, as an array."""
+    return jnp.log(jnp.asarray(value, jnp.float32))
+
+
+@kernel
+def dual_loss(log_x, excess):
+    """log x times a constant excess: descending it raises x while the excess is negative."""
+    return log_x * jax.lax.stop_gradient(excess)
+
+
 @register
 class Learned(Adaptation):
-    """Dual ascent on log x: x rises while the divergence is above target_kl, or the entropy below target_entropy."""
+    """Dual ascent on log x: x rises while the divergence is above ``target_kl``, or the entropy below ``target_entropy``.
+
+    Loss ``log x (target_kl - kl)`` or ``log x (entropy - target_entropy)``, the measured quantity held constant.
+    """
 
     name = "learned"
+    paper = "arXiv:1812.05905"
 
     init: float = Field(1.0, gt=0, description="value at the start")
     target_kl: Scalar | None = option("divergence from the proposals to hold", "none", NOT_NEGATIVE)
@@ -28,4 +49,19 @@ class Learned(Adaptation):
         return self
 
     def needs(self) -> frozenset[str]:
-        return frozenset({"kl" if self.target_kl is not None else "entropy"})
+        return frozenset({self.measure})
+
+    @property
+    def measure(self) -> str:
+        return "kl" if self.target_kl is not None else "entropy"
+
+    def start(self, ctx: Context, name: str) -> Value:
+        return ctx.builder.add("Init", call(log_of, self.init), (), SCALAR, name)
+
+    def loss(self, ctx: Context, log_x: Value, measured: Value) -> Value:
+        if self.target_kl is not None:
+            excess = ctx.builder.elementwise("jnp.subtract", ctx.scalar(self.target_kl), measured, name="excess")
+        else:
+            target = ctx.formula(self.target_entropy, "target_entropy")
+            excess = ctx.builder.elementwise("jnp.subtract", measured, target, name="excess")
+        return ctx.builder.add("Loss", call(dual_loss, Arg(0), Arg(1)), (log_x, excess), SCALAR, "loss")

@@ -4,14 +4,42 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from flowrl_dsl.components.base import Backbone
+from flowrl_dsl.axes import union
+from flowrl_dsl.components.base import Backbone, Draw
+from flowrl_dsl.components.context import Context, init_params, leading
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, Build, call, kernel
+from flowrl_dsl.graph.nodes import TREE, Type
+from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import register
+
+
+@kernel
+def deterministic_action(net, params, s, particles=None):
+    """tanh of the network's output; repeated for each particle where particles are asked for."""
+    a = jnp.tanh(net.apply({"params": params}, {"s": s}))
+    return a if particles is None else jnp.repeat(a[..., None, :], particles, axis=-2)
 
 
 @register
 class Deterministic(Backbone):
-    """a = tanh(f(s))."""
+    """``a = tanh(f(s))``; all samples of a state are equal."""
 
     name = "deterministic"
     paper: ClassVar[str] = "arXiv:1509.02971"
     provides = frozenset({"mode", "reparameterized"})
+
+    def module(self, ctx: Context) -> Build:
+        return ctx.policy.network.module("policy_net", (("s", ctx.sizes.obs),), ctx.sizes.action)
+
+    def init(self, ctx: Context, key: Value) -> Value:
+        example = {"s": call("jnp.zeros", (1, ctx.sizes.obs))}
+        return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), example), (key,), TREE, "policy")
+
+    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
+        axes = union(leading(s), ("action",), () if particles is None else ("particle",))
+        expr = call(deterministic_action, self.module(ctx), Arg(0), Arg(1), particles=particles)
+        return Draw(ctx.builder.add("Sample", expr, (params, s), Type(axes), name))
+
+    def mode(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
+        return self.draw(ctx, params, s, name, None).action

@@ -4,15 +4,44 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from flowrl_dsl.components.activations import mish
 from flowrl_dsl.components.base import Embedding
+from flowrl_dsl.graph.expr import Build, build, kernel
+from flowrl_dsl.lazy import jnp, nn
 from flowrl_dsl.registry import register
+
+
+@kernel
+def positional_features(size, longest, hidden):
+    """Cosines and sines of t at periods from 2 pi / 1000 to 2 pi ``longest`` / 1000, then two dense layers."""
+
+    class PositionalFeatures(nn.Module):
+        @nn.compact
+        def __call__(self, t):
+            half = size // 2
+            f = 1000.0 * jnp.exp(-jnp.log(longest) * jnp.arange(half) / half)
+            angle = t[..., None] * f
+            features = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+            orthogonal = nn.initializers.orthogonal(2.0**0.5)
+            h = mish(nn.Dense(hidden, kernel_init=orthogonal)(features))
+            return nn.Dense(hidden, kernel_init=orthogonal)(h)
+
+    return PositionalFeatures()
 
 
 @register
 class Positional(Embedding):
-    """Sines and cosines of geometrically spaced frequencies, then a two-layer network."""
+    """Fixed features ``[cos(f_i t), sin(f_i t)]``, ``f_i = 1000 longest^(-i / (size/2))`` for t in [0, 1].
+
+    Two dense layers (Mish between them) turn the ``size`` features into ``hidden`` ones.
+    """
 
     name = "positional"
+    paper = "arXiv:1706.03762"
 
     size: int = Field(64, ge=2, multiple_of=2, description="number of features")
+    longest: float = Field(10_000.0, gt=1, description="ratio of the longest period to the shortest")
     hidden: int = Field(64, ge=1, description="width of the two layers behind the features")
+
+    def module(self, name: str) -> Build:
+        return build(name, positional_features, size=self.size, longest=self.longest, hidden=self.hidden)

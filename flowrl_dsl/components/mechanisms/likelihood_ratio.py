@@ -3,25 +3,57 @@
 from __future__ import annotations
 
 from flowrl_dsl.components.base import Mechanism
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.nodes import SCALAR
+from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import POSITIVE, Drawn, Formula, Scalar, Slot, option, register, slot
 
 ADVANTAGE = Slot(
     result=("batch", "particle"),
-    values={"s": ("batch", "obs"), "a": ("batch", "particle", "action"), "log_prob_old": ("batch", "particle")},
+    values={"s": ("batch", "obs"), "a": ("batch", "particle", "action")},
     functions=("Q", "Q_target", "log_prob"),
     sizes={"A": "action", "N": "particle"},
 )
 
 
+@kernel
+def clipped_ratio_loss(log_prob, old_log_prob, advantage, clip):
+    """-E[min(r A, clip(r, 1 - c, 1 + c) A)], r = exp(log_prob - old_log_prob)"""
+    ratio = jnp.exp(log_prob - old_log_prob)
+    bounded = jnp.clip(ratio, 1 - clip, 1 + clip)
+    return -jnp.mean(jnp.minimum(ratio * advantage, bounded * advantage))
+
+
+@kernel
+def entropy_of(log_prob):
+    """-E[log_prob]"""
+    return -jnp.mean(log_prob)
+
+
 @register
 class LikelihoodRatio(Mechanism):
-    """Maximise E[min(ratio A, clip(ratio, 1 - c, 1 + c) A)], ratio = pi(a|s) / pi_source(a|s)."""
+    """Maximise ``E[min(r A, clip(r, 1 - c, 1 + c) A)]``, ``r = pi(a|s) / pi_source(a|s)``, a ~ pi_source.
+
+    Several actions of each state are drawn from a copy of the policy; no gradient flows through actions or advantages.
+    """
 
     name = "likelihood_ratio"
     paper = "arXiv:1707.06347"
     provides = frozenset({"entropy"})
-    requires = frozenset({"log_prob", "old_policy"})
+    requires = frozenset({"log_prob"})
 
-    particles: Drawn[int] = option("actions for each state, and where they come from", "16 from old_policy")
+    particles: Drawn[int] = option("actions for each state, and where they come from", "16 from policy")
     advantage: Formula = slot("how much better an action is than the average one", ADVANTAGE)
     clip: Scalar = option("how far the ratio may move before its gradient stops", "0.2", POSITIVE)
+
+    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
+        b, source = ctx.builder, self.particles.source
+        drawn = b.stop(ctx.draw(source, s, "proposals", particles=self.particles.value, frozen=True), "actions")
+        old = b.stop(ctx.log_prob(source, s, drawn), "old_log_prob")
+        advantage = b.stop(ctx.formula(self.advantage, "advantage", s=s, a=drawn), "constant_advantage")
+        new = ctx.log_prob("policy", s, drawn)
+        ctx.measure("entropy", b.add("Reduce", call(entropy_of, Arg(0)), (b.stop(new),), SCALAR, "entropy"))
+        expr = call(clipped_ratio_loss, *map(Arg, range(4)))
+        return b.add("Loss", expr, (new, old, advantage, ctx.scalar(self.clip)), SCALAR, "loss")

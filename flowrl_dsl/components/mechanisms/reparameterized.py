@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from flowrl_dsl.components.base import Mechanism
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.nodes import SCALAR
+from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import Formula, Slot, register, slot
 
 OBJECTIVE = Slot(
@@ -13,9 +18,18 @@ OBJECTIVE = Slot(
 )
 
 
+@kernel
+def negative_mean(x):
+    """Minus the mean: what is maximised becomes a loss."""
+    return -jnp.mean(x)
+
+
 @register
 class Reparameterized(Mechanism):
-    """Maximise E[objective(s, a)], a ~ policy(s)."""
+    """Maximise ``E[objective(s, a)]``, a ~ pi(. | s), by differentiating through the draw (all denoising steps of it).
+
+    Measures ``entropy = -E[log pi(a | s)]`` where the policy has a log-density.
+    """
 
     name = "reparameterized"
     paper = "arXiv:1801.01290"
@@ -23,3 +37,12 @@ class Reparameterized(Mechanism):
     requires = frozenset({"reparameterized"})
 
     objective: Formula = slot("maximised in the mean over the batch", OBJECTIVE, "min(Q(s, a), over = ensemble)")
+
+    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
+        drawn = ctx.draw("policy", s, "action")
+        if "log_prob" in ctx.policy.backbone.capabilities():
+            density = ctx.builder.stop(ctx.log_prob("policy", s, drawn), "log_prob_constant")
+            expr = call(negative_mean, Arg(0))
+            ctx.measure("entropy", ctx.builder.add("Reduce", expr, (density,), SCALAR, "entropy"))
+        objective = ctx.formula(self.objective, "objective", s=s, a=drawn)
+        return ctx.builder.add("Loss", call(negative_mean, Arg(0)), (objective,), SCALAR, "loss")

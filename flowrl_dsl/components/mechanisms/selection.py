@@ -5,6 +5,12 @@ from __future__ import annotations
 from pydantic import Field
 
 from flowrl_dsl.components.base import Mechanism
+from flowrl_dsl.components.common import take_best, weighted_error
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.nodes import Type
+from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import NOT_NEGATIVE, Drawn, Formula, Scalar, Slot, option, register, slot
 
 SCORE = Slot(
@@ -16,9 +22,25 @@ SCORE = Slot(
 WEIGHT = Slot(result=("batch",), values={"score": ("batch", "particle")}, sizes={"A": "action", "N": "particle"})
 
 
+@kernel
+def uniform_actions(key, s, particles, size):
+    """Actions uniform in [-1, 1], for each observation."""
+    return jax.random.uniform(key, (*s.shape[:-1], particles, size), minval=-1.0, maxval=1.0)
+
+
+@kernel
+def repeat_weight(weight, factor, particles):
+    """factor times the weight, for each of the particles."""
+    return jnp.repeat(factor * weight[:, None], particles, axis=-1)
+
+
 @register
 class Selection(Mechanism):
-    """weight * (noise error of the best proposal)^2, plus the same on uniform actions at a smaller weight."""
+    """``E[w (mean_A (eps - noise)^2 at the best proposal + f sum_m the same at uniform actions)]``.
+
+    The best of N proposals by ``score`` is imitated with weight w, a formula of all scores; ``uniform`` random actions
+    of each state are imitated with f times that weight, which keeps the entropy up.  Weights are constants.
+    """
 
     name = "selection"
     paper = "arXiv:2405.16173"
@@ -29,3 +51,25 @@ class Selection(Mechanism):
     weight: Formula = slot("weight of the chosen action, from the scores of all", WEIGHT, "1")
     uniform: int = Field(0, ge=0, description="uniformly random actions for each state that keep entropy up")
     uniform_weight: Scalar = option("their weight as a fraction of the chosen action's", "0.01", NOT_NEGATIVE)
+
+    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
+        b, count = ctx.builder, self.particles.value
+        proposals = ctx.draw(self.particles.source, s, "proposals", particles=count, frozen=True)
+        raw = b.stop(ctx.formula(self.score, "score", s=s, a=proposals), "constant_score")
+        score = ctx.broadcast(raw, ("batch", "particle"), proposals)
+        chosen = b.add("Select", call(take_best, Arg(0), Arg(1)), (proposals, score), a.type, "best")
+        weight = ctx.broadcast(ctx.formula(self.weight, "weight", score=score), ("batch",), chosen)
+        ctx.metric("selection_weight", weight)
+        loss = weighted_error(ctx, s, chosen, weight, None)
+        return loss if self.uniform == 0 else b.elementwise("jnp.add", loss, self._entropy(ctx, s, weight), name="loss")
+
+    def _entropy(self, ctx: Context, s: Value, weight: Value) -> Value:
+        axes = ("batch", "particle", "action")
+        sizes = {"particles": self.uniform, "size": ctx.sizes.action}
+        expr = call(uniform_actions, Arg(0), Arg(1), **sizes)
+        a = ctx.builder.add("Noise", expr, (ctx.draw_key("uniform"), s), Type(axes), "uniform")
+        expr = call(repeat_weight, Arg(0), Arg(1), particles=self.uniform)
+        factor = ctx.scalar(self.uniform_weight)
+        weights = ctx.builder.add("Weights", expr, (weight, factor), Type(axes[:2]), "uniform_weight")
+        with ctx.scope("uniform"):
+            return weighted_error(ctx, s, a, weights, None)

@@ -1,8 +1,14 @@
-"""Weighted regression: actions drawn from a proposal policy are imitated in proportion to their weights."""
+"""Weighted regression: proposed actions are imitated in proportion to their weights."""
 
 from __future__ import annotations
 
 from flowrl_dsl.components.base import Mechanism
+from flowrl_dsl.components.common import weighted_error
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.nodes import SCALAR
+from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import NOT_NEGATIVE, POSITIVE, Drawn, Formula, Scalar, Slot, option, register, slot
 
 WEIGHT = Slot(
@@ -13,9 +19,26 @@ WEIGHT = Slot(
 )
 
 
+@kernel
+def spread(a, noise, scale):
+    """Proposals with Gaussian noise, bounded by [-1, 1]."""
+    return jnp.clip(a + scale * noise, -1.0, 1.0)
+
+
+@kernel
+def divergence_from_uniform(weight):
+    """log N - H(p), p = weight / sum of weights: KL of the reweighted proposals from the proposals, mean over states."""
+    p = weight / jnp.maximum(jnp.sum(weight, axis=-1, keepdims=True), 1e-12)
+    return jnp.mean(jnp.log(p.shape[-1]) + jnp.sum(p * jnp.log(jnp.maximum(p, 1e-12)), axis=-1))
+
+
 @register
 class WeightedRegression(Mechanism):
-    """mean over batch and particles of N w (noise error)^2."""
+    """``E[sum_n w_n mean_A (eps(s, a_t, t) - noise)^2]`` over N proposals of each state, each with its own t and noise.
+
+    With normalised weights this is the mean over proposals of ``N w_n`` times the error.  No gradient flows through the
+    proposals or their weights.  Measures ``kl = log N - H(w)``.
+    """
 
     name = "weighted_regression"
     paper = "arXiv:2502.00361"
@@ -23,6 +46,21 @@ class WeightedRegression(Mechanism):
     requires = frozenset({"noise_process", "noise_prediction"})
 
     particles: Drawn[int] = option("proposals for each state, and where they come from", "64 from policy")
-    noise: Scalar = option("standard deviation of Gaussian noise added to the proposals", "0", NOT_NEGATIVE)
+    noise: Scalar | None = option("standard deviation of Gaussian noise added to the proposals", "none", NOT_NEGATIVE)
     weight: Formula = slot("weight of each proposal; no gradient flows through it", WEIGHT)
     clip_error: Scalar | None = option("upper bound of each squared error", "none", POSITIVE)
+
+    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
+        proposals = self._proposals(ctx, s)
+        raw = ctx.formula(self.weight, "weight", s=s, a=proposals)
+        weight = ctx.broadcast(ctx.builder.stop(raw, "constant_weight"), ("batch", "particle"), proposals)
+        ctx.measure("kl", ctx.builder.add("Reduce", call(divergence_from_uniform, Arg(0)), (weight,), SCALAR, "kl"))
+        return weighted_error(ctx, s, proposals, weight, self.clip_error)
+
+    def _proposals(self, ctx: Context, s: Value) -> Value:
+        a = ctx.draw(self.particles.source, s, "proposals", particles=self.particles.value, frozen=True)
+        if self.noise is None:
+            return a
+        noise = ctx.normal(s, ctx.sizes.action, "proposal_noise", self.particles.value)
+        expr = call(spread, Arg(0), Arg(1), Arg(2))
+        return ctx.builder.add("Noise", expr, (a, noise, ctx.scalar(self.noise)), a.type, "spread_proposals")

@@ -7,16 +7,27 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowrl_dsl.components.base import NoiseSchedule
+from flowrl_dsl.graph.expr import Partial, kernel, partial
+from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import register
+
+
+@kernel
+def cosine_alpha(t, s):
+    """alpha_t = cos(pi/2 (t + s)/(1 + s)) / cos(pi/2 s/(1 + s))"""
+    return jnp.cos(jnp.pi / 2 * (t + s) / (1 + s)) / jnp.cos(jnp.pi / 2 * s / (1 + s))
 
 
 @register
 class Cosine(NoiseSchedule):
-    """alpha_t = cos(pi/2 (t + s)/(1 + s)) / cos(pi/2 s/(1 + s)), sigma_t^2 = 1 - alpha_t^2."""
+    """``alpha_t = cos(pi/2 (t + s)/(1 + s)) / cos(pi/2 s/(1 + s))``, ``sigma_t^2 = 1 - alpha_t^2``."""
 
     name = "cosine"
     paper: ClassVar[str] = "arXiv:2102.09672"
 
-    s: float = Field(0.008, gt=0, description="offset")
+    s: float = Field(0.008, gt=0, description="offset that keeps the first steps from being too small")
     t_min: float = Field(1e-3, gt=0, lt=1, description="time of the least noise")
     t_max: float = Field(0.9946, gt=0, lt=1, description="time of the most noise")
+
+    def alpha(self) -> Partial:
+        return partial(cosine_alpha, s=self.s)

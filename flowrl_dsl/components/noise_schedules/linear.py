@@ -7,12 +7,20 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowrl_dsl.components.base import NoiseSchedule
+from flowrl_dsl.graph.expr import Partial, kernel, partial
+from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import register
+
+
+@kernel
+def linear_alpha(t, beta_min, beta_max):
+    """log alpha_t = -(beta_max - beta_min) t^2 / 4 - beta_min t / 2"""
+    return jnp.exp(-(beta_max - beta_min) * t**2 / 4 - beta_min * t / 2)
 
 
 @register
 class Linear(NoiseSchedule):
-    """log alpha_t = -(beta_max - beta_min) t^2/4 - beta_min t/2, sigma_t^2 = 1 - alpha_t^2."""
+    """``log alpha_t = -(beta_max - beta_min) t^2/4 - beta_min t/2``, ``sigma_t^2 = 1 - alpha_t^2``."""
 
     name = "linear"
     paper: ClassVar[str] = "arXiv:2011.13456"
@@ -21,3 +29,6 @@ class Linear(NoiseSchedule):
     beta_max: float = Field(20.0, gt=0, description="noise rate at t = 1")
     t_min: float = Field(1e-3, gt=0, lt=1, description="time of the least noise")
     t_max: float = Field(1.0, gt=0, le=1, description="time of the most noise")
+
+    def alpha(self) -> Partial:
+        return partial(linear_alpha, beta_min=self.beta_min, beta_max=self.beta_max)

@@ -2,12 +2,198 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from flowrl_dsl.algorithm import Algorithm, Every, Sequence, Single, Stage, Together
 from flowrl_dsl.components.base import Regime
+from flowrl_dsl.components.common import every_nth
+from flowrl_dsl.components.context import Context, Record, Sizes
+from flowrl_dsl.graph.builder import Builder, Value
+from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.nodes import Graph, Type
+from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import register
+
+BATCH = {
+    "s": ("batch", "obs"),
+    "a": ("batch", "action"),
+    "r": ("batch",),
+    "d": ("batch",),
+    "s_next": ("batch", "obs"),
+}
+"""The batch record: observation, action in [-1, 1], reward, terminal (1 = true end), next observation."""
+
+INTEGER = Type(dtype="i32")
+KEY = Type(dtype="u32")
+
+
+@kernel
+def first_bad_update(bad_update, step, *finite):
+    """The index of the first update with a non-finite loss or gradient; -1 while there is none."""
+    fine = jnp.all(jnp.stack(finite) > 0)
+    return jnp.where((bad_update < 0) & ~fine, step, bad_update)
+
+
+@kernel
+def act_key(key, counter):
+    """The random key of one call of the policy, apart from all keys of updates."""
+    return jax.random.fold_in(jax.random.fold_in(key, 0x0AC7), counter)
 
 
 @register
 class OffPolicy(Regime):
-    """One update: draw a batch of transitions, then run the stages of ``order``."""
+    """Each update draws a batch of transitions and runs the stages of ``order`` as data flow between versions.
+
+    ``a -> b``: b reads what a wrote.  ``[a, b]``: both read what was there before.  ``every(n, a)``: only in each n-th
+    update.  Stage ``targets`` lets every kept copy follow its original.
+    """
 
     name = "off_policy"
+
+    def graphs(self, algorithm: Algorithm, sizes: Sizes) -> tuple[dict[str, Graph], dict[str, float]]:
+        """The graphs ``init``, ``step``, ``explore`` and ``evaluate``, and the default values of their inputs."""
+        init, groups = _init_graph(algorithm, sizes)
+        record = Record()
+        graphs = {"init": init, "step": _step_graph(algorithm, sizes, groups, record)}
+        for mode in ("explore", "evaluate"):
+            graphs[mode] = _act_graph(algorithm, sizes, groups, mode, record)
+        return graphs, record.hyper
+
+
+def _sections(algorithm: Algorithm) -> list[Any]:
+    return [algorithm.sections[name] for name in ("critic", "policy") if name in algorithm.sections]
+
+
+def _normalizer(algorithm: Algorithm) -> Any:
+    observe: Any = algorithm.sections.get("observe")
+    return None if observe is None else observe.normalize
+
+
+def _init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Type]]:
+    b = Builder("init")
+    key = b.input("key", KEY)
+    ctx = Context(b, algorithm, sizes, {}, key)
+    state: dict[str, Value] = {}
+    for section in _sections(algorithm):
+        state |= section.init(ctx, ctx.draw_key(section.name))
+    for parameter in algorithm.learned():
+        learned: Any = parameter.learned
+        state[parameter.name] = learned.start(ctx, parameter.name)
+        state[f"{parameter.name}_opt"] = learned.optimizer.init(ctx, state[parameter.name], f"{parameter.name}_opt")
+    if _normalizer(algorithm) is not None:
+        state["normalizer"] = _normalizer(algorithm).init(ctx)
+    state["key"] = key
+    for name, start in (("step", 0), ("bad_update", -1)):
+        state[name] = b.add("Init", call("jnp.asarray", start, dtype="int32"), (), INTEGER, name)
+    for name, value in state.items():
+        b.output(f"state.{name}", value)
+    return b.finish(), {name: value.type for name, value in state.items()}
+
+
+def _context(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], name: str, record: Record) -> Context:
+    b = Builder(name)
+    state = {group: b.input(f"state.{group}", type) for group, type in groups.items()}
+    return Context(b, algorithm, sizes, state, state["key"], record.for_graph())
+
+
+def _observed(ctx: Context, s: Value, name: str) -> Value:
+    normalizer = _normalizer(ctx.algorithm)
+    return s if normalizer is None else normalizer.apply(ctx, ctx.versions["normalizer"], s, name)
+
+
+def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], record: Record) -> Graph:
+    ctx = _context(algorithm, sizes, groups, "step", record)
+    b, state = ctx.builder, dict(ctx.versions)
+    batch = {name: b.input(f"batch.{name}", Type(axes)) for name, axes in BATCH.items()}
+    key = b.add("Key", call("jax.random.fold_in", Arg(0), Arg(1)), (state["key"], state["step"]), KEY, "step_key")
+    if _normalizer(algorithm) is not None:
+        state["normalizer"] = _normalizer(algorithm).update(ctx, state["normalizer"], batch["s"])
+    ctx = ctx.with_key(key).reading(state)
+    batch |= {name: _observed(ctx, batch[name], f"normalized_{name}") for name in ("s", "s_next")}
+    state |= _Stages(batch).run(ctx, algorithm.order)
+    finite = tuple(ctx.record.checks.values())
+    expr = call(first_bad_update, *map(Arg, range(2 + len(finite))))
+    state["bad_update"] = b.add("Finite", expr, (state["bad_update"], state["step"], *finite), INTEGER, "bad_update")
+    state["step"] = b.elementwise("jnp.add", state["step"], b.constant(1, "one"), name="next_step")
+    for parameter in algorithm.parameters.values():
+        if parameter.learned is not None or parameter.schedule is not None:
+            ctx.metric(parameter.name, ctx.parameter(parameter))
+    for name, value in state.items():
+        b.output(f"state.{name}", value)
+    for name, value in ctx.record.metrics.items():
+        b.output(f"metric.{name}", value)
+    return b.finish()
+
+
+def _act_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], mode: str, record: Record) -> Graph:
+    ctx = _context(algorithm, sizes, groups, mode, record)
+    b = ctx.builder
+    s = b.input("obs", Type(BATCH["s"]))
+    counter = b.input("counter", INTEGER)
+    key = b.add("Key", call(act_key, Arg(0), Arg(1)), (ctx.versions["key"], counter), KEY, "act_key")
+    ctx = ctx.with_key(key)
+    act: Any = algorithm.sections["act"]
+    choice = getattr(act, mode)
+    action = choice.value.choose(ctx, choice.source, _observed(ctx, s, "normalized_s"), "action", "critic")
+    b.output("action", action)
+    return b.finish()
+
+
+class _Stages:
+    """Runs the stages of ``order``: each takes the versions it may read and returns the versions it wrote."""
+
+    def __init__(self, batch: dict[str, Value]):
+        self.batch = batch
+
+    def run(self, ctx: Context, stage: Stage) -> dict[str, Value]:
+        match stage:
+            case Single(name):
+                with ctx.scope(name):
+                    return self._single(ctx, name)
+            case Sequence(parts):
+                written: dict[str, Value] = {}
+                for part in parts:
+                    written |= self.run(ctx.reading({**ctx.versions, **written}), part)
+                return written
+            case Together(parts):
+                return {group: value for part in parts for group, value in self.run(ctx, part).items()}
+            case Every(n, inner):
+                return self._every(ctx, n, inner)
+
+    def _single(self, ctx: Context, name: str) -> dict[str, Value]:
+        sections = ctx.algorithm.sections
+        if name == "critic":
+            return ctx.critic.update(ctx, self.batch)
+        if name == "policy":
+            return ctx.policy.update(ctx, self.batch["s"], self.batch["a"])
+        if name == "targets":
+            copies: dict[str, Value] = {}
+            for section in ("critic", "policy"):
+                if section in sections:
+                    copies |= sections[section].follow(ctx)
+            return copies
+        return self._learned(ctx, name)
+
+    def _learned(self, ctx: Context, name: str) -> dict[str, Value]:
+        learned: Any = ctx.algorithm.parameters[name].learned
+        measured = ctx.builder.stop(ctx.record.measures[learned.measure], "measured")
+        loss = learned.loss(ctx, ctx.versions[name], measured)
+        return ctx.descend(name, loss, learned.optimizer)
+
+    def _every(self, ctx: Context, n: int, inner: Stage) -> dict[str, Value]:
+        b, record = ctx.builder, ctx.record
+        metrics, checks = set(record.metrics), set(record.checks)
+        written = self.run(ctx, inner)
+        reported = [name for name in record.metrics if name not in metrics]
+        checked = [name for name in record.checks if name not in checks]
+        new = [*written.values(), *(record.metrics[m] for m in reported), *(record.checks[c] for c in checked)]
+        skipped = b.constant(float("nan"), "not_run") if reported else None
+        fine = b.constant(1.0, "fine") if checked else None
+        old = [*(ctx.versions[group] for group in written), *[skipped] * len(reported), *[fine] * len(checked)]
+        due = every_nth(b, ctx.update_counter, n)
+        chosen = iter(b.when(due, new, old, f"every_{n}"))
+        result = {group: next(chosen) for group in written}
+        record.metrics |= {m: next(chosen) for m in reported}
+        record.checks |= {c: next(chosen) for c in checked}
+        return result

@@ -1,4 +1,4 @@
-"""Ancestral sampling: each step draws from the Gaussian posterior of the forward process."""
+"""Ancestral (DDPM) sampling."""
 
 from __future__ import annotations
 
@@ -7,12 +7,46 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowrl_dsl.components.base import Sampler
+from flowrl_dsl.graph.expr import kernel
+from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import POSITIVE, Scalar, option, register
+
+
+@kernel
+def ddpm(eps, alpha, a_T, key, steps, times, clip=None):
+    """Draw actions from the reverse chain of a variance-preserving process.
+
+    With abar = alpha^2, beta = 1 - abar_t / abar_u for a step from time t to u, and the predicted clean action
+    a_0 = (a_t - sigma_t eps) / alpha_t, clipped to [-clip, clip]:
+
+        a_u = (sqrt(abar_u) beta a_0 + sqrt(1 - beta) (1 - abar_u) a_t) / (1 - abar_t) + sqrt(beta) noise
+
+    and no noise on the last step.  The result is clipped as well.
+    """
+    t = jnp.linspace(times[1], times[0], steps + 1)
+    keys = jax.random.split(key, steps)
+    is_last = jnp.arange(steps) == steps - 1
+
+    def step(a_t, now):
+        t, u, key, last = now
+        abar_t, abar_u = alpha(t) ** 2, alpha(u) ** 2
+        beta = 1 - abar_t / abar_u
+        a_0 = (a_t - jnp.sqrt(1 - abar_t) * eps(a_t, t)) / jnp.sqrt(abar_t)
+        a_0 = a_0 if clip is None else jnp.clip(a_0, -clip, clip)
+        mean = (jnp.sqrt(abar_u) * beta * a_0 + jnp.sqrt(1 - beta) * (1 - abar_u) * a_t) / (1 - abar_t)
+        noise = jax.random.normal(key, a_t.shape) * jnp.where(last, 0.0, jnp.sqrt(beta))
+        return mean + noise, None
+
+    a, _ = jax.lax.scan(step, a_T, (t[:-1], t[1:], keys, is_last))
+    return a if clip is None else jnp.clip(a, -clip, clip)
 
 
 @register
 class DDPM(Sampler):
-    """Ancestral sampling: each step draws from the Gaussian posterior of the forward process."""
+    """Ancestral sampling: each step draws from the Gaussian posterior of the forward process, with variance beta.
+
+    ``a_u ~ N((sqrt(abar_u) beta a_0 + sqrt(1 - beta) (1 - abar_u) a_t) / (1 - abar_t), beta)``; no noise on the last step.
+    """
 
     name = "ddpm"
     paper: ClassVar[str] = "arXiv:2006.11239"
@@ -21,3 +55,6 @@ class DDPM(Sampler):
 
     steps: int = Field(20, ge=1, description="denoising steps K")
     clip: Scalar | None = option("bound on the predicted clean action; none for no bound", "1.0", POSITIVE)
+
+    kernel: ClassVar[str] = "ddpm"
+    draws: ClassVar[bool] = True

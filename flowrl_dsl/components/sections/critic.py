@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from flowrl_dsl.components.base import ActionChoice, Critic, Network, Optimizer, Section, Target
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.registry import UNIT, Drawn, Formula, Scalar, Slot, option, register, slot
 
 BACKUP = Slot(
@@ -27,7 +29,10 @@ BACKUP = Slot(
 
 @register
 class CriticSection(Section):
-    """Q-functions trained on temporal-difference targets ``y = backup`` without gradient through them."""
+    """Action values fitted to temporal-difference targets: ``mean_e mean_B (Q_e(s, a) - y)^2``, y the ``backup``.
+
+    No gradient flows through y.  a_next is chosen by ``next_action`` at s_next.
+    """
 
     name = "critic"
 
@@ -47,3 +52,31 @@ class CriticSection(Section):
 
     def capabilities(self) -> frozenset[str]:
         return frozenset({"q_target"} if self.target is not None else ()) | self.kind.capabilities()
+
+    def copies(self) -> dict[str, Target]:
+        """Copies of the parameters, by name."""
+        return {} if self.target is None else {"critic_target": self.target}
+
+    def init(self, ctx: Context, key: Value) -> dict[str, Value]:
+        params = self.kind.init(ctx, key, self.ensemble)
+        state = {"critic": params, "critic_opt": self.optimizer.init(ctx, params, "critic_opt")}
+        return state | {name: params for name in self.copies()}
+
+    def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
+        """The new versions after one step towards the temporal-difference targets."""
+        b, s_next = ctx.builder, batch["s_next"]
+        judge = "critic_target" if self.target is not None else "critic"
+        choice = self.next_action
+        a_next = choice.value.choose(ctx, choice.source, s_next, "a_next", judge)
+        values = {**batch, "a_next": a_next, "discount": ctx.scalar(self.discount)}
+        y = b.stop(ctx.formula(self.backup, "backup", **values), "y")
+        y = ctx.broadcast(y, ("batch",), batch["r"])
+        loss = self.kind.loss(ctx, ctx.versions["critic"], batch["s"], batch["a"], y, self.reduction)
+        return ctx.descend("critic", loss, self.optimizer)
+
+    def follow(self, ctx: Context) -> dict[str, Value]:
+        """The copies after this update."""
+        return {
+            name: target.follow(ctx, ctx.versions[name], ctx.versions["critic"], name)
+            for name, target in self.copies().items()
+        }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from flowrl_dsl.components.base import Backbone, Network, Optimizer, Sampler, Section, Target
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.registry import option, register
 
 
 @register
 class Policy(Section):
-    """The actor."""
+    """The actor: one descent of the weighted sum of the ``improve`` blocks' losses at each update."""
 
     name = "policy"
 
@@ -20,5 +22,36 @@ class Policy(Section):
     old: Target | None = option("keeps the copy `old_policy`", "none")
 
     def capabilities(self) -> frozenset[str]:
+        return frozenset(self.copies())
+
+    def copies(self) -> dict[str, Target]:
+        """Copies of the parameters, by name."""
         kept = {"policy_target": self.target, "old_policy": self.old}
-        return frozenset(name for name, copy in kept.items() if copy is not None)
+        return {name: target for name, target in kept.items() if target is not None}
+
+    def init(self, ctx: Context, key: Value) -> dict[str, Value]:
+        params = self.backbone.init(ctx, key)
+        state = {"policy": params, "policy_opt": self.optimizer.init(ctx, params, "policy_opt")}
+        return state | {name: params for name in self.copies()}
+
+    def update(self, ctx: Context, s: Value, a: Value) -> dict[str, Value]:
+        """The new versions after one step on the sum of the weighted losses."""
+        b = ctx.builder
+        losses = []
+        for block in ctx.algorithm.improvements:
+            with ctx.scope(block.label, block.span):
+                loss = block.mechanism.loss(ctx, s, a)
+                if len(ctx.algorithm.improvements) > 1:
+                    ctx.metric(f"{block.label}_loss", loss)
+                losses.append(b.elementwise("jnp.multiply", ctx.scalar(block.weight), loss, name="weighted_loss"))
+        total = losses[0]
+        for loss in losses[1:]:
+            total = b.elementwise("jnp.add", total, loss, name="loss")
+        return ctx.descend("policy", total, self.optimizer)
+
+    def follow(self, ctx: Context) -> dict[str, Value]:
+        """The copies after this update."""
+        return {
+            name: target.follow(ctx, ctx.versions[name], ctx.versions["policy"], name)
+            for name, target in self.copies().items()
+        }

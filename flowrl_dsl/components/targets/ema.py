@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from flowrl_dsl.components.base import Target
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.nodes import TREE
+from flowrl_dsl.lazy import jax
 from flowrl_dsl.registry import UNIT, Scalar, option, register
+
+
+@kernel
+def moving_average(copy, params, rate):
+    """(1 - rate) copy + rate params, leaf by leaf."""
+    return jax.tree.map(lambda c, p: c + rate * (p - c), copy, params)
 
 
 @register
 class EMA(Target):
-    """copy <- (1 - rate) copy + rate * parameters, each update."""
+    """``copy <- (1 - rate) copy + rate parameters`` at every update."""
 
     name = "ema"
 
     rate: Scalar = option("share of the new parameters", "0.005", UNIT)
+
+    def follow(self, ctx: Context, copy: Value, params: Value, name: str) -> Value:
+        expr = call(moving_average, Arg(0), Arg(1), Arg(2))
+        return ctx.builder.add("EMA", expr, (copy, params, ctx.scalar(self.rate)), TREE, name)

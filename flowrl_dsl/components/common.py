@@ -1,0 +1,49 @@
+"""Pieces that several families use."""
+
+from __future__ import annotations
+
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Builder, Value
+from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.nodes import SCALAR, Type
+from flowrl_dsl.lazy import jnp
+from flowrl_dsl.registry import Scalar
+
+
+@kernel
+def take_best(a, score):
+    """The action with the highest score (the first of them) among the particles of each state."""
+    index = jnp.argmax(score, axis=-1)
+    return jnp.take_along_axis(a, index[..., None, None], axis=-2)[..., 0, :]
+
+
+@kernel
+def is_nth(step, n):
+    """Whether the update with this counter (from 0) is the n-th, the 2n-th, ..."""
+    return (step + 1) % n == 0
+
+
+@kernel
+def weighted_squared_error(prediction, target, weight, bound=None):
+    """E_batch[sum_particles w mean_A min((prediction - target)^2, bound)]"""
+    error = jnp.square(prediction - target)
+    error = jnp.mean(error if bound is None else jnp.minimum(error, bound), axis=-1)
+    weighted = weight * error
+    return jnp.mean(weighted if weighted.ndim == 1 else jnp.sum(weighted, axis=-1))
+
+
+def every_nth(b: Builder, counter: Value, n: int) -> Value:
+    """The condition of a stage or copy that runs in each n-th update."""
+    return b.add("Every", call(is_nth, Arg(0), n), (counter,), Type(dtype="bool"), f"each_{n}")
+
+
+def weighted_error(ctx: Context, s: Value, a: Value, weight: Value, bound: Scalar | None) -> Value:
+    """The weighted denoising error of the policy at actions [batch(, particle), action]: a loss []."""
+    noised = ctx.policy.backbone.noised(ctx, a)
+    eps = ctx.policy.backbone.predict(ctx, ctx.versions["policy"], s, noised.a_t, noised.t)
+    inputs, options = [eps, noised.noise, ctx.builder.stop(weight, "fixed_weight")], {}
+    if bound is not None:
+        inputs.append(ctx.scalar(bound))
+        options["bound"] = Arg(3)
+    expr = call(weighted_squared_error, *map(Arg, range(3)), **options)
+    return ctx.builder.add("Loss", expr, inputs, SCALAR, "loss")

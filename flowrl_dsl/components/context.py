@@ -1,0 +1,252 @@
+"""What a component sees while the update graph is built: versions of the parameters, scalars, draws and measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flowrl_dsl.algorithm import Algorithm, Parameter
+from flowrl_dsl.axes import Axes, union, without
+from flowrl_dsl.formula import Formula
+from flowrl_dsl.graph.builder import Builder, Value, aligned, expansion
+from flowrl_dsl.graph.expr import Arg, Expand, Expr, call, kernel
+from flowrl_dsl.graph.formulas import FormulaBuilder
+from flowrl_dsl.graph.nodes import SCALAR, Type
+from flowrl_dsl.lazy import jax, jnp, optax
+from flowrl_dsl.registry import Scalar
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Components of an observation and of an action."""
+
+    obs: int
+    action: int
+
+
+@kernel
+def init_params(net, key, *examples):
+    """Fresh parameters of a network."""
+    return net.init(key, *examples)["params"]
+
+
+@kernel
+def gaussian_noise(key, s, size, particles=None):
+    """Standard normal noise for each observation: [..., size], or [..., particles, size]."""
+    shape = s.shape[:-1] if particles is None else (*s.shape[:-1], particles)
+    return jax.random.normal(key, (*shape, size))
+
+
+@kernel
+def broadcast_rows(x, like, dimensions):
+    """x repeated to the leading dimensions of another array."""
+    return jnp.broadcast_to(x, like.shape[:dimensions])
+
+
+@kernel
+def gradient_norm(gradient):
+    """Euclidean norm over all parameters."""
+    return optax.global_norm(gradient)
+
+
+@kernel
+def gradient_and_loss_are_finite(loss, norm):
+    """1 when both are finite, else 0."""
+    return (jnp.isfinite(loss) & jnp.isfinite(norm)).astype(jnp.float32)
+
+
+@dataclass
+class Record:
+    """What the building of one graph leaves behind, shared by all contexts of that graph."""
+
+    hyper: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, Value] = field(default_factory=dict)
+    checks: dict[str, Value] = field(default_factory=dict)
+    measures: dict[str, Value] = field(default_factory=dict)
+    densities: dict[tuple[str, str], Value] = field(default_factory=dict)
+    schedules: dict[str, Value] = field(default_factory=dict)
+
+    def for_graph(self) -> Record:
+        """An empty record for another graph, which shares the defaults of the program's inputs."""
+        return Record(hyper=self.hyper)
+
+
+@dataclass(frozen=True)
+class Context:
+    """``versions`` are the parameter groups as the stage being built reads them."""
+
+    builder: Builder
+    algorithm: Algorithm
+    sizes: Sizes
+    versions: Mapping[str, Value]
+    key: Value
+    record: Record = field(default_factory=Record)
+
+    @property
+    def policy(self) -> Any:
+        return self.algorithm.sections["policy"]
+
+    @property
+    def critic(self) -> Any:
+        return self.algorithm.sections["critic"]
+
+    def with_key(self, key: Value) -> Context:
+        """The same context, with another parent of its random keys."""
+        return replace(self, key=key)
+
+    def reading(self, versions: Mapping[str, Value]) -> Context:
+        """The same context, reading other versions of the parameters."""
+        return replace(self, versions=versions)
+
+    @contextmanager
+    def scope(self, name: str, span: Any = None) -> Iterator[None]:
+        with self.builder.scope(name, span):
+            yield
+
+    # numbers
+
+    def scalar(self, scalar: Scalar) -> Value:
+        """The value of an option that is an input of the program."""
+        parameter = self.algorithm.parameters.get(scalar.name)
+        if parameter is not None:
+            return self.parameter(parameter)
+        if scalar.schedule is not None:
+            return self._scheduled(scalar.name, scalar.schedule)
+        return self._hyper(scalar.name, scalar.value)
+
+    def parameter(self, parameter: Parameter) -> Value:
+        """A ``param``: an input, a function of the update counter, or learned (the state holds its logarithm)."""
+        name = parameter.name
+        if parameter.learned is not None:
+            return self.builder.elementwise("jnp.exp", self.versions[name], name=name)
+        if parameter.schedule is not None:
+            return self._scheduled(name, parameter.schedule)
+        return self._hyper(name, parameter.value)
+
+    def _hyper(self, name: str, value: float | None) -> Value:
+        if value is not None:
+            self.record.hyper[name] = float(value)
+        return self.builder.input(f"hyper.{name}", SCALAR)
+
+    def _scheduled(self, name: str, schedule: Any) -> Value:
+        if name not in self.record.schedules:
+            self.record.schedules[name] = schedule.value(self, self.update_counter, name)
+        return self.record.schedules[name]
+
+    @property
+    def update_counter(self) -> Value:
+        return self.builder.input("state.step", Type(dtype="i32"))
+
+    def draw_key(self, name: str) -> Value:
+        """A random key for one draw."""
+        return self.builder.key(self.key, name)
+
+    # the networks of the algorithm
+
+    def normal(self, s: Value, size: int, name: str, particles: int | None = None) -> Value:
+        """Standard normal noise for each observation, with an axis ``action`` of ``size``."""
+        lead = without(s.axes, "obs") + (() if particles is None else ("particle",))
+        expr = call(gaussian_noise, Arg(0), Arg(1), size=size, particles=particles)
+        return self.builder.add("Noise", expr, (self.draw_key(name), s), Type(union(lead, ("action",))), name)
+
+    def draw(self, source: str, s: Value, name: str, particles: int | None = None, frozen: bool = False) -> Value:
+        """Actions of a copy of the policy; ``frozen`` keeps gradients from reaching its parameters."""
+        params = self.versions[source]
+        if frozen:
+            params = self.builder.stop(params, f"{name}_{source}")
+        drawn = self.policy.backbone.draw(self, params, s, name, particles)
+        if drawn.log_prob is not None:
+            self.record.densities[params.name, drawn.action.name] = drawn.log_prob
+        return drawn.action
+
+    def log_prob(self, source: str, s: Value, a: Value) -> Value:
+        """The log-density of actions; for actions this copy has just drawn, the one that came with the draw."""
+        params = self.versions[source]
+        known = self.record.densities.get((params.name, a.name))
+        return known if known is not None else self.policy.backbone.log_prob(self, params, s, a)
+
+    def q(self, source: str, s: Value, a: Value) -> Value:
+        """Q_e(s, a) by ``critic`` or ``critic_target``."""
+        return self.critic.kind.value(self, self.versions[source], s, a)
+
+    def formula(self, formula: Formula, name: str, **values: Value) -> Value:
+        """A formula over the given values, the algorithm's parameters and its networks."""
+        b = self.builder
+        scope: dict[str, Value] = dict(values)
+        sizes = {"A": self.sizes.action}
+        visible = _Lazily(scope, self._parameter_or_size(sizes))
+        functions: dict[str, Callable[..., Value]] = {
+            "Q": lambda s, a: self.q("critic", s, a),
+            "Q_target": lambda s, a: self.q("critic_target", s, a),
+            "log_prob": lambda s, a: self.log_prob("policy", s, a),
+            "eps": lambda s, a_t, t: self.policy.backbone.predict(self, self.versions["policy"], s, a_t, t),
+        }
+        return FormulaBuilder(b, visible, functions).build(formula, name)
+
+    def _parameter_or_size(self, sizes: Mapping[str, int]) -> Callable[[str], Value]:
+        def find(name: str) -> Value:
+            if name in self.algorithm.parameters:
+                return self.parameter(self.algorithm.parameters[name])
+            return self.builder.constant(float(sizes[name]), name)
+
+        return find
+
+    def broadcast(self, value: Value, axes: Axes, like: Value) -> Value:
+        """The value with exactly these axes; the sizes of missing ones are those of ``like``'s leading axes."""
+        if value.axes == axes:
+            return value
+        lead = Type(axes)
+        expr = call(broadcast_rows, aligned(0, value.axes, axes), Arg(1), dimensions=len(axes))
+        return self.builder.add("Broadcast", expr, (value, like), lead, "broadcast")
+
+    # what a stage leaves behind
+
+    def metric(self, name: str, value: Value) -> None:
+        """Report the mean of a value under this name."""
+        if value.axes:
+            value = self.builder.reduce("jnp.mean", value, value.axes, f"{name}_metric")
+        self.record.metrics[name] = value
+
+    def measure(self, name: str, value: Value) -> None:
+        """Offer a measured quantity (``kl``, ``entropy``) to the parameters learned from it."""
+        self.record.measures[name] = value
+        self.metric(name, value)
+
+    def descend(self, group: str, loss: Value, optimizer: Any) -> dict[str, Value]:
+        """One optimizer step on a scalar loss: the new versions of the group and of its optimizer state."""
+        b, params = self.builder, self.versions[group]
+        gradient = b.grad(loss, params, "gradient")
+        new, new_state = optimizer.step(self, params, gradient, self.versions[f"{group}_opt"])
+        norm = b.add("Reduce", call(gradient_norm, Arg(0)), (gradient,), SCALAR, "gradient_norm")
+        self.metric(f"{group}_loss", loss)
+        self.metric(f"{group}_gradient_norm", norm)
+        self.record.checks[group] = b.add(
+            "Finite", call(gradient_and_loss_are_finite, Arg(0), Arg(1)), (loss, norm), SCALAR, "finite"
+        )
+        return {group: new, f"{group}_opt": new_state}
+
+
+class _Lazily(dict):
+    """Values of a slot; parameters and sizes become nodes only when a formula names them."""
+
+    def __init__(self, values: Mapping[str, Value], find: Callable[[str], Value]):
+        super().__init__(values)
+        self._find = find
+
+    def __missing__(self, name: str) -> Value:
+        self[name] = self._find(name)
+        return self[name]
+
+
+def leading(*values: Value) -> Axes:
+    """The axes of values that meet in a network, without their feature axes."""
+    return without(union(*(v.axes for v in values)), "obs", "action")
+
+
+def rows(index: int, value: Value, lead: Axes) -> Expr:
+    """Input ``index`` with its leading axes ready to broadcast against ``lead``, its feature axis last."""
+    feature = tuple(axis for axis in value.axes if axis in ("obs", "action"))
+    pattern = expansion(value.axes, lead + feature)
+    return Expand(Arg(index), pattern) if any(pattern) else Arg(index)

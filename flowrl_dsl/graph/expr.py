@@ -1,0 +1,170 @@
+"""Expressions: how a node computes its value, as data.
+
+A node does not hold a closure but a small tree of calls to *kernels* (plain numerical functions, registered with
+:func:`kernel`) and to functions of ``jnp``, ``jax`` and ``optax``.  One tree serves three readers: the evaluator calls it,
+the emitter prints it as Python, and the text form of the graph shows and re-reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+
+@dataclass(frozen=True, slots=True)
+class Arg:
+    """The value of the node's input number ``index``."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A number, string, boolean, None, or a (nested) tuple of these."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A dictionary with fixed keys."""
+
+    items: tuple[tuple[str, Expr], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """``function(*args, **kwargs)``; the function is a kernel's name or a dotted name such as ``jnp.exp``."""
+
+    function: str
+    args: tuple[Expr, ...] = ()
+    kwargs: tuple[tuple[str, Expr], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """``functools.partial(function, *args, **kwargs)``: a function handed to a kernel."""
+
+    function: str
+    args: tuple[Expr, ...] = ()
+    kwargs: tuple[tuple[str, Expr], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """An object that depends on nothing but literals, such as a network module: built once and known by ``name``."""
+
+    name: str
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """The value with axes of length 1 inserted: ``x[:, None, :]``; ``pattern`` has True where an axis is new."""
+
+    value: Expr
+    pattern: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """``value[key]`` of a tuple or dictionary."""
+
+    value: Expr
+    key: int | str
+
+
+Expr = Arg | Literal | Record | Call | Partial | Build | Expand | Item
+
+KERNELS: dict[str, Callable] = {}
+
+F = TypeVar("F", bound=Callable)
+
+
+def kernel(function: F) -> F:
+    """Register a numerical function under its own name.
+
+    A kernel may use ``jax``, ``jnp``, ``nn``, ``optax``, builtins and other kernels, nothing else: its source is printed
+    as it stands into the files of ``--emit python``.  Raises ``ValueError`` when another function has the name.
+    """
+    name = function.__name__
+    taken = KERNELS.get(name)
+    if taken is not None and taken.__module__ != function.__module__:
+        raise ValueError(f"kernel {name} of {function.__module__} is already defined in {taken.__module__}")
+    KERNELS[name] = function
+    return function
+
+
+def as_expr(value: Any) -> Expr:
+    """Numbers, strings and tuples become literals, dictionaries records; expressions stay."""
+    if isinstance(value, Expr):
+        return value
+    if isinstance(value, dict):
+        return Record(tuple((key, as_expr(item)) for key, item in value.items()))
+    return Literal(value)
+
+
+def _named(kwargs: dict[str, Any]) -> tuple[tuple[str, Expr], ...]:
+    return tuple((key, as_expr(value)) for key, value in kwargs.items())
+
+
+def _name_of(function: Callable | str) -> str:
+    return function if isinstance(function, str) else function.__name__
+
+
+def call(function: Callable | str, *args: Any, **kwargs: Any) -> Call:
+    """A call of a kernel or of a dotted library function."""
+    return Call(_name_of(function), tuple(map(as_expr, args)), _named(kwargs))
+
+
+def partial(function: Callable | str, *args: Any, **kwargs: Any) -> Partial:
+    """A kernel with some arguments already given."""
+    return Partial(_name_of(function), tuple(map(as_expr, args)), _named(kwargs))
+
+
+def build(name: str, function: Callable | str, **kwargs: Any) -> Build:
+    """A module built once from literals and other builds."""
+    return Build(name, call(function, **kwargs))
+
+
+def children(expr: Expr) -> tuple[Expr, ...]:
+    """The expressions directly inside one."""
+    match expr:
+        case Record(items):
+            return tuple(value for _, value in items)
+        case Call(_, args, kwargs) | Partial(_, args, kwargs):
+            return args + tuple(value for _, value in kwargs)
+        case Build(_, inner):
+            return (inner,)
+        case Expand(value, _) | Item(value, _):
+            return (value,)
+    return ()
+
+
+def functions_in(expr: Expr) -> set[str]:
+    """Names of all functions an expression calls or passes on."""
+    own = {expr.function} if isinstance(expr, Call | Partial) else set()
+    return own.union(*(functions_in(child) for child in children(expr)))
+
+
+def rewrite(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """The expression with ``change`` applied to every part, innermost first."""
+
+    def inside(part: Expr) -> Expr:
+        return rewrite(part, change)
+
+    match expr:
+        case Record(items):
+            expr = Record(tuple((key, inside(value)) for key, value in items))
+        case Call(function, args, kwargs):
+            expr = Call(function, tuple(map(inside, args)), tuple((key, inside(value)) for key, value in kwargs))
+        case Partial(function, args, kwargs):
+            expr = Partial(function, tuple(map(inside, args)), tuple((key, inside(value)) for key, value in kwargs))
+        case Build(name, inner):
+            expr = Build(name, inside(inner))
+        case Expand(value, pattern):
+            expr = Expand(inside(value), pattern)
+        case Item(value, key):
+            expr = Item(inside(value), key)
+    return change(expr)

@@ -1,0 +1,162 @@
+"""Typed formulas become graph nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from flowrl_dsl.axes import union
+from flowrl_dsl.formula import PRIMITIVES, Bound, Constant, Formula, Gradient, Operation, Term, Variable
+from flowrl_dsl.graph.builder import Builder, Value, aligned
+from flowrl_dsl.graph.expr import Arg, Call, Expr, Literal, Partial, call, kernel
+from flowrl_dsl.graph.nodes import Type
+from flowrl_dsl.lazy import jax, jnp
+
+
+@kernel
+def best(x, axis):
+    """1 at the largest value along the axis (the first, where several are equal), 0 elsewhere."""
+    return jax.nn.one_hot(jnp.argmax(x, axis=axis), x.shape[axis], axis=axis, dtype=x.dtype)
+
+
+@kernel
+def rank(x, axis):
+    """How many values along the axis are smaller."""
+    return jnp.argsort(jnp.argsort(x, axis=axis), axis=axis).astype(x.dtype)
+
+
+@kernel
+def norm(x, axis=None):
+    """Euclidean norm along one or several axes."""
+    return jnp.sqrt(jnp.sum(jnp.square(x), axis=axis))
+
+
+@kernel
+def count(x, axis=None):
+    """How many values the axes hold."""
+    return jnp.asarray(jnp.size(x, axis), x.dtype)
+
+
+@kernel
+def where(condition, x, y):
+    """x where the condition is not 0, else y."""
+    return jnp.where(condition != 0, x, y)
+
+
+@kernel
+def compare(relation, x, y):
+    """1 where the relation holds, else 0."""
+    return relation(x, y).astype(jnp.float32)
+
+
+_ELEMENTWISE = {
+    "neg": "jnp.negative",
+    "abs": "jnp.abs",
+    "exp": "jnp.exp",
+    "log": "jnp.log",
+    "sqrt": "jnp.sqrt",
+    "square": "jnp.square",
+    "tanh": "jnp.tanh",
+    "sigmoid": "jax.nn.sigmoid",
+    "softplus": "jax.nn.softplus",
+    "relu": "jax.nn.relu",
+    "sign": "jnp.sign",
+    "add": "jnp.add",
+    "sub": "jnp.subtract",
+    "mul": "jnp.multiply",
+    "div": "jnp.divide",
+    "pow": "jnp.power",
+    "maximum": "jnp.maximum",
+    "minimum": "jnp.minimum",
+    "clip": "jnp.clip",
+    "where": "where",
+}
+_COMPARISON = {
+    "lt": "jnp.less",
+    "le": "jnp.less_equal",
+    "gt": "jnp.greater",
+    "ge": "jnp.greater_equal",
+    "eq": "jnp.equal",
+    "ne": "jnp.not_equal",
+}
+_REDUCTION = {
+    "mean": "jnp.mean",
+    "sum": "jnp.sum",
+    "min": "jnp.min",
+    "max": "jnp.max",
+    "std": "jnp.std",
+    "logsumexp": "jax.nn.logsumexp",
+    "norm": "norm",
+    "count": "count",
+}
+_ALONG = {"softmax": "jax.nn.softmax", "log_softmax": "jax.nn.log_softmax", "best": "best", "rank": "rank"}
+
+
+@dataclass
+class FormulaBuilder:
+    """Builds formulas over the values and functions that a slot can see."""
+
+    builder: Builder
+    values: Mapping[str, Value]
+    functions: Mapping[str, Callable[..., Value]]
+    _bound: dict[str, tuple[Term, Value]] = field(default_factory=dict)
+
+    def build(self, formula: Formula, name: str) -> Value:
+        """The formula's value as a node called ``name``."""
+        with self.builder.at(formula.span):
+            return self._term(formula.term, name)
+
+    def _term(self, term: Term, name: str = "") -> Value:
+        with self.builder.at(term.span):
+            match term:
+                case Constant(value):
+                    return self.builder.constant(value, name or "constant")
+                case Variable(variable):
+                    return self.values[variable]
+                case Bound(bound, value):
+                    return self._let(bound, value)
+                case Gradient(value, wrt):
+                    return self.builder.grad(self._term(value), self.values[wrt.name], name or "gradient")
+                case Operation():
+                    return self._operation(term, name)
+
+    def _let(self, name: str, term: Term) -> Value:
+        known = self._bound.get(name)
+        if known is None or known[0] != term:
+            self._bound[name] = known = (term, self._term(term, name))
+        return known[1]
+
+    def _operation(self, term: Operation, name: str) -> Value:
+        function = term.function
+        if function == "stop":
+            return self.builder.stop(self._term(term.operands[0]), name)
+        if function not in PRIMITIVES:
+            return self.functions[function](*(self._term(operand) for operand in term.operands))
+        if function in _REDUCTION:
+            value = self._term(term.operands[0])
+            return self.builder.reduce(_REDUCTION[function], value, term.over or value.axes, name or function)
+        if function in _ALONG:
+            return self._along(function, self._term(term.operands[0]), term.over[0], name)
+        return self._elementwise(term, name)
+
+    def _along(self, function: str, value: Value, axis: str, name: str) -> Value:
+        expr = call(_ALONG[function], Arg(0), axis=value.axes.index(axis))
+        return self.builder.add("Weights", expr, (value,), value.type, name or function)
+
+    def _elementwise(self, term: Operation, name: str) -> Value:
+        """Constants stand in the node's own expression; everything else is an input."""
+        operands = [o if isinstance(o, Constant) else self._term(o) for o in term.operands]
+        inputs = [o for o in operands if isinstance(o, Value)]
+        full = union(*(v.axes for v in inputs))
+        args: list[Expr] = []
+        for operand in operands:
+            if isinstance(operand, Constant):
+                args.append(Literal(operand.value))
+            else:
+                args.append(aligned(len([a for a in args if not isinstance(a, Literal)]), operand.axes, full))
+        comparison = _COMPARISON.get(term.function)
+        if comparison is not None:
+            expr = call("compare", Partial(comparison), *args)
+        else:
+            expr = Call(_ELEMENTWISE[term.function], tuple(args))
+        return self.builder.add("Arithmetic", expr, inputs, Type(full), name or term.function)

@@ -1,0 +1,94 @@
+"""The update graph: nodes in the field's words, each value with named axes, each parameter group with one writer.
+
+A graph is a list of nodes in an order in which every node follows its inputs, and a table of named outputs.  It is
+immutable: passes return new graphs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from flowrl_dsl.axes import Axes, show
+from flowrl_dsl.diagnostics import Span
+from flowrl_dsl.graph.expr import Expr
+
+INPUT, GRAD, WHEN, STOP = "Input", "Grad", "When", "Stop"
+"""Operations the lowering treats itself; every other node is computed by its expression.
+
+``Input``  a leaf: ``state.*``, ``batch.*``, ``hyper.*``, ``obs``, ``counter`` or ``key``.
+``Grad``   inputs (loss, wrt): the gradient of the summed loss with respect to the value of wrt.
+``When``   inputs (condition, n new values, n old values): the tuple of new values where the condition holds.
+``Stop``   its input, as a constant: gradients do not pass.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """``dtype`` is f32, i32, u32, or ``tree`` for parameters, optimizer states and tuples of values."""
+
+    axes: Axes = ()
+    dtype: str = "f32"
+
+    def __str__(self) -> str:
+        return self.dtype if self.dtype == "tree" else self.dtype + show(self.axes)
+
+
+TREE = Type(dtype="tree")
+SCALAR = Type()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One value.  ``name`` is unique in the graph and stable under passes; ``span`` is the line of the spec it is from."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    expr: Expr | None
+    type: Type
+    span: Span | None = field(compare=False, default=None)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """``nodes`` by name in topological order; ``outputs`` maps ``state.critic``, ``metric.critic_loss``, … to nodes."""
+
+    name: str
+    nodes: Mapping[str, Node]
+    outputs: Mapping[str, str]
+
+    def inputs_of(self, name: str) -> list[Node]:
+        return [self.nodes[i] for i in self.nodes[name].inputs]
+
+    def leaves(self, prefix: str) -> list[str]:
+        """Names of the inputs that start with ``prefix``, without it: ``leaves("hyper.")``."""
+        return [n.name.removeprefix(prefix) for n in self.nodes.values() if n.op == INPUT and n.name.startswith(prefix)]
+
+
+def ancestors(graph: Graph, roots: Iterable[str], *, through: Iterable[str] | None = None) -> set[str]:
+    """The roots and everything they are computed from; ``through`` limits the walk to those nodes."""
+    allowed = None if through is None else set(through)
+    seen: set[str] = set()
+    stack = list(roots)
+    while stack:
+        name = stack.pop()
+        if name in seen or (allowed is not None and name not in allowed):
+            continue
+        seen.add(name)
+        stack.extend(graph.nodes[name].inputs)
+    return seen
+
+
+def region(graph: Graph, grad: Node) -> list[str]:
+    """The nodes a gradient differentiates: computed from ``wrt`` other than through a Stop, and leading to the loss.
+
+    In topological order, without ``wrt`` itself.
+    """
+    loss, wrt = grad.inputs
+    dependent = {wrt}
+    for node in graph.nodes.values():
+        if node.op != STOP and any(i in dependent for i in node.inputs):
+            dependent.add(node.name)
+    leading = ancestors(graph, [loss], through=dependent)
+    return [name for name in graph.nodes if name in leading and name != wrt]

@@ -1,0 +1,186 @@
+"""The compiled program: ``init``, ``step``, ``update`` and ``act``, each one executable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flowrl_dsl.graph.nodes import Graph, Node
+from flowrl_dsl.lowering.evaluate import interpret, run_schedule
+from flowrl_dsl.lowering.schedule import Step, schedule
+
+State = dict[str, Any]
+Hyper = dict[str, Any]
+Batch = dict[str, jax.Array]
+Replay = dict[str, jax.Array]
+
+_BATCH_KEY = 0x0BA7
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Settings of the training loop, as the spec's section ``train`` gives them."""
+
+    steps: int
+    batch: int
+    warmup: int
+    replay: int
+    updates: int
+    envs: int
+    action_repeat: int
+    evaluate_every: int
+    episodes: int
+
+
+@dataclass(frozen=True)
+class Bad:
+    """The first non-finite value of an update: its node, the line of the spec it comes from, and the batch."""
+
+    node: str
+    line: str
+    value: str
+    batch: dict[str, np.ndarray]
+
+
+class Program:
+    """An algorithm for one size of observations and actions.
+
+    The state is a dictionary of arrays and trees of arrays; ``hyper`` holds the numbers that are inputs, by name: changing
+    one does not recompile.  All functions are pure; ``step`` and ``update`` consume (donate) the state they are given.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        graphs: Mapping[str, Graph],
+        hyper: Mapping[str, float],
+        loop: Loop,
+        sizes: tuple[int, int],
+    ):
+        self.name = name
+        self.graphs = dict(graphs)
+        self.hyper = dict(hyper)
+        self.loop = loop
+        self.obs_size, self.action_size = sizes
+        self._schedules: dict[str, list[Step]] = {key: schedule(graph) for key, graph in graphs.items()}
+        self.jit_init = jax.jit(self._init)
+        self.jit_step = jax.jit(self._step, donate_argnums=0)
+        self.jit_update = jax.jit(self._update, donate_argnums=0)
+        self.jit_act = {mode: jax.jit(partial(self._act, mode)) for mode in ("explore", "evaluate")}
+
+    # pure functions of arrays: what is compiled
+
+    def _run(self, graph: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        env = dict(inputs)
+        run_schedule(self._schedules[graph], env)
+        return {output: env[name] for output, name in self.graphs[graph].outputs.items()}
+
+    def _init(self, key: jax.Array) -> State:
+        return _named(self._run("init", {"key": key}), "state.")
+
+    def _step(self, state: State, batch: Batch, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
+        outputs = self._run("step", self.step_inputs(state, batch, hyper))
+        return _named(outputs, "state."), _named(outputs, "metric.")
+
+    def _update(self, state: State, replay: Replay, n: jax.Array, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
+        """n updates; a metric is the mean over those updates that reported it, NaN where none did."""
+
+        def one(_: jax.Array, carry: tuple) -> tuple:
+            state, sums, counts = carry
+            state, metrics = self._step(state, self.draw_batch(state, replay), hyper)
+            for name, value in metrics.items():
+                ran = ~jnp.isnan(value)
+                sums[name] = sums[name] + jnp.where(ran, value, 0.0)
+                counts[name] = counts[name] + ran
+            return state, sums, counts
+
+        names = self.metric_names
+        start = {name: jnp.zeros(()) for name in names}, {name: jnp.zeros((), jnp.int32) for name in names}
+        state, sums, counts = jax.lax.fori_loop(0, n, one, (state, *start))
+        return state, {name: sums[name] / counts[name] for name in names}
+
+    def _act(self, mode: str, state: State, obs: jax.Array, counter: jax.Array, hyper: Hyper) -> jax.Array:
+        inputs = {f"state.{name}": value for name, value in state.items()}
+        inputs |= {f"hyper.{name}": value for name, value in hyper.items()}
+        return self._run(mode, inputs | {"obs": obs, "counter": counter})["action"]
+
+    def draw_batch(self, state: State, replay: Replay) -> Batch:
+        """The batch of the next update: uniform over the valid rows, a function of the state's key and counter."""
+        key = jax.random.fold_in(jax.random.fold_in(state["key"], _BATCH_KEY), state["step"])
+        rows = jax.random.randint(key, (self.loop.batch,), 0, replay["size"])
+        return {name: values[rows] for name, values in replay.items() if name != "size"}
+
+    @property
+    def metric_names(self) -> list[str]:
+        return [o.removeprefix("metric.") for o in self.graphs["step"].outputs if o.startswith("metric.")]
+
+    @staticmethod
+    def step_inputs(state: State, batch: Batch, hyper: Hyper) -> dict[str, Any]:
+        """The inputs of the graph ``step`` by name."""
+        groups = {"state": state, "batch": batch, "hyper": hyper}
+        return {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
+
+    # the public face
+
+    def init(self, seed: int) -> State:
+        """A fresh state."""
+        return self.jit_init(jax.random.PRNGKey(seed))
+
+    def step(self, state: State, batch: Batch, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
+        """One update on a given batch, as one executable.  The state is consumed."""
+        return self.jit_step(state, batch, self._inputs(hyper))
+
+    def update(self, state: State, replay: Replay, n: int, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
+        """n updates in one dispatch, each on a batch drawn on the device.  The state is consumed."""
+        return self.jit_update(state, replay, np.int32(n), self._inputs(hyper))
+
+    def act(self, state: State, obs: Any, counter: int, mode: str, hyper: Hyper) -> jax.Array:
+        """Actions [n, A] in [-1, 1] for observations [n, O]; ``counter`` selects the random draw."""
+        return self.jit_act[mode](state, obs, np.int32(counter), self._inputs(hyper))
+
+    def _inputs(self, hyper: Hyper) -> Hyper:
+        return {name: np.float32(hyper[name]) for name in self.hyper}
+
+    def diagnose(self, state: State, replay: Replay, hyper: Hyper) -> Bad | None:
+        """Interpret the next update node by node; the first node with a non-finite value, or None."""
+        return self.diagnose_batch(state, self.draw_batch(state, replay), hyper)
+
+    def diagnose_batch(self, state: State, batch: Batch, hyper: Hyper) -> Bad | None:
+        """As ``diagnose``, for a given batch."""
+        found: list[Bad] = []
+
+        def look(node: Node, value: Any) -> None:
+            text = _non_finite(value)
+            if text and not found and not _reports_absence(node):
+                found.append(Bad(node.name, str(node.span or ""), text, {k: np.asarray(v) for k, v in batch.items()}))
+
+        interpret(self.graphs["step"], self.step_inputs(state, batch, self._inputs(hyper)), look)
+        return found[0] if found else None
+
+
+def _named(outputs: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in outputs.items() if name.startswith(prefix)}
+
+
+def _reports_absence(node: Node) -> bool:
+    """A NaN that says "this stage did not run" is not a fault."""
+    return node.op in ("Constant", "When", "Item")
+
+
+def _non_finite(value: Any) -> str:
+    """``nan in 3 of 256`` for the first leaf with a value that is not finite, else nothing."""
+    for leaf in jax.tree.leaves(value):
+        array = np.asarray(leaf)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            kind = "nan" if np.isnan(array).any() else "inf"
+            return f"{kind} in {int((~np.isfinite(array)).sum())} of {array.size}"
+    return ""
+
+
+__all__ = ["Bad", "Loop", "Program", "State"]
