@@ -7,7 +7,7 @@ the emitter prints it as Python, and the text form of the graph shows and re-rea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -142,10 +142,21 @@ def children(expr: Expr) -> tuple[Expr, ...]:
     return ()
 
 
+def walk(expr: Expr) -> Iterator[Expr]:
+    """All parts of an expression, innermost first."""
+    for child in children(expr):
+        yield from walk(child)
+    yield expr
+
+
 def functions_in(expr: Expr) -> set[str]:
     """Names of all functions an expression calls or passes on."""
-    own = {expr.function} if isinstance(expr, Call | Partial) else set()
-    return own.union(*(functions_in(child) for child in children(expr)))
+    return {part.function for part in walk(expr) if isinstance(part, Call | Partial)}
+
+
+def modules_in(expressions: Iterable[Expr]) -> dict[str, Build]:
+    """The objects that expressions build once, by name, each after those it is made of."""
+    return {part.name: part for expr in expressions for part in walk(expr) if isinstance(part, Build)}
 
 
 def rewrite(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:

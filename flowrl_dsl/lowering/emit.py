@@ -10,12 +10,15 @@ from __future__ import annotations
 import dis
 import inspect
 import keyword
+import math
 import pprint
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from textwrap import indent
 from types import CodeType
 
+from flowrl_dsl.formula import PRIMITIVES
 from flowrl_dsl.graph.expr import (
     KERNELS,
     Arg,
@@ -27,7 +30,8 @@ from flowrl_dsl.graph.expr import (
     Literal,
     Partial,
     Record,
-    children,
+    functions_in,
+    modules_in,
 )
 from flowrl_dsl.graph.nodes import INPUT, STOP, Graph, Node
 from flowrl_dsl.lowering.schedule import Choose, Compute, Differentiate, Step, schedule
@@ -58,7 +62,7 @@ def emit_python(title: str, about: str, graphs: Mapping[str, Graph], hyper: Mapp
         for node in graphs["step"].nodes.values()
         if node.op == INPUT and node.name.startswith("batch.")
     )
-    builds = _builds(graphs.values())
+    builds = modules_in(_expressions(graphs.values()))
     parts = [_HEADER.format(title=title, about=about, batch=batch, version=version)]
     parts += [inspect.getsource(KERNELS[name]).replace("@kernel\n", "", 1) for name in _kernels(graphs.values(), builds)]
     parts.append("\n".join(f"{name} = {_Printer({}).expr(build.call, ())}" for name, build in builds.items()))
@@ -76,25 +80,10 @@ def _expressions(graphs: Iterable[Graph]) -> Iterator[Expr]:
         yield from (node.expr for node in graph.nodes.values() if node.expr is not None)
 
 
-def _walk(expr: Expr) -> Iterator[Expr]:
-    """All parts of an expression, innermost first."""
-    for child in children(expr):
-        yield from _walk(child)
-    yield expr
-
-
-def _builds(graphs: Iterable[Graph]) -> dict[str, Build]:
-    """The networks of the program by name, each after those it is made of."""
-    found: dict[str, Build] = {}
-    for expr in _expressions(graphs):
-        found |= {part.name: part for part in _walk(expr) if isinstance(part, Build)}
-    return found
-
-
 def _kernels(graphs: Iterable[Graph], builds: Mapping[str, Build]) -> list[str]:
     """Names of all kernels the program uses, each after those it calls."""
     expressions = [*_expressions(graphs), *(build.call for build in builds.values())]
-    used = {part.function for expr in expressions for part in _walk(expr) if isinstance(part, Call | Partial)}
+    used = set().union(*(functions_in(expr) for expr in expressions))
     order: dict[str, None] = {}
 
     def add(name: str) -> None:
@@ -126,7 +115,8 @@ _SIGNATURES = {
 def _function(name: str, graph: Graph) -> str:
     arguments, docstring = _SIGNATURES[name]
     variables = _Variables(graph)
-    body = _Printer(variables).steps(schedule(graph))
+    steps = schedule(graph)
+    body = _Printer(variables, _inlined(graph, steps)).steps(steps)
     groups = {"state": {}, "metric": {}} if name in ("init", "step") else {"action": {}}
     for output, node in graph.outputs.items():
         group, _, key = output.partition(".")
@@ -141,6 +131,10 @@ def _function(name: str, graph: Graph) -> str:
 def _dictionary(values: Mapping[str, str]) -> str:
     inside = "".join(f'    "{key}": {value},\n' for key, value in values.items())
     return "{\n" + inside + "}"
+
+
+_VAGUE = ("new", "new_moments", "gradient", "loss", "finite", "step")
+"""Last parts of names that say too little alone."""
 
 
 class _Variables(dict):
@@ -159,27 +153,71 @@ class _Variables(dict):
     def _fresh(self, name: str) -> str:
         parts = [re.sub(r"\W", "_", part) for part in name.split(".")]
         taken = {"state", "batch", "hyper", "key", "obs", "counter", "step", "init", "explore", "evaluate", *self.values()}
-        for start in range(len(parts) - 1, -1, -1):
+        shortest = len(parts) - (2 if parts[-1] in _VAGUE else 1)
+        for start in range(max(shortest, 0), -1, -1):
             candidate = "_".join(parts[start:])
             if candidate not in taken and not keyword.iskeyword(candidate) and candidate not in KERNELS:
                 return candidate
         return "_".join(parts) + "_"
 
 
-class _Printer:
-    """Prints expressions and schedules; ``variables`` names the values that are there."""
+def _inlined(graph: Graph, steps: Iterable[Step]) -> set[str]:
+    """Unnamed arithmetic that is used once: it is written inside the expression that uses it."""
+    uses = Counter(i for node in graph.nodes.values() for i in node.inputs)
+    uses.update(graph.outputs.values())
+    uses.update(_kept(steps) * 2)
+    return {name for name, node in graph.nodes.items() if uses[name] == 1 and (_is_unnamed(node) or _is_constant(node))}
 
-    def __init__(self, variables: Mapping[str, str]):
-        self.variables = variables
+
+def _kept(steps: Iterable[Step]) -> list[str]:
+    """Values that leave their block by name."""
+    kept: list[str] = []
+    for step in steps:
+        if isinstance(step, Differentiate):
+            kept += [*step.carried, step.loss, step.wrt, *_kept(step.body)]
+        elif isinstance(step, Choose):
+            kept += [*step.new, *step.old, step.condition, *_kept(step.body)]
+    return kept
+
+
+def _is_unnamed(node: Node) -> bool:
+    """Whether nobody gave the node a name of its own."""
+    if node.op not in ("Arithmetic", "Reduce") or not isinstance(node.expr, Call):
+        return False
+    own = re.sub(r"_\d+$", "", node.name.rsplit(".", 1)[-1])
+    return node.expr.function.rsplit(".", 1)[-1].startswith(own) or own in _PLAIN_NAMES
+
+
+def _is_constant(node: Node) -> bool:
+    return isinstance(node.expr, Literal)
+
+
+_INFIX = {"jnp.add": "+", "jnp.subtract": "-", "jnp.multiply": "*", "jnp.divide": "/"}
+_PLAIN_NAMES = frozenset(PRIMITIVES)
+
+
+class _Printer:
+    """Prints expressions and schedules.
+
+    ``variables`` names the values that are there; ``inlined`` nodes are written where they are used.
+    """
+
+    def __init__(self, variables: Mapping[str, str], inlined: Collection[str] = ()):
+        self.variables = dict(variables)
+        self.inlined = inlined
 
     def expr(self, expr: Expr, args: tuple[str, ...]) -> str:
         match expr:
             case Arg(index):
                 return args[index]
             case Literal(value):
-                return 'float("nan")' if value != value else repr(value)
+                return f'float("{value}")' if isinstance(value, float) and not math.isfinite(value) else repr(value)
             case Record(items):
                 return "{" + ", ".join(f'"{key}": {self.expr(value, args)}' for key, value in items) + "}"
+            case Call(function, (left, right), ()) if function in _INFIX:
+                return f"({self.expr(left, args)} {_INFIX[function]} {self.expr(right, args)})"
+            case Call("jnp.negative", (value,), ()):
+                return f"-{self.expr(value, args)}"
             case Call(function, positional, named):
                 return f"{function}({self._arguments(positional, named, args)})"
             case Partial(function, (), ()):
@@ -204,22 +242,25 @@ class _Printer:
     def _step(self, step: Step) -> list[str]:
         match step:
             case Compute(node):
-                return [self._compute(node)]
+                return self._compute(node)
             case Differentiate():
                 return self._differentiate(step)
             case Choose():
                 return self._choose(step)
         raise TypeError(f"not a step: {step!r}")
 
-    def _compute(self, node: Node) -> str:
+    def _compute(self, node: Node) -> list[str]:
         args = tuple(self.variables[i] for i in node.inputs)
         value = f"jax.lax.stop_gradient({args[0]})" if node.op == STOP else self.expr(node.expr, args)
-        return f"{self.variables[node.name]} = {value}{_origin(node)}"
+        if node.name in self.inlined:
+            self.variables[node.name] = value
+            return []
+        return [f"{self.variables[node.name]} = {_bare(value)}{_origin(node)}"]
 
     def _differentiate(self, step: Differentiate) -> list[str]:
         name, wrt = self.variables[step.node.name], self.variables[step.wrt]
         local = re.sub(r"\W+", "_", wrt).strip("_")
-        inside = _Printer({**self.variables, step.wrt: local})
+        inside = _Printer({**self.variables, step.wrt: local}, self.inlined)
         carried = [self.variables[c] for c in step.carried]
         packed = "(" + "".join(f"{c}, " for c in carried).rstrip(" ") + ")"
         loss = f"jnp.sum({inside.variables[step.loss]})"
@@ -240,6 +281,18 @@ class _Printer:
             *indent("\n".join(body), "    ").split("\n"),
             f"{name} = jax.lax.cond({self.variables[step.condition]}, {name}_new, lambda: ({old}))",
         ]
+
+
+def _bare(value: str) -> str:
+    """The text without parentheses that enclose all of it."""
+    if not value.startswith("("):
+        return value
+    depth = 0
+    for position, character in enumerate(value):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return value[1:-1] if position == len(value) - 1 else value
+    return value
 
 
 def _origin(node: Node) -> str:

@@ -147,6 +147,23 @@ class Program:
     def _inputs(self, hyper: Hyper) -> Hyper:
         return {name: np.float32(hyper[name]) for name in self.hyper}
 
+    # what it compiles to
+
+    def examples(self) -> tuple[State, Batch, Hyper]:
+        """Shapes of the arguments of ``step``."""
+        row = {"s": (self.obs_size,), "a": (self.action_size,), "r": (), "d": (), "s_next": (self.obs_size,)}
+        batch = {name: jax.ShapeDtypeStruct((self.loop.batch, *shape), jnp.float32) for name, shape in row.items()}
+        state = jax.eval_shape(self._init, jax.ShapeDtypeStruct((2,), jnp.uint32))
+        return state, batch, {name: jax.ShapeDtypeStruct((), jnp.float32) for name in self.hyper}
+
+    def step_jaxpr(self) -> str:
+        """The step as jax traces it."""
+        return str(jax.make_jaxpr(self._step)(*self.examples()))
+
+    def step_hlo(self) -> str:
+        """The step as XLA optimises it for this machine."""
+        return self.jit_step.lower(*self.examples()).compile().as_text()
+
     def diagnose(self, state: State, replay: Replay, hyper: Hyper) -> Bad | None:
         """Interpret the next update node by node; the first node with a non-finite value, or None."""
         return self.diagnose_batch(state, self.draw_batch(state, replay), hyper)

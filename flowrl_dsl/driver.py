@@ -1,0 +1,141 @@
+"""The pipeline: text, tree, typed spec, update graphs, passes, program.  The only file that knows all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowrl_dsl.algorithm import Algorithm
+from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, nearest
+from flowrl_dsl.resources import shipped_specs
+from flowrl_dsl.spec.resolve import Resolution, resolve
+
+if TYPE_CHECKING:
+    from flowrl_dsl.graph.nodes import Graph
+    from flowrl_dsl.lowering.program import Program
+    from flowrl_dsl.passes import Applied
+
+EMITTED = ("tree", "spec", "graph", "jaxpr", "hlo", "python")
+"""What ``compile --emit`` can show of a spec on its way through the house."""
+
+DEFAULT_SIZES = (17, 6)
+"""Observation and action sizes where no task is named: those of HalfCheetah."""
+
+
+def locate(spec: str) -> str:
+    """The file a command means: a path, or a shipped spec's name.
+
+    A name that is neither is returned as it is, so that reading it gives the diagnostic.
+    """
+    shipped = shipped_specs()
+    return str(shipped[spec]) if spec in shipped and not Path(spec).exists() else spec
+
+
+def nearest_spec(spec: str) -> str | None:
+    """The shipped spec whose name is closest to one that was not found."""
+    return nearest(spec, shipped_specs())
+
+
+def check_files(paths: Iterable[str]) -> tuple[list[Diagnostic], dict[str, str]]:
+    """All errors and warnings of all files, and the text of every file they point into."""
+    found: list[Diagnostic] = []
+    sources: dict[str, str] = {}
+    for path in paths:
+        resolution = resolve(locate(path))
+        found.extend(d for d in resolution.diagnostics if d not in found)
+        sources |= resolution.sources
+    return found, sources
+
+
+def resolve_or_raise(spec: str, task: str | None, sets: Sequence[str]) -> tuple[Algorithm, Resolution]:
+    """The checked algorithm; raises ``DiagnosticError`` with every error otherwise."""
+    resolution = resolve(locate(spec), task=task, sets=sets)
+    resolution.diagnostics.raise_if_errors()
+    if resolution.algorithm is None:
+        raise DiagnosticError(resolution.diagnostics)
+    return resolution.algorithm, resolution
+
+
+@dataclass(frozen=True)
+class Built:
+    """Graphs after the passes, the defaults of the program's inputs, and what each pass did to the step."""
+
+    graphs: dict[str, Graph]
+    hyper: dict[str, float]
+    applied: list[Applied]
+
+
+def build_graphs(algorithm: Algorithm, obs_size: int, action_size: int, passes: Sequence[str] | None = None) -> Built:
+    """The update graphs of an algorithm for a task of these sizes; ``passes`` None means all."""
+    from flowrl_dsl.components.context import Sizes
+    from flowrl_dsl.passes import run_passes
+
+    graphs, hyper = algorithm.regime.graphs(algorithm, Sizes(obs_size, action_size))
+    results = {name: run_passes(graph, passes) for name, graph in graphs.items()}
+    return Built({name: graph for name, (graph, _) in results.items()}, hyper, results["step"][1])
+
+
+def build_program(
+    algorithm: Algorithm, obs_size: int, action_size: int, passes: Sequence[str] | None = None
+) -> Program:
+    """The program of an algorithm for a task of these sizes."""
+    from flowrl_dsl.lowering import lower
+    from flowrl_dsl.lowering.program import Loop
+
+    built = build_graphs(algorithm, obs_size, action_size, passes)
+    loop = Loop(**algorithm.sections["train"].model_dump())
+    return lower(algorithm.name, built.graphs, built.hyper, loop, (obs_size, action_size))
+
+
+def emit(spec: str, form: str, task: str | None, sets: Sequence[str], sizes: tuple[int, int]) -> str:
+    """One of :data:`EMITTED` as text."""
+    algorithm, resolution = resolve_or_raise(spec, task, sets)
+    if form == "tree":
+        from flowrl_dsl.syntax.parser import parse_file
+
+        return _show_tree(parse_file(locate(spec))[0])
+    if form == "spec":
+        from flowrl_dsl.spec.show import show
+
+        return show(algorithm)
+    if form == "graph":
+        from flowrl_dsl.graph.text import print_graph
+
+        return "\n".join(print_graph(graph) for graph in build_graphs(algorithm, *sizes).graphs.values())
+    if form == "python":
+        return _emit_python(algorithm, sizes)
+    program = build_program(algorithm, *sizes)
+    return program.step_jaxpr() if form == "jaxpr" else program.step_hlo()
+
+
+def _emit_python(algorithm: Algorithm, sizes: tuple[int, int]) -> str:
+    from flowrl_dsl import __version__
+    from flowrl_dsl.lowering.emit import emit_python
+
+    built = build_graphs(algorithm, *sizes)
+    title = f"{algorithm.title or algorithm.name} ({algorithm.paper})" if algorithm.paper else algorithm.title
+    about = f"Observations have {sizes[0]} components, actions {sizes[1]}."
+    return emit_python(title or algorithm.name, about, built.graphs, built.hyper, __version__)
+
+
+def _show_tree(tree: object, depth: int = 0) -> str:
+    """The syntax tree, one node a line, indented by depth."""
+    from dataclasses import fields, is_dataclass
+
+    pad = "  " * depth
+    if is_dataclass(tree):
+        plain, nested = [], []
+        for field in fields(tree):
+            value = getattr(tree, field.name)
+            if field.name in ("span", "comments", "text"):
+                continue
+            if is_dataclass(value) or (isinstance(value, tuple) and value):
+                nested.append(f"{pad}  {field.name}:\n{_show_tree(value, depth + 2)}")
+            elif value not in (None, ()):
+                plain.append(f"{field.name}={value!r}")
+        return "\n".join([f"{pad}{type(tree).__name__} {' '.join(plain)}".rstrip(), *nested])
+    if isinstance(tree, tuple):
+        return "\n".join(_show_tree(item, depth) for item in tree)
+    return f"{pad}{tree!r}"

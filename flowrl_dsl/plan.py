@@ -1,0 +1,107 @@
+"""The plan that ``flowrl-dsl compile`` prints: what a spec turned into, where each setting came from, what a step costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from flowrl_dsl.algorithm import Algorithm, show_stage
+
+_UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
+
+
+def human(value: float, unit: str = "") -> str:
+    """``2.15 G``; three digits."""
+    for prefix, size in _UNITS:
+        if value >= size:
+            return f"{value / size:.3g} {prefix}{unit}"
+    return f"{value:.3g} {unit}".rstrip()
+
+
+def plan(algorithm: Algorithm, program: Any, applied: list, task: str | None) -> str:
+    """The plan of a program; compiles its step to measure it."""
+    sections = [
+        _heading(algorithm, program, task),
+        _axes(algorithm),
+        "order of one update\n  " + show_stage(algorithm.order),
+        _settings(algorithm),
+        _networks(program),
+        _passes(applied),
+        _cost(program),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _heading(algorithm: Algorithm, program: Any, task: str | None) -> str:
+    title = f' "{algorithm.title}"' if algorithm.title else ""
+    paper = f"  {algorithm.paper}" if algorithm.paper else ""
+    where = task or "no task named"
+    return f"algorithm {algorithm.name}{title}{paper}\n  {where}: {program.obs_size} observations, {program.action_size} actions"
+
+
+def _table(title: str, rows: list[tuple[str, ...]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
+    lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([title, *lines])
+
+
+def _axes(algorithm: Algorithm) -> str:
+    policy: Any = algorithm.sections["policy"]
+    act: Any = algorithm.sections.get("act")
+    critic: Any = algorithm.sections.get("critic")
+    mechanisms = " + ".join(block.mechanism.name for block in algorithm.improvements)
+    rows = [("regime", algorithm.regime.name), ("backbone", policy.backbone.name)]
+    rows.append(("sampler", policy.sampler.name if policy.sampler else "one step"))
+    rows.append(("policy improvement", mechanisms))
+    if critic is not None:
+        rows.append(("critic", f"{critic.kind.name}, ensemble of {critic.ensemble}"))
+    if act is not None:
+        rows.append(("explore", _drawn(act.explore)))
+        rows.append(("evaluate", _drawn(act.evaluate)))
+    return _table("taxonomy", rows)
+
+
+def _drawn(drawn: Any) -> str:
+    return f"{drawn.value.name} from {drawn.source}"
+
+
+def _settings(algorithm: Algorithm) -> str:
+    rows = [(path, origin.text, origin.source) for path, origin in sorted(algorithm.origins.items())]
+    return _table("settings, and where each came from", rows)
+
+
+def _networks(program: Any) -> str:
+    from flowrl_dsl.lowering.cost import count_parameters
+
+    state = program.examples()[0]
+    rows = [(name, f"{count_parameters(tree):,}") for name, tree in state.items() if isinstance(tree, dict)]
+    return _table("parameters of each network", [(name, number.rjust(12)) for name, number in rows])
+
+
+def _passes(applied: list) -> str:
+    rows = [(a.name, f"{a.nodes_before} -> {a.nodes_after} nodes") for a in applied]
+    return _table("passes over the step", rows)
+
+
+def _cost(program: Any) -> str:
+    return _table("one update", list(_measure(program)))
+
+
+def _measure(program: Any) -> Iterator[tuple[str, str]]:
+    import jax
+
+    from flowrl_dsl.lowering.cost import count_bytes, host_callbacks, matrix_product_flops
+
+    state, batch, hyper = program.examples()
+    yield "matrix products", human(matrix_product_flops(program.jit_step, state, batch, hyper), "flop")
+    start = time.perf_counter()
+    executable = program.jit_step.lower(state, batch, hyper).compile()
+    seconds = time.perf_counter() - start
+    memory = executable.memory_analysis()
+    yield "state", human(count_bytes(state), "B") + f", {human(memory.alias_size_in_bytes, 'B')} of it updated in place"
+    yield "working memory", human(memory.temp_size_in_bytes, "B")
+    yield "compiled in", f"{seconds:.1f} s on {jax.default_backend()}"
+    callbacks = host_callbacks(jax.make_jaxpr(program.jit_step)(state, batch, hyper).jaxpr)
+    modules = len(executable.runtime_executable().hlo_modules())
+    yield "executables", f"{modules}, host callbacks {len(callbacks)}"

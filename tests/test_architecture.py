@@ -1,0 +1,118 @@
+"""The rooms of the house: each imports only from the rooms before it.  docs/architecture.md explains the table."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "flowrl_dsl"
+
+BASE = {"diagnostics", "registry", "axes", "formula", "algorithm", "resources", "lazy", "codes"}
+"""Plain data that every room may share; these files import one another and pydantic, nothing else."""
+
+ALLOWED: dict[str, set[str]] = {
+    "base": BASE,
+    "syntax": {"syntax", "diagnostics", "resources"},
+    "spec": {"spec", "syntax"} | BASE,
+    "graph": {"graph", "diagnostics", "axes", "formula", "lazy"},
+    "components": {"components", "graph"} | BASE,
+    "passes": {"passes", "graph"},
+    "lowering": {"lowering", "graph"} | BASE,
+    "runtime": {"runtime", "lowering", "diagnostics", "__init__"},
+    "testing": {"testing", "graph", "components", "passes", "lowering", "spec", "syntax", "driver", "__init__"} | BASE,
+    "top": {"driver", "plan", "cli", "__init__", "syntax", "spec", "graph", "components", "passes", "lowering", "runtime"} | BASE,
+}
+LIBRARIES: dict[str, set[str]] = {
+    "base": {"pydantic"},
+    "syntax": {"lark"},
+    "spec": {"pydantic"},
+    "graph": set(),
+    "components": {"pydantic"},
+    "passes": set(),
+    "lowering": {"jax", "numpy"},
+    "runtime": {"jax", "numpy", "gymnasium", "dm_control", "mujoco", "matplotlib", "rich", "tensorboardX", "wandb", "orbax"},
+    "testing": {"jax", "numpy", "hypothesis"},
+    "top": {"jax", "rich", "typer", "click"},
+}
+EAGER_JAX_ALLOWED = ("lowering", "runtime", "testing")
+
+
+def _room(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).parts
+    if len(parts) > 1:
+        return "base" if parts[0] == "codes" else parts[0]
+    return "base" if path.stem in BASE else "top"
+
+
+def _imports(path: Path) -> list[tuple[str, int]]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: write absolute imports"
+            found += [(f"{node.module}.{alias.name}", node.lineno) for alias in node.names]
+    return found
+
+
+def _eager_imports(path: Path) -> set[str]:
+    """Modules imported when the file is, not inside a function."""
+    names = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_only_from_rooms_before(path: Path) -> None:
+    room = _room(path)
+    for name, line in _imports(path):
+        parts = name.split(".")
+        if parts[0] == "flowrl_dsl":
+            target = parts[1] if len(parts) > 1 and (PACKAGE / parts[1]).exists() or (PACKAGE / f"{parts[1]}.py").exists() else "__init__"
+            own_base = room == "base" and target == "components"
+            assert target in ALLOWED[room] or own_base, f"{path}:{line}: room {room} must not import {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_libraries_belong_to_rooms(path: Path) -> None:
+    import sys
+
+    room = _room(path)
+    for name, line in _imports(path):
+        library = name.split(".")[0]
+        if library != "flowrl_dsl" and library not in sys.stdlib_module_names:
+            assert library in LIBRARIES[room], f"{path}:{line}: room {room} must not use {library}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_component_families_do_not_import_one_another(path: Path) -> None:
+    parts = path.relative_to(PACKAGE).parts
+    if parts[0] != "components" or len(parts) < 3:
+        return
+    for name, line in _imports(path):
+        target = name.split(".")
+        if target[:2] == ["flowrl_dsl", "components"] and (PACKAGE / "components" / target[2]).is_dir():
+            assert target[2] == parts[1], f"{path}:{line}: family {parts[1]} must not import {target[2]}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_jax_is_imported_late(path: Path) -> None:
+    if _room(path) not in EAGER_JAX_ALLOWED:
+        assert not _eager_imports(path) & {"jax", "jaxlib", "flax", "optax"}, f"{path} imports jax when it is imported"
+
+
+def test_one_component_per_file() -> None:
+    """Adding a component touches one file: every file of a family registers exactly one."""
+    for path in FILES:
+        parts = path.relative_to(PACKAGE).parts
+        if parts[0] == "components" and len(parts) == 3 and path.name != "__init__.py":
+            assert path.read_text().count("\n@register\n") == 1, path
