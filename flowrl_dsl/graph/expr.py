@@ -19,11 +19,20 @@ class Arg:
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Literal:
-    """A number, string, boolean, None, or a (nested) tuple of these."""
+    """A number, string, boolean, None, or a (nested) tuple of these.
+
+    Literals are equal when they are written alike: 1, 1.0 and True are three different ones, and nan equals nan.
+    """
 
     value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Literal) and repr(self.value) == repr(other.value)
+
+    def __hash__(self) -> int:
+        return hash(repr(self.value))
 
 
 @dataclass(frozen=True, slots=True)
