@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -70,9 +71,13 @@ class DiagnosticError(Exception):
 
 @dataclass
 class Diagnostics:
-    """A bag that rooms add to; a code already reported at the same place is not repeated."""
+    """A bag that rooms add to; a code already reported at the same place is not repeated.
+
+    With a ``limit`` the bag keeps only the first so many: nobody reads the thousandth error of a broken file.
+    """
 
     found: list[Diagnostic] = field(default_factory=list)
+    limit: int | None = None
 
     def error(self, code: str, message: str, span: Span | None, *notes: str) -> None:
         self._add(Diagnostic(code, message, span, tuple(n for n in notes if n)))
@@ -85,8 +90,12 @@ class Diagnostics:
             self._add(diagnostic)
 
     def _add(self, diagnostic: Diagnostic) -> None:
-        if diagnostic not in self.found:
+        if not self.full and diagnostic not in self.found:
             self.found.append(diagnostic)
+
+    @property
+    def full(self) -> bool:
+        return self.limit is not None and len(self.found) >= self.limit
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -117,3 +126,89 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     if close is not None:
         return f'did you mean "{close}"?'
     return f"expected one of: {', '.join(names)}" if names else ""
+
+
+_TAB = 4
+_WIDEST = 160
+_COLORS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "frame": "\x1b[1;34m", "bold": "\x1b[1m"}
+_PLAIN = "\x1b[0m"
+
+
+def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Sorted by file and place, those without a place first; equal places stay in the order found."""
+    return sorted(diagnostics, key=lambda d: (d.span is not None, d.span or Span("", 0, 0, 0, 0)))
+
+
+def render_json(diagnostics: Iterable[Diagnostic]) -> str:
+    """A JSON list, one object a diagnostic, in the order of :func:`in_order`."""
+    return json.dumps([d.as_json() for d in in_order(diagnostics)], indent=2, ensure_ascii=False)
+
+
+def render_text(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], color: bool = False) -> str:
+    """Each diagnostic with its source line underlined, a blank line between two, for a terminal or a log.
+
+    ``sources`` maps file names, as spans give them, to texts; a diagnostic of another file is shown without its line.
+    """
+    lines = {file: text.split("\n") for file, text in sources.items()}
+    paint = _paint if color else _leave
+    return "\n\n".join(_render(d, lines.get(d.span.file) if d.span else None, paint) for d in in_order(diagnostics))
+
+
+def _render(diagnostic: Diagnostic, lines: list[str] | None, paint) -> str:
+    span, severity = diagnostic.span, diagnostic.severity
+    out = [paint(severity, f"{severity}[{diagnostic.code}]") + paint("bold", f": {diagnostic.message}")]
+    margin = " " * (len(str(span.line)) if span is not None else 2)
+    if span is not None:
+        out.append(f"{margin}{paint('frame', '-->')} {span}")
+    if span is not None and lines is not None and span.line <= len(lines):
+        text, underline = _underlined(lines[span.line - 1].removesuffix("\r"), span)
+        bar = paint("frame", "|")
+        out.append(f"{margin} {bar}")
+        out.append(f"{paint('frame', str(span.line))} {bar} {text}".rstrip())
+        out.append(f"{margin} {bar} {paint(severity, underline)}")
+    out += [f"{margin} {paint('frame', '=')} {note}" for note in diagnostic.notes]
+    return "\n".join(out)
+
+
+def _underlined(line: str, span: Span) -> tuple[str, str]:
+    """The line as shown, and the carets below it; of a span over several lines the part on its first line."""
+    start = span.column - 1
+    end = span.end_column - 1 if span.end_line == span.line else len(line.rstrip())
+    line, start, end = _window(line, start, end)
+    shown = [_shown(char) for char in line]
+    before = sum(_width(part) for part in shown[:start]) + max(start - len(line), 0)
+    width = sum(_width(part) for part in shown[start:end])
+    return "".join(shown), " " * before + "^" * max(width, 1)
+
+
+def _window(line: str, start: int, end: int) -> tuple[str, int, int]:
+    """The part of an overlong line around ``start``, and the offsets in it."""
+    if len(line) <= _WIDEST:
+        return line, start, end
+    first = max(start - _WIDEST // 2, 0)
+    last = first + _WIDEST
+    head, tail = "..." if first else "", "..." if last < len(line) else ""
+    moved = len(head) - first
+    return f"{head}{line[first:last]}{tail}", start + moved, min(end, last) + moved
+
+
+def _shown(char: str) -> str:
+    """A character as the terminal gets it: tabs expanded, nothing that moves the cursor or changes colours."""
+    if char == "\t":
+        return " " * _TAB
+    return char if char.isprintable() or unicodedata.combining(char) else "\N{REPLACEMENT CHARACTER}"
+
+
+def _width(text: str) -> int:
+    """The terminal columns a text takes: none for combining marks, two for wide characters."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def _paint(kind: str, text: str) -> str:
+    return f"{_COLORS[kind]}{text}{_PLAIN}"
+
+
+def _leave(kind: str, text: str) -> str:
+    return text

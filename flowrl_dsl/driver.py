@@ -89,9 +89,9 @@ def build_program(
     return lower(algorithm.name, built.graphs, built.hyper, loop, (obs_size, action_size))
 
 
-def emit(spec: str, form: str, task: str | None, sets: Sequence[str], sizes: tuple[int, int]) -> str:
-    """One of :data:`EMITTED` as text."""
-    algorithm, resolution = resolve_or_raise(spec, task, sets)
+def compile_report(spec: str, form: str | None, task: str | None, sets: Sequence[str]) -> str:
+    """What a spec turns into, as text: the plan, or one of :data:`EMITTED`."""
+    algorithm, _ = resolve_or_raise(spec, task, sets)
     if form == "tree":
         from flowrl_dsl.syntax.parser import parse_file
 
@@ -100,6 +100,7 @@ def emit(spec: str, form: str, task: str | None, sets: Sequence[str], sizes: tup
         from flowrl_dsl.spec.show import show
 
         return show(algorithm)
+    sizes = task_sizes(task)
     if form == "graph":
         from flowrl_dsl.graph.text import print_graph
 
@@ -107,7 +108,20 @@ def emit(spec: str, form: str, task: str | None, sets: Sequence[str], sizes: tup
     if form == "python":
         return _emit_python(algorithm, sizes)
     program = build_program(algorithm, *sizes)
+    if form is None:
+        from flowrl_dsl.plan import plan
+
+        return plan(algorithm, program, build_graphs(algorithm, *sizes).applied, task)
     return program.step_jaxpr() if form == "jaxpr" else program.step_hlo()
+
+
+def task_sizes(task: str | None) -> tuple[int, int]:
+    """Components of an observation and of an action; :data:`DEFAULT_SIZES` where no task is named."""
+    if task is None:
+        return DEFAULT_SIZES
+    from flowrl_dsl.runtime.environments import sizes
+
+    return sizes(task)
 
 
 def _emit_python(algorithm: Algorithm, sizes: tuple[int, int]) -> str:

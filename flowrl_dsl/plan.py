@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from flowrl_dsl.algorithm import Algorithm, show_stage
+from flowrl_dsl.algorithm import Algorithm, Origin, show_stage
 
 _UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 
@@ -67,8 +68,15 @@ def _drawn(drawn: Any) -> str:
 
 
 def _settings(algorithm: Algorithm) -> str:
-    rows = [(path, origin.text, origin.source) for path, origin in sorted(algorithm.origins.items())]
+    rows = [(path, origin.text, _source(origin)) for path, origin in sorted(algorithm.origins.items())]
     return _table("settings, and where each came from", rows)
+
+
+def _source(origin: Origin) -> str:
+    """``qsm.flowrl:12`` for what a file says; else as it is: ``default``, ``--set``, ``task "Hopper-v5"``."""
+    if origin.span is None or not origin.source.endswith(".flowrl"):
+        return origin.source
+    return f"{Path(origin.source).name}:{origin.span.line}"
 
 
 def _networks(program: Any) -> str:

@@ -171,11 +171,11 @@ class Context:
         """Q_e(s, a) by ``critic`` or ``critic_target``."""
         return self.critic.kind.value(self, self.versions[source], s, a)
 
-    def formula(self, formula: Formula, name: str, **values: Value) -> Value:
-        """A formula over the given values, the algorithm's parameters and its networks."""
+    def formula(self, formula: Formula, name: str, *, particles: int | None = None, **values: Value) -> Value:
+        """A formula over the given values, the algorithm's parameters and its networks; ``particles`` is its ``N``."""
         b = self.builder
         scope: dict[str, Value] = dict(values)
-        sizes = {"A": self.sizes.action}
+        sizes = {"A": self.sizes.action} | ({} if particles is None else {"N": particles})
         visible = _Lazily(scope, self._parameter_or_size(sizes))
         functions: dict[str, Callable[..., Value]] = {
             "Q": lambda s, a: self.q("critic", s, a),

@@ -16,8 +16,11 @@ def _span() -> Span:
 
 @dataclass(frozen=True, slots=True)
 class Number:
+    """``text`` is the number as written (``200_000``), for the formatter."""
+
     value: int | float
     span: Span = _span()
+    text: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,5 +49,6 @@ class ScoreMatching(Mechanism):
     def loss(self, ctx: Context, s: Value, a: Value) -> Value:
         noised = ctx.policy.backbone.noised(ctx, a)
         target = ctx.builder.stop(ctx.formula(self.target, "target", s=s, a=a, **noised.values()))
+        target = ctx.broadcast(target, ("batch", "action"), noised.a_t)
         eps = ctx.policy.backbone.predict(ctx, ctx.versions["policy"], s, noised.a_t, noised.t)
         return ctx.builder.add("Loss", call(mean_squared_error, Arg(0), Arg(1)), (eps, target), SCALAR, "loss")

@@ -1,0 +1,145 @@
+"""Write the generated pages of the documentation: ``python docs/generate.py``.
+
+``docs/reference/components.md`` comes from the component registry, ``docs/reference/formulas.md`` from the tables of
+functions and axes, ``docs/reference/errors.md`` from the table of codes.  A test fails while they are out of date.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from flowrl_dsl.axes import AXES, show
+from flowrl_dsl.codes import CODES
+from flowrl_dsl.components import base
+from flowrl_dsl.formula import FUNCTIONS, PRIMITIVES
+from flowrl_dsl.registry import CAPABILITIES, ANY, Component, Drawn, Formula, Scalar, families, language_of
+
+ORDER = ["regime", "section", "backbone", "network", "embedding", "noise_schedule", "sampler", "mechanism", "critic"]
+REFERENCE = Path(__file__).parent / "reference"
+
+
+def pages() -> dict[Path, str]:
+    """The text of every generated page."""
+    return {
+        REFERENCE / "components.md": components_page(),
+        REFERENCE / "formulas.md": formulas_page(),
+        REFERENCE / "errors.md": errors_page(),
+    }
+
+
+def components_page() -> str:
+    known = families()
+    order = ORDER + sorted(set(known) - set(ORDER))
+    lines = ["# Components", "", "Generated from the registry by `python docs/generate.py`.", ""]
+    for family in order:
+        lines += [f"## {family.replace('_', ' ')}", "", f"{_family_doc(family)}", ""]
+        for name in sorted(known[family]):
+            lines += _component(known[family][name])
+    lines += ["## Capabilities", "", "What components provide and require of one another.", "", "| capability | meaning | provided by |"]
+    lines.append("|---|---|---|")
+    for capability, meaning in CAPABILITIES.items():
+        owners = [f"`{n}`" for members in known.values() for n, c in members.items() if capability in c.provides]
+        lines.append(f"| `{capability}` | {meaning} | {', '.join(sorted(owners)) or 'a section that keeps it'} |")
+    return "\n".join(lines) + "\n"
+
+
+def _family_doc(family: str) -> str:
+    for _, member in inspect.getmembers(base, inspect.isclass):
+        if issubclass(member, Component) and member.family == family:
+            return inspect.getdoc(member).split("\n")[0]
+    return ""
+
+
+def _component(component: type[Component]) -> Iterator[str]:
+    yield f"### {component.name}"
+    yield ""
+    yield inspect.getdoc(component) or ""
+    yield ""
+    facts = []
+    if component.paper:
+        facts.append(f"Paper: {component.paper}.")
+    for word, names in (("Provides", component.provides), ("Requires", component.requires)):
+        if names:
+            facts.append(f"{word} {', '.join(f'`{n}`' for n in sorted(names))}.")
+    if facts:
+        yield from (" ".join(facts), "")
+    if component.model_fields:
+        yield from ("| option | kind | default | |", "|---|---|---|---|")
+        for name, info in component.model_fields.items():
+            yield f"| `{name}` | {_kind(info)} | {_default(info)} | {info.description or ''} |"
+        yield ""
+
+
+def _kind(info: FieldInfo) -> str:
+    noted = language_of(info)
+    kinds = [t for t in (get_args(info.annotation) or (info.annotation,)) if t is not type(None)]
+    kind: Any = kinds[0] if info.annotation is not None and noted is not None else info.annotation
+    if noted is not None and "slot" in noted:
+        return f"formula {show(noted['slot'].result)}"
+    if kind is Scalar:
+        return "number" if noted is None or noted["interval"] == ANY else f"number in {noted['interval']}"
+    if isinstance(kind, type) and issubclass(kind, Drawn):
+        return "value `from` a copy of the policy"
+    if isinstance(kind, type) and issubclass(kind, Component):
+        return kind.family.replace("_", " ")
+    choices = get_args(kind)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return ", ".join(f"`{choice}`" for choice in choices)
+    if choices:
+        return "list of whole numbers"
+    constraint = "".join(f" {_bound(item)}" for item in info.metadata)
+    return {int: "whole number", float: "number", bool: "true or false", str: "text"}.get(kind, "value") + constraint
+
+
+def _bound(item: Any) -> str:
+    for attribute, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
+        if hasattr(item, attribute):
+            return f"{sign} {getattr(item, attribute):g}"
+    return ""
+
+
+def _default(info: FieldInfo) -> str:
+    noted = language_of(info)
+    if noted is not None:
+        return "required" if noted["default"] is None else f"`{noted['default']}`"
+    if info.is_required():
+        return "required"
+    value = info.default
+    return f"`{str(value).lower() if isinstance(value, bool) else list(value) if isinstance(value, tuple) else value}`"
+
+
+def formulas_page() -> str:
+    lines = ["# Formulas", "", "Generated from the checker's tables by `python docs/generate.py`.", "", "## Axes", ""]
+    lines += ["| axis | meaning |", "|---|---|", *(f"| `{name}` | {meaning} |" for name, meaning in AXES.items())]
+    lines += ["", "## Functions of the networks", "", "| function | needs | result | |", "|---|---|---|---|"]
+    for f in FUNCTIONS.values():
+        arguments = ", ".join(a or "value" for a in f.arguments)
+        result = "the arguments' axes" + (f" without {', '.join(f.drops)}" if f.drops else "")
+        result += f", with {', '.join(f.adds)}" if f.adds else ""
+        lines.append(f"| `{f.name}({arguments})` | `{f.needs}` | {result} | {f.doc} |")
+    for kind, title in (("elementwise", "Arithmetic"), ("reduction", "Reductions"), ("along", "Along one axis")):
+        lines += ["", f"## {title}", "", "| function | arguments | |", "|---|---|---|"]
+        lines += [f"| `{p.name}` | {p.arity} | {p.doc} |" for p in PRIMITIVES.values() if p.kind == kind]
+    return "\n".join(line.replace("|x|", "\\|x\\|") for line in lines) + "\n"
+
+
+def errors_page() -> str:
+    lines = ["# Error codes", "", "Generated from the table of codes by `python docs/generate.py`; `flowrl-dsl explain CODE` prints one.", ""]
+    for code in CODES.values():
+        lines += [f"## {code.code}: {code.title}", "", code.explanation, ""]
+        if code.example:
+            lines += ["```", code.example.strip("\n"), "```", ""]
+        lines += [f"**Cure.** {code.cure}", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    REFERENCE.mkdir(exist_ok=True)
+    for path, text in pages().items():
+        path.write_text(text)
+        print(path)

@@ -1,0 +1,118 @@
+"""The words of the command line: commands, options, and how a value must look.  No command runs here."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from flowrl_dsl import __version__
+
+Commands = argparse._SubParsersAction
+
+_DEFAULT_TASK = "InvertedPendulum-v5"
+_EMITTED = ("tree", "spec", "graph", "jaxpr", "hlo", "python")
+
+
+def positive(text: str) -> int:
+    """A whole number above zero, with ``_`` between digits and ``1e6`` allowed."""
+    try:
+        value = float(text.replace("_", ""))
+    except ValueError:
+        value = 0.0
+    if not (value >= 1 and value < 2**53 and value == int(value)):
+        raise argparse.ArgumentTypeError(f"expected a whole number above zero, found {text!r}")
+    return int(value)
+
+
+def seed(text: str) -> int:
+    """A whole number that fits 31 bits, as every generator accepts."""
+    if not (text.isascii() and text.isdigit() and int(text) < 2**31):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 2147483647, found {text!r}")
+    return int(text)
+
+
+def assignment(text: str) -> str:
+    """``name=value``; what it means is the spec's affair."""
+    name, equals, _ = text.partition("=")
+    if not (name.strip() and equals):
+        raise argparse.ArgumentTypeError(f"expected name=value, found {text!r}")
+    return text
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="flowrl-dsl",
+        description="A language and compiler for reinforcement learning with diffusion and flow policies.",
+        epilog="SPEC is a file or the name of a shipped spec, such as qsm.",
+    )
+    version = f"flowrl-dsl {__version__}"
+    top.add_argument("--version", action="version", version=version, help="show the version and exit")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    _add_text_commands(commands)
+    _add_compile(commands)
+    _add_train(commands)
+    _add_run_commands(commands)
+    return top
+
+
+def _add(commands: Commands, name: str, help_text: str) -> argparse.ArgumentParser:
+    # no abbreviated options: one that works today would break when another begins with the same letters
+    return commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
+
+
+def _add_text_commands(commands: Commands) -> None:
+    check = _add(commands, "check", "report all errors of some specs")
+    check.add_argument("files", nargs="+", metavar="FILE")
+    check.add_argument("--format", choices=("text", "json"), default="text")
+    fmt = _add(commands, "fmt", "rewrite specs in the standard layout")
+    fmt.add_argument("files", nargs="+", metavar="FILE")
+    fmt.add_argument("--check", action="store_true", help="change nothing; exit with 1 if something would change")
+    explain = _add(commands, "explain", "what a code such as FRL0212 means, an example, the cure")
+    explain.add_argument("code", metavar="CODE")
+
+
+def _add_compile(commands: Commands) -> None:
+    command = _add(commands, "compile", "show what a spec turns into; the plan, unless --emit names a form")
+    command.add_argument("spec", metavar="SPEC")
+    command.add_argument("--task", metavar="TASK", help="gives the sizes, and the `for task` block that holds")
+    command.add_argument("--emit", choices=_EMITTED, help="a form of the spec on its way")
+    command.add_argument("-o", dest="output", type=Path, metavar="FILE", help="write there instead of printing")
+    _add_set(command)
+
+
+def _add_set(command: argparse.ArgumentParser) -> None:
+    help_text = "set a parameter or an option, such as temperature=0.05; may be repeated"
+    command.add_argument("--set", action="append", default=[], type=assignment, metavar="NAME=VALUE", help=help_text)
+
+
+def _add_train(commands: Commands) -> None:
+    command = _add(commands, "train", "train a spec on a task")
+    command.add_argument("spec", metavar="SPEC")
+    help_text = f"a Gymnasium id or dm_control/DOMAIN-TASK (default {_DEFAULT_TASK})"
+    command.add_argument("--task", default=_DEFAULT_TASK, metavar="TASK", help=help_text)
+    command.add_argument("--seed", type=seed, default=0, metavar="N")
+    _add_set(command)
+    numbers = {
+        "--steps": "environment steps",
+        "--envs": "environments stepped side by side",
+        "--evaluate-every": "steps between evaluations",
+        "--episodes": "episodes of one evaluation",
+        "--checkpoint-every": "steps between checkpoints",
+    }
+    for name, meaning in numbers.items():
+        command.add_argument(name, type=positive, metavar="N", help=meaning)
+    command.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default runs/SPEC/TASK/seedN)")
+    command.add_argument("--wandb", metavar="PROJECT", help="log to Weights & Biases too")
+
+
+def _add_run_commands(commands: Commands) -> None:
+    resume = _add(commands, "resume", "go on with a run, bit for bit as if it had never stopped")
+    resume.add_argument("run", type=Path, metavar="RUN")
+    evaluate = _add(commands, "eval", "evaluate the newest checkpoint of some runs")
+    evaluate.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    evaluate.add_argument("--episodes", type=positive, metavar="N")
+    plot = _add(commands, "plot", "draw learning curves")
+    plot.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    plot.add_argument("-o", dest="output", type=Path, default=Path("curves.png"), metavar="FILE", help="png, pdf or svg")
+    diagnose = _add(commands, "diagnose", "look again at the update that was not finite")
+    diagnose.add_argument("run", type=Path, metavar="RUN")

@@ -1,0 +1,216 @@
+"""What the commands about runs do: from a spec to a run folder, and from a run folder on."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowrl_dsl import __version__, driver
+from flowrl_dsl.diagnostics import Diagnostic
+from flowrl_dsl.runtime.errors import Interrupted, RunError
+from flowrl_dsl.spec.show import show
+
+if TYPE_CHECKING:
+    from flowrl_dsl.algorithm import Algorithm
+    from flowrl_dsl.lowering.program import Program
+    from flowrl_dsl.runtime.logs import RunFolder
+    from flowrl_dsl.runtime.settings import Settings
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "gymnasium", "mujoco", "dm-control")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The words of a ``train`` command; ``given`` are settings that replace those of the spec, None where not given."""
+
+    spec: str
+    task: str
+    seed: int = 0
+    sets: tuple[str, ...] = ()
+    given: dict[str, int | None] = field(default_factory=dict)
+    out: Path | None = None
+    wandb: str | None = None
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs in the user's cache folder, unless JAX has been told otherwise."""
+    import jax
+
+    if not jax.config.jax_compilation_cache_dir:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(base / "flowrl-dsl" / "jax"))
+        # below this, compiling is about as quick as reading the file
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def train(asked: Asked) -> None:
+    """Begin a run and take it to its end."""
+    algorithm, resolution = driver.resolve_or_raise(asked.spec, asked.task, asked.sets)
+    if asked.wandb is not None and find_spec("wandb") is None:
+        raise RunError("FRL0440", "--wandb needs the extra: pip install 'flowrl-dsl[wandb]'")
+    program, settings = _build(algorithm, asked.task, asked.seed, asked.given)
+    folder = _new_folder(asked, algorithm, settings)
+    _keep_spec(folder, driver.locate(asked.spec), resolution.sources)
+    folder.write("resolved.flowrl", show(algorithm))
+    _run(program, settings, folder)
+
+
+def resume(path: Path) -> None:
+    """Take a run on from its last checkpoint to its end."""
+    from flowrl_dsl.runtime.logs import RunFolder
+
+    folder = RunFolder(path)
+    program, settings = _rebuild(folder)
+    _run(program, settings, folder)
+
+
+def _build(algorithm: Algorithm, task: str, seed: int, given: dict[str, int | None]) -> tuple[Program, Settings]:
+    from flowrl_dsl.runtime import environments
+    from flowrl_dsl.runtime.settings import Settings
+
+    sizes = environments.sizes(task)
+    use_compilation_cache()
+    program = driver.build_program(algorithm, *sizes)
+    return program, Settings.of(program.loop, task, seed, **given)
+
+
+def _rebuild(folder: RunFolder) -> tuple[Program, Settings]:
+    """Program and settings of an existing run, from the copy of the spec in its folder."""
+    said = folder.settings
+    try:
+        main, task, sets, seed = said["main"], said["task"], said["sets"], said["seed"]
+        given, resolved = said["given"], (folder.path / "resolved.flowrl").read_text()
+    except (KeyError, OSError) as error:
+        raise RunError("FRL0411", f"{folder.path} was not completely set up", "begin it anew with `train`") from error
+    algorithm, _ = driver.resolve_or_raise(str(folder.path / "spec" / main), task, sets)
+    if show(algorithm) != resolved:
+        hint = "its meaning comes from this version of flowrl-dsl and the specs it ships: use those the run began with"
+        raise RunError("FRL0416", f"the spec in {folder.path} no longer means what it did", hint)
+    return _build(algorithm, task, seed, given)
+
+
+def _new_folder(asked: Asked, algorithm: Algorithm, settings: Settings) -> RunFolder:
+    import jax
+
+    from flowrl_dsl.runtime.logs import RunFolder
+
+    said = {
+        "spec": algorithm.name,
+        "main": Path(driver.locate(asked.spec)).name,
+        "task": asked.task,
+        "seed": asked.seed,
+        "sets": list(asked.sets),
+        "given": asked.given,
+        "settings": asdict(settings),
+        "wandb": asked.wandb,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": ["flowrl-dsl", *sys.argv[1:]],
+        "device": str(jax.devices()[0].device_kind),
+        "python": sys.version.split()[0],
+        "versions": {"flowrl-dsl": __version__} | {name: version(name) for name in _PACKAGES},
+    }
+    return RunFolder.create(Path("runs"), algorithm.name, asked.task, asked.seed, said, asked.out)
+
+
+def _keep_spec(folder: RunFolder, main: str, sources: dict[str, str]) -> None:
+    """Copy the spec and what it extends so that the copies find each other: beside one another, as far as they were."""
+    home = os.path.dirname(os.path.abspath(main))
+    for name, text in sources.items():
+        if not os.path.isfile(name):
+            continue
+        place = os.path.relpath(name, home)
+        # what lies elsewhere, such as a shipped spec, is found beside the one that extends it
+        place = os.path.basename(name) if place.startswith("..") or os.path.isabs(place) else place
+        folder.write(f"spec/{place}", text)
+
+
+def _run(program: Program, settings: Settings, folder: RunFolder) -> None:
+    from flowrl_dsl.runtime.progress import display
+    from flowrl_dsl.runtime.train import Training
+
+    path = folder.path
+    print(f"run folder: {path}\nif it is interrupted: flowrl-dsl resume {path}", flush=True)
+    name = f"{folder.settings['spec']} on {settings.task}"
+    with folder.locked():
+        training = Training(program, settings, folder, display(name, settings.steps), lambda step: _sinks(folder, step))
+        try:
+            result = training.run()
+        except (Interrupted, KeyboardInterrupt):
+            print(f"interrupted at step {training.step}; go on with: flowrl-dsl resume {path}", flush=True)
+            raise
+        _finish(folder)
+    if result is None:
+        print(f"{path} was already finished")
+    print(f"learning curve: {path / 'curve.png'}")
+
+
+def _sinks(folder: RunFolder, step: int) -> list[Any]:
+    from flowrl_dsl.runtime.sinks import TensorBoard, Wandb
+
+    sinks: list[Any] = [TensorBoard(folder.path / "tensorboard", step)]
+    if folder.settings["wandb"]:
+        name = str(folder.path)
+        sinks.append(Wandb(folder.settings["wandb"], name, folder.path, folder.settings))
+    return sinks
+
+
+def _finish(folder: RunFolder) -> None:
+    """What can be made again at any time from the metrics."""
+    from flowrl_dsl.runtime.plot import plot
+
+    folder.write_csv()
+    plot([folder.path], folder.path / "curve.png")
+
+
+def evaluate(paths: Sequence[Path], episodes: int | None) -> None:
+    """Evaluate the newest checkpoint of each run; over several, the inter-quartile mean and its interval."""
+    import numpy as np
+
+    from flowrl_dsl.runtime.aggregate import bootstrap_interval, interquartile_mean
+    from flowrl_dsl.runtime.logs import RunFolder
+
+    means: dict[tuple[str, str], list[float]] = {}
+    for path in paths:
+        folder = RunFolder(path)
+        mean = _evaluate_one(folder, episodes)
+        means.setdefault((folder.settings["spec"], folder.settings["task"]), []).append(mean)
+    for (spec, task), found in means.items():
+        if len(found) > 1:
+            low, high = bootstrap_interval(np.array(found)[:, None])
+            center = float(interquartile_mean(np.array(found)))
+            print(f"{spec} on {task}: inter-quartile mean {center:.1f} [{low:.1f}, {high:.1f}] over {len(found)} runs")
+
+
+def _evaluate_one(folder: RunFolder, episodes: int | None) -> float:
+    from flowrl_dsl.runtime import environments
+    from flowrl_dsl.runtime.evaluate import evaluate
+    from flowrl_dsl.runtime.train import load_state
+
+    program, settings = _rebuild(folder)
+    step, state = load_state(program, folder, settings.seed)
+    count = episodes or settings.episodes
+    copies = environments.make(settings.task, count, 0, settings.action_repeat, evaluation=True)
+    record = evaluate(program, state, program.hyper, copies).record()
+    copies.close()
+    shown = f"return {record['return_mean']:.1f} ± {record['return_std']:.1f}"
+    shown += f" (from {record['return_min']:.1f} to {record['return_max']:.1f})"
+    print(f"{folder.path} at step {step}: {shown} over {count} episodes", flush=True)
+    return record["return_mean"]
+
+
+def diagnose(path: Path) -> Diagnostic | None:
+    """Look again at the update that stopped a run; None when it is finite now."""
+    from flowrl_dsl.runtime import guard
+    from flowrl_dsl.runtime.logs import RunFolder
+
+    folder = RunFolder(path)
+    program, settings = _rebuild(folder)
+    error = guard.again(program, folder, settings.seed)
+    return None if error is None else error.diagnostics[0]

@@ -1,0 +1,77 @@
+"""Learning curves as numbers: the evaluations of several runs, grouped by what was asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from flowrl_dsl.runtime.aggregate import bootstrap_interval, interquartile_mean
+from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.logs import RunFolder
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Return against steps: the inter-quartile mean over seeds and a band around it.
+
+    The band is the 95 % bootstrap interval over seeds; of a single seed, one standard deviation over its episodes.
+    """
+
+    task: str
+    label: str
+    seeds: int
+    steps: np.ndarray
+    center: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Run:
+    task: str
+    label: str
+    evaluations: dict[int, tuple[float, float]]
+
+
+def read_curves(paths: Sequence[Path]) -> list[Curve]:
+    """One curve for each spec (with its ``--set``) and task, in the order first met.
+
+    Raises FRL0431 when a run has no evaluation, or when the runs of a group share no step.
+    """
+    groups: dict[tuple[str, str], list[_Run]] = {}
+    for path in paths:
+        run = _read(path)
+        groups.setdefault((run.task, run.label), []).append(run)
+    return [_curve(runs) for runs in groups.values()]
+
+
+def _read(path: Path) -> _Run:
+    folder = RunFolder(path)
+    settings = folder.settings
+    evaluations = {
+        record["step"]: (record["return_mean"], record["return_std"])
+        for record in folder.records()
+        if record["kind"] == "eval"
+    }
+    if not evaluations:
+        raise RunError("FRL0431", f"{path} has no evaluation yet")
+    label = " ".join([settings["spec"], *settings.get("sets", [])])
+    return _Run(settings["task"], label, evaluations)
+
+
+def _curve(runs: list[_Run]) -> Curve:
+    steps = sorted(set.intersection(*(set(run.evaluations) for run in runs)))
+    if not steps:
+        raise RunError("FRL0431", f"the runs of {runs[0].label} on {runs[0].task} were never evaluated at the same step")
+    values = np.array([[run.evaluations[step] for step in steps] for run in runs])
+    means, spreads = values[..., 0], values[..., 1]
+    center = interquartile_mean(means.T)
+    if len(runs) == 1:
+        low, high = center - spreads[0], center + spreads[0]
+    else:
+        intervals = [bootstrap_interval(column[:, None]) for column in means.T]
+        low, high = np.array(intervals).T
+    return Curve(runs[0].task, runs[0].label, len(runs), np.array(steps), center, low, high)

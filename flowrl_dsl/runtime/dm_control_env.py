@@ -1,0 +1,92 @@
+"""DeepMind Control tasks: ``dm_control/DOMAIN-TASK``.
+
+Observations are the entries of the observation dictionary in their order, flattened.  An episode that ends with
+discount 0 is terminal; one that ends with a positive discount has run out of time and is truncated.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from flowrl_dsl.diagnostics import did_you_mean
+from flowrl_dsl.runtime.environments import DM_CONTROL, Rescale
+from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.mujoco_state import MujocoState, quiet
+from flowrl_dsl.runtime.plain import is_plain
+
+with warnings.catch_warnings():
+    # without a display its renderer, which nothing here uses, complains while it is imported
+    warnings.simplefilter("ignore")
+    from dm_control import suite
+    from dm_control.rl.control import PhysicsError
+
+
+class DmControlEnv:
+    """One copy of a task; always exact."""
+
+    exact = True
+
+    def __init__(self, task: str, seed: int):
+        domain, name = _find(task)
+        quiet()
+        self._task = task
+        # the seed is given at once because some domains (lqr) draw their model while it is made
+        self._env = suite.load(domain, name, task_kwargs={"random": seed})
+        spec = self._env.action_spec()
+        self._rescale = Rescale(task, _full(spec.minimum, spec), _full(spec.maximum, spec), spec.dtype)
+        self.action_size = int(np.prod(spec.shape))
+        shapes = [value.shape for value in self._env.observation_spec().values()]
+        self.observation_size = int(sum(np.prod(shape) for shape in shapes))
+        self._mujoco = MujocoState(self._env.physics.model.ptr, self._env.physics.data.ptr)
+
+    def reset(self, seed: int | None = None) -> np.ndarray:
+        if seed is not None:
+            self._env.task.random.seed(seed)
+        return _flatten(self._env.reset().observation)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
+        try:
+            step = self._env.step(self._rescale(action))
+        except PhysicsError as error:
+            raise RunError("FRL0406", f"the simulation of {self._task} became unstable: {error}") from error
+        terminal = step.last() and step.discount == 0
+        return _flatten(step.observation), float(step.reward), bool(terminal), bool(step.last() and not terminal)
+
+    def snapshot(self) -> dict[str, Any]:
+        env, task = self._env, self._env.task
+        return {
+            "physics": self._mujoco.snapshot(),
+            "random": task.random.get_state(legacy=False),
+            "task": {name: value for name, value in vars(task).items() if is_plain(value)},
+            "steps": env._step_count,
+            "over": env._reset_next_step,
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        # a step here begins with the second half of a physics step: its first half was done by the step before
+        self._mujoco.restore(snapshot["physics"], constraints=True)
+        self._env.task.random.set_state(snapshot["random"])
+        vars(self._env.task).update(snapshot["task"])
+        self._env._step_count = snapshot["steps"]
+        self._env._reset_next_step = snapshot["over"]
+
+    def close(self) -> None:
+        self._env.close()
+
+
+def _find(task: str) -> tuple[str, str]:
+    known = {f"{DM_CONTROL}{domain}-{name}": (domain, name) for domain, name in suite.ALL_TASKS}
+    if task not in known:
+        raise RunError("FRL0401", f'there is no task "{task}"', did_you_mean(task, known))
+    return known[task]
+
+
+def _full(bound: np.ndarray, spec: Any) -> np.ndarray:
+    return np.broadcast_to(bound, spec.shape)
+
+
+def _flatten(observation: dict[str, Any]) -> np.ndarray:
+    return np.concatenate([np.ravel(value) for value in observation.values()]).astype(np.float32)

@@ -1,0 +1,62 @@
+"""How good a policy is: whole episodes from fixed starts that no training run ever sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from flowrl_dsl.runtime.environments import Environments
+from flowrl_dsl.runtime.errors import RunError
+
+# act counters of evaluations lie above every counter of training
+_FIRST_COUNTER = 2**30
+# for tasks without a time limit of their own
+_LONGEST = 100_000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Returns and lengths of the episodes, in the order of their seeds."""
+
+    returns: np.ndarray
+    lengths: np.ndarray
+
+    def record(self) -> dict[str, float | int]:
+        """What metrics.jsonl says of it."""
+        return {
+            "return_mean": float(self.returns.mean()),
+            "return_std": float(self.returns.std()),
+            "return_min": float(self.returns.min()),
+            "return_max": float(self.returns.max()),
+            "length_mean": float(self.lengths.mean()),
+            "episodes": len(self.returns),
+        }
+
+
+def evaluate(program: Any, state: Any, hyper: Mapping[str, Any], environments: Environments) -> Evaluation:
+    """One episode in every copy of ``environments``, all side by side, with the mode ``evaluate``.
+
+    The same state gives the same numbers, whatever was evaluated before.
+    """
+    count = environments.count
+    returns, lengths = np.zeros(count), np.zeros(count, np.int64)
+    active = np.ones(count, bool)
+    obs = environments.reset()
+    for t in range(_LONGEST):
+        actions = np.asarray(program.act(state, obs, _FIRST_COUNTER + t, "evaluate", hyper))
+        if not np.isfinite(actions).all():
+            raise RunError("FRL0421", "the policy gave an action that is not finite during an evaluation")
+        stepped = environments.step(actions, active)
+        for k, (episode_return, length) in zip(np.flatnonzero(stepped.done), stepped.finished, strict=True):
+            returns[k], lengths[k] = episode_return, length
+        active = active & ~stepped.done
+        obs = stepped.obs
+        if not active.any():
+            break
+    else:
+        cut_short = environments.running()
+        returns, lengths = np.where(active, cut_short, (returns, lengths))
+    return Evaluation(returns, lengths)

@@ -1,0 +1,94 @@
+"""Writing to the disk so that a reader sees all of a file or none of it, whenever the writer is killed.
+
+Every change of the disk by a checkpoint goes through :func:`announce` first, which lets a test stop the program before
+each of them.  Trouble with the disk becomes the diagnostic FRL0410.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flowrl_dsl.runtime.errors import RunError
+
+
+def announce(action: str, path: Path) -> None:
+    """Called before each change of the disk; does nothing, tests replace it."""
+
+
+@contextmanager
+def disk(path: Path) -> Iterator[None]:
+    """Turns the operating system's refusal to write below ``path`` into FRL0410."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename if error.filename is not None else path
+        raise RunError(
+            "FRL0410",
+            f"cannot write {where}: {error.strerror or error}",
+            "free some space or choose another folder with --out; a run that had begun goes on with `flowrl-dsl resume`",
+        ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable; a file's own sync covers only its contents."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write(path: Path, data: bytes) -> str:
+    """Write and sync one file that nobody reads yet; returns the SHA-256 of its contents."""
+    announce("create", path)
+    with open(path, "wb") as file:
+        half = len(data) // 2
+        file.write(data[:half])
+        announce("continue", path)
+        file.write(data[half:])
+        file.flush()
+        announce("sync", path)
+        os.fsync(file.fileno())
+    return hashlib.sha256(data).hexdigest()
+
+
+def rename(source: Path, target: Path) -> None:
+    """Move within one folder; the name ``target`` changes in one step and durably."""
+    announce("rename", target)
+    os.replace(source, target)
+    announce("sync folder", target.parent)
+    sync_folder(target.parent)
+
+
+def replace(path: Path, data: bytes) -> str:
+    """Give ``path`` new contents in one step; returns their SHA-256."""
+    draft = path.with_name(f".writing-{path.name}")
+    digest = write(draft, data)
+    rename(draft, path)
+    return digest
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder; a folder loses its name first, so that no half of it is ever read."""
+    announce("remove", path)
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    doomed = path.with_name(f".removing-{path.name}")
+    if doomed != path and not path.name.startswith("."):
+        os.replace(path, doomed)
+        announce("remove contents", doomed)
+    else:
+        doomed = path
+    shutil.rmtree(doomed)
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's contents."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

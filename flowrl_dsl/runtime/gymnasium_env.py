@@ -1,0 +1,144 @@
+"""Gymnasium tasks: any registered id with a bounded continuous action and an observation that can be flattened."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from flowrl_dsl.diagnostics import did_you_mean
+from flowrl_dsl.runtime.environments import Rescale, broken
+from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.plain import is_plain
+
+_TRANSPARENT = ("TimeLimit", "OrderEnforcing", "PassiveEnvChecker")
+
+
+class GymnasiumEnv:
+    """One copy of a Gymnasium task; ``exact`` for those on MuJoCo whose wrappers keep nothing but numbers."""
+
+    def __init__(self, task: str, seed: int):
+        self._env = _make(task)
+        self._rescale = _rescaling(task, self._env.action_space)
+        self._flatten, self.observation_size = _flattening(task, self._env.observation_space)
+        self.action_size = int(np.prod(self._env.action_space.shape))
+        self._shape = self._env.action_space.shape
+        self._layers = _layers(self._env)
+        self._physics = _physics(self._env)
+        wrappers = {type(layer).__name__ for layer in self._layers[:-1]}
+        self.exact = self._physics is not None and wrappers <= set(_TRANSPARENT)
+
+    def reset(self, seed: int | None = None) -> np.ndarray:
+        obs, _ = self._env.reset(seed=seed)
+        return self._flatten(obs)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
+        scaled = self._rescale(action).reshape(self._shape)
+        obs, reward, terminal, truncated, _ = self._env.step(scaled)
+        # an end at the time limit is still an end
+        return self._flatten(obs), float(reward), bool(terminal), bool(truncated) and not terminal
+
+    def snapshot(self) -> dict[str, Any]:
+        """Physics, random generator, and the plain attributes of the task and of each wrapper around it."""
+        return {
+            "physics": self._physics.snapshot(),
+            "random": self._env.unwrapped.np_random.bit_generator.state,
+            "layers": [_plain_attributes(layer) for layer in self._layers],
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        self._physics.restore(snapshot["physics"], constraints=False)
+        self._env.unwrapped.np_random.bit_generator.state = snapshot["random"]
+        for layer, attributes in zip(self._layers, snapshot["layers"], strict=True):
+            vars(layer).update(attributes)
+
+    def close(self) -> None:
+        self._env.close()
+
+
+def reward_threshold(task: str) -> float | None:
+    """The mean return at which Gymnasium's registry calls the task solved."""
+    spec = gymnasium.registry.get(task)
+    return None if spec is None else spec.reward_threshold
+
+
+def _make(task: str) -> gymnasium.Env:
+    _quiet_mujoco(task)
+    try:
+        # the checker costs a tenth of a step and its findings are the task author's affair
+        return gymnasium.make(task, disable_env_checker=True)
+    except (gymnasium.error.UnregisteredEnv, gymnasium.error.DeprecatedEnv) as error:
+        raise RunError("FRL0401", f'there is no task "{task}"', _nearest_task(task), str(error).split("\n")[0]) from error
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise RunError("FRL0405", f"{task} needs a package that is not installed", str(error)) from error
+    except Exception as error:
+        # making a task runs foreign code
+        raise broken(task, error) from error
+
+
+def _quiet_mujoco(task: str) -> None:
+    spec = gymnasium.registry.get(task)
+    if spec is not None and isinstance(spec.entry_point, str) and "mujoco" in spec.entry_point:
+        from flowrl_dsl.runtime.mujoco_state import quiet
+
+        quiet()
+
+
+def _nearest_task(task: str) -> str:
+    hint = did_you_mean(task, gymnasium.registry)
+    known = "any id registered with Gymnasium, or dm_control/DOMAIN-TASK such as dm_control/cartpole-swingup"
+    return hint if hint.startswith("did") else f"expected {known}"
+
+
+def _rescaling(task: str, space: spaces.Space) -> Rescale:
+    if not isinstance(space, spaces.Box) or space.dtype.kind != "f":
+        kind = "discrete" if isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary) else "other"
+        hint = "Pendulum-v1 is a small task with continuous ones" if kind == "discrete" else ""
+        raise RunError("FRL0402", f"{task} has actions {space}; only continuous boxes are supported", hint)
+    return Rescale(task, space.low, space.high, space.dtype)
+
+
+def _flattening(task: str, space: spaces.Space) -> tuple[Any, int]:
+    if isinstance(space, spaces.Box):
+        return _ravel, int(np.prod(space.shape))
+    flat = spaces.flatten_space(space) if space.is_np_flattenable else None
+    if not isinstance(flat, spaces.Box):
+        raise RunError("FRL0404", f"{task} has observations {space}, which cannot be flattened to a vector of numbers")
+    return functools.partial(_flatten, space), int(np.prod(flat.shape))
+
+
+def _ravel(obs: Any) -> np.ndarray:
+    return np.asarray(obs, np.float32).reshape(-1)
+
+
+def _flatten(space: spaces.Space, obs: Any) -> np.ndarray:
+    return _ravel(spaces.flatten(space, obs))
+
+
+def _layers(env: gymnasium.Env) -> list[gymnasium.Env]:
+    """The wrappers from the outside in, and the task itself."""
+    found = [env]
+    while isinstance(found[-1], gymnasium.Wrapper):
+        found.append(found[-1].env)
+    return found
+
+
+def _physics(env: gymnasium.Env) -> Any:
+    model, data = getattr(env.unwrapped, "model", None), getattr(env.unwrapped, "data", None)
+    if type(model).__name__ != "MjModel" or type(data).__name__ != "MjData":
+        return None
+    # mujoco takes long to import: only tasks that use it pay
+    from flowrl_dsl.runtime.mujoco_state import MujocoState
+
+    return MujocoState(model, data)
+
+
+def _plain_attributes(layer: gymnasium.Env) -> dict[str, Any]:
+    return {name: _copy(value) for name, value in vars(layer).items() if is_plain(value)}
+
+
+def _copy(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray | list | dict) else value

@@ -1,0 +1,81 @@
+"""The learner's state as named arrays and back, and the means of its metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flowrl_dsl.runtime.errors import RunError
+
+
+def to_arrays(state: Any) -> dict[str, np.ndarray]:
+    """Every leaf of the state by its path; waits for the device."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(state))
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def from_arrays(template: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """A state with the structure of ``template`` and the values of ``arrays``.
+
+    Raises FRL0413 when names, shapes or types differ: the arrays belong to another program.
+    """
+    paths, structure = jax.tree_util.tree_flatten_with_path(template)
+    names = [jax.tree_util.keystr(path) for path, _ in paths]
+    if set(names) != set(arrays):
+        odd = sorted(set(names) ^ set(arrays))[:3]
+        raise RunError("FRL0413", "the checkpoint belongs to another program", f"only one has {', '.join(odd)}")
+    leaves = [_leaf(name, leaf, arrays[name]) for name, (_, leaf) in zip(names, paths, strict=True)]
+    return jax.tree_util.tree_unflatten(structure, leaves)
+
+
+def _leaf(name: str, like: Any, array: np.ndarray) -> jax.Array:
+    if array.dtype.kind == "V" and array.dtype.itemsize == like.dtype.itemsize:
+        # NumPy's format has no name for bfloat16 and keeps its bytes
+        array = array.view(like.dtype)
+    if array.shape != like.shape or array.dtype != like.dtype:
+        found, expected = f"{array.dtype}{list(array.shape)}", f"{like.dtype}{list(like.shape)}"
+        raise RunError("FRL0413", f"the checkpoint has {name} as {found}, the program expects {expected}")
+    # a copy of our own: the state is donated, and memory shared with NumPy cannot be
+    return jnp.array(array, copy=True)
+
+
+class Means:
+    """Means of metrics between two records, summed on the device so that nobody waits for them."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._sums: Any = None
+
+    def add(self, metrics: dict[str, jax.Array]) -> None:
+        """A NaN says that a stage did not run and is not counted."""
+        if self._sums is None:
+            self._names = sorted(metrics)
+            self._sums = jnp.zeros((2, len(metrics)))
+        self._sums = _add(self._sums, metrics)
+
+    def take(self) -> dict[str, float]:
+        """The means, NaN for what was never reported; waits for the device, and starts anew."""
+        if self._sums is None:
+            return {}
+        sums, counts = np.asarray(self._sums)
+        self._sums = jnp.zeros_like(self._sums)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = sums / counts
+        return dict(zip(self._names, means.tolist(), strict=True))
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"names": self._names, "sums": None if self._sums is None else np.array(self._sums)}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        self._names = snapshot["names"]
+        self._sums = None if snapshot["sums"] is None else jnp.array(snapshot["sums"], copy=True)
+
+
+@jax.jit
+def _add(sums: jax.Array, metrics: dict[str, jax.Array]) -> jax.Array:
+    values = jnp.stack([metrics[name].astype(jnp.float32) for name in sorted(metrics)])
+    ran = ~jnp.isnan(values)
+    return sums + jnp.stack([jnp.where(ran, values, 0.0), ran.astype(jnp.float32)])

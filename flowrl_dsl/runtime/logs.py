@@ -1,0 +1,163 @@
+"""The folder of a run: what it is called, what lies in it, and the records that grow while it trains.
+
+``runs/SPEC/TASK/seedN`` (``seedN-2``, … when taken; nothing is ever overwritten)::
+
+    run.json         what was asked for, on which versions and device
+    spec/            the spec and the files it extends, as written
+    resolved.flowrl  the spec with every option in place
+    metrics.jsonl    one record a line; equal bit for bit for equal runs, so without any time of day
+    metrics.csv      the same as a table
+    timing.jsonl     seconds and updates a second
+    tensorboard/  checkpoints/  curve.png
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flowrl_dsl.runtime import files
+from flowrl_dsl.runtime.errors import RunError
+
+Record = dict[str, Any]
+
+
+class RunFolder:
+    """An existing run folder.  ``with folder.locked():`` keeps a second process from writing it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.settings: dict[str, Any] = _read_settings(path)
+
+    @staticmethod
+    def create(base: Path, spec: str, task: str, seed: int, settings: Mapping[str, Any], out: Path | None) -> RunFolder:
+        """A new folder with ``run.json``: ``out`` itself, or the first free name below ``base``."""
+        path = _claim(out) if out is not None else _first_free(base / spec / task.replace("/", "_"), f"seed{seed}")
+        with files.disk(path):
+            files.replace(path / "run.json", (json.dumps(settings, indent=1) + "\n").encode())
+        return RunFolder(path)
+
+    def write(self, name: str, text: str) -> None:
+        """One file of the folder, whole."""
+        with files.disk(self.path):
+            target = self.path / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            files.replace(target, text.encode())
+
+    def locked(self) -> Lock:
+        return Lock(self.path / "lock")
+
+    def records(self) -> list[Record]:
+        """All whole lines of metrics.jsonl."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text().splitlines(keepends=True)
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def write_csv(self) -> None:
+        """metrics.csv anew from metrics.jsonl, so that the two never disagree."""
+        records = self.records()
+        columns = list(dict.fromkeys(name for record in records for name in record))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        self.write("metrics.csv", text.getvalue())
+
+
+class Lock:
+    """An advisory lock that the operating system drops when its holder dies, however it dies."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def __enter__(self) -> Lock:
+        with files.disk(self._path):
+            self._file = open(self._path, "a")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise RunError("FRL0415", f"another process is training in {self._path.parent}") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+class Journal:
+    """A file of JSON lines that can be cut back to where a checkpoint found it."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        with files.disk(path):
+            # without a buffer: one left over after a full disk would fail again when the file is closed
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115
+
+    def append(self, record: Record) -> None:
+        """Adds one line and hands it to the operating system: a kill after this cannot lose it."""
+        with files.disk(self._path):
+            rest = (json.dumps(_finite(record)) + "\n").encode()
+            while rest:
+                rest = rest[self._file.write(rest) :]
+
+    def offset(self) -> int:
+        """The length so far, on the disk for good."""
+        with files.disk(self._path):
+            os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def cut(self, offset: int) -> None:
+        """Forget everything after ``offset``."""
+        with files.disk(self._path):
+            size = self._path.stat().st_size
+            if size < offset:
+                raise RunError("FRL0412", f"{self._path} is shorter than when the checkpoint was written")
+            self._file.truncate(offset)
+            self._file.seek(0, os.SEEK_END)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _finite(record: Record) -> Record:
+    """JSON has no NaN: a metric of a stage that did not run is null."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads((path / "run.json").read_text())
+    except (OSError, ValueError) as error:
+        raise RunError("FRL0411", f"{path} is not a run folder", "expected run.json, which `train` writes") from error
+
+
+def _claim(path: Path) -> Path:
+    with files.disk(path):
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            hint = f"`flowrl-dsl resume {path}` goes on with a run; choose another --out for a new one"
+            raise RunError("FRL0414", f"{path} is not empty", hint)
+    return path
+
+
+def _first_free(parent: Path, name: str) -> Path:
+    with files.disk(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while True:
+            path = parent / (name if number == 1 else f"{name}-{number}")
+            try:
+                # mkdir is what decides between two runs started at once
+                path.mkdir()
+                return path
+            except FileExistsError:
+                number += 1

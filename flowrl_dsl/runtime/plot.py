@@ -1,0 +1,93 @@
+"""Pictures of learning curves, one panel a task."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flowrl_dsl.runtime import files
+from flowrl_dsl.runtime.curves import Curve, read_curves
+from flowrl_dsl.runtime.environments import DM_CONTROL
+from flowrl_dsl.runtime.errors import RunError
+
+# Okabe and Ito's palette, told apart with every common kind of colour vision; dashes repeat it in black and white
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_DASHES = ("-", "--", "-.", ":")
+_FORMATS = (".png", ".pdf", ".svg")
+
+
+def plot(paths: Sequence[Path], output: Path) -> None:
+    """Draw the evaluations of some runs into ``output`` (png, pdf or svg by its suffix)."""
+    if output.suffix not in _FORMATS:
+        raise RunError("FRL0432", f'cannot draw "{output.name}"', f"expected a name ending in {', '.join(_FORMATS)}")
+    curves = read_curves(paths)
+    # matplotlib takes half a second to import; a Figure of its own needs neither a display nor pyplot's global state
+    from matplotlib import rc_context
+
+    buffer = io.BytesIO()
+    with rc_context({"font.size": 10, "svg.fonttype": "none"}):
+        _draw(curves).savefig(buffer, format=output.suffix[1:], dpi=160)
+    with files.disk(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(output, buffer.getvalue())
+
+
+def _draw(curves: list[Curve]) -> Any:
+    from matplotlib.figure import Figure
+
+    tasks = list(dict.fromkeys(curve.task for curve in curves))
+    labels = list(dict.fromkeys(curve.label for curve in curves))
+    columns = min(len(tasks), 3)
+    rows = -(-len(tasks) // columns)
+    figure = Figure(figsize=(1.2 + 4.4 * columns, 0.6 + 3.2 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for panel in panels.flat[len(tasks) :]:
+        panel.set_axis_off()
+    for panel, task in zip(panels.flat, tasks, strict=False):
+        _panel(panel, task, [curve for curve in curves if curve.task == task], labels)
+    return figure
+
+
+def _panel(panel: Any, task: str, curves: list[Curve], labels: list[str]) -> None:
+    threshold = _threshold(task)
+    if threshold is not None:
+        panel.axhline(threshold, color="0.45", linewidth=1, linestyle=(0, (4, 3)), label=f"solved ({threshold:g})")
+    for curve in curves:
+        number = labels.index(curve.label)
+        color = _COLORS[number % len(_COLORS)]
+        marker = "o" if len(curve.steps) <= 20 else None
+        style = {"color": color, "linestyle": _DASHES[number % len(_DASHES)], "marker": marker, "markersize": 4}
+        panel.plot(curve.steps, curve.center, linewidth=1.8, label=_label(curve), **style)
+        panel.fill_between(curve.steps, curve.low, curve.high, color=color, alpha=0.18, linewidth=0)
+    panel.set_title(task)
+    panel.set_xlabel("environment steps")
+    panel.set_ylabel("return of an evaluation episode")
+    panel.set_xlim(left=0)
+    panel.xaxis.set_major_formatter(lambda value, _: _short(value))
+    panel.grid(color="0.9", linewidth=0.8)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(frameon=False, fontsize=9)
+
+
+def _label(curve: Curve) -> str:
+    return f"{curve.label} ({curve.seeds} seeds)" if curve.seeds > 1 else curve.label
+
+
+def _threshold(task: str) -> float | None:
+    """Where Gymnasium calls the task solved; its registry knows nothing of dm_control."""
+    if task.startswith(DM_CONTROL):
+        return None
+    from flowrl_dsl.runtime.gymnasium_env import reward_threshold
+
+    return reward_threshold(task)
+
+
+def _short(value: float) -> str:
+    """``0``, ``500``, ``15k``, ``1.5M``."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"

@@ -1,0 +1,113 @@
+"""What a person sees while a run trains: a bar in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+_PLAIN_SECONDS = 5.0
+
+
+class Display(Protocol):
+    """Shows how far a run is; used as a context manager."""
+
+    def __enter__(self) -> Display: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+def display(name: str, steps: int) -> Display:
+    """A bar when standard output is a terminal (rich honours NO_COLOR), else lines."""
+    console = Console(highlight=False)
+    return Bar(console, name, steps) if console.is_terminal else Lines(steps)
+
+
+class Lines:
+    """At most a line every few seconds, so that a log file stays readable."""
+
+    def __init__(self, steps: int):
+        self._pace = Pace(steps)
+        self._steps = steps
+        self._shown = time.monotonic()
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
+        now, left = time.monotonic(), self._pace.left(step)
+        if now - self._shown < _PLAIN_SECONDS:
+            return
+        self._shown = now
+        shown = shown_return(episode_return)
+        self.say(f"step {step}/{self._steps}  return {shown}  {updates_per_second:.0f} updates/s  {left} left")
+
+    def say(self, text: str) -> None:
+        print(text, flush=True)
+
+
+class Bar:
+    """One line that stays at the bottom; what is said scrolls above it."""
+
+    def __init__(self, console: Console, name: str, steps: int):
+        self._pace = Pace(steps)
+        columns = "return {task.fields[shown]}", "{task.fields[rate]:.0f} updates/s", "{task.fields[left]} left"
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total}"),
+            *map(TextColumn, columns),
+            console=console,
+            # each refresh takes time from the stepping of environments
+            refresh_per_second=4,
+        )
+        self._bar = self._progress.add_task(name, total=steps, shown="-", rate=0.0, left="-")
+
+    def __enter__(self) -> Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
+        fields = {"shown": shown_return(episode_return), "rate": updates_per_second, "left": self._pace.left(step)}
+        self._progress.update(self._bar, completed=step, **fields)
+
+    def say(self, text: str) -> None:
+        # no markup: the text may hold brackets of the user's
+        self._progress.console.print(text, markup=False, soft_wrap=True)
+
+
+def shown_return(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+class Pace:
+    """The time left, from how fast the steps since the first report went."""
+
+    def __init__(self, steps: int):
+        self._steps = steps
+        self._first: tuple[int, float] | None = None
+
+    def left(self, step: int) -> str:
+        """``1h05m``, ``3m20s`` or ``12s``; ``-`` at the first report, before which programs were compiled."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = step, now
+        done, seconds = step - self._first[0], now - self._first[1]
+        if done <= 0:
+            return "-"
+        rest = round(seconds / done * (self._steps - step))
+        if rest >= 3600:
+            return f"{rest // 3600}h{rest % 3600 // 60:02d}m"
+        return f"{rest // 60}m{rest % 60:02d}s" if rest >= 60 else f"{rest}s"

@@ -1,0 +1,50 @@
+"""What a training run was asked to do, apart from the algorithm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+_LOOP = ("steps", "warmup", "replay", "updates", "envs", "action_repeat", "evaluate_every", "episodes")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A step is one action in one environment; all ``*_every`` and ``warmup`` count steps."""
+
+    task: str
+    seed: int
+    steps: int
+    warmup: int
+    replay: int
+    updates: int
+    envs: int
+    action_repeat: int
+    evaluate_every: int
+    episodes: int
+    checkpoint_every: int
+    log_every: int = 1000
+
+    @staticmethod
+    def of(loop: Any, task: str, seed: int, **given: int | None) -> Settings:
+        """The spec's settings with those given on the command line in their place (None: not given)."""
+        values = {name: int(getattr(loop, name)) for name in _LOOP}
+        values |= {name: value for name, value in given.items() if value is not None}
+        # a checkpoint costs about as much as a hundred steps
+        values.setdefault("checkpoint_every", max(5_000, values["steps"] // 100))
+        return Settings(task=task, seed=seed, **values)
+
+    @property
+    def first_update(self) -> int:
+        """No update happens before this many steps; at least one transition must be there to learn from."""
+        return max(self.warmup, 1)
+
+    @property
+    def capacity(self) -> int:
+        """Rows of the replay: never more than the run can fill."""
+        return max(self.envs, min(self.replay, self.steps + self.envs))
+
+
+def passed(before: int, after: int, every: int) -> bool:
+    """Whether a multiple of ``every`` lies in (before, after]."""
+    return after // every > before // every

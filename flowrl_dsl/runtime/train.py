@@ -1,0 +1,244 @@
+"""The training loop: act, update, step, remember; evaluate, record and checkpoint at fixed steps.
+
+The update is dispatched before the environment is stepped, so that the device computes while the environment does: a
+transition is learned from beginning with the update after the next action.  Everything that happens is a function of
+the settings and the seed; wall-clock time decides nothing, so a run resumed from any of its checkpoints continues bit
+for bit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import jax
+import numpy as np
+
+from flowrl_dsl.runtime import environments, guard, learner
+from flowrl_dsl.runtime.checkpoint import Checkpoints
+from flowrl_dsl.runtime.environments import Environments
+from flowrl_dsl.runtime.errors import Interrupted, RunError
+from flowrl_dsl.runtime.evaluate import Evaluation, evaluate
+from flowrl_dsl.runtime.logs import Journal, RunFolder
+from flowrl_dsl.runtime.progress import Display
+from flowrl_dsl.runtime.replay import Replay
+from flowrl_dsl.runtime.settings import Settings, passed
+from flowrl_dsl.runtime.signals import Stop
+from flowrl_dsl.runtime.sinks import Sink
+
+_WARMUP_STREAM = 0x3A37
+
+
+class Training:
+    """One run, from its last checkpoint (or its beginning) to its end.  The caller holds the folder's lock."""
+
+    def __init__(
+        self,
+        program: Any,
+        settings: Settings,
+        folder: RunFolder,
+        display: Display,
+        open_sinks: Callable[[int], Sequence[Sink]] = lambda step: (),
+    ):
+        """``open_sinks`` is called once, with the step that the run goes on from."""
+        self.program, self.settings, self.folder = program, settings, folder
+        self.display, self.open_sinks = display, open_sinks
+        self.sinks: Sequence[Sink] = ()
+        # plain numbers: reading them never waits for the device
+        self.hyper = {name: float(value) for name, value in program.hyper.items()}
+        self.checkpoints = Checkpoints(folder.path)
+        self.replay = Replay(settings.capacity, program.obs_size, program.action_size)
+        self.means = learner.Means()
+        self.iteration = 0
+        self.updates = 0
+        self.finished: list[tuple[float, int]] = []
+        self.latest_return: float | None = None
+        self.evaluation: Environments | None = None
+        self._checkpointed = -1
+
+    @property
+    def step(self) -> int:
+        """Environment steps done."""
+        return self.iteration * self.settings.envs
+
+    def run(self) -> Evaluation | None:
+        """Train to the end; returns the evaluation of the final policy, None when there was nothing left to do.
+
+        Raises :class:`Interrupted` after Ctrl-C (a checkpoint is written first) and :class:`RunError` for trouble.
+        """
+        self.environments = environments.make(
+            self.settings.task, self.settings.envs, self.settings.seed, self.settings.action_repeat
+        )
+        self.state = self.program.init(self.settings.seed)
+        self.metrics = Journal(self.folder.path / "metrics.jsonl")
+        self.timing = Journal(self.folder.path / "timing.jsonl")
+        try:
+            with Stop() as stop, self.display:
+                self._begin()
+                self.sinks = self.open_sinks(self.step)
+                return self._loop(stop)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        for resource in (self.metrics, self.timing, self.environments, *self.sinks):
+            resource.close()
+        if self.evaluation is not None:
+            self.evaluation.close()
+
+    def _begin(self) -> None:
+        loaded = self.checkpoints.load()
+        for notice in self.checkpoints.notices:
+            self.display.say(f"note: {notice}")
+        if loaded is None:
+            self.metrics.cut(0)
+            self.obs = self.environments.reset()
+            return
+        self.state = learner.from_arrays(self.state, loaded.state)
+        self.replay.restore(loaded.total, loaded.rows)
+        self._restore(loaded.rest)
+        self._checkpointed = loaded.step
+
+    def _restore(self, rest: dict[str, Any]) -> None:
+        self.metrics.cut(rest["metrics_offset"])
+        self.iteration, self.updates = rest["iteration"], rest["updates"]
+        self.finished = [tuple(episode) for episode in rest["finished"]]
+        self.latest_return = rest["latest_return"]
+        self.means.restore(rest["means"])
+        self.obs = self.environments.restore(rest["environments"])
+        if not self.environments.exact:
+            self.display.say(f"note: {self.settings.task} cannot be saved inside an episode: a fresh one begins")
+
+    def _loop(self, stop: Stop) -> Evaluation | None:
+        settings, result = self.settings, None
+        self._clock, self._clock_updates = time.monotonic(), self.updates
+        while self.step < settings.steps:
+            before = self.step
+            self._advance()
+            if passed(before, self.step, settings.log_every):
+                self._log()
+            if passed(before, self.step, settings.evaluate_every) or self.step >= settings.steps:
+                result = self._evaluate()
+            if passed(before, self.step, settings.checkpoint_every) or self.step >= settings.steps or stop.asked:
+                self._checkpoint()
+            if stop.asked and self.step < settings.steps:
+                raise Interrupted
+        return result
+
+    def _advance(self) -> None:
+        """One action in every environment, and the updates it entitles to."""
+        settings = self.settings
+        if self.step < settings.warmup:
+            actions = self._random_actions()
+            pending = None
+        else:
+            pending = self.program.act(self.state, self.obs, self.iteration, "explore", self.hyper)
+        if self.step >= settings.first_update:
+            self._update()
+        if pending is not None:
+            actions = np.asarray(pending)
+            if not np.isfinite(actions).all():
+                self._refuse_bad_actions()
+        stepped = self.environments.step(actions)
+        self.replay.add(self.obs, actions, stepped.reward, stepped.terminal, stepped.next_obs)
+        self.obs = stepped.obs
+        self.finished.extend(stepped.finished)
+        self.iteration += 1
+
+    def _random_actions(self) -> np.ndarray:
+        # a generator for each step has no state that a checkpoint could miss
+        generator = np.random.default_rng([self.settings.seed, _WARMUP_STREAM, self.iteration])
+        shape = (self.settings.envs, self.program.action_size)
+        return generator.uniform(-1, 1, shape).astype(np.float32)
+
+    def _update(self) -> None:
+        count = self.settings.updates * self.settings.envs
+        self.state, metrics = self.program.update(self.state, self.replay.view(), count, self.hyper)
+        self.means.add(metrics)
+        self.updates += count
+
+    def _check(self) -> None:
+        """Stop the run if an update so far was not finite; waits for the device."""
+        bad = int(np.asarray(self.state["bad_update"]))
+        if bad >= 0:
+            raise guard.investigate(self.program, self.settings, self.folder, self.replay.fresh(), self.hyper, bad)
+
+    def _refuse_bad_actions(self) -> None:
+        self._check()
+        raise RunError(
+            "FRL0421", f"the policy gave an action that is not finite at step {self.step}", "no update was at fault"
+        )
+
+    def _log(self) -> None:
+        self._check()
+        metrics = self.means.take()
+        returns = [episode_return for episode_return, _ in self.finished]
+        self.latest_return = float(np.mean(returns)) if returns else self.latest_return
+        record = {
+            "kind": "train",
+            "step": self.step,
+            "updates": self.updates,
+            "episodes": len(returns),
+            "return": float(np.mean(returns)) if returns else None,
+            "length": float(np.mean([length for _, length in self.finished])) if returns else None,
+        }
+        self.finished = []
+        self._record(record | {name: value for name, value in metrics.items() if name not in record})
+        self._time()
+
+    def _time(self) -> None:
+        now = time.monotonic()
+        rate = (self.updates - self._clock_updates) / max(now - self._clock, 1e-9)
+        self.timing.append({"step": self.step, "updates_per_second": round(rate, 1), "time": round(time.time(), 3)})
+        self._clock, self._clock_updates = now, self.updates
+        self.display.show(self.step, self.latest_return, rate)
+
+    def _record(self, record: dict[str, Any]) -> None:
+        self.metrics.append(record)
+        for sink in self.sinks:
+            sink.write(record)
+
+    def _evaluate(self) -> Evaluation:
+        self._check()
+        settings = self.settings
+        if self.evaluation is None:
+            self.evaluation = environments.make(settings.task, settings.episodes, 0, settings.action_repeat, evaluation=True)
+        began = time.monotonic()
+        result = evaluate(self.program, self.state, self.hyper, self.evaluation)
+        # the speed that is shown is that of training
+        self._clock += time.monotonic() - began
+        record = result.record()
+        self._record({"kind": "eval", "step": self.step, **record})
+        self.folder.write_csv()
+        spread = f"{record['return_mean']:.1f} ± {record['return_std']:.1f}"
+        self.display.say(f"evaluation at step {self.step}: return {spread} over {record['episodes']} episodes")
+        return result
+
+    def _checkpoint(self) -> None:
+        if self._checkpointed == self.step:
+            return
+        self._check()
+        rest = {
+            "settings": asdict(self.settings),
+            "iteration": self.iteration,
+            "updates": self.updates,
+            "finished": self.finished,
+            "latest_return": self.latest_return,
+            "means": self.means.snapshot(),
+            "environments": self.environments.snapshot(),
+            "metrics_offset": self.metrics.offset(),
+        }
+        arrays, fresh = learner.to_arrays(self.state), self.replay.fresh()
+        self.checkpoints.save(self.step, arrays, rest, fresh, self.replay.total, self.replay.size)
+        self.replay.saved()
+        self._checkpointed = self.step
+
+
+def load_state(program: Any, folder: RunFolder, seed: int) -> tuple[int, Any]:
+    """The newest checkpoint's step and learner state; raises FRL0412 when a run has none."""
+    loaded = Checkpoints(folder.path).load()
+    if loaded is None:
+        raise RunError("FRL0412", f"{folder.path} has no usable checkpoint")
+    return loaded.step, learner.from_arrays(jax.eval_shape(lambda: program.init(seed)), loaded.state)

@@ -1,0 +1,163 @@
+"""Whether the components of an algorithm fit together: what each one needs, some other must provide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flowrl_dsl.formula import Formula
+from flowrl_dsl.registry import CAPABILITIES, Component, providers
+from flowrl_dsl.spec.options import SOURCES
+from flowrl_dsl.spec.scope import Reached, Required, Scope
+from flowrl_dsl.spec.text import plural
+from flowrl_dsl.spec.walk import variables
+from flowrl_dsl.syntax import tree
+
+KEPT = {
+    "q_value": ("no critic provides", "add a section: critic {}"),
+    "q_target": ("the critic does not keep", "add `target = ema(0.005)` to the critic"),
+    "policy_target": ("the policy does not keep", "add `target = ema(0.005)` to policy"),
+    "old_policy": ("the policy does not keep", "add `old = copy(every = 1000)` to policy"),
+}
+"""Capabilities that depend on a section's options: who lacks it, and the line that cures it."""
+
+
+def check(scope: Scope) -> None:
+    """Report every need that nothing meets, and every sampler that nothing needs."""
+    available = scope.maybe.union(*(_capabilities(reached.component, scope) for reached in scope.reached))
+    silent = _unused_sampler(scope)
+    kept = {(r.site.path.split(".")[0], r.capability) for r in scope.required if r.capability in SOURCES}
+    for required in scope.required:
+        if required.capability not in available and required.capability != "policy":
+            _report_required(required, scope)
+    for reached in scope.reached:
+        if reached.path in silent:
+            continue
+        for capability in sorted(_needs(reached.component, scope) - available):
+            if (reached.path.split(".")[0], capability) not in kept:
+                _report_need(reached, capability, scope)
+
+
+READ_BY_BACKUP = {"discount": "discount", "next_action": "a_next"}
+"""Options of the critic that nothing but its backup reads, and the names the backup reads them by."""
+
+
+def check_backup(critic: Component, written: Mapping[str, tree.Assign], scope: Scope) -> None:
+    """Report options of the critic that were written but that its backup does not mention."""
+    for option, name in unread_by_backup(critic).items():
+        if option in written:
+            message = f'"critic.{option}" goes unread: the backup does not mention {name}'
+            hint = f"the backup is {critic.backup.text}"  # type: ignore[attr-defined]
+            scope.diagnostics.error("FRL0226", message, written[option].span, hint)
+
+
+def unread_by_backup(critic: Component) -> dict[str, str]:
+    """The options of a critic that its backup does not read, and the names it would read them by."""
+    backup = getattr(critic, "backup", None)
+    seen = variables(backup) if isinstance(backup, Formula) else READ_BY_BACKUP.values()
+    return {option: name for option, name in READ_BY_BACKUP.items() if name not in seen}
+
+
+def _capabilities(component: Component, scope: Scope) -> frozenset[str]:
+    """What a component provides; one that was rebuilt around an error may not be able to tell."""
+    try:
+        return component.capabilities()
+    except (AttributeError, TypeError):
+        if not scope.diagnostics.errors:
+            raise
+        return component.provides
+
+
+def _needs(component: Component, scope: Scope) -> frozenset[str]:
+    try:
+        return component.needs()
+    except (AttributeError, TypeError):
+        if not scope.diagnostics.errors:
+            raise
+        return component.requires
+
+
+def _unused_sampler(scope: Scope) -> set[str]:
+    """Report a sampler whose backbone draws actions by itself; the paths of samplers to say nothing more about."""
+    backbone, sampler = _at(scope, "policy.backbone"), _at(scope, "policy.sampler")
+    if backbone is None or sampler is None or type(backbone.component) is Component:
+        return set()
+    needs = _needs(backbone.component, scope)
+    if not any("sampler" in providers(capability) for capability in needs):
+        name = backbone.component.name
+        message = f'sampler "{sampler.component.name}" goes unread: backbone "{name}" draws its actions without one'
+        scope.diagnostics.error("FRL0226", message, sampler.span, "leave `sampler` out, or choose another backbone")
+        return {sampler.path}
+    return set() if needs & _capabilities(sampler.component, scope) else {sampler.path}
+
+
+def _at(scope: Scope, path: str) -> Reached | None:
+    return next((reached for reached in scope.reached if reached.path == path), None)
+
+
+def _report_need(reached: Reached, capability: str, scope: Scope) -> None:
+    place = reached.span
+    if reached.path == "policy.backbone":
+        sampler = _at(scope, "policy.sampler")
+        place = sampler.span if sampler is not None else place
+    message = f"{_subject(reached.component)} needs {capability}, which {_lacking(capability, scope)}"
+    scope.diagnostics.error("FRL0212", message, place, _doc(capability), _cure(capability, scope))
+
+
+def _report_required(required: Required, scope: Scope) -> None:
+    if required.capability in SOURCES:
+        message = f'"{required.subject}" draws from {required.capability}, which the policy does not keep'
+        scope.error("FRL0220", message, required.site, required.span, KEPT[required.capability][1])
+        return
+    capability = required.capability
+    message = f"{required.subject} needs {capability}, which {_lacking(capability, scope)}"
+    scope.error("FRL0212", message, required.site, required.span, _doc(capability), _cure(capability, scope))
+
+
+def _subject(component: Component) -> str:
+    if component.family in ("mechanism", "action", "adaptation"):
+        return component.name
+    return f'{component.family.replace("_", " ")} "{component.name}"'
+
+
+def _lacking(capability: str, scope: Scope) -> str:
+    """Who could have provided a capability and does not."""
+    if capability in KEPT:
+        return KEPT[_kept(capability, scope)][0]
+    families = set(providers(capability))
+    if families and families <= {"mechanism"}:
+        return "no improve block provides"
+    backbone, sampler = _at(scope, "policy.backbone"), _at(scope, "policy.sampler")
+    if backbone is None or type(backbone.component) is Component:
+        return "nothing provides"
+    if sampler is None:
+        missing = families == {"sampler"}
+        return "no sampler provides" if missing else f'backbone "{backbone.component.name}" does not provide'
+    if families == {"sampler"}:
+        return f'sampler "{sampler.component.name}" does not provide'
+    return f'backbone "{backbone.component.name}" with sampler "{sampler.component.name}" does not provide'
+
+
+def _kept(capability: str, scope: Scope) -> str:
+    """What is missing first: without a critic, the critic rather than its copy."""
+    without_critic = not any(reached.path == "critic" for reached in scope.reached)
+    return "q_value" if capability == "q_target" and without_critic else capability
+
+
+def _doc(capability: str) -> str:
+    return f"{capability}: {CAPABILITIES[capability]}" if capability in CAPABILITIES else ""
+
+
+def _cure(capability: str, scope: Scope) -> str:
+    """The components that provide a capability, or the line that keeps a copy."""
+    if capability in KEPT:
+        return KEPT[_kept(capability, scope)][1]
+    groups = providers(capability)
+    if not groups:
+        return "no installed component provides it"
+    names = [f"{_family(family, members)} {', '.join(members)}" for family, members in groups.items()]
+    single = len(groups) == 1 and all(len(members) == 1 for members in groups.values())
+    return f"{' and '.join(names)} {'provides' if single else 'provide'} it"
+
+
+def _family(family: str, members: list[str]) -> str:
+    return family.replace("_", " ") if len(members) == 1 else plural(family)

@@ -1,0 +1,86 @@
+"""Spec files and the files they extend, read and parsed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flowrl_dsl.diagnostics import Diagnostics, Span, nearest
+from flowrl_dsl.resources import shipped_specs
+from flowrl_dsl.syntax import tree
+from flowrl_dsl.syntax.parser import parse, read_source
+
+SUFFIX = ".flowrl"
+
+
+@dataclass
+class Loader:
+    """Reads files once; every text read is in ``sources`` under the name that spans use for it."""
+
+    diagnostics: Diagnostics
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def chain(self, path: str) -> list[tree.Algorithm] | None:
+        """The algorithm of ``path`` and those it extends, nearest first; None after an error that leaves nothing."""
+        found: list[tree.Algorithm] = []
+        seen: list[str] = []
+        while True:
+            seen.append(path)
+            algorithm = self._algorithm(path)
+            if algorithm is None:
+                return None
+            found.append(algorithm)
+            if algorithm.base is None:
+                return found
+            place = algorithm.base.span
+            base = self._base(path, algorithm.base)
+            if base is None or self._circular(base, seen, place):
+                return None
+            path = base
+
+    def main(self, path: str) -> str:
+        """The file behind what a person typed: a path, or the bare name of a shipped spec."""
+        if os.path.exists(path) or os.path.dirname(path):
+            return path
+        shipped = shipped_specs().get(path.removesuffix(SUFFIX))
+        return str(shipped) if shipped is not None else path
+
+    def _circular(self, base: str, seen: list[str], place: Span) -> bool:
+        if os.path.realpath(base) not in map(os.path.realpath, seen):
+            return False
+        names = " -> ".join(os.path.basename(p) for p in [*seen, base])
+        self.diagnostics.error("FRL0203", "a spec extends itself", place, f"the chain is {names}")
+        return True
+
+    def _base(self, path: str, base: tree.String) -> str | None:
+        """The file named by ``extends``: beside the extending file first, then among the shipped specs."""
+        shipped = shipped_specs()
+        beside = os.path.join(os.path.dirname(path), base.value)
+        named = shipped.get(base.value.removesuffix(SUFFIX))
+        itself = os.path.realpath(beside) == os.path.realpath(path)
+        if os.path.isfile(beside) and not (itself and named is not None):
+            return beside
+        if named is not None:
+            return str(named)
+        around = Path(path).parent.glob("*" + SUFFIX) if os.path.isdir(os.path.dirname(path) or ".") else ()
+        names = {*(name + SUFFIX for name in shipped), *(p.name for p in around)} - {os.path.basename(path)}
+        close = nearest(base.value, names)
+        hint = f'did you mean "{close}"?' if close else f"shipped specs: {', '.join(shipped)}"
+        message = f'there is no file "{base.value}" beside this one, and no shipped spec of that name'
+        self.diagnostics.error("FRL0202", message, base.span, hint)
+        return None
+
+    def _algorithm(self, path: str) -> tree.Algorithm | None:
+        text, found = read_source(path)
+        self.diagnostics.extend(found)
+        if text is None:
+            return None
+        self.sources[path] = text
+        file, found = parse(text, path)
+        self.diagnostics.extend(found)
+        if file is not None and file.algorithm is None:
+            at = file.definitions[0].span if file.definitions else Span(path, 1, 1, 1, 1)
+            note = "files of definitions alone are for the standard library: put them into an algorithm"
+            self.diagnostics.error("FRL0201", "the file holds no algorithm", at, note)
+        return None if file is None else file.algorithm

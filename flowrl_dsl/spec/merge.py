@@ -1,0 +1,220 @@
+"""Statements grouped by what they declare; a child laid over its base; the overrides of a task laid over both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from flowrl_dsl.diagnostics import Diagnostics, Span
+from flowrl_dsl.syntax import tree
+
+
+@dataclass
+class Block:
+    """The inside of a section or of an ``improve`` block."""
+
+    name: tree.Name
+    options: dict[str, tree.Assign] = field(default_factory=dict)
+    lets: dict[str, tree.Let] = field(default_factory=dict)
+
+    def over(self, base: Block) -> Block:
+        """This block's options and lets, and the base's where this one has none."""
+        return Block(self.name, {**base.options, **self.options}, {**base.lets, **self.lets})
+
+    def copy(self) -> Block:
+        return Block(self.name, dict(self.options), dict(self.lets))
+
+
+@dataclass
+class Term:
+    """One ``improve`` block: a term of the policy's loss."""
+
+    weight: tree.Expr | None
+    block: Block
+    span: Span
+
+    @property
+    def mechanism(self) -> str:
+        return self.block.name.id
+
+
+@dataclass
+class Program:
+    """What an algorithm says, by kind and name; what was declared first comes first."""
+
+    name: tree.Name
+    title: str = ""
+    settings: dict[str, tree.Assign] = field(default_factory=dict)
+    params: dict[str, tree.Param] = field(default_factory=dict)
+    lets: dict[str, tree.Let] = field(default_factory=dict)
+    defines: dict[str, tree.Define] = field(default_factory=dict)
+    sections: dict[str, Block] = field(default_factory=dict)
+    improvements: list[Term] = field(default_factory=list)
+    tasks: list[tree.ForTask] = field(default_factory=list)
+    applied: list[tree.ForTask] = field(default_factory=list)
+
+    def copy(self) -> Program:
+        """A program whose tables can be edited without changing this one's."""
+        return replace(
+            self,
+            settings=dict(self.settings),
+            params=dict(self.params),
+            lets=dict(self.lets),
+            defines=dict(self.defines),
+            sections={name: block.copy() for name, block in self.sections.items()},
+            improvements=[replace(term, block=term.block.copy()) for term in self.improvements],
+            tasks=list(self.tasks),
+            applied=list(self.applied),
+        )
+
+    def labels(self) -> list[str]:
+        """The labels of the ``improve`` blocks: the mechanism, numbered from its second occurrence on."""
+        seen: dict[str, int] = {}
+        labels = []
+        for term in self.improvements:
+            count = seen[term.mechanism] = seen.get(term.mechanism, 0) + 1
+            labels.append(term.mechanism if count == 1 else f"{term.mechanism}_{count}")
+        return labels
+
+
+def merge(chain: Sequence[tree.Algorithm], diagnostics: Diagnostics) -> Program:
+    """The first algorithm of the chain laid over those it extends; tasks are kept aside, the base's first."""
+    programs = [_Reader(diagnostics).program(algorithm) for algorithm in chain]
+    merged = programs[-1]
+    for child in reversed(programs[:-1]):
+        merged = _extend(merged, child)
+    return merged
+
+
+def apply_task(program: Program, block: tree.ForTask, diagnostics: Diagnostics) -> Program:
+    """The program with one ``for task`` block laid over it.
+
+    Its ``improve`` blocks change those of the same mechanism; unlike a child's they never replace the list.
+    """
+    over = _Reader(diagnostics).body(Program(program.name), block.body, 'a "for task" block')
+    improvements = over.improvements
+    over.improvements = []
+    result = _extend(program, over)
+    result.applied = [*program.applied, block]
+    _improve_in_place(result, improvements, diagnostics)
+    return result
+
+
+def _improve_in_place(program: Program, changes: list[Term], diagnostics: Diagnostics) -> None:
+    used: list[int] = []
+    for change in changes:
+        for position, term in enumerate(program.improvements):
+            if term.mechanism == change.mechanism and position not in used:
+                used.append(position)
+                weight = term.weight if change.weight is None else change.weight
+                program.improvements[position] = Term(weight, change.block.over(term.block), change.span)
+                break
+        else:
+            has = ", ".join(term.mechanism for term in program.improvements) or "none"
+            message = f'the algorithm has no `improve {change.mechanism}` for this task to change'
+            diagnostics.error("FRL0204", message, change.block.name.span, f"its improve blocks: {has}")
+
+
+def _extend(base: Program, child: Program) -> Program:
+    params = {**base.params}
+    for name, param in child.params.items():
+        inherited = params[name].range if name in params else None
+        params[name] = param if param.range is not None else replace(param, range=inherited)
+    sections = {**base.sections}
+    for name, block in child.sections.items():
+        sections[name] = block.over(sections[name]) if name in sections else block
+    return Program(
+        name=child.name,
+        title=child.title or base.title,
+        settings={**base.settings, **child.settings},
+        params=params,
+        lets={**base.lets, **child.lets},
+        defines={**base.defines, **child.defines},
+        sections=sections,
+        improvements=_improvements(base.improvements, child.improvements),
+        tasks=[*base.tasks, *child.tasks],
+        applied=base.applied,
+    )
+
+
+def _improvements(base: list[Term], child: list[Term]) -> list[Term]:
+    """The child's list when it has one; each block starts from the base's block of the same mechanism and count."""
+    if not child:
+        return base
+    waiting = list(base)
+    result = []
+    for term in child:
+        same = next((b for b in waiting if b.mechanism == term.mechanism), None)
+        if same is not None:
+            waiting.remove(same)
+            term = replace(term, block=term.block.over(same.block))
+        result.append(term)
+    return result
+
+
+@dataclass
+class _Reader:
+    """Groups the statements of one body; reports what stands in the wrong place and what is given twice."""
+
+    diagnostics: Diagnostics
+
+    def program(self, algorithm: tree.Algorithm) -> Program:
+        title = algorithm.title.value if algorithm.title else ""
+        return self.body(Program(algorithm.name, title), algorithm.body, "an algorithm")
+
+    def body(self, program: Program, body: Sequence[tree.Statement], where: str) -> Program:
+        for statement in body:
+            match statement:
+                case tree.Assign(key):
+                    self._put(program.settings, key, statement, "setting")
+                case tree.Param(name):
+                    self._put(program.params, name, statement, "param")
+                case tree.Let(name):
+                    self._put(program.lets, name, statement, "let")
+                case tree.Define(name):
+                    self._put(program.defines, name, statement, "def")
+                case tree.Section(name, inner):
+                    self._put(program.sections, name, self._block(name, inner), "section")
+                case tree.Improve(weight, mechanism, inner):
+                    block = self._block(mechanism, inner)
+                    program.improvements.append(Term(weight, block, statement.span))
+                case tree.ForTask() if where == "an algorithm":
+                    program.tasks.append(statement)
+                case tree.ForTask():
+                    self._misplaced(statement, where)
+        return program
+
+    def _block(self, name: tree.Name, body: Sequence[tree.Statement]) -> Block:
+        block = Block(name)
+        for statement in body:
+            match statement:
+                case tree.Assign(key):
+                    self._put(block.options, key, statement, "option")
+                case tree.Let(let):
+                    self._put(block.lets, let, statement, "let")
+                case _:
+                    self._misplaced(statement, f'the block "{name.id}"')
+        return block
+
+    def _put(self, table: dict, name: tree.Name, statement: object, what: str) -> None:
+        earlier = table.get(name.id)
+        if earlier is None:
+            table[name.id] = statement
+            return
+        first = earlier.name.span if isinstance(earlier, Block) else earlier.span
+        message = f'{what} "{name.id}" is given twice'
+        self.diagnostics.error("FRL0206", message, name.span, f"first given in line {first.line}")
+
+    def _misplaced(self, statement: tree.Statement, where: str) -> None:
+        what, place = _PLACES[type(statement)]
+        self.diagnostics.error("FRL0205", f"{what} cannot stand inside {where}", statement.span, place)
+
+
+_TOP = "write it at the top level of the algorithm"
+_PLACES: dict[type, tuple[str, str]] = {
+    tree.Param: ("a param", _TOP),
+    tree.Define: ("a def", _TOP),
+    tree.Section: ("a section", _TOP),
+    tree.Improve: ("an improve block", _TOP),
+    tree.ForTask: ('a "for task" block', _TOP),
+}

@@ -1,0 +1,112 @@
+"""The order of the stages of one step: every movable part exactly once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flowrl_dsl.algorithm import Every, Sequence, Single, Stage, Together
+from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean
+from flowrl_dsl.spec.numbers import NotANumber, fold, whole
+from flowrl_dsl.spec.text import text_of
+from flowrl_dsl.syntax import tree
+
+PARTS = ("critic", "policy", "targets")
+
+
+def default_order(movable: list[str]) -> Stage:
+    """The movable parts one after the other, as given: critic, policy, learned parameters as declared, targets."""
+    return _sequence([Single(name) for name in movable]) or Single("policy")
+
+
+@dataclass
+class OrderReader:
+    """Reads ``critic -> [policy, temperature] -> every(2, targets)``.
+
+    ``movable`` are the parts that this algorithm moves; ``still`` those it could move but does not, with the reason.  A
+    still part is an error, unless ``lenient``: an order that was inherited, or written before a ``--set`` fixed the
+    part, simply loses it.
+    """
+
+    movable: list[str]
+    still: dict[str, str]
+    lenient: bool
+    diagnostics: Diagnostics
+    _failed: bool = False
+
+    def read(self, expr: tree.Expr) -> Stage:
+        """The stage, whatever could be made of it; every part missing, repeated or unknown is reported."""
+        places: dict[str, Span] = {}
+        stage = self._stage(expr, places)
+        missing = [name for name in self.movable if name not in places]
+        if missing and not self._failed:
+            hint = f"append {'it' if len(missing) == 1 else 'them'}: {text_of(expr)} -> {' -> '.join(missing)}"
+            self._error("FRL0232", f"the order leaves out {', '.join(missing)}", expr.span, hint)
+        return stage if stage is not None else default_order(self.movable)
+
+    def _stage(self, expr: tree.Expr, places: dict[str, Span]) -> Stage | None:
+        match expr:
+            case tree.Name(name):
+                return self._part(name, expr.span, places)
+            case tree.Arrow(items):
+                return _sequence(self._stages(items, places))
+            case tree.List(items) if items:
+                parts = self._stages(items, places)
+                return parts[0] if len(parts) == 1 else Together(tuple(parts)) if parts else None
+            case tree.Call(tree.Name("every"), arguments):
+                return self._every(expr, arguments, places)
+        hint = "write parts joined by ->, [parts] for those that move together, or every(n, part)"
+        self._error("FRL0230", f"`{text_of(expr)}` is not a stage", expr.span, hint)
+        return None
+
+    def _stages(self, items: tuple[tree.Expr, ...], places: dict[str, Span]) -> list[Stage]:
+        stages = [self._stage(item, places) for item in items]
+        return [stage for stage in stages if stage is not None]
+
+    def _part(self, name: str, span: Span, places: dict[str, Span]) -> Stage | None:
+        if name in places:
+            first = f"first in column {places[name].column}"
+            self._error("FRL0233", f'"{name}" stands twice in the order', span, first)
+            return None
+        places[name] = span
+        if name in self.movable:
+            return Single(name)
+        if name in self.still:
+            if not self.lenient:
+                self._error("FRL0231", f'"{name}" does not move: {self.still[name]}', span, "leave it out of the order")
+            return None
+        self._error("FRL0231", f'unknown part "{name}"', span, did_you_mean(name, self.movable))
+        return None
+
+    def _every(
+        self, call: tree.Expr, arguments: tuple[tree.Argument, ...], places: dict[str, Span]
+    ) -> Stage | None:
+        if len(arguments) != 2 or any(argument.name is not None for argument in arguments):
+            self._error("FRL0234", "`every` takes a count and a part", call.span, "for instance every(2, policy)")
+            return None
+        stage = self._stage(arguments[1].value, places)
+        count = self._count(arguments[0].value)
+        return None if stage is None or count is None else Every(count, stage)
+
+    def _count(self, expr: tree.Expr) -> int | None:
+        try:
+            value = fold(expr)
+        except NotANumber:
+            value = None
+        number = None if value is None else whole(value)
+        if isinstance(number, int) and number >= 1:
+            return number
+        message = f"`every` counts updates: a whole number from 1 on, found {text_of(expr)}"
+        self._error("FRL0234", message, expr.span)
+        return None
+
+    def _error(self, code: str, message: str, span: Span, *notes: str) -> None:
+        self._failed = True
+        self.diagnostics.error(code, message, span, *notes)
+
+
+def _sequence(stages: list[Stage]) -> Stage | None:
+    """One stage after the other, without sequences inside sequences."""
+    flat = [part for stage in stages for part in (stage.stages if isinstance(stage, Sequence) else (stage,))]
+    if not flat:
+        return None
+    return flat[0] if len(flat) == 1 else Sequence(tuple(flat))

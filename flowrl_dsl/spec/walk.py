@@ -1,0 +1,80 @@
+"""Looking through typed formulas and through the components that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flowrl_dsl.formula import Bound, Formula, Gradient, Operation, Term, Variable
+from flowrl_dsl.registry import Component, Drawn
+
+
+def inner(term: Term) -> tuple[Term, ...]:
+    """The terms directly inside one."""
+    match term:
+        case Operation(_, operands):
+            return operands
+        case Gradient(value, wrt):
+            return (value, wrt)
+        case Bound(_, value):
+            return (value,)
+    return ()
+
+
+def terms(*roots: Term) -> Iterator[Term]:
+    """All terms inside the given ones, each object once, however often it is shared; the outer before the inner."""
+    seen: set[int] = set()
+    waiting = list(reversed(roots))
+    while waiting:
+        term = waiting.pop()
+        if id(term) not in seen:
+            seen.add(id(term))
+            yield term
+            waiting.extend(reversed(inner(term)))
+
+
+def expanded_size(root: Term) -> int:
+    """How many parts a term has when everything but its lets is written out."""
+    sizes: dict[int, int] = {}
+    for term in reversed(list(_after_users(root))):
+        parts = inner(term)
+        own = 0 if isinstance(term, Bound) else sum(sizes[id(part)] for part in parts)
+        sizes[id(term)] = 1 + own
+    lets = sum(sizes[id(term.value)] for term in terms(root) if isinstance(term, Bound))
+    return sizes[id(root)] + lets
+
+
+def _after_users(root: Term) -> Iterator[Term]:
+    """Every term after all terms that hold it."""
+    users: dict[int, int] = {}
+    for term in terms(root):
+        for part in inner(term):
+            users[id(part)] = users.get(id(part), 0) + 1
+    ready = [root]
+    while ready:
+        term = ready.pop()
+        yield term
+        for part in inner(term):
+            users[id(part)] -= 1
+            if users[id(part)] == 0:
+                ready.append(part)
+
+
+def formulas(component: object) -> Iterator[Formula]:
+    """All formulas of a component and of the components it holds."""
+    if isinstance(component, Formula):
+        yield component
+    elif isinstance(component, Drawn):
+        yield from formulas(component.value)
+    elif isinstance(component, Component):
+        for name in type(component).model_fields:
+            yield from formulas(getattr(component, name, None))
+
+
+def variables(formula: Formula) -> set[str]:
+    """Names of the values and parameters a formula reads."""
+    return {term.name for term in terms(formula.term) if isinstance(term, Variable)}
+
+
+def functions(formula: Formula) -> set[str]:
+    """Names of the functions a formula calls."""
+    return {term.function for term in terms(formula.term) if isinstance(term, Operation)}

@@ -1,0 +1,309 @@
+"""Pairs the brackets of a token list, before any grammar is asked.
+
+Brackets are where one slip does most harm: a forgotten ``}`` would make the rest of the file part of the wrong
+section.  Line starts and indentation say where the writer meant it to be, so this pass reports each bracket that has
+no partner once, and returns a list of tokens in which every bracket has one.
+"""
+
+from __future__ import annotations
+
+from lark import Token
+
+from flowrl_dsl.diagnostics import Diagnostics
+from flowrl_dsl.syntax.lexer import END, ERROR, after, span_of, virtual
+
+CLOSER = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
+WRITTEN = {"LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}"}
+STARTERS = frozenset({"PARAM", "LET", "DEF", "IMPROVE", "FOR"})
+NEEDS_VALUE = frozenset(
+    "EQUAL COMMA LPAR LSQB ARROW FROM LESS LESS_EQUAL GREATER GREATER_EQUAL SAME DIFFERENT PLUS MINUS STAR SLASH POWER "
+    "IN".split()
+)
+
+
+def first_on_line(tokens: list[Token], index: int) -> bool:
+    """Whether nothing but comments stands before the token on its line."""
+    return index == 0 or tokens[index - 1].end_line < tokens[index].line
+
+
+def balance(tokens: list[Token], file: str, diagnostics: Diagnostics) -> list[Token]:
+    """The tokens with every bracket paired; each one that was not is reported once."""
+    tokens = _Round(tokens, file, diagnostics).run()
+    balanced: list[Token] = []
+    for segment in _segments(tokens):
+        balanced += _Braces(segment, file, diagnostics).run()
+    return balanced
+
+
+class _Round:
+    """Pairs parentheses and square brackets, which never reach over a section or into the next statement."""
+
+    def __init__(self, tokens: list[Token], file: str, diagnostics: Diagnostics):
+        self.tokens, self.file, self.diagnostics = tokens, file, diagnostics
+        self.out: list[Token] = []
+        self.open: list[int] = []  # indices into out
+
+    def run(self) -> list[Token]:
+        for index, token in enumerate(self.tokens):
+            if token.type in ("RPAR", "RSQB"):
+                self._close(token, index)
+                continue
+            if self.open and self._ends_everything(index):
+                self._close_all(token)
+            if token.type in ("LPAR", "LSQB") or (token.type == "LBRACE" and self._in_expression()):
+                self.open.append(len(self.out))
+            elif token.type == "RBRACE" and self.open:
+                self.open.pop()  # its "{" stands in the expression too
+            self.out.append(token)
+        return self.out
+
+    def _in_expression(self) -> bool:
+        """Whether a brace that follows here was meant as part of a value: ``f(a, {``."""
+        return bool(self.open) and self.out[-1].type in NEEDS_VALUE
+
+    def _top(self) -> str:
+        return self.out[self.open[-1]].type
+
+    def _ends_everything(self, index: int) -> bool:
+        """Whether no parenthesis can still be open at this token."""
+        token = self.tokens[index]
+        if token.type == "RBRACE":
+            return self._top() != "LBRACE"
+        if token.type == "LBRACE":
+            return not self._in_expression()
+        if token.type == END:
+            return True
+        follows = self.tokens[index + 1].type
+        starts = token.type in STARTERS | {"ALGORITHM"} and follows not in ("EQUAL", "COMMA", "RPAR", "RSQB")
+        return starts and first_on_line(self.tokens, index)
+
+    def _close(self, token: Token, index: int) -> None:
+        kinds = [CLOSER[self.out[i].type] for i in self.open]
+        if not kinds:
+            self._unmatched(token)
+        elif kinds[-1] == token.type or self._is_range():
+            self.open.pop()
+            self.out.append(token)
+        elif token.type in kinds:
+            self._close_until(token)
+        elif self._closed_later(index, kinds[-1]):
+            self._unmatched(token)
+        else:
+            self._mismatched(token)
+
+    def _closed_later(self, index: int, kind: str) -> bool:
+        """Whether the rest of the line closes the innermost bracket anyway, so that this closer is one too many."""
+        depth = 0
+        for n in range(index + 1, len(self.tokens)):
+            token = self.tokens[n]
+            if first_on_line(self.tokens, n) or token.type in ("LBRACE", "RBRACE"):
+                return False
+            if token.type in ("RPAR", "RSQB") and depth == 0:
+                return token.type == kind
+            depth += (token.type in ("LPAR", "LSQB")) - (token.type in ("RPAR", "RSQB"))
+        return False
+
+    def _is_range(self) -> bool:
+        """Ranges such as ``(0, 10]`` are half open on purpose; a number is what stands before one without ``in``."""
+        start = self.open[-1]
+        return start > 0 and self.out[start - 1].type in ("IN", "NUMBER") and self._top() != "LBRACE"
+
+    def _unmatched(self, token: Token) -> None:
+        self._report("FRL0114", f'"{token}" closes nothing', token, "remove it, or open it before")
+        self.out.append(virtual(ERROR, token))
+
+    def _mismatched(self, token: Token) -> None:
+        opener = self.out[self.open.pop()]
+        right = CLOSER[opener.type]
+        message = f'"{token}" cannot close "{opener}"; expected "{WRITTEN[right]}"'
+        note = f'"{opener}" was opened at {opener.line}:{opener.column}'
+        self._report("FRL0115", message, token, note)
+        self.out.append(Token.new_borrow_pos(right, WRITTEN[right], token))
+
+    def _report(self, code: str, message: str, token: Token, note: str) -> None:
+        """Complain, unless the line has been complained about: one slip upsets several brackets at once."""
+        if not any(found.span.line == token.line for found in self.diagnostics):
+            self.diagnostics.error(code, message, span_of(token, self.file), note)
+
+    def _close_until(self, token: Token) -> None:
+        """Close what was left open inside the pair that this token closes."""
+        first = next(n for n in range(len(self.open) - 1, -1, -1) if CLOSER[self.out[self.open[n]].type] == token.type)
+        self._insert_closers(self.open[first + 1 :], len(self.out), token)
+        del self.open[first:]
+        self.out.append(token)
+
+    def _close_all(self, before: Token) -> None:
+        self._insert_closers(self.open, self._where_statement_ended(), before)
+        self.open.clear()
+
+    def _where_statement_ended(self) -> int:
+        """The first place inside the open bracket that looks like a statement, else the end of what we have."""
+        for index in range(self.open[-1] + 1, len(self.out) - 1):
+            follows = self.out[index + 1].type
+            starts = follows == "EQUAL" or (follows == "LBRACE" and first_on_line(self.out, index))
+            if starts and self.out[index].type == "NAME" and self.out[index - 1].type not in NEEDS_VALUE:
+                return index
+        last = self.out[-1]
+        is_header = last.type == "NAME" and first_on_line(self.out, len(self.out) - 1)
+        return len(self.out) - 1 if is_header and self.out[-2].type not in NEEDS_VALUE else len(self.out)
+
+    def _insert_closers(self, opened: list[int], at: int, before: Token) -> None:
+        near = self.out[at] if at < len(self.out) else before
+        openers = [self.out[i] for i in reversed(opened)]
+        closers = [virtual(CLOSER[o.type], near, WRITTEN[CLOSER[o.type]]) for o in openers]
+        # A character that was reported in between may well have been the bracket we miss.
+        if not any(t.type == ERROR for t in self.out[opened[0] : at]):
+            missing = "".join(closers)
+            notes = [f'"{o}" was opened at {o.line}:{o.column}' for o in openers]
+            place = after(self.out[at - 1], self.file)
+            self.diagnostics.error("FRL0113", f'missing "{missing}"', place, *notes)
+        self.out[at:at] = [virtual(ERROR, near), *closers]
+
+
+def _segments(tokens: list[Token]) -> list[list[Token]]:
+    """The tokens cut before each ``algorithm`` that starts a line: no brace reaches over one."""
+    cuts = [
+        i
+        for i, token in enumerate(tokens)
+        if i > 0 and token.type == "ALGORITHM" and first_on_line(tokens, i) and tokens[i + 1].type == "NAME"
+    ]
+    return [tokens[a:b] for a, b in zip([0, *cuts], [*cuts, len(tokens)], strict=True)]
+
+
+class _Braces:
+    """Pairs the braces of one algorithm, using indentation to find the place where one was forgotten."""
+
+    def __init__(self, tokens: list[Token], file: str, diagnostics: Diagnostics):
+        self.tokens, self.file, self.diagnostics = tokens, file, diagnostics
+        self.indent: dict[int, int] = {}  # line -> column of its first token
+        for token in tokens:
+            self.indent.setdefault(token.line, token.column)
+
+    def run(self) -> list[Token]:
+        excess = self._excess()
+        while excess > 0 and self._drop_doubled():
+            excess -= 1
+        while excess < 0 and self._open_header():
+            excess += 1
+        while excess < 0 and not self.diagnostics.full:
+            self._drop_closer()
+            excess += 1
+        # Equal numbers may still be in the wrong order: `} {`.
+        return self._close_open()
+
+    def _excess(self) -> int:
+        kinds = [token.type for token in self.tokens]
+        return kinds.count("LBRACE") - kinds.count("RBRACE")
+
+    def _drop_doubled(self) -> bool:
+        """Remove the second of two ``{`` in a row."""
+        for index in range(1, len(self.tokens)):
+            if self.tokens[index].type == self.tokens[index - 1].type == "LBRACE":
+                place = span_of(self.tokens.pop(index), self.file)
+                self.diagnostics.error("FRL0128", 'expected a name before "{"', place, "write name { ... }")
+                return True
+        return False
+
+    def _open_header(self) -> bool:
+        """Insert the ``{`` behind the first header line that lacks one."""
+        for index in range(len(self.tokens) - 2):
+            end = self._header_end(index)
+            if end is None:
+                continue
+            self._report_missing_opener(index, end)
+            self.tokens.insert(end, virtual("LBRACE", self.tokens[end], "{"))
+            return True
+        return False
+
+    def _header_end(self, index: int) -> int | None:
+        """The index behind a header that starts at ``index`` and has no brace, or None."""
+        token = self.tokens[index]
+        if not first_on_line(self.tokens, index) or token.type not in ("NAME", "IMPROVE", "FOR", "ALGORITHM"):
+            return None
+        end = index + 1
+        while end < len(self.tokens) - 1 and not first_on_line(self.tokens, end):
+            end += 1
+        kinds = {t.type for t in self.tokens[index:end]}
+        after_value = index > 0 and self.tokens[index - 1].type in NEEDS_VALUE
+        if token.type == self.tokens[index + 1].type == "NAME" and self.tokens[index + 2].type == "EQUAL":
+            return None if after_value else index + 1
+        if kinds & {"LBRACE", "EQUAL", "RBRACE"} or self.tokens[end].type == "LBRACE":
+            return None
+        if token.type != "NAME":
+            return end
+        bare = kinds <= {"NAME", ERROR} and end - index == 1 + (self.tokens[end - 1].type == ERROR)
+        return end if bare and not after_value and self.tokens[end].column > token.column else None
+
+    def _report_missing_opener(self, index: int, end: int) -> None:
+        if self.tokens[end - 1].type != ERROR:
+            message = f'missing "{{" before the body of "{self.tokens[index]}"'
+            self.diagnostics.error("FRL0118", message, after(self.tokens[end - 1], self.file))
+
+    def _drop_closer(self) -> None:
+        """Remove one ``}``: one that closes nothing, is indented too far, or ends the algorithm before its time."""
+        stack: list[Token] = []
+        early = None
+        for index, token in enumerate(self.tokens):
+            if token.type == "LBRACE":
+                stack.append(token)
+            if token.type != "RBRACE":
+                continue
+            if not stack or self._indented_too_far(index, opener := stack.pop()):
+                early = index if early is None or stack else early
+                break
+            ends = not stack and any(t.type not in ("RBRACE", END) for t in self.tokens[index + 1 :])
+            if ends and (early is None or token.column != self.indent[opener.line]):
+                early = index
+        self._report_closer(self.tokens.pop(early))
+
+    def _indented_too_far(self, index: int, opener: Token) -> bool:
+        token = self.tokens[index]
+        own_line = first_on_line(self.tokens, index) and opener.line != token.line
+        return own_line and token.column > self.indent[opener.line]
+
+    def _report_closer(self, token: Token) -> None:
+        note = "every section that was opened is closed already"
+        self.diagnostics.error("FRL0117", 'this "}" closes nothing', span_of(token, self.file), note)
+
+    def _close_open(self) -> list[Token]:
+        """Walk the tokens, closing each brace before the line that is no longer indented below its opener."""
+        excess, out, stack = self._excess(), [], []
+        for index, token in enumerate(self.tokens):
+            while excess > 0 and stack and self._left_behind(index, stack[-1]):
+                self._insert_closer([stack.pop()], out, token)
+                excess -= 1
+            last = index == len(self.tokens) - 1
+            if stack and last and token.type == END:
+                self._insert_closer(stack[::-1], out, token)
+                stack.clear()
+            if token.type == "LBRACE":
+                stack.append(token)
+            elif token.type == "RBRACE":
+                if not stack:
+                    self._report_closer(token)
+                    continue
+                stack.pop()
+            out.append(token)
+        if stack:  # the segment ends before the next algorithm
+            self._insert_closer(stack[::-1], out, None)
+        return out
+
+    def _left_behind(self, index: int, opener: Token) -> bool:
+        token, indent = self.tokens[index], self.indent[opener.line]
+        if token.line == opener.line or not first_on_line(self.tokens, index):
+            return False
+        if token.type == "RBRACE":
+            return token.column < indent
+        starts = token.type in STARTERS or (
+            token.type == "NAME" and self.tokens[index + 1].type in ("EQUAL", "LBRACE")
+        )
+        return starts and token.column <= indent
+
+    def _insert_closer(self, openers: list[Token], out: list[Token], before: Token | None) -> None:
+        last = out[-1]
+        if last.type != ERROR:
+            notes = [f'"{{" was opened at {o.line}:{o.column}' for o in openers]
+            message = f'missing "{"}" * len(openers)}"'
+            self.diagnostics.error("FRL0116", message, after(last, self.file), *notes)
+        near = before if before is not None else last
+        out += [virtual("RBRACE", near, "}") for _ in openers]

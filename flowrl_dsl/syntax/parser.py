@@ -1,0 +1,127 @@
+"""Text to tree.  Never raises for any input; all mistakes of a file are reported at once.
+
+The way of a text: :mod:`lexer` cuts it into tokens, :mod:`brackets` pairs the brackets, the grammar reads the tokens;
+only where it does not fit, :mod:`recovery` finds out why (:mod:`mistakes` says it) and how to go on; :mod:`builder`
+makes our tree of what was read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from lark import Token, Tree, UnexpectedToken
+
+from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, did_you_mean, in_order
+from flowrl_dsl.syntax.brackets import balance
+from flowrl_dsl.syntax.builder import DEEPEST, Builder, too_deep
+from flowrl_dsl.syntax.lexer import ERROR, Lexer, language, span_of
+from flowrl_dsl.syntax.recovery import Recovery
+from flowrl_dsl.syntax.tree import Expr, File
+
+
+def read_source(path: str | Path) -> tuple[str | None, list[Diagnostic]]:
+    """The text of a file, or None and the reason (FRL0101 to FRL0104) why there is none."""
+    found = Diagnostics()
+    name = str(path)
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        found.error("FRL0101", f'file not found: "{name}"', Span(name, 1, 1, 1, 1), _files_beside(Path(path)))
+    except IsADirectoryError:
+        note = _files_beside(Path(path) / "any")
+        found.error("FRL0102", f'"{name}" is a folder, not a file', Span(name, 1, 1, 1, 1), note)
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        found.error("FRL0103", f'cannot read "{name}": {reason}', Span(name, 1, 1, 1, 1))
+    else:
+        return _decode(data, name, found), found.found
+    return None, found.found
+
+
+def parse_file(path: str | Path) -> tuple[File | None, list[Diagnostic]]:
+    """The tree of a file; None where there are errors."""
+    text, diagnostics = read_source(path)
+    return (None, diagnostics) if text is None else parse(text, str(path))
+
+
+def parse(text: str, file: str) -> tuple[File | None, list[Diagnostic]]:
+    """The tree of a whole file's text; None where there are errors.  ``file`` is the name that places give."""
+    lexer = Lexer(text, file)
+    if len(lexer.tokens) == 1 and not lexer.diagnostics.found:
+        what = "holds only comments" if lexer.comments else "is empty"
+        lexer.diagnostics.error("FRL0105", f"the file {what}", Span(file, 1, 1, 1, 1), "write algorithm name { ... }")
+        return None, lexer.diagnostics.found
+    tree, diagnostics = _read(lexer, "file")
+    return (replace(tree, comments=tuple(lexer.comments)) if tree is not None else None), diagnostics
+
+
+def parse_expression(text: str, file: str) -> tuple[Expr | None, list[Diagnostic]]:
+    """The tree of one expression, such as the value of ``--set key=value``; None where there are errors."""
+    return _read(Lexer(text, file), "expression")
+
+
+def _read(lexer: Lexer, start: str) -> tuple[File | Expr | None, list[Diagnostic]]:
+    """Tokens to tree; without a tree there is at least one error."""
+    diagnostics, file = lexer.diagnostics, lexer.file
+    if (deep := _deep_bracket(lexer.tokens)) is not None:
+        return None, [*diagnostics, _nested_too_deep(deep, file)]
+    tokens = balance(lexer.tokens, file, diagnostics)
+    grown = None if any(token.type == ERROR for token in tokens) else _grow(tokens, start)
+    if grown is None:
+        recovery = Recovery(tokens, start, file, diagnostics)
+        kept = recovery.run()
+        grown = _grow(kept, start) if recovery.complete else None
+    result = None
+    if grown is not None:
+        if (deep := too_deep(grown)) is not None:
+            return None, [*diagnostics, _nested_too_deep(deep, file)]
+        result = Builder(file, diagnostics).transform(grown)
+    return (None if diagnostics.errors else result), in_order(diagnostics)
+
+
+def _grow(tokens: list[Token], start: str) -> Tree | None:
+    """Lark's tree of the tokens, or None when the grammar does not accept them."""
+    parser = language().lark.parse_interactive(start=start)
+    try:
+        for token in tokens[:-1]:
+            parser.feed_token(token)
+        return parser.feed_token(tokens[-1])
+    except UnexpectedToken:
+        return None
+
+
+def _deep_bracket(tokens: list[Token]) -> Token | None:
+    depth = 0
+    for token in tokens:
+        depth += (token.type in ("LPAR", "LSQB", "LBRACE")) - (token.type in ("RPAR", "RSQB", "RBRACE"))
+        if depth > DEEPEST:
+            return token
+    return None
+
+
+def _nested_too_deep(token: Token, file: str) -> Diagnostic:
+    note = "name a part of it with let, and use the name"
+    return Diagnostic("FRL0131", f"nested more than {DEEPEST} levels deep", span_of(token, file), (note,))
+
+
+def _decode(data: bytes, name: str, found: Diagnostics) -> str | None:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        before = data[: problem.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+        message = f"the file is not UTF-8: byte 0x{data[problem.start]:02x} at offset {problem.start}"
+        span = Span(name, line, column, line, column)
+        found.error("FRL0104", message, span, "save it with the encoding UTF-8")
+        return None
+
+
+def _files_beside(path: Path) -> str:
+    """The specs that do exist in the folder of a file that does not: a hint line, possibly empty."""
+    try:
+        names = sorted(p.name for p in path.parent.glob("*.flowrl"))
+    except (OSError, ValueError):
+        return ""
+    return did_you_mean(path.name, names[:12])
