@@ -56,9 +56,8 @@ def train(asked: Asked) -> None:
     if asked.wandb is not None and find_spec("wandb") is None:
         raise RunError("FRL0440", "--wandb needs the extra: pip install 'flowrl-dsl[wandb]'")
     program, settings = _build(algorithm, asked.task, asked.seed, asked.given)
-    folder = _new_folder(asked, algorithm, settings)
-    _keep_spec(folder, driver.locate(asked.spec), resolution.sources)
-    folder.write("resolved.flowrl", show(algorithm))
+    contents = _spec_copies(driver.locate(asked.spec), resolution.sources) | {"resolved.flowrl": show(algorithm)}
+    folder = _new_folder(asked, algorithm.name, settings, contents)
     _run(program, settings, folder)
 
 
@@ -88,7 +87,7 @@ def _rebuild(folder: RunFolder) -> tuple[Program, Settings]:
         main, task, sets, seed = said["main"], said["task"], said["sets"], said["seed"]
         given, resolved = said["given"], (folder.path / "resolved.flowrl").read_text()
     except (KeyError, OSError) as error:
-        raise RunError("FRL0411", f"{folder.path} was not completely set up", "begin it anew with `train`") from error
+        raise RunError("FRL0411", f"{folder.path} lacks a part of a run folder: {error}") from error
     algorithm, _ = driver.resolve_or_raise(str(folder.path / "spec" / main), task, sets)
     if show(algorithm) != resolved:
         hint = "its meaning comes from this version of flowrl-dsl and the specs it ships: use those the run began with"
@@ -96,13 +95,13 @@ def _rebuild(folder: RunFolder) -> tuple[Program, Settings]:
     return _build(algorithm, task, seed, given)
 
 
-def _new_folder(asked: Asked, algorithm: Algorithm, settings: Settings) -> RunFolder:
+def _new_folder(asked: Asked, name: str, settings: Settings, contents: dict[str, str]) -> RunFolder:
     import jax
 
     from flowrl_dsl.runtime.logs import RunFolder
 
     said = {
-        "spec": algorithm.name,
+        "spec": name,
         "main": Path(driver.locate(asked.spec)).name,
         "task": asked.task,
         "seed": asked.seed,
@@ -116,19 +115,21 @@ def _new_folder(asked: Asked, algorithm: Algorithm, settings: Settings) -> RunFo
         "python": sys.version.split()[0],
         "versions": {"flowrl-dsl": __version__} | {name: version(name) for name in _PACKAGES},
     }
-    return RunFolder.create(Path("runs"), algorithm.name, asked.task, asked.seed, said, asked.out)
+    return RunFolder.create(Path("runs"), name, asked.task, asked.seed, said, contents, asked.out)
 
 
-def _keep_spec(folder: RunFolder, main: str, sources: dict[str, str]) -> None:
-    """Copy the spec and what it extends so that the copies find each other: beside one another, as far as they were."""
+def _spec_copies(main: str, sources: dict[str, str]) -> dict[str, str]:
+    """The spec and what it extends, placed so that the copies find each other: as the originals lay to one another."""
     home = os.path.dirname(os.path.abspath(main))
+    copies = {}
     for name, text in sources.items():
         if not os.path.isfile(name):
             continue
         place = os.path.relpath(name, home)
         # what lies elsewhere, such as a shipped spec, is found beside the one that extends it
         place = os.path.basename(name) if place.startswith("..") or os.path.isabs(place) else place
-        folder.write(f"spec/{place}", text)
+        copies[f"spec/{place}"] = text
+    return copies
 
 
 def _run(program: Program, settings: Settings, folder: RunFolder) -> None:
@@ -171,8 +172,6 @@ def _finish(folder: RunFolder) -> None:
 
 def evaluate(paths: Sequence[Path], episodes: int | None) -> None:
     """Evaluate the newest checkpoint of each run; over several, the inter-quartile mean and its interval."""
-    import numpy as np
-
     from flowrl_dsl.runtime.aggregate import bootstrap_interval, interquartile_mean
     from flowrl_dsl.runtime.logs import RunFolder
 
@@ -183,8 +182,8 @@ def evaluate(paths: Sequence[Path], episodes: int | None) -> None:
         means.setdefault((folder.settings["spec"], folder.settings["task"]), []).append(mean)
     for (spec, task), found in means.items():
         if len(found) > 1:
-            low, high = bootstrap_interval(np.array(found)[:, None])
-            center = float(interquartile_mean(np.array(found)))
+            low, high = bootstrap_interval([[mean] for mean in found])
+            center = float(interquartile_mean(found))
             print(f"{spec} on {task}: inter-quartile mean {center:.1f} [{low:.1f}, {high:.1f}] over {len(found)} runs")
 
 

@@ -217,7 +217,7 @@ CODES = (
         "FRL0129",
         "quoted string expected",
         "Titles, task names and the file after extends stand in double quotes.",
-        'algorithm example extends dpmd {}\n',
+        "algorithm example extends dpmd {}\n",
         "Put it in quotes.",
     ),
     Code(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def interquartile_mean(scores: np.ndarray) -> np.ndarray:
+def interquartile_mean(scores: ArrayLike) -> np.ndarray:
     """Mean of the middle half of the values along the last axis.
 
     A quarter of the values, rounded down, is left out at each end: of three values none, of four the outer two.
@@ -15,7 +16,7 @@ def interquartile_mean(scores: np.ndarray) -> np.ndarray:
     return ordered[..., cut : ordered.shape[-1] - cut].mean(axis=-1)
 
 
-def bootstrap_interval(scores: np.ndarray, level: float = 0.95, samples: int = 2000, seed: int = 0) -> tuple[float, float]:
+def bootstrap_interval(scores: ArrayLike, level: float = 0.95, samples: int = 2000, seed: int = 0) -> tuple[float, float]:
     """Percentile interval of the inter-quartile mean of ``scores`` [seed, task], all tasks pooled.
 
     Seeds are drawn with replacement within each task, so that every task keeps its weight.  The same arguments give

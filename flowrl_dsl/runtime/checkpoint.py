@@ -70,7 +70,7 @@ class Checkpoints:
             self._append(rows[-kept:] if kept else rows[:0], total)
             self._segments = [segment for segment in self._segments if segment.stop > total - kept]
             target = self.folder / f"step-{step:09d}"
-            draft = self.folder / f".writing-{target.name}"
+            draft = self.folder / f"{files.DRAFT}{target.name}"
             if draft.exists():
                 files.remove(draft)
             draft.mkdir()

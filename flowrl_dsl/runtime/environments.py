@@ -19,6 +19,8 @@ import numpy as np
 from flowrl_dsl.runtime.errors import RunError
 
 DM_CONTROL = "dm_control/"
+# MuJoCo writes 1e10 where there is no bound
+_UNBOUNDED = 1e9
 
 
 class Single(Protocol):
@@ -218,7 +220,7 @@ class Rescale:
 
     def __init__(self, task: str, low: np.ndarray, high: np.ndarray, dtype: Any):
         low, high = np.ravel(low).astype(np.float64), np.ravel(high).astype(np.float64)
-        if not (np.isfinite(low).all() and np.isfinite(high).all() and (np.abs(high - low) < 1e30).all()):
+        if not (np.isfinite(low).all() and np.isfinite(high).all() and (np.abs(high - low) < _UNBOUNDED).all()):
             raise RunError(
                 "FRL0403",
                 f"{task} has actions without finite bounds",

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from flowrl_dsl.runtime.errors import RunError
 
+DRAFT = ".writing-"
+"""How the name of a file begins until it is whole."""
+
 
 def announce(action: str, path: Path) -> None:
     """Called before each change of the disk; does nothing, tests replace it."""
@@ -67,7 +70,7 @@ def rename(source: Path, target: Path) -> None:
 
 def replace(path: Path, data: bytes) -> str:
     """Give ``path`` new contents in one step; returns their SHA-256."""
-    draft = path.with_name(f".writing-{path.name}")
+    draft = path.with_name(DRAFT + path.name)
     digest = write(draft, data)
     rename(draft, path)
     return digest

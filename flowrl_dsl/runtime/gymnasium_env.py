@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from flowrl_dsl.diagnostics import did_you_mean
+from flowrl_dsl.diagnostics import nearest
 from flowrl_dsl.runtime.environments import Rescale, broken
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.plain import is_plain
@@ -88,9 +88,12 @@ def _quiet_mujoco(task: str) -> None:
 
 
 def _nearest_task(task: str) -> str:
-    hint = did_you_mean(task, gymnasium.registry)
-    known = "any id registered with Gymnasium, or dm_control/DOMAIN-TASK such as dm_control/cartpole-swingup"
-    return hint if hint.startswith("did") else f"expected {known}"
+    """The newest version of the task with the closest name."""
+    newest = {name.rpartition("-v")[0]: name for name in sorted(gymnasium.registry)}
+    close = nearest(task.rpartition("-v")[0] or task, newest)
+    if close is not None:
+        return f'did you mean "{newest[close]}"?'
+    return "expected an id registered with Gymnasium, or dm_control/DOMAIN-TASK such as dm_control/cartpole-swingup"
 
 
 def _rescaling(task: str, space: spaces.Space) -> Rescale:

@@ -21,6 +21,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from flowrl_dsl.runtime import files
@@ -37,19 +38,28 @@ class RunFolder:
         self.settings: dict[str, Any] = _read_settings(path)
 
     @staticmethod
-    def create(base: Path, spec: str, task: str, seed: int, settings: Mapping[str, Any], out: Path | None) -> RunFolder:
-        """A new folder with ``run.json``: ``out`` itself, or the first free name below ``base``."""
+    def create(
+        base: Path,
+        spec: str,
+        task: str,
+        seed: int,
+        settings: Mapping[str, Any],
+        contents: Mapping[str, str] = MappingProxyType({}),
+        out: Path | None = None,
+    ) -> RunFolder:
+        """A new folder with some files and ``run.json``: ``out`` itself, or the first free name below ``base``.
+
+        ``run.json`` comes last: a folder that has it is complete.
+        """
         path = _claim(out) if out is not None else _first_free(base / spec / task.replace("/", "_"), f"seed{seed}")
-        with files.disk(path):
-            files.replace(path / "run.json", (json.dumps(settings, indent=1) + "\n").encode())
+        for name, text in contents.items():
+            _write(path, name, text)
+        _write(path, "run.json", json.dumps(settings, indent=1) + "\n")
         return RunFolder(path)
 
     def write(self, name: str, text: str) -> None:
         """One file of the folder, whole."""
-        with files.disk(self.path):
-            target = self.path / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            files.replace(target, text.encode())
+        _write(self.path, name, text)
 
     def locked(self) -> Lock:
         return Lock(self.path / "lock")
@@ -133,6 +143,13 @@ def _finite(record: Record) -> Record:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
 
 
+def _write(folder: Path, name: str, text: str) -> None:
+    with files.disk(folder):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(target, text.encode())
+
+
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
         return json.loads((path / "run.json").read_text())
@@ -143,7 +160,8 @@ def _read_settings(path: Path) -> dict[str, Any]:
 def _claim(path: Path) -> Path:
     with files.disk(path):
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
+        # what a kill left half written is nobody's run
+        if any(not inside.name.startswith(files.DRAFT) for inside in path.iterdir()):
             hint = f"`flowrl-dsl resume {path}` goes on with a run; choose another --out for a new one"
             raise RunError("FRL0414", f"{path} is not empty", hint)
     return path

@@ -20,9 +20,13 @@ _FORMATS = (".png", ".pdf", ".svg")
 
 def plot(paths: Sequence[Path], output: Path) -> None:
     """Draw the evaluations of some runs into ``output`` (png, pdf or svg by its suffix)."""
+    draw(read_curves(paths), output)
+
+
+def draw(curves: list[Curve], output: Path) -> None:
+    """Draw curves that have been read, one panel a task."""
     if output.suffix not in _FORMATS:
         raise RunError("FRL0432", f'cannot draw "{output.name}"', f"expected a name ending in {', '.join(_FORMATS)}")
-    curves = read_curves(paths)
     # matplotlib takes half a second to import; a Figure of its own needs neither a display nor pyplot's global state
     from matplotlib import rc_context
 

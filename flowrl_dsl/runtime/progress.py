@@ -18,6 +18,10 @@ class Display(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
+    def advance(self, step: int) -> None:
+        """Said often, so cheap."""
+        ...
+
     def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None: ...
 
     def say(self, text: str) -> None: ...
@@ -42,6 +46,9 @@ class Lines:
 
     def __exit__(self, *_: object) -> None:
         """Nothing is open."""
+
+    def advance(self, step: int) -> None:
+        """A line for each would be too many."""
 
     def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
         now, left = time.monotonic(), self._pace.left(step)
@@ -78,6 +85,9 @@ class Bar:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+
+    def advance(self, step: int) -> None:
+        self._progress.update(self._bar, completed=step)
 
     def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
         fields = {"shown": shown_return(episode_return), "rate": updates_per_second, "left": self._pace.left(step)}

@@ -29,6 +29,7 @@ from flowrl_dsl.runtime.signals import Stop
 from flowrl_dsl.runtime.sinks import Sink
 
 _WARMUP_STREAM = 0x3A37
+_SHOW_EVERY = 50
 
 
 class Training:
@@ -117,7 +118,9 @@ class Training:
         while self.step < settings.steps:
             before = self.step
             self._advance()
-            if passed(before, self.step, settings.log_every):
+            if self.iteration % _SHOW_EVERY == 0:
+                self.display.advance(self.step)
+            if passed(before, self.step, settings.log_every) or self.step >= settings.steps:
                 self._log()
             if passed(before, self.step, settings.evaluate_every) or self.step >= settings.steps:
                 result = self._evaluate()

@@ -39,7 +39,10 @@ def read_literal(cls: type[Component], name: str, expr: tree.Expr, scope: Scope,
     try:
         return _adapter(cls, name).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        for problem in error.errors():
+        # Items that were refused make a list too short as well; that is not another mistake.
+        problems = error.errors()
+        refused = [problem for problem in problems if problem["type"] not in _LENGTHS]
+        for problem in refused or problems:
             _report(annotation, problem, expr, scope, site)
         return None
 

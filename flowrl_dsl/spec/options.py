@@ -146,7 +146,7 @@ class Options:
             self.scope.record(inner, expr)
             return self.value(cls, name, kind, expr, inner.written(expr.span))
         if kind.default is not None:
-            default = inner if site.default else replace(inner, default=kind.default, lets={})
+            default = inner if site.default else replace(inner, default=f"{name} = {kind.default}", lets={})
             self.scope.record(default, kind.default)
             return self.value(cls, name, kind, default_expression(kind.default), default)
         info = cls.model_fields[name]

@@ -121,16 +121,16 @@ class _Editor:
     def _param(self, override: Override) -> None:
         """The whole value of a parameter, or an option of the schedule or adaptation it is."""
         param = self.program.params[override.path[0].id]
-        value, span = override.value, override.span
+        value, name = override.value, override.path[0]
         if len(override.path) > 1:
-            call = as_call(param.value)
-            name = call.function.id if call is not None else ""
-            cls = find("schedule", name) or find("adaptation", name)
+            call, name = as_call(param.value), param.name
+            kind = call.function.id if call is not None else ""
+            cls = find("schedule", kind) or find("adaptation", kind)
             if call is None or cls is None:
                 raise _NoSuchPath(1, (), f"param {param.name.id} has no options")
             value = _edited(cls, call, override, 1)
-            span = param.span
-        self.program.params[param.name.id] = tree.Param(param.name, value, param.range, span)
+        span = override.span if name is override.path[0] else param.span
+        self.program.params[name.id] = tree.Param(name, value, param.range, span)
 
     def _improvement(self, position: int, override: Override) -> None:
         """A mechanism's option; its label alone, or ``weight`` where that is no option, is the weight of the term."""

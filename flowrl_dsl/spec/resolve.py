@@ -83,10 +83,13 @@ def _for_task(program: Program, blocks: Sequence[tree.ForTask], diagnostics: Dia
 def _used_elsewhere(
     program: Program, chosen: list[tree.ForTask], main: str, diagnostics: Diagnostics, unset: Program | None
 ) -> set[tuple[str, Span]]:
-    """Check the blocks of other tasks, keeping what they say about themselves; what they, or the spec unset, use."""
+    """Check the file's own blocks for other tasks, keeping what is found inside of them.
+
+    Gives what those variants use, and what the spec uses without overrides (``unset``).
+    """
     used: set[tuple[str, Span]] = set()
     for block in program.tasks:
-        if block not in chosen:
+        if block not in chosen and block.span.file == main:
             own = Diagnostics()
             variant = apply_task(program, block, own)
             used |= _Check(variant, main, Scope(own, applied=(block,)), False).run().scope.used

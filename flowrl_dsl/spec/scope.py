@@ -19,7 +19,7 @@ class Site:
     """Where a value stands.
 
     ``path`` names it (``policy.sampler.steps``), ``owner`` is the smallest thing somebody wrote that holds it, and
-    ``default`` is the default text it comes from, empty for a value that was written.
+    ``default`` is the default it comes from (``backup = r + ...``), empty for a value that was written.
     """
 
     path: str
@@ -78,7 +78,7 @@ class Scope:
 
     def error(self, code: str, message: str, site: Site, span: Span, *notes: str) -> None:
         """Report at the span, or at the owner of the default that holds it."""
-        default = f"in the default `{site.path.rpartition('.')[2]} = {site.default}`" if site.default else ""
+        default = f"in the default `{site.default}`" if site.default else ""
         self.diagnostics.error(code, message, site.at(span), *notes, default)
 
     def use(self, kind: str, node: tree.Param | tree.Let | tree.Define | Parameter) -> None:

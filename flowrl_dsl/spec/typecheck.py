@@ -40,10 +40,12 @@ LIKELY = ("particle", "reverse", "ensemble")
 """Axes that a softmax and its like are usually meant to run along."""
 LARGEST = 10_000
 """Parts a formula may have after expansion; more is a definition that doubles itself."""
+DEEPEST = 60
+"""Lets and definitions that may stand inside one another."""
 
 
 class TooLarge(Exception):
-    """A formula has more than :data:`LARGEST` parts."""
+    """A formula has more than :data:`LARGEST` parts, or is nested deeper than :data:`DEEPEST`."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def check(expr: tree.Expr, slot: Slot, scope: Scope, site: Site) -> Formula | No
         if term is not None and expanded_size(term) > LARGEST:
             raise TooLarge
     except TooLarge:
-        message = f"the formula has more than {LARGEST} parts once its definitions are expanded"
+        message = f"with its definitions expanded, the formula has more than {LARGEST} parts or {DEEPEST} levels"
         scope.error("FRL0229", message, site, expr.span, "bind what is used often with `let`")
         return None
     if term is None or not checker.fits(term, expr.span):
@@ -91,7 +93,7 @@ class _Checker:
 
     def term(self, expr: tree.Expr, frame: Frame) -> Term | None:
         self._parts += 1
-        if self._parts > LARGEST:
+        if self._parts > LARGEST or len(frame.active) > DEEPEST:
             raise TooLarge
         span = self._here(expr.span, frame)
         match expr:

@@ -15,10 +15,9 @@ from flowrl_dsl.syntax.lexer import END, ERROR, after, span_of, virtual
 CLOSER = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 WRITTEN = {"LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}"}
 STARTERS = frozenset({"PARAM", "LET", "DEF", "IMPROVE", "FOR"})
-NEEDS_VALUE = frozenset(
-    "EQUAL COMMA LPAR LSQB ARROW FROM LESS LESS_EQUAL GREATER GREATER_EQUAL SAME DIFFERENT PLUS MINUS STAR SLASH POWER "
-    "IN".split()
-)
+COMPARISONS = frozenset(["LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "SAME", "DIFFERENT"])
+OPERATORS = COMPARISONS | {"ARROW", "FROM", "PLUS", "MINUS", "STAR", "SLASH", "POWER"}
+NEEDS_VALUE = OPERATORS | {"EQUAL", "COMMA", "LPAR", "LSQB", "IN"}  # behind these a value must follow
 
 
 def first_on_line(tokens: list[Token], index: int) -> bool:
@@ -217,22 +216,23 @@ class _Braces:
 
     def _header_end(self, index: int) -> int | None:
         """The index behind a header that starts at ``index`` and has no brace, or None."""
-        token = self.tokens[index]
-        if not first_on_line(self.tokens, index) or token.type not in ("NAME", "IMPROVE", "FOR", "ALGORITHM"):
+        head = self.tokens[index]
+        if not first_on_line(self.tokens, index) or head.type not in ("NAME", "IMPROVE", "FOR", "ALGORITHM"):
             return None
         end = index + 1
-        while end < len(self.tokens) - 1 and not first_on_line(self.tokens, end):
+        while end < len(self.tokens) - 1 and not first_on_line(self.tokens, end) and not self._assigns(end):
             end += 1
-        kinds = {t.type for t in self.tokens[index:end]}
-        after_value = index > 0 and self.tokens[index - 1].type in NEEDS_VALUE
-        if token.type == self.tokens[index + 1].type == "NAME" and self.tokens[index + 2].type == "EQUAL":
-            return None if after_value else index + 1
-        if kinds & {"LBRACE", "EQUAL", "RBRACE"} or self.tokens[end].type == "LBRACE":
+        header = [t.type for t in self.tokens[index:end] if t.type != ERROR]
+        if {"LBRACE", "RBRACE", "EQUAL"}.intersection(header) or self.tokens[end].type == "LBRACE":
             return None
-        if token.type != "NAME":
+        if head.type != "NAME":
             return end
-        bare = kinds <= {"NAME", ERROR} and end - index == 1 + (self.tokens[end - 1].type == ERROR)
-        return end if bare and not after_value and self.tokens[end].column > token.column else None
+        continues = index > 0 and self.tokens[index - 1].type in NEEDS_VALUE
+        is_header = header == ["NAME"] and not continues and self.tokens[end].column > head.column
+        return end if is_header else None
+
+    def _assigns(self, index: int) -> bool:
+        return self.tokens[index].type == "NAME" and self.tokens[index + 1].type == "EQUAL"
 
     def _report_missing_opener(self, index: int, end: int) -> None:
         if self.tokens[end - 1].type != ERROR:
@@ -294,9 +294,7 @@ class _Braces:
             return False
         if token.type == "RBRACE":
             return token.column < indent
-        starts = token.type in STARTERS or (
-            token.type == "NAME" and self.tokens[index + 1].type in ("EQUAL", "LBRACE")
-        )
+        starts = token.type in STARTERS or (token.type == "NAME" and self.tokens[index + 1].type in ("EQUAL", "LBRACE"))
         return starts and token.column <= indent
 
     def _insert_closer(self, openers: list[Token], out: list[Token], before: Token | None) -> None:

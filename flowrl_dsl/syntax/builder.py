@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from lark import Token, Tree
 from lark.visitors import Transformer_NonRecursive
@@ -13,7 +14,7 @@ from flowrl_dsl.syntax.lexer import span_of
 
 DEEPEST = 100
 
-_DEEPER = frozenset("binary unary call list group arrow draw section improve for_task".split())
+_DEEPER = frozenset(["binary", "unary", "call", "list", "group", "arrow", "draw", "section", "improve", "for_task"])
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t", "r": "\r"}
 _ESCAPE = re.compile(r"\\(.)")
 
@@ -65,7 +66,7 @@ class Builder(Transformer_NonRecursive):
 
     def algorithm(self, parts: list) -> tree.Algorithm:
         title = base = None
-        for before, part in zip(parts, parts[1:], strict=False):
+        for before, part in pairwise(parts):
             if _is(part, "STRING"):
                 if _is(before, "EXTENDS"):
                     base = self._string(part)
@@ -177,6 +178,8 @@ class Builder(Transformer_NonRecursive):
                     message = f'argument without a name behind "{next(reversed(named))} = ..." in "{function}"'
                     self.diagnostics.error("FRL0133", message, argument.span, "arguments without a name come first")
             elif argument.name.id in named:
+                if self._complained_about(argument.span.line):
+                    continue
                 message = f'"{argument.name.id}" is given twice to "{function}"'
                 first = named[argument.name.id]
                 note = f"first given at {first.line}:{first.column}"
@@ -193,7 +196,7 @@ class Builder(Transformer_NonRecursive):
             if escape[1] not in _ESCAPES:
                 column = token.column + escape.start()
                 span = Span(self.at, token.line, column, token.line, column + 2)
-                note = r'known are \" \\ \n \t \r'
+                note = r"known are \" \\ \n \t \r"
                 self.diagnostics.error("FRL0123", f'unknown escape "{escape[0]}" in a string', span, note)
         value = _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), token[1:-1])
         return tree.String(value, span_of(token, self.at))

@@ -297,17 +297,18 @@ class _Formatter:
     def _break(self, node: tree.Expr, place: int, indent: str, used: int, after: int) -> list[str]:
         """The lines of an expression whose first one starts behind ``used`` columns, the last before ``after``."""
         flat = _flat(node, place)
-        commented = self.comments.inside(node.span)
-        if used + len(flat) + after <= WIDTH and not (commented and _has_brackets(node)):
+        if used + len(flat) + after <= WIDTH and not self._has_comments(node):
             return [flat]
         if _tightness(node) < place:
             lines = self._break(node, _ARROW, indent, used + 1, after + 1)
             return [f"({lines[0]}", *lines[1:-1], f"{lines[-1]})"] if len(lines) > 1 else [f"({lines[0]})"]
         match node:
             case tree.Call(function=function, arguments=arguments) if arguments:
-                return self._items(f"{function.id}(", [(_label(a), a.value, a.span) for a in arguments], ")", indent)
+                items = [(_label(argument), argument.value, argument.span) for argument in arguments]
+                return [f"{function.id}(", *self._items(items, node.span, indent + _STEP), f"{indent})"]
             case tree.List(items=items) if items:
-                return self._items("[", [("", item, item.span) for item in items], "]", indent)
+                items = [("", item, item.span) for item in items]
+                return ["[", *self._items(items, node.span, indent + _STEP), f"{indent}]"]
             case tree.Unary(operand=operand):
                 lines = self._break(operand, _UNARY, indent, used + 1, after)
                 return [f"-{lines[0]}", *lines[1:]]
@@ -319,17 +320,31 @@ class _Formatter:
                 return self._terms(node, indent, used, after)
         return [flat]
 
-    def _items(self, opening: str, items: list[tuple[str, tree.Expr, Span]], closing: str, indent: str) -> list[str]:
-        """One item a line, each with its comments."""
-        inner = indent + _STEP
-        lines = [opening]
-        for label, value, span in items:
-            lines += [inner + c.text for c in self.comments.before(*_starts(span))]
-            broken = self._break(value, _ARROW, inner, len(inner + label), 1)
-            broken[0] = inner + label + broken[0]
-            beside = "".join(f"  {c.text}" for c in self.comments.beside(span.end_line))
+    def _has_comments(self, node: tree.Expr) -> bool:
+        """Whether a comment stands inside brackets of an expression, where an item a line gives it room."""
+        match node:
+            case tree.Call(arguments=items) | tree.List(items=items):
+                return bool(items) and self.comments.inside(node.span)
+            case tree.Unary(operand=inner) | tree.From(value=inner):
+                return self._has_comments(inner)
+            case tree.Binary(left=left, right=right):
+                return self._has_comments(left) or self._has_comments(right)
+            case tree.Arrow(items=items):
+                return any(map(self._has_comments, items))
+        return False
+
+    def _items(self, items: list[tuple[str, tree.Expr, Span]], around: Span, indent: str) -> list[str]:
+        """The items between the brackets of ``around``: one a line, each with its comments."""
+        lines: list[str] = []
+        end = (around.end_line, around.end_column)
+        ends = [*(_starts(span) for _, _, span in items), end][1:]
+        for (label, value, span), until in zip(items, ends, strict=True):
+            lines += [indent + c.text for c in self.comments.before(*_starts(span))]
+            broken = self._break(value, _ARROW, indent, len(indent + label), 1)
+            broken[0] = indent + label + broken[0]
+            beside = "".join(f"  {c.text}" for c in self.comments.beside(span.end_line, until))
             lines += [*broken[:-1], f"{broken[-1]},{beside}"]
-        return [*lines, indent + closing]
+        return lines + [indent + c.text for c in self.comments.before(*end)]
 
     def _terms(self, node: tree.Binary | tree.Arrow, indent: str, used: int, after: int) -> list[str]:
         """A chain of operators of one kind: the first term, and each further one behind its operator on a line."""
@@ -341,20 +356,6 @@ class _Formatter:
             broken = self._break(term, place, inner, len(head), after)
             lines += [head + broken[0], *broken[1:]]
         return lines
-
-
-def _has_brackets(node: tree.Expr) -> bool:
-    """Whether an expression can be laid out over lines, with room for comments."""
-    match node:
-        case tree.Call(arguments=inner) | tree.List(items=inner):
-            return bool(inner)
-        case tree.Unary(operand=inner) | tree.From(value=inner):
-            return _has_brackets(inner)
-        case tree.Binary(left=left, right=right):
-            return _has_brackets(left) or _has_brackets(right)
-        case tree.Arrow(items=items):
-            return any(map(_has_brackets, items))
-    return False
 
 
 def _chain(node: tree.Expr) -> list[tuple[str, tree.Expr, int]]:

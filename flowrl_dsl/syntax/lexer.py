@@ -26,10 +26,10 @@ END = "$END"
 
 # What a person types for a symbol the language spells otherwise: terminal, text.
 _MEANT = {
-    "→": ("ARROW", "->"),
-    "−": ("MINUS", "-"),
-    "–": ("MINUS", "-"),
-    "×": ("STAR", "*"),
+    "\N{RIGHTWARDS ARROW}": ("ARROW", "->"),
+    "\N{MINUS SIGN}": ("MINUS", "-"),
+    "\N{EN DASH}": ("MINUS", "-"),
+    "\N{MULTIPLICATION SIGN}": ("STAR", "*"),
     "·": ("STAR", "*"),
     "÷": ("SLASH", "/"),
     "≤": ("LESS_EQUAL", "<="),
@@ -164,7 +164,8 @@ class Lexer:
     def _number(self, text: str) -> None:
         reason, note = self._number_fault(text)
         if reason:
-            self.diagnostics.error("FRL0124", f'"{_short(text)}" is not a number: {reason}', self._span(len(text)), note)
+            message = f'"{_short(text)}" is not a number: {reason}'
+            self.diagnostics.error("FRL0124", message, self._span(len(text)), note)
         # A wrong number goes on as 0: it stands where a number belongs, and nothing else is wrong with the statement.
         self._emit("NUMBER", "0" if reason else text, len(text))
 

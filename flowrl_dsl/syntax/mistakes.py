@@ -14,15 +14,13 @@ from functools import cached_property
 
 from lark import Token
 
-from flowrl_dsl.diagnostics import Diagnostic, Span
-from flowrl_dsl.syntax.brackets import CLOSER, NEEDS_VALUE, STARTERS, first_on_line
+from flowrl_dsl.diagnostics import Diagnostic
+from flowrl_dsl.syntax.brackets import CLOSER, COMPARISONS, NEEDS_VALUE, OPERATORS, STARTERS, first_on_line
 from flowrl_dsl.syntax.lexer import END, after, language, span_of, virtual
 from flowrl_dsl.syntax.machine import Cursor
 
-COMPARISONS = frozenset("LESS LESS_EQUAL GREATER GREATER_EQUAL SAME DIFFERENT".split())
-OPERATORS = COMPARISONS | frozenset("ARROW FROM PLUS MINUS STAR SLASH POWER".split())
-_ENDS_VALUE = OPERATORS - {"MINUS"} | frozenset(["COMMA", "RPAR", "RSQB", "RBRACE", "EQUAL", "IN", END])
-_VALUES = frozenset("NUMBER STRING TRUE FALSE NAME INF LSQB LPAR MINUS".split())
+_ENDS_VALUE = OPERATORS - {"MINUS"} | {"COMMA", "RPAR", "RSQB", "RBRACE", "EQUAL", "IN", END}
+_VALUES = frozenset(["NUMBER", "STRING", "TRUE", "FALSE", "NAME", "INF", "LSQB", "LPAR", "MINUS"])
 _CLASSES = {"NAME": "a name", "NUMBER": "a number", "STRING": "a quoted string", END: "the end of the file"}
 
 
@@ -117,7 +115,7 @@ class Scene:
 
     def insert(self, kind: str, at: int | None = None) -> Edit:
         at = self.index if at is None else at
-        text = language().written.get(kind, "0" if kind == "NUMBER" else "")
+        text = language().written.get(kind) or {"NUMBER": "0", "STRING": '""', "NAME": "_"}[kind]
         return Edit(at, 0, (virtual(kind, self.tokens[at], text),))
 
     def replace(self, kind: str, at: int | None = None) -> Edit:
@@ -320,6 +318,10 @@ def _reserved(scene: Scene, index: int) -> Finding:
 
 
 def string_expected(scene: Scene) -> Finding | None:
+    if scene.expected == {"STRING"} and scene.token.type not in ("NAME", "NUMBER"):
+        message = f'missing quoted string after "{scene.previous}"'
+        note = f"found {describe(scene.token)}"
+        return scene.behind(scene.index - 1, "FRL0129", message, note, edit=scene.insert("STRING"))
     if "STRING" not in scene.expected or scene.wants_value or scene.token.type not in ("NAME", "NUMBER"):
         return None
     if scene.head.type == "FOR":
@@ -368,8 +370,8 @@ def chained(scene: Scene) -> Finding | None:
 def equal_in_expression(scene: Scene) -> Finding | None:
     if scene.token.type != "EQUAL" or "PLUS" not in scene.expected:
         return None
-    notes = ['"==" compares', "an argument is named by one word: f(name = value)"] if scene.opener else ['"==" compares']
-    return scene.at_token("FRL0135", '"=" cannot stand inside an expression', *notes)
+    note = "an argument is named by one word: f(name = value)" if scene.opener else ""
+    return scene.at_token("FRL0135", '"=" cannot stand inside an expression', '"==" compares', note)
 
 
 def definition_shape(scene: Scene) -> Finding | None:
@@ -464,10 +466,10 @@ RULES: tuple[Rule, ...] = (
     swallowed_value,
     wrong_keyword,
     missing_task,
+    string_expected,
     reserved_word,
     equal_in_expression,
     chained,
-    string_expected,
     hyphenated,
     name_expected,
     definition_shape,

@@ -6,15 +6,30 @@ from collections import Counter
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.syntax.programs import HYBRID, QSM, expressions, files
 
 from flowrl_dsl.diagnostics import Span, render_json, render_text
 from flowrl_dsl.syntax.formatter import format_expression, format_file
 from flowrl_dsl.syntax.lexer import Lexer, language
 from flowrl_dsl.syntax.parser import parse, parse_expression
+from tests.syntax.programs import HYBRID, QSM, expressions, files
 
 WORDS = [*language().written.values(), "x", "g", "256", "3e-4", '"Hopper-v5"', "# note\n", "\n", "\n  ", "\n    "]
-SLIPS = ["@", ";", "'", '"', "1.2.", "\\", "\0", "\t", "σ", "→", "界", "\r\n", "improv", "\N{COMBINING ACUTE ACCENT}"]
+SLIPS = [
+    "@",
+    ";",
+    "'",
+    '"',
+    "1.2.",
+    "\\",
+    "\0",
+    "\t",
+    "\N{GREEK SMALL LETTER SIGMA}",
+    "→",
+    "界",
+    "\r\n",
+    "improv",
+    "\N{COMBINING ACUTE ACCENT}",
+]
 soups = st.lists(st.sampled_from(WORDS + SLIPS), max_size=40).map(" ".join)
 
 

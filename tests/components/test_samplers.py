@@ -1,0 +1,185 @@
+"""Samplers with a score that is known: of a Gaussian target N(mu, C) the noised actions are Gaussian, and
+
+    eps(a_t, t) = sigma_t (alpha_t^2 C + sigma_t^2 I)^{-1} (a_t - alpha_t mu).
+
+The deterministic sampler is then an affine map of its initial noise, so its mean and covariance are exact; the ancestral
+one adds Gaussian noise to an affine map, so they are a recursion, and the drawn samples are compared with both.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowrl_dsl.components.noise_schedules.cosine import cosine_alpha
+from flowrl_dsl.components.noise_schedules.linear import linear_alpha
+from flowrl_dsl.components.samplers.ddim import ddim
+from flowrl_dsl.components.samplers.ddpm import ddpm
+from tests import reference
+
+MU = np.array([0.3, -0.5])
+C = np.array([[0.5, 0.2], [0.2, 0.3]])
+TIMES = (1e-3, 0.9946)
+ALPHA = {"cosine": partial(cosine_alpha, s=0.008), "linear": partial(linear_alpha, beta_min=0.1, beta_max=20.0)}
+REFERENCE = {"cosine": reference.cosine_alpha, "linear": reference.linear_alpha}
+
+
+def gaussian_eps(alpha, np=jnp):
+    """The noise prediction of the target N(MU, C), for rows of actions."""
+
+    def eps(a_t, t):
+        kept = alpha(t)
+        sigma = np.sqrt(1 - kept**2)
+        return sigma * (a_t - kept * MU) @ np.linalg.inv(kept**2 * C + sigma**2 * np.eye(2))
+
+    return eps
+
+
+def pushed_forward(alpha, steps):
+    """Mean and covariance of ddim's samples: an affine map, known from where it takes three points."""
+    points = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    ends = np.asarray(ddim(gaussian_eps(alpha), alpha, points, steps, TIMES), np.float64)
+    linear = (ends[1:] - ends[0]).T
+    return ends[0], linear @ linear.T
+
+
+@pytest.mark.parametrize("name", ALPHA)
+def test_ddim_reproduces_a_gaussian_and_its_error_halves_when_steps_double(name):
+    alpha = ALPHA[name]
+    kept = REFERENCE[name](TIMES[0])
+    errors = []
+    for steps in (50, 100, 200):
+        mean, covariance = pushed_forward(alpha, steps)
+        np.testing.assert_allclose(mean, kept * MU, atol=3.0 / steps)
+        errors.append(np.abs(covariance - (kept**2 * C + (1 - kept**2) * np.eye(2))).max())
+    assert errors[-1] < 0.02
+    assert 1.6 < errors[0] / errors[1] < 2.4 and 1.5 < errors[1] / errors[2] < 2.5, errors
+
+
+def test_ddpm_reproduces_a_gaussian():
+    n, steps = 20_000, 200
+    start = jax.random.normal(jax.random.PRNGKey(0), (n, 2))
+    draw = jax.jit(lambda a, key: ddpm(gaussian_eps(ALPHA["cosine"]), ALPHA["cosine"], a, key, steps, TIMES))
+    a = np.asarray(draw(start, jax.random.PRNGKey(1)), np.float64)
+    # 5 standard errors of the estimates, and the bias of the chain, which is of order 1 / steps
+    np.testing.assert_allclose(a.mean(0), MU, atol=5 * np.sqrt(0.5 / n) + 2 / steps)
+    np.testing.assert_allclose(np.cov(a.T), C, atol=5 * 0.5 * np.sqrt(2 / n) + 2 / steps)
+
+
+def test_the_bias_of_ddpm_halves_when_steps_double():
+    """Exactly, by the recursion of mean and covariance in float64, from the reference's one step."""
+    alpha = reference.cosine_alpha
+    errors = []
+    for steps in (100, 200, 400):
+        grid, covariance = reference.times(*TIMES, steps), np.eye(2)
+        for k, (t, u) in enumerate(zip(grid[:-1], grid[1:], strict=True)):
+            step = [
+                reference.ddpm(gaussian_eps(alpha, np), alpha, x, np.zeros((2, 2)), [t, u], None)
+                for x in (np.zeros(2), *np.eye(2))
+            ]
+            linear = (np.array(step[1:]) - step[0]).T
+            beta = 1 - alpha(t) ** 2 / alpha(u) ** 2
+            covariance = linear @ covariance @ linear.T + (beta * np.eye(2) if k < steps - 1 else 0)
+        errors.append(np.abs(covariance - C).max())
+    assert errors[-1] < 0.02 and 1.5 < errors[0] / errors[1] < 2.5 and 1.5 < errors[1] / errors[2] < 2.5, errors
+
+
+def crooked(a, t, np=jnp):
+    """Some prediction that is far from any Gaussian's."""
+    return np.sin(3 * a + t) + 0.3 * a**2
+
+
+@pytest.mark.parametrize("name, steps, clip", [("cosine", 1, 1.0), ("cosine", 4, None), ("linear", 4, 0.4)])
+def test_each_step_of_ddim_equals_the_loop(name, steps, clip):
+    start = np.random.default_rng(0).normal(size=(3, 2)).astype("f")
+    got = ddim(crooked, ALPHA[name], jnp.asarray(start), steps, (0.01, 0.9), clip)
+    grid = reference.times(0.01, 0.9, steps)
+    for row in range(3):
+        eps = partial(crooked, np=np)
+        expected = reference.ddim(eps, REFERENCE[name], start[row].astype(np.float64), grid, clip)
+        np.testing.assert_allclose(got[row], expected, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("name, steps, clip", [("cosine", 1, 1.0), ("cosine", 4, None), ("linear", 4, 0.4)])
+def test_each_step_of_ddpm_equals_the_loop(name, steps, clip):
+    start = np.random.default_rng(0).normal(size=(3, 2)).astype("f")
+    key = jax.random.PRNGKey(3)
+    noises = np.array([jax.random.normal(k, (3, 2)) for k in jax.random.split(key, steps)], np.float64)
+    got = ddpm(crooked, ALPHA[name], jnp.asarray(start), key, steps, (0.01, 0.9), clip)
+    grid = reference.times(0.01, 0.9, steps)
+    for row in range(3):
+        eps = partial(crooked, np=np)
+        expected = reference.ddpm(eps, REFERENCE[name], start[row].astype(np.float64), noises[:, row], grid, clip)
+        np.testing.assert_allclose(got[row], expected, rtol=2e-3, atol=2e-3)
+
+
+def test_ddpm_adds_no_noise_on_its_last_step():
+    start = jnp.ones((2, 2))
+    draw = jax.jit(lambda key, steps: ddpm(crooked, ALPHA["cosine"], start, key, steps, (0.01, 0.9)), static_argnums=1)
+    once, twice = ([draw(jax.random.PRNGKey(k), steps) for k in (0, 1)] for steps in (1, 2))
+    np.testing.assert_array_equal(*once)
+    assert np.abs(twice[0] - twice[1]).max() > 0.01
+
+
+def test_ddpm_is_a_function_of_its_key():
+    draw = jax.jit(lambda key: ddpm(crooked, ALPHA["cosine"], jnp.zeros((2, 2)), key, 3, TIMES, 1.0))
+    a, b, c = (draw(jax.random.PRNGKey(k)) for k in (5, 5, 6))
+    np.testing.assert_array_equal(a, b)
+    assert (a != c).any()
+
+
+@jax.jit
+def wild(start, key, slope, clip):
+    """Both samplers with a prediction that is far off."""
+
+    def eps(a, t):
+        return slope * a + 1e3
+
+    return ddim(eps, ALPHA["cosine"], start, 2, TIMES, clip), ddpm(eps, ALPHA["cosine"], start, key, 2, TIMES, clip)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.1, 2.0), st.floats(-50, 50), st.integers(0, 100))
+def test_clip_keeps_actions_within_bounds_and_finite(clip, slope, seed):
+    start = 3 * np.random.default_rng(seed).normal(size=(4, 2)).astype("f")
+    for a in wild(start, jax.random.PRNGKey(seed), slope, clip):
+        assert np.isfinite(a).all() and np.abs(a).max() <= np.float32(clip)
+
+
+@pytest.mark.parametrize("name", ["ddim", "ddpm"])
+def test_a_point_target_is_found_in_few_steps(name):
+    """eps = (a_t - alpha m)/sigma is exact for a policy that always plays m: even one step finds it."""
+    alpha, m = ALPHA["cosine"], jnp.array([0.25, -0.75])
+
+    def eps(a, t):
+        return (a - alpha(t) * m) / jnp.sqrt(1 - alpha(t) ** 2)
+
+    start = jax.random.normal(jax.random.PRNGKey(0), (5, 2))
+    options = {"key": jax.random.PRNGKey(1)} if name == "ddpm" else {}
+    a = {"ddim": ddim, "ddpm": ddpm}[name](eps, alpha, start, steps=20, times=TIMES, clip=1.0, **options)
+    # what is left is the noise at t_min, and for ddpm none of the step before: at most 3 sigma of it
+    np.testing.assert_allclose(a, jnp.broadcast_to(m, a.shape), atol=0.05)
+
+
+def test_gradients_through_the_loop_are_the_gradients_of_the_loop():
+    """The policy's parameters reach the action through every step, and through the clipping where it does not bind."""
+    start = jnp.array([[0.3, -0.2]])
+    noises = np.array([jax.random.normal(k, (1, 2)) for k in jax.random.split(jax.random.PRNGKey(0), 3)], np.float64)
+    grid = reference.times(0.1, 0.8, 3)
+
+    def total(theta):
+        a = ddpm(lambda a, t: theta * jnp.tanh(a), ALPHA["cosine"], start, jax.random.PRNGKey(0), 3, (0.1, 0.8), 5.0)
+        return jnp.sum(a)
+
+    def slow(theta):
+        a = np.array([0.3, -0.2])
+        return reference.ddpm(lambda a, t: theta[0] * np.tanh(a), REFERENCE["cosine"], a, noises[:, 0], grid, 5.0).sum()
+
+    expected = reference.gradient(slow, np.array([0.7]))[0]
+    assert float(jax.jit(jax.grad(total))(0.7)) == pytest.approx(expected, rel=1e-3)

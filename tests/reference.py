@@ -1,0 +1,126 @@
+"""Slow NumPy references in float64, written from the equations alone: one loop for each index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+
+def mish(x: np.ndarray) -> np.ndarray:
+    """x tanh(log(1 + e^x))"""
+    return x * np.tanh(np.logaddexp(0.0, x))
+
+
+ACTIVATIONS: dict[str, Callable] = {"mish": mish, "tanh": np.tanh, "relu": lambda x: np.maximum(x, 0.0)}
+
+
+def f64(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {key: f64(value) for key, value in tree.items()}
+    return np.asarray(tree, np.float64)
+
+
+def mlp(params: Any, inputs: list[np.ndarray], names: list[str], activation: str) -> np.ndarray:
+    """One row through the network whose first layer reads the concatenated inputs."""
+    act = ACTIVATIONS[activation]
+    h = np.concatenate(inputs) @ np.concatenate([params["first"][name] for name in names]) + params["bias"]
+    h = act(h)
+    for i in range(sum(key.startswith("hidden") for key in params)):
+        h = act(h @ params[f"hidden_{i}"]["kernel"] + params[f"hidden_{i}"]["bias"])
+    return h @ params["head"]["kernel"] + params["head"]["bias"]
+
+
+def q_values(params: Any, s: np.ndarray, a: np.ndarray, activation: str = "tanh") -> np.ndarray:
+    """Q_e(s, a) of each member, for one state and action."""
+    members = params["bias"].shape[0]
+
+    def member(tree: Any, e: int) -> Any:
+        return {k: member(v, e) for k, v in tree.items()} if isinstance(tree, Mapping) else tree[e]
+
+    return np.array([mlp(member(params, e), [s, a], ["s", "a"], activation)[0] for e in range(members)])
+
+
+def gradient(f: Callable[[np.ndarray], float], x: np.ndarray, h: float = 1e-5) -> np.ndarray:
+    """Central differences."""
+    out = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        up, down = x.copy(), x.copy()
+        up[i] += h
+        down[i] -= h
+        out[i] = (f(up) - f(down)) / (2 * h)
+    return out
+
+
+def fourier(params: Any, t: float) -> np.ndarray:
+    angle = 2 * np.pi * t * params["frequencies"]
+    h = np.concatenate([np.cos(angle), np.sin(angle)])
+    h = mish(h @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"])
+    return h @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"]
+
+
+def denoiser(params: Any, a_t: np.ndarray, t: float, s: np.ndarray) -> np.ndarray:
+    """eps(a_t, t, s) for one row: Fourier time, observation embedding (Mish inside, ReLU on top), Mish trunk."""
+    features = np.maximum(mlp(params["obs"], [s], ["s"], "mish"), 0.0)
+    return mlp(params["trunk"], [a_t, fourier(params["time"], t), features], ["a", "t", "s"], "mish")
+
+
+def cosine_alpha(t: float, s: float = 0.008) -> float:
+    return float(np.cos(np.pi / 2 * (t + s) / (1 + s)) / np.cos(np.pi / 2 * s / (1 + s)))
+
+
+def linear_alpha(t: float, low: float = 0.1, high: float = 20.0) -> float:
+    return float(np.exp(-(high - low) * t * t / 4 - low * t / 2))
+
+
+def times(t_min: float, t_max: float, steps: int) -> list[float]:
+    """The grid t_max = t_K > ... > t_0 = t_min, uniform."""
+    return [t_max + (t_min - t_max) * k / steps for k in range(steps + 1)]
+
+
+def ddim(eps: Callable, alpha: Callable, a: np.ndarray, grid: list[float], clip: float | None) -> np.ndarray:
+    """The deterministic sampler for one action."""
+    for t, u in zip(grid[:-1], grid[1:], strict=True):
+        sigma_t, sigma_u = np.sqrt(1 - alpha(t) ** 2), np.sqrt(1 - alpha(u) ** 2)
+        clean = (a - sigma_t * eps(a, t)) / alpha(t)
+        if clip is not None:
+            clean = np.clip(clean, -clip, clip)
+        noise = (a - alpha(t) * clean) / sigma_t
+        a = alpha(u) * clean + sigma_u * noise
+    return a if clip is None else np.clip(a, -clip, clip)
+
+
+def ddpm(
+    eps: Callable, alpha: Callable, a: np.ndarray, noises: np.ndarray, grid: list[float], clip: float | None
+) -> np.ndarray:
+    """The ancestral sampler for one action; ``noises`` [K, A] are its standard normals, the last one unused."""
+    steps = len(grid) - 1
+    for k, (t, u) in enumerate(zip(grid[:-1], grid[1:], strict=True)):
+        kept_t, kept_u = alpha(t) ** 2, alpha(u) ** 2
+        rate = kept_t / kept_u  # of the single step from u to t: a_t = sqrt(rate) a_u + sqrt(1 - rate) noise
+        clean = (a - np.sqrt(1 - kept_t) * eps(a, t)) / np.sqrt(kept_t)
+        if clip is not None:
+            clean = np.clip(clean, -clip, clip)
+        # the mean of a_u given a_t and a_0, by the product of two Gaussians in a_u
+        prior_mean, prior_var = np.sqrt(kept_u) * clean, 1 - kept_u
+        precision = 1 / prior_var + rate / (1 - rate)
+        a = (prior_mean / prior_var + np.sqrt(rate) * a / (1 - rate)) / precision
+        if k < steps - 1:
+            a = a + np.sqrt(1 - rate) * noises[k]
+    return a if clip is None else np.clip(a, -clip, clip)
+
+
+def adam(params: np.ndarray, gradients: list[np.ndarray], rate: float, clip: float | None = None) -> np.ndarray:
+    m, v = np.zeros_like(params), np.zeros_like(params)
+    for k, g in enumerate(gradients, 1):
+        if clip is not None:
+            g = g * min(1.0, clip / np.sqrt(np.sum(g * g)))
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        params = params - rate * (m / (1 - 0.9**k)) / (np.sqrt(v / (1 - 0.999**k)) + 1e-8)
+    return params
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    e = np.exp(x - x.max())
+    return e / e.sum()

@@ -1,0 +1,73 @@
+"""The order of the stages: default, as written, and everything it may get wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowrl_dsl.algorithm import Every, Sequence, Single, Stage, Together, show_stage, stage_names
+from flowrl_dsl.diagnostics import Diagnostics
+from flowrl_dsl.spec.order import OrderReader, default_order
+from flowrl_dsl.syntax.parser import parse_expression
+
+PARTS = ["critic", "policy", "alpha", "targets"]
+STILL = {"beta": "it is not learned"}
+CRITIC, POLICY, ALPHA, TARGETS = map(Single, PARTS)
+
+
+def read(text: str, lenient: bool = False) -> tuple[Stage, list[str]]:
+    expr, found = parse_expression(text, "order")
+    assert expr is not None, found
+    diagnostics = Diagnostics()
+    return OrderReader(PARTS, STILL, lenient, diagnostics).read(expr), [d.code for d in diagnostics]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("critic -> policy -> alpha -> targets", Sequence((CRITIC, POLICY, ALPHA, TARGETS))),
+        ("[critic, policy, alpha] -> targets", Sequence((Together((CRITIC, POLICY, ALPHA)), TARGETS))),
+        ("[critic -> policy, alpha, targets]", Together((Sequence((CRITIC, POLICY)), ALPHA, TARGETS))),
+        ("critic -> (policy -> alpha) -> targets", Sequence((CRITIC, POLICY, ALPHA, TARGETS))),
+        ("critic -> every(2, policy -> targets) -> [alpha]", Sequence((CRITIC, Every(2, Sequence((POLICY, TARGETS))), ALPHA))),
+        ("every(1e1, [critic, policy, alpha, targets])", Every(10, Together((CRITIC, POLICY, ALPHA, TARGETS)))),
+    ],
+)
+def test_orders(text: str, wanted: Stage) -> None:
+    assert read(text) == (wanted, [])
+    assert read(show_stage(wanted)) == (wanted, [])
+
+
+def test_the_default_moves_everything_once() -> None:
+    assert default_order(PARTS) == Sequence((CRITIC, POLICY, ALPHA, TARGETS))
+    assert default_order(["policy"]) == POLICY
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("critic -> policy -> alpha", "FRL0232"),
+        ("critic -> policy -> alpha -> targets -> critic", "FRL0233"),
+        ("critic -> policy -> alpha -> beta -> targets", "FRL0231"),
+        ("critic -> policy -> alpha -> target", "FRL0231"),
+        ("critic + policy", "FRL0230"),
+        ("[critic, policy, alpha, targets, []]", "FRL0230"),
+        ("first(critic)", "FRL0230"),
+        ('"critic"', "FRL0230"),
+        ("every(2)", "FRL0234"),
+        ("every(n = 2, policy = policy)", "FRL0234"),
+        ("every(1.5, [critic, policy, alpha, targets])", "FRL0234"),
+        ("every(1 / 0, [critic, policy, alpha, targets])", "FRL0234"),
+        ("every(-2, [critic, policy, alpha, targets])", "FRL0234"),
+        ("every(policy, [critic, policy, alpha, targets])", "FRL0234"),
+    ],
+)
+def test_mistakes(text: str, code: str) -> None:
+    assert read(text)[1] == [code]
+
+
+def test_a_lenient_reader_drops_what_stands_still() -> None:
+    stage, found = read("[critic, policy] -> [alpha, beta] -> every(3, beta) -> targets", lenient=True)
+    assert found == ["FRL0233"]
+    stage, found = read("[critic, policy] -> [alpha, beta] -> targets", lenient=True)
+    assert found == [] and stage_names(stage) == PARTS
+    assert show_stage(stage) == "[critic, policy] -> alpha -> targets"

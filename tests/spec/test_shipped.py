@@ -1,0 +1,128 @@
+"""The shipped specs say what the papers say; docs of the values: algorithms.md, sections 2 and 3."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flowrl_dsl.algorithm import Every, Sequence, Single, Together, show_stage
+from flowrl_dsl.registry import Scalar
+from flowrl_dsl.resources import shipped_specs
+from flowrl_dsl.spec.resolve import resolve
+from flowrl_dsl.syntax.formatter import format_file
+from flowrl_dsl.syntax.parser import parse_file
+from tests.spec.helpers import algorithm_of
+
+SPECS = shipped_specs()
+TASKS = (None, "Hopper-v5", "Ant-v5", "HalfCheetah-v5")
+OURS = ("diffusion_bptt", "dpmd", "qsm", "qsm_dpmd", "qvpo", "sac", "td3")
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", SPECS)
+def test_resolves_without_a_finding(name: str, task: str | None) -> None:
+    found = resolve(str(SPECS[name]), task=task)
+    algorithm_of(found)
+    assert list(found.diagnostics) == []
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_is_short_and_formatted(name: str) -> None:
+    text = SPECS[name].read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 36
+    assert sum(not line.lstrip().startswith("#") for line in text.splitlines() if line.strip()) <= 30
+    assert text.startswith("# ")
+    assert format_file(parse_file(SPECS[name])[0]) == text
+
+
+def test_the_agreed_specs_are_there() -> None:
+    assert {*OURS} <= {*SPECS}
+
+
+def test_qsm() -> None:
+    algorithm = algorithm_of(resolve("qsm"))
+    assert algorithm.paper == "arXiv:2312.11752"
+    assert algorithm.order == Sequence((Single("critic"), Single("targets"), Single("policy")))
+    policy, act = algorithm.sections["policy"], algorithm.sections["act"]
+    assert (policy.sampler.steps, policy.sampler.clip) == (20, Scalar(name="policy.sampler.clip", value=1.0))
+    assert (policy.network.sizes, policy.network.activation) == ((256, 256, 256), "mish")
+    assert (act.explore.value.scale.value, act.evaluate.value.n) == (0.1, 10)
+    assert algorithm.parameters["temperature"].value == 0.1
+    assert str(algorithm.parameters["temperature"].interval) == "(0, 10]"
+
+
+def test_sac() -> None:
+    algorithm = algorithm_of(resolve("sac"))
+    assert show_stage(algorithm.order) == "critic -> policy -> temperature -> targets"
+    learned = algorithm.parameters["temperature"].learned
+    assert learned.init == 1.0 and learned.target_entropy.text == "-A" and learned.target_kl is None
+    assert learned.optimizer.learning_rate == Scalar(name="temperature.optimizer.learning_rate", value=3e-4)
+    assert [p.name for p in algorithm.learned()] == ["temperature"]
+
+
+def test_td3() -> None:
+    algorithm = algorithm_of(resolve("td3"))
+    assert algorithm.order == Sequence(
+        (Single("critic"), Every(2, Sequence((Single("policy"), Single("targets")))))
+    )
+    critic = algorithm.sections["critic"]
+    assert critic.reduction == "sum" and critic.next_action.source == "policy_target"
+    assert (critic.next_action.value.scale.value, critic.next_action.value.clip.value) == (0.2, 0.5)
+
+
+@pytest.mark.parametrize(("task", "kl"), [(None, 2.0), ("Hopper-v5", 3.0), ("Ant-v5", 1.0), ("Walker2d-v5", 2.0)])
+def test_dpmd(task: str | None, kl: float) -> None:
+    algorithm = algorithm_of(resolve("dpmd", task=task))
+    together = Together((Single("critic"), Single("policy"), Single("temperature")))
+    assert algorithm.order == Sequence((together, Single("targets")))
+    assert algorithm.parameters["temperature"].learned.target_kl.value == kl
+    assert algorithm.task == task
+    (block,) = algorithm.improvements
+    assert (block.mechanism.particles.value, block.mechanism.particles.source) == (64, "old_policy")
+    assert algorithm.sections["policy"].old.every == 1000
+
+
+@pytest.mark.parametrize(("task", "n"), [(None, 2), ("HalfCheetah-v5", 4), ("Hopper-v5", None)])
+def test_qvpo(task: str | None, n: int | None) -> None:
+    algorithm = algorithm_of(resolve("qvpo", task=task))
+    next_action = algorithm.sections["critic"].next_action
+    assert next_action.source == "policy_target" and getattr(next_action.value, "n", None) == n
+    (block,) = algorithm.improvements
+    assert (block.mechanism.uniform, block.mechanism.uniform_weight.value) == (10, 0.01)
+    assert algorithm.sections["act"].evaluate.value.n == 32
+
+
+def test_the_hybrid_starts_from_dpmd() -> None:
+    algorithm = algorithm_of(resolve("qsm_dpmd"))
+    regression, score = algorithm.improvements
+    assert regression.mechanism.particles.value == 32 and regression.mechanism.noise.value == 0.2
+    assert regression.weight == Scalar(name="weighted_regression.weight", value=1.0)
+    assert score.weight == Scalar(name="score_matching.weight", value=0.5)
+    assert algorithm.paper == "unpublished"
+
+
+def test_resolving_is_quick_and_leaves_jax_alone() -> None:
+    """Under 0.1 s a spec on a free machine; the limit here leaves room for a busy one."""
+    took = []
+    for path in SPECS.values():
+        resolve(str(path))
+        start = time.process_time()
+        resolve(str(path))
+        took.append(time.process_time() - start)
+    assert max(took) < 0.2
+
+
+def test_the_room_imports_neither_jax_nor_lowering() -> None:
+    import subprocess
+
+    program = (
+        "import sys; from flowrl_dsl.spec.resolve import resolve; found = resolve('qsm'); "
+        "bad = {'jax', 'flax', 'optax', 'numpy'} & {*sys.modules}; "
+        "sys.exit(f'{bad}' if bad or found.algorithm is None else 0)"
+    )
+    folder = Path(__file__).parent.parent.parent
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
