@@ -36,9 +36,9 @@ SPECS: dict[str, tuple[str, ...]] = {
     "td3": (),
     "qsm": SMALL,
     "diffusion_bptt": SMALL,
-    "dpmd": (*SMALL, "weighted_regression.particles=8 from old_policy"),
-    "qvpo": (*SMALL, "selection.particles=8 from policy"),
-    "qsm_dpmd": (*SMALL, "weighted_regression.particles=8 from old_policy"),
+    "dpmd": (*SMALL, "weighted_regression.particles=16 from old_policy", "temperature=learned(1.0, target_kl = 1.3)"),
+    "qvpo": (*SMALL, "selection.particles=16 from policy"),
+    "qsm_dpmd": (*SMALL, "weighted_regression.particles=16 from old_policy", "temperature=learned(1.0, target_kl = 1.3)"),
 }
 """What is set on the command line for each spec; sac and td3 run at their full settings."""
 

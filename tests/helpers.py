@@ -11,9 +11,12 @@ import numpy as np
 
 from flowrl_dsl.algorithm import Algorithm, Every, Improvement, Parameter, Sequence, Single, Stage, Together
 from flowrl_dsl.axes import union, without
-from flowrl_dsl.components.context import Sizes
+from flowrl_dsl.components.context import Context, Sizes
+from flowrl_dsl.components.regimes.off_policy import BATCH as BATCH_AXES
 from flowrl_dsl.formula import FUNCTIONS, Bound, Constant, Formula, Gradient, Operation, Term, Variable
-from flowrl_dsl.graph.nodes import Graph, Node
+from flowrl_dsl.graph.builder import Builder
+from flowrl_dsl.graph.nodes import TREE, WHEN, Graph, Node, Type
+from flowrl_dsl.graph.verify import verify
 from flowrl_dsl.lowering import lower
 from flowrl_dsl.lowering.evaluate import interpret
 from flowrl_dsl.lowering.program import Loop, Program
@@ -395,20 +398,42 @@ def replay(seed: int = 1, size: int = 32) -> dict[str, Any]:
     return {**batch(seed, size), "size": jax.numpy.int32(size)}
 
 
-def init_state(alg: Algorithm, seed: int = 0) -> dict[str, Any]:
-    """A fresh state, by interpretation (nothing is compiled as a whole)."""
+def random_state(alg: Algorithm, seed: int = 0) -> dict[str, Any]:
+    """A state with random parameters, the copies unlike their originals, and fresh optimizers: nothing is compiled."""
     graph = alg.regime.graphs(alg, SIZES)[0]["init"]
-    outputs = interpret(graph, {"key": jax.random.PRNGKey(seed)})
-    return {name.removeprefix("state."): value for name, value in outputs.items()}
+    key = jax.ShapeDtypeStruct((2,), "uint32")
+    shapes = jax.eval_shape(lambda key: interpret(graph, {"key": key}), key)
+    rng = np.random.default_rng(seed)
+
+    def fill(group: str, leaf: Any) -> Any:
+        if group.endswith("_opt") or group == "normalizer":
+            return np.zeros(leaf.shape, leaf.dtype)
+        return (0.5 * rng.normal(size=leaf.shape)).astype(leaf.dtype)
+
+    state = {}
+    for name, tree in shapes.items():
+        group = name.removeprefix("state.")
+        state[group] = jax.tree.map(lambda leaf, group=group: fill(group, leaf), tree)
+    fixed = {"key": np.asarray(jax.random.PRNGKey(seed)), "step": np.int32(0), "bad_update": np.int32(-1)}
+    return state | fixed
 
 
 class Seen:
-    """All values of one interpreted run of a graph: ``seen["policy.loss"]``; ``outputs`` by name."""
+    """All values of one interpreted run of a graph: ``seen["policy.loss"]``; ``outputs`` by name.
+
+    The run is traced and compiled as a whole where the graph has no condition, which is quicker than node by node.
+    """
 
     def __init__(self, graph: Graph, inputs: Mapping[str, Any]):
         self.graph = graph
-        self.values: dict[str, Any] = dict(inputs)
-        self.outputs = interpret(graph, inputs, lambda node, value: self.values.__setitem__(node.name, value))
+
+        def run(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+            values: dict[str, Any] = dict(inputs)
+            outputs = interpret(graph, inputs, lambda node, value: values.__setitem__(node.name, value))
+            return outputs, values
+
+        conditional = any(node.op == WHEN for node in graph.nodes.values())
+        self.outputs, self.values = (run if conditional else jax.jit(run))(dict(inputs))
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -432,6 +457,27 @@ class Seen:
     @property
     def metrics(self) -> dict[str, float]:
         return {name.removeprefix("metric."): float(v) for name, v in self.outputs.items() if name.startswith("metric.")}
+
+
+def loss_of(alg: Algorithm, state: Mapping[str, Any], data: Mapping[str, Any], *, gradient: bool = False) -> Seen:
+    """The loss of the first improvement block alone, as outputs ``loss`` and, when asked for, ``gradient``."""
+    b = Builder("loss")
+    groups = [name for name in state if name not in ("key", "step", "bad_update")]
+    versions = {group: b.input(f"state.{group}", TREE) for group in groups}
+    key = b.input("key", Type(dtype="u32"))
+    ctx = Context(b, alg, SIZES, versions, key)
+    inputs = {f"batch.{name}": b.input(f"batch.{name}", Type(axes)) for name, axes in BATCH_AXES.items()}
+    loss = alg.improvements[0].mechanism.loss(ctx, inputs["batch.s"], inputs["batch.a"])
+    b.output("loss", loss)
+    for name, value in ctx.record.metrics.items():
+        b.output(f"metric.{name}", value)
+    if gradient:
+        b.output("gradient", b.grad(loss, versions["policy"], "gradient"))
+    graph = b.finish()
+    verify(graph)
+    values = {"key": state["key"], **{f"state.{g}": state[g] for g in groups}}
+    values |= {f"batch.{name}": data[name] for name in BATCH_AXES}
+    return Seen(graph, values | {f"hyper.{name}": np.float32(x) for name, x in ctx.record.hyper.items()})
 
 
 def run_step(alg: Algorithm, state: Mapping[str, Any], data: Mapping[str, Any], *, passes: bool = False) -> Seen:

@@ -55,9 +55,7 @@ def _draw(curves: list[Curve]) -> Any:
 
 
 def _panel(panel: Any, task: str, curves: list[Curve], labels: list[str]) -> None:
-    threshold = _threshold(task)
-    if threshold is not None:
-        panel.axhline(threshold, color="0.45", linewidth=1, linestyle=(0, (4, 3)), label=f"solved ({threshold:g})")
+    _solved(panel, _threshold(task), curves)
     for curve in curves:
         number = labels.index(curve.label)
         color = _COLORS[number % len(_COLORS)]
@@ -74,6 +72,18 @@ def _panel(panel: Any, task: str, curves: list[Curve], labels: list[str]) -> Non
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False, fontsize=9)
+
+
+def _solved(panel: Any, threshold: float | None, curves: list[Curve]) -> None:
+    """A line at the threshold, or a word at the top where a line so far above would flatten the curves."""
+    if threshold is None:
+        return
+    low, high = min(curve.low.min() for curve in curves), max(curve.high.max() for curve in curves)
+    if threshold - high <= high - low:
+        panel.axhline(threshold, color="0.45", linewidth=1, linestyle=(0, (4, 3)), label=f"solved ({threshold:g})")
+    else:
+        place = {"xy": (0.02, 0.97), "xycoords": "axes fraction", "va": "top", "color": "0.45", "fontsize": 9}
+        panel.annotate(f"solved at {threshold:g}, above this picture", **place)
 
 
 def _label(curve: Curve) -> str:

@@ -69,7 +69,7 @@ class Bar:
         self._pace = Pace(steps)
         columns = "return {task.fields[shown]}", "{task.fields[rate]:.0f} updates/s", "{task.fields[left]} left"
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed}/{task.total}"),
             *map(TextColumn, columns),
@@ -95,7 +95,7 @@ class Bar:
 
     def say(self, text: str) -> None:
         # no markup: the text may hold brackets of the user's
-        self._progress.console.print(text, markup=False, soft_wrap=True)
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def shown_return(value: float | None) -> str:

@@ -1,36 +1,42 @@
-"""Specs with words deleted, doubled, swapped, renamed and numbers changed: a finding or an algorithm, never an exception."""
+"""Mutated specs, as words and as trees: a finding or an algorithm, never an exception."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowrl_dsl.diagnostics import render_text
+from flowrl_dsl.diagnostics import Span, render_text
 from flowrl_dsl.registry import families
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec.resolve import Resolution, resolve
 from flowrl_dsl.spec.show import show
+from flowrl_dsl.syntax import tree
+from flowrl_dsl.syntax.formatter import format_file
+from flowrl_dsl.syntax.parser import parse
 from tests.spec.helpers import algorithm_of, without_places
 
 TEXTS = [path.read_text(encoding="utf-8") for path in shipped_specs().values()]
 TOKEN = re.compile(r'\s*(#[^\n]*\n|"[^"\n]*"|->|[<>=!]=|[A-Za-z_]\w*|[0-9][0-9_.eE]*|\S)')
 WORDS = sorted(
     {name for members in families().values() for name in members}
-    | {"policy", "old_policy", "none", "every", "over", "wrt", "s", "a", "a_t", "Q", "grad", "softmax", "mean", "temperature"}
-    | {"batch", "particle", "ensemble", "action", "let", "param", "def", "improve", "true", "inf", "x", "A", "N"}
+    | set(["policy", "old_policy", "none", "every", "over", "wrt", "s", "a", "a_t", "Q", "grad", "softmax", "mean", "temperature", "batch", "particle", "ensemble"])
+    | set(["action", "let", "param", "def", "improve", "true", "inf", "x", "A", "N"])
 )
 NUMBERS = ["0", "1", "-1", "0.5", "1e400", "1e-30", "999999999999999999999", "2.5", "(1 / 0)", "(2 ^ 9999)"]
 EXTRA = ["->", "[", "]", "(", ")", "{", "}", "=", ",", "+", "*", "^", "-", "<", "from policy", '"text"', "for task"]
-MUTATIONS = ("delete", "double", "swap", "rename", "number", "insert")
+MUTATIONS = ("delete", "double", "swap", "insert", "rename", "rename", "rename", "number", "number")
 
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """A shipped spec after one to four changes of its words; most keep it parseable."""
+    """A shipped spec after one to four changes of its words."""
     tokens = TOKEN.findall(draw(st.sampled_from(TEXTS)))
     for _ in range(draw(st.integers(1, 4))):
         i, j = draw(st.integers(0, len(tokens) - 1)), draw(st.integers(0, len(tokens) - 1))
@@ -73,17 +79,84 @@ def test_mutated_specs(folder: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     found = resolve(str(path), task="Hopper-v5")
     says_something(found)
+    shown_again(folder, found)
+
+
+def shown_again(folder: Path, found: Resolution) -> None:
+    """What resolves can be shown, and resolves to the same again."""
     if found.algorithm is not None:
         (folder / "shown.flowrl").write_text(show(found.algorithm), encoding="utf-8")
         again = algorithm_of(resolve(str(folder / "shown.flowrl")))
         assert without_places(again) == without_places(found.algorithm)
 
 
-PATHS = st.lists(st.sampled_from(["policy", "sampler", "steps", "optimizer", "learning_rate", "start", "critic", *WORDS]), min_size=1, max_size=4)
-VALUES = st.one_of(
-    st.sampled_from(NUMBERS + WORDS + ["mlp([1])", "ddpm(steps = 1)", "[]", "linear(1 -> 2, over = 3)", "1 -> 2", "a from b"]),
-    st.text(max_size=12),
-)
+def rebuild(node: Any, change: Callable[[Any], Any]) -> Any:
+    """The tree with ``change`` applied to every tuple, statement and expression, innermost first."""
+    if isinstance(node, tuple):
+        return change(tuple(rebuild(item, change) for item in node))
+    if not is_dataclass(node) or isinstance(node, Span | tree.Comment):
+        return node
+    parts = {f.name: rebuild(getattr(node, f.name), change) for f in fields(node)}
+    return change(replace(node, **parts))
+
+
+EXPRESSIONS = tuple(tree.Expr.__args__)
+STATEMENTS = tuple(tree.Statement.__args__)
+
+
+@st.composite
+def mutated_tree(draw: st.DrawFn) -> str:
+    """A shipped spec with expressions put in place of others, and statements dropped, doubled or moved."""
+    one, other = (parse(draw(st.sampled_from(TEXTS)), "fuzz")[0] for _ in range(2))
+    found: list[Any] = []
+    rebuild(one, lambda node: found.append(node) or node)
+    rebuild(other, lambda node: found.append(node) or node)
+    expressions = [node for node in found if isinstance(node, EXPRESSIONS)]
+    statements = [node for node in found if isinstance(node, STATEMENTS)]
+    for _ in range(draw(st.integers(1, 3))):
+        old, new = draw(st.sampled_from(expressions)), draw(st.sampled_from(expressions))
+        statement, more = draw(st.sampled_from(statements)), draw(st.sampled_from(statements))
+        match draw(st.sampled_from(("expression", "expression", "name", "drop", "add"))):
+            case "expression":
+                one = rebuild(one, lambda node, old=old, new=new: new if node == old else node)
+            case "name":
+                word = tree.Name(draw(st.sampled_from(WORDS)), NOWHERE)
+                one = rebuild(one, lambda node, old=old, word=word: word if node == old else node)
+            case "drop":
+                one = rebuild(one, lambda node, gone=statement: _without(node, gone))
+            case "add":
+                one = rebuild(one, lambda node, at=statement, new=more: _after(node, at, new))
+    return format_file(replace(one, comments=()))
+
+
+NOWHERE = Span("fuzz", 1, 1, 1, 1)
+
+
+def _without(node: Any, gone: Any) -> Any:
+    return tuple(item for item in node if item != gone) if isinstance(node, tuple) else node
+
+
+def _after(node: Any, at: Any, new: Any) -> Any:
+    if not isinstance(node, tuple) or at not in node:
+        return node
+    position = node.index(at) + 1
+    return (*node[:position], new, *node[position:])
+
+
+@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(text=mutated_tree())
+def test_mutated_trees(folder: Path, text: str) -> None:
+    path = folder / "mutated.flowrl"
+    path.write_text(text, encoding="utf-8")
+    found = resolve(str(path), task="Hopper-v5")
+    says_something(found)
+    shown_again(folder, found)
+
+
+HEADS = ["policy", "sampler", "steps", "optimizer", "learning_rate", "start", "critic"]
+PATHS = st.lists(st.sampled_from(HEADS + WORDS), min_size=1, max_size=4)
+CALLS = ["mlp([1])", "ddpm(steps = 1)", "[]", "linear(1 -> 2, over = 3)", "1 -> 2", "a from b"]
+VALUES = st.one_of(st.sampled_from(NUMBERS + WORDS + CALLS), st.text(max_size=12))
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

@@ -1,0 +1,77 @@
+"""Learning curves: what is grouped, the numbers of line and band, and that a picture comes out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flowrl_dsl.runtime.aggregate import bootstrap_interval
+from flowrl_dsl.runtime.curves import read_curves
+from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.plot import plot
+
+
+def _run(folder: Path, means: dict[int, float], spec: str = "qsm", task: str = "HalfCheetah-v5", sets: tuple = ()) -> Path:
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps({"spec": spec, "task": task, "sets": list(sets)}))
+    records = [{"kind": "eval", "step": k, "return_mean": m, "return_std": 2.0} for k, m in means.items()]
+    lines = [json.dumps(record) + "\n" for record in [{"kind": "train", "step": 1}, *records]]
+    # the last line is torn, as a kill may leave it
+    (folder / "metrics.jsonl").write_text("".join(lines) + '{"kind": "ev')
+    return folder
+
+
+def test_seeds_are_pooled_where_they_were_evaluated_alike(tmp_path: Path) -> None:
+    values = [{10: 1.0, 20: 4.0}, {10: 2.0, 20: 8.0}, {10: 6.0, 20: 9.0, 30: 1.0}]
+    runs = [_run(tmp_path / str(k), means) for k, means in enumerate(values)]
+    (curve,) = read_curves(runs)
+    assert (curve.seeds, curve.steps.tolist(), curve.center.tolist()) == (3, [10, 20], [3.0, 7.0])
+    assert (curve.low[0], curve.high[0]) == bootstrap_interval([[1.0], [2.0], [6.0]])
+
+
+def test_specs_tasks_and_sets_are_kept_apart_and_one_seed_shows_its_episodes(tmp_path: Path) -> None:
+    runs = [
+        _run(tmp_path / "a", {10: 1.0}),
+        _run(tmp_path / "b", {10: 1.0}, spec="sac"),
+        _run(tmp_path / "c", {10: 1.0}, task="Hopper-v5"),
+        _run(tmp_path / "d", {10: 1.0}, sets=("temperature=2",)),
+    ]
+    curves = read_curves(runs)
+    assert [(c.label, c.task) for c in curves] == [
+        ("qsm", "HalfCheetah-v5"),
+        ("sac", "HalfCheetah-v5"),
+        ("qsm", "Hopper-v5"),
+        ("qsm temperature=2", "HalfCheetah-v5"),
+    ]
+    assert (curves[0].low[0], curves[0].high[0]) == (-1.0, 3.0)
+
+
+@pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")])
+def test_a_picture_comes_out(tmp_path: Path, suffix: str, start: bytes) -> None:
+    tasks = ("InvertedPendulum-v5", "HalfCheetah-v5", "dm_control/cheetah-run", "unknown-v0")
+    runs = [_run(tmp_path / str(k), {10: 900.0, 20: 990.0}, task=task) for k, task in enumerate(tasks)]
+    output = tmp_path / "new" / f"curve{suffix}"
+    plot(runs, output)
+    assert output.read_bytes().startswith(start)
+
+
+def test_the_picture_says_solved_where_gymnasium_does(tmp_path: Path) -> None:
+    near = _run(tmp_path / "near", {10: 900.0, 20: 940.0}, task="InvertedPendulum-v5")
+    far = _run(tmp_path / "far", {10: 1.0, 20: 2.0}, task="InvertedPendulum-v5")
+    for run, words in ((near, "solved (950)"), (far, "solved at 950, above")):
+        plot([run], tmp_path / "c.svg")
+        assert words in (tmp_path / "c.svg").read_text()
+
+
+def test_what_cannot_be_drawn_is_an_error(tmp_path: Path) -> None:
+    run = _run(tmp_path / "a", {10: 1.0})
+    with pytest.raises(RunError, match="FRL0432"):
+        plot([run], tmp_path / "curve.txt")
+    with pytest.raises(RunError, match="FRL0431"):
+        plot([_run(tmp_path / "b", {})], tmp_path / "c.png")
+    with pytest.raises(RunError, match="FRL0431"):
+        plot([run, _run(tmp_path / "c", {11: 1.0})], tmp_path / "c.png")
+    assert not np.array(list(tmp_path.glob("c.*"))).size

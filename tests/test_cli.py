@@ -1,0 +1,232 @@
+"""The command line: exit codes, what is printed where, and that nobody sees a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flowrl_dsl import __version__, cli, driver
+from flowrl_dsl.runtime import environments
+from tests.runtime.toy_program import ToyLoop, ToyProgram
+
+ROOT = Path(__file__).parents[1]
+
+
+def _flowrl(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "flowrl_dsl.cli", *words]
+    variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    return subprocess.run(command, cwd=cwd or ROOT, env=variables, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def toy(monkeypatch, tmp_path: Path) -> None:
+    """`train` and its kin with a program that compiles at once, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(driver, "build_program", lambda algorithm, *sizes: ToyProgram(*sizes, loop=ToyLoop(steps=300)))
+
+
+TRAIN = ("train", "qsm", "--evaluate-every", "150", "--episodes", "2")
+
+
+def test_the_version(capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0 and capsys.readouterr().out == f"flowrl-dsl {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["trai", "qsm"],
+        ["train"],
+        ["train", "qsm", "--stepz", "3"],
+        ["train", "qsm", "--step", "3"],
+        ["train", "qsm", "--steps", "0"],
+        ["train", "qsm", "--steps", "1.5"],
+        ["train", "qsm", "--seed", "-1"],
+        ["train", "qsm", "--set", "temperature"],
+        ["compile", "qsm", "--emit", "poem"],
+    ],
+)
+def test_wrong_usage_exits_with_2(words: list[str], capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    assert caught.value.code == 2 and "usage: flowrl-dsl" in capsys.readouterr().err
+
+
+def test_numbers_may_be_written_as_in_specs() -> None:
+    from flowrl_dsl.arguments import parser
+
+    parsed = parser().parse_args(["train", "qsm", "--steps", "1_000", "--envs", "1e3"])
+    assert (parsed.steps, parsed.envs) == (1000, 1000)
+
+
+def test_check_accepts_every_shipped_spec_and_never_loads_jax() -> None:
+    specs = sorted(map(str, (ROOT / "specs").glob("*.flowrl")))
+    code = f"import sys; from flowrl_dsl import cli; print(cli.main({['check', *specs]!r}), 'jax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 False"
+
+
+def test_check_reports_all_files_at_once(tmp_path: Path, capsys) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.flowrl").write_text(f"algorithm {name} {{ policy {{ backbone = nonsense }} }}\n")
+    files = [str(tmp_path / "one.flowrl"), str(tmp_path / "two.flowrl")]
+    assert cli.main(["check", *files]) == 1
+    text = capsys.readouterr().out
+    assert all(f"--> {name}:1:" in text for name in files) and "error[FRL" in text
+    assert cli.main(["check", "--format", "json", *files]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert {place["place"]["file"] for place in found} == set(files)
+
+
+def test_fmt_changes_a_file_once_and_check_changes_nothing(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "a.flowrl"
+    untidy = "algorithm a {   # why\n\n\n policy { backbone=deterministic }\n}\n"
+    path.write_text(untidy)
+    path.chmod(0o640)
+    (tmp_path / "link.flowrl").symlink_to(path)
+    assert cli.main(["fmt", "--check", str(path)]) == 1 and path.read_text() == untidy
+    assert cli.main(["fmt", str(tmp_path / "link.flowrl")]) == 0 and "# why" in path.read_text() != untidy
+    assert (tmp_path / "link.flowrl").is_symlink() and path.stat().st_mode & 0o777 == 0o640
+    capsys.readouterr()
+    assert cli.main(["fmt", "--check", str(path)]) == 0 and capsys.readouterr().out == ""
+    path.write_text("algorithm {")
+    assert cli.main(["fmt", str(path)]) == 1 and path.read_text() == "algorithm {"
+
+
+def test_explain_knows_every_code_of_a_run(capsys) -> None:
+    from flowrl_dsl.codes import run
+
+    for code in run.CODES:
+        assert cli.main(["explain", code.code.lower()]) == 0
+        assert code.title in capsys.readouterr().out
+    assert cli.main(["explain", "FRL9999"]) == 2
+
+
+def test_every_code_that_a_run_raises_is_explained() -> None:
+    import re
+
+    from flowrl_dsl.codes import run
+
+    texts = [path.read_text() for path in [*(ROOT / "flowrl_dsl/runtime").glob("*.py"), ROOT / "flowrl_dsl/runs.py"]]
+    raised = {code for text in texts for code in re.findall(r'"(FRL\d{4})"', text)}
+    assert raised == {code.code for code in run.CODES}
+
+
+def test_train_makes_a_whole_run_folder_and_the_other_commands_read_it(toy, tmp_path: Path, capsys) -> None:
+    assert cli.main([*TRAIN, "--seed", "4"]) == 0
+    run = tmp_path / "runs/qsm/InvertedPendulum-v5/seed4"
+    out = capsys.readouterr().out
+    relative = run.relative_to(tmp_path)
+    assert out.startswith(f"run folder: {relative}\nif it is interrupted: flowrl-dsl resume {relative}\n")
+    names = {path.name for path in run.iterdir()}
+    assert {"run.json", "spec", "resolved.flowrl", "metrics.jsonl", "metrics.csv", "timing.jsonl"} <= names
+    assert {"tensorboard", "checkpoints", "curve.png"} <= names
+    said = json.loads((run / "run.json").read_text())
+    assert said["versions"]["flowrl-dsl"] == __version__ and said["settings"]["evaluate_every"] == 150
+    assert (run / "spec/qsm.flowrl").read_text() == (ROOT / "specs/qsm.flowrl").read_text()
+    _reads(str(relative), capsys)
+
+
+def _reads(run: str, capsys) -> None:
+    assert cli.main(["resume", run]) == 0 and "already finished" in capsys.readouterr().out
+    assert cli.main([*TRAIN, "--seed", "5"]) == 0
+    assert cli.main(["eval", run, run.replace("seed4", "seed5"), "--episodes", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "at step 300: return" in out and "inter-quartile mean" in out and "over 2 runs" in out
+    assert cli.main(["plot", run, "-o", "both.png"]) == 0 and Path("both.png").exists()
+    assert cli.main(["diagnose", run]) == 3
+
+
+def test_a_run_folder_is_never_used_twice(toy, tmp_path: Path, capsys) -> None:
+    assert cli.main([*TRAIN, "--out", "mine", "--steps", "60"]) == 0
+    assert cli.main([*TRAIN, "--out", "mine"]) == 3
+    assert "error[FRL0414]" in capsys.readouterr().err
+
+
+def test_resume_refuses_a_spec_that_was_edited(toy, tmp_path: Path, capsys) -> None:
+    assert cli.main([*TRAIN, "--out", "mine", "--steps", "60"]) == 0
+    copy = tmp_path / "mine/spec/qsm.flowrl"
+    copy.write_text(copy.read_text().replace("20", "30"))
+    assert cli.main(["resume", "mine"]) == 3
+    assert "error[FRL0416]" in capsys.readouterr().err
+
+
+def test_a_spec_that_extends_a_shipped_one_is_kept_whole(toy, tmp_path: Path) -> None:
+    (tmp_path / "mine.flowrl").write_text('algorithm mine extends "qsm.flowrl" { }\n')
+    assert cli.main(["train", "mine.flowrl", "--out", "run", "--steps", "60"]) == 0
+    assert {path.name for path in (tmp_path / "run/spec").iterdir()} >= {"mine.flowrl", "qsm.flowrl"}
+    assert cli.main(["resume", "run"]) == 0
+
+
+def test_ctrl_c_exits_with_130_and_prints_how_to_go_on(toy, tmp_path: Path, monkeypatch, capsys) -> None:
+    step = environments.Environments.step
+
+    def interrupted(self, *arguments):
+        if self.count == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(environments.Environments, "step", interrupted)
+        # the second signal arrives before the first step is over in no run, so the loop ends in order
+        patch.setattr(os, "kill", _once(os.kill))
+        assert cli.main([*TRAIN, "--out", "mine"]) == 130
+    assert "go on with: flowrl-dsl resume mine" in capsys.readouterr().out
+    assert cli.main(["resume", "mine"]) == 0
+
+
+def _once(function):
+    done = []
+
+    def call(*arguments):
+        if not done:
+            done.append(True)
+            function(*arguments)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["train", "nowhere.flowrl"], 1, "nowhere.flowrl"),
+        (["train", "qsm", "--set", "nonsense=3"], 1, "nonsense"),
+        (["train", "qsm", "--task", "HalfCheeta-v5"], 3, "HalfCheetah-v5"),
+        (["train", "qsm", "--task", "CartPole-v1"], 3, "error[FRL0402]"),
+        (["train", "qsm", "--out", "/dev/null/run"], 3, "error[FRL0410]"),
+        (["resume", "."], 3, "error[FRL0411]"),
+        (["eval", "nowhere"], 3, "error[FRL0411]"),
+        (["plot", "nowhere"], 3, "error[FRL0411]"),
+        (["compile", "qsm", "--emit", "spec", "-o", "/dev/null/spec"], 3, "error[FRL0410]"),
+    ],
+)
+def test_mistakes_are_told_in_words(toy, capsys, words: list[str], code: int, said: str) -> None:
+    assert cli.main(words) == code
+    captured = capsys.readouterr()
+    assert said in captured.err and captured.out == ""
+
+
+def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.flowrl"
+    bad.write_text("algorithm a {" + " x = 1" * 3000 + "}")
+    command = f"{sys.executable} -m flowrl_dsl.cli check --format json {bad} | head -1"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_no_colour_reaches_a_file_and_check_is_quick() -> None:
+    began = time.process_time(), os.times().children_user
+    done = _flowrl("check", "specs/qsm.flowrl", "no such file")
+    assert done.returncode == 1 and "\x1b" not in done.stdout
+    # processor time, because the machine that runs the tests may be busy with other things
+    assert os.times().children_user - began[1] < 1.0
