@@ -40,7 +40,13 @@ def components_page() -> str:
         lines += [f"## {family.replace('_', ' ')}", "", f"{_family_doc(family)}", ""]
         for name in sorted(known[family]):
             lines += _component(known[family][name])
-    lines += ["## Capabilities", "", "What components provide and require of one another.", "", "| capability | meaning | provided by |"]
+    lines += [
+        "## Capabilities",
+        "",
+        "What components provide and require of one another.",
+        "",
+        "| capability | meaning | provided by |",
+    ]
     lines.append("|---|---|---|")
     for capability, meaning in CAPABILITIES.items():
         owners = [f"`{n}`" for members in known.values() for n, c in members.items() if capability in c.provides]
@@ -129,7 +135,12 @@ def formulas_page() -> str:
 
 
 def errors_page() -> str:
-    lines = ["# Error codes", "", "Generated from the table of codes by `python docs/generate.py`; `flowrl-dsl explain CODE` prints one.", ""]
+    lines = [
+        "# Error codes",
+        "",
+        "Generated from the table of codes by `python docs/generate.py`; `flowrl-dsl explain CODE` prints one.",
+        "",
+    ]
     for code in CODES.values():
         lines += [f"## {code.code}: {code.title}", "", code.explanation, ""]
         if code.example:
