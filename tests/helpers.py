@@ -25,6 +25,8 @@ from flowrl_dsl.registry import Component, Drawn, Scalar, families
 
 SIZES = Sizes(obs=3, action=2)
 BATCH = 8
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+"""Compiler options for programs that run once: half the time to compile."""
 LOOP = Loop(steps=100, batch=BATCH, warmup=0, replay=64, updates=1, envs=1, action_repeat=1, evaluate_every=10, episodes=1)
 
 
@@ -210,7 +212,8 @@ def improve(name: str, factor: float = 1.0, label: str = "", **options: Any) -> 
         q = red("mean", net("Q", S, PARTICLES), "ensemble")
         options.setdefault("advantage", Formula(ew("sub", q, red("mean", q, "particle"))))
         options.setdefault("clip", scalar(f"{label}.clip", 0.2))
-    return Improvement(label=label, weight=scalar(f"{label}.weight", factor), mechanism=component("mechanism", name, **options))
+    mechanism = component("mechanism", name, **options)
+    return Improvement(label=label, weight=scalar(f"{label}.weight", factor), mechanism=mechanism)
 
 
 def learned(name: str, **options: Any) -> Parameter:
@@ -433,7 +436,7 @@ class Seen:
             return outputs, values
 
         conditional = any(node.op == WHEN for node in graph.nodes.values())
-        self.outputs, self.values = (run if conditional else jax.jit(run))(dict(inputs))
+        self.outputs, self.values = (run if conditional else jax.jit(run, compiler_options=QUICK))(dict(inputs))
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]

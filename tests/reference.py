@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def times(t_min: float, t_max: float, steps: int) -> list[float]:
 
 def ddim(eps: Callable, alpha: Callable, a: np.ndarray, grid: list[float], clip: float | None) -> np.ndarray:
     """The deterministic sampler for one action."""
-    for t, u in zip(grid[:-1], grid[1:], strict=True):
+    for t, u in pairwise(grid):
         sigma_t, sigma_u = np.sqrt(1 - alpha(t) ** 2), np.sqrt(1 - alpha(u) ** 2)
         clean = (a - sigma_t * eps(a, t)) / alpha(t)
         if clip is not None:
@@ -96,7 +97,7 @@ def ddpm(
 ) -> np.ndarray:
     """The ancestral sampler for one action; ``noises`` [K, A] are its standard normals, the last one unused."""
     steps = len(grid) - 1
-    for k, (t, u) in enumerate(zip(grid[:-1], grid[1:], strict=True)):
+    for k, (t, u) in enumerate(pairwise(grid)):
         kept_t, kept_u = alpha(t) ** 2, alpha(u) ** 2
         rate = kept_t / kept_u  # of the single step from u to t: a_t = sqrt(rate) a_u + sqrt(1 - rate) noise
         clean = (a - np.sqrt(1 - kept_t) * eps(a, t)) / np.sqrt(kept_t)

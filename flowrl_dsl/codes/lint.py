@@ -164,8 +164,12 @@ CODES = (
         "long spec",
         "A spec of more than 30 lines of its own hides what is new in it.",
         _with("\n".join(f"def f{i}(x) = x + {i}" for i in range(31)), improve="").replace(
-            "\n}\n", "\n  improve reparameterized { objective = " + "".join(f"f{i}(" for i in range(31))
-            + "min(Q(s, a), over = ensemble)" + ")" * 31 + " }\n}\n"
+            "\n}\n",
+            "\n  improve reparameterized { objective = "
+            + "".join(f"f{i}(" for i in range(31))
+            + "min(Q(s, a), over = ensemble)"
+            + ")" * 31
+            + " }\n}\n",
         ),
         "Leave out what is default, or extend a spec that has most of it.",
     ),

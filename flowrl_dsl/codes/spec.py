@@ -111,7 +111,7 @@ CODES = (
         "unknown component",
         "The option takes a component of one family, and none of that family has this name.",
         _with(policy="  policy { backbone = tanh_gausian }"),
-        "Correct the name; `flowrl-dsl components` lists all of them.",
+        "Correct the name; docs/reference/components.md lists all of them.",
     ),
     Code(
         "FRL0212",

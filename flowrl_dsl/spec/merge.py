@@ -111,7 +111,7 @@ def _improve_in_place(program: Program, changes: list[Term], diagnostics: Diagno
                 break
         else:
             has = ", ".join(term.mechanism for term in program.improvements) or "none"
-            message = f'the algorithm has no `improve {change.mechanism}` for this task to change'
+            message = f"the algorithm has no `improve {change.mechanism}` for this task to change"
             diagnostics.error("FRL0204", message, change.block.name.span, f"its improve blocks: {has}")
 
 

@@ -77,9 +77,7 @@ class OrderReader:
         self._error("FRL0231", f'unknown part "{name}"', span, did_you_mean(name, self.movable))
         return None
 
-    def _every(
-        self, call: tree.Expr, arguments: tuple[tree.Argument, ...], places: dict[str, Span]
-    ) -> Stage | None:
+    def _every(self, call: tree.Expr, arguments: tuple[tree.Argument, ...], places: dict[str, Span]) -> Stage | None:
         if len(arguments) != 2 or any(argument.name is not None for argument in arguments):
             self._error("FRL0234", "`every` takes a count and a part", call.span, "for instance every(2, policy)")
             return None

@@ -145,9 +145,7 @@ class _Editor:
         extra = () if "weight" in cls.model_fields else ("weight",)
         self._option(term.block, cls, override, extra)
 
-    def _option(
-        self, block: Block, cls: type[Component] | None, override: Override, extra: Sequence[str] = ()
-    ) -> None:
+    def _option(self, block: Block, cls: type[Component] | None, override: Override, extra: Sequence[str] = ()) -> None:
         assert cls is not None
         if len(override.path) == 1:
             raise _NoSuchPath(0, (), f"{override.dotted} is a section; its options are {', '.join(cls.model_fields)}")
@@ -218,9 +216,7 @@ def _edited(cls: type[Component], call: tree.Call, override: Override, position:
     if kind is None:
         raise _NoSuchPath(position, list(cls.model_fields))
     arguments[key.id] = _inside(kind, arguments.get(key.id), override, position + 1)
-    named = tuple(
-        tree.Argument(tree.Name(name, value.span), value, value.span) for name, value in arguments.items()
-    )
+    named = tuple(tree.Argument(tree.Name(name, value.span), value, value.span) for name, value in arguments.items())
     return tree.Call(call.function, named, call.span)
 
 

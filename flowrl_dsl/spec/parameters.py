@@ -114,5 +114,3 @@ def _check_range(parameter: Parameter, param: tree.Param, scope: Scope) -> None:
             where = f"the range is declared at {param.range.span}" if param.range else ""
             scope.diagnostics.error("FRL0214", message, param.value.span, where)
             return
-
-

@@ -232,7 +232,10 @@ class _Braces:
         return end if is_header else None
 
     def _assigns(self, index: int) -> bool:
-        return self.tokens[index].type == "NAME" and self.tokens[index + 1].type == "EQUAL"
+        return self.tokens[index].type == "NAME" and self._follows(index) == "EQUAL"
+
+    def _follows(self, index: int) -> str:
+        return self.tokens[index + 1].type if index + 1 < len(self.tokens) else END
 
     def _report_missing_opener(self, index: int, end: int) -> None:
         if self.tokens[end - 1].type != ERROR:
@@ -294,7 +297,8 @@ class _Braces:
             return False
         if token.type == "RBRACE":
             return token.column < indent
-        starts = token.type in STARTERS or (token.type == "NAME" and self.tokens[index + 1].type in ("EQUAL", "LBRACE"))
+        named = token.type == "NAME" and self._follows(index) in ("EQUAL", "LBRACE")
+        starts = named or token.type in STARTERS
         return starts and token.column <= indent
 
     def _insert_closer(self, openers: list[Token], out: list[Token], before: Token | None) -> None:

@@ -16,6 +16,7 @@ from flowrl_dsl.syntax.machine import Cursor
 from flowrl_dsl.syntax.mistakes import Edit, Scene, closest_keyword, describe, find
 
 _MOST_EDITS = 50  # of one statement
+_MOST_EDITS_OF_FILE = 500
 _OPENERS = ("LPAR", "LSQB", "LBRACE")
 _CLOSERS = ("RPAR", "RSQB", "RBRACE")
 
@@ -30,6 +31,7 @@ class Recovery:
         self.kept: list[Token] = []
         self.index = self.start = self.kept_at_mark = 0
         self.edits = 0  # in this statement
+        self.edits_of_file = 0
         self.depth = 0  # open braces
         self.round = 0  # open parentheses and brackets
         self.outside: set[str] = set()  # what was reported outside algorithms: each once
@@ -80,6 +82,11 @@ class Recovery:
         self.mark, self.start, self.kept_at_mark = self.cursor, self.index, len(self.kept)
         self.edits = self.round = 0
 
+    def _restart(self) -> None:
+        """Forget what was kept: from here on the tokens are read as another file."""
+        self.kept, self.cursor, self.depth = [], self.fresh, 0
+        self._set_mark()
+
     def _rewind(self) -> None:
         self.cursor, self.index, self.round = self.mark, self.start, 0
         del self.kept[self.kept_at_mark :]
@@ -93,16 +100,23 @@ class Recovery:
         if self.whole_file and self.depth == 0 and self.index == self.start:
             self._mend_outside()
             return
+        if self.tokens[self.index].type == END and self.index == self.start:
+            self.index += 1  # nothing is left to leave out
+            return
         end = self._statement_end()
         scene = self._scene()
         finding = find(scene)
-        edit = self._translate(finding.edit, scene) if finding.edit and self.edits < _MOST_EDITS else None
+        edit = self._translate(finding.edit, scene) if finding.edit and self._may_edit() else None
         if self._is_new(edit, end):
             self.diagnostics.extend([finding.diagnostic])
         if edit is None:
             self._give_up(end)
         else:
             self._apply(edit)
+
+    def _may_edit(self) -> bool:
+        """A bound for each statement and for the file, so that no pair of rules can keep mending each other."""
+        return self.edits < _MOST_EDITS and self.edits_of_file < _MOST_EDITS_OF_FILE
 
     def _is_new(self, edit: Edit | None, end: int) -> bool:
         """Whether a mistake is one of its own, and not the shadow of one reported before."""
@@ -134,6 +148,7 @@ class Recovery:
     def _apply(self, edit: Edit) -> None:
         self.tokens[edit.at : edit.at + edit.drop] = edit.insert
         self.edits += 1
+        self.edits_of_file += 1
         if edit.at < self.index:
             self._rewind()
 
@@ -155,8 +170,8 @@ class Recovery:
         for kind in kinds:
             token = virtual(kind, near, "_")
             cursor = self.cursor.feed(token)
-            if cursor is None:  # a second algorithm's header: nothing before it counts any more
-                self.kept, self.cursor = [], self.fresh
+            if cursor is None:  # an algorithm's header inside another: nothing before it counts any more
+                self._restart()
                 cursor = self.cursor.feed(token)
             self.cursor = cursor
             self.kept.append(token)
@@ -229,8 +244,7 @@ class Recovery:
         else:
             note = "definitions for one algorithm stand inside its braces"
             self._report_outside("FRL0108", "a file holds an algorithm, or definitions only", token, note)
-        self.kept, self.cursor = [], self.fresh
-        self._set_mark()
+        self._restart()
 
     def _misspelt(self, token: Token) -> bool:
         kind = closest_keyword(token, frozenset({"ALGORITHM", "DEF"})) if token.type == "NAME" else None
@@ -265,8 +279,7 @@ class Recovery:
         self.tokens.insert(len(self.tokens) - 1, virtual("RBRACE", last, "}"))
         header = [virtual("ALGORITHM", token, "algorithm"), virtual("NAME", token, "_"), virtual("LBRACE", token, "{")]
         self.tokens[self.index : self.index] = header
-        self.kept, self.cursor = [], self.fresh
-        self._set_mark()
+        self._restart()
 
     def _stray(self, token: Token) -> None:
         """Anything else: reported once for all that follows, up to the next algorithm or definition outside braces."""

@@ -9,6 +9,7 @@ one adds Gaussian noise to an affine map, so they are a recursion, and the drawn
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +79,7 @@ def test_the_bias_of_ddpm_halves_when_steps_double():
     errors = []
     for steps in (100, 200, 400):
         grid, covariance = reference.times(*TIMES, steps), np.eye(2)
-        for k, (t, u) in enumerate(zip(grid[:-1], grid[1:], strict=True)):
+        for k, (t, u) in enumerate(pairwise(grid)):
             step = [
                 reference.ddpm(gaussian_eps(alpha, np), alpha, x, np.zeros((2, 2)), [t, u], None)
                 for x in (np.zeros(2), *np.eye(2))

@@ -19,12 +19,33 @@ PLAIN = "improve reparameterized {}"
         ((GAUSSIAN, CRITIC, SCORE), {"noise_prediction", "noise_process"}, None),
         ((DIFFUSION, CRITIC, RATIO), {"log_prob"}, "likelihood_ratio"),
         (("policy { backbone = diffusion }", CRITIC, PLAIN), {"diffusion_sampler"}, "diffusion"),
-        ((GAUSSIAN, "improve reparameterized { objective = log_prob(s, a) }", "act { evaluate = best_of(3) }"), {"q_value"}, "best_of(3)"),
+        (
+            (GAUSSIAN, "improve reparameterized { objective = log_prob(s, a) }", "act { evaluate = best_of(3) }"),
+            {"q_value"},
+            "best_of(3)",
+        ),
         ((DIFFUSION, CRITIC, PLAIN, "act { evaluate = mean }"), {"mode"}, "mean"),
         ((DIFFUSION, CRITIC, "improve reparameterized { objective = log_prob(s, a) }"), {"log_prob"}, "log_prob(s, a)"),
-        ((GAUSSIAN, "critic { target = none  backup = r }", "improve reparameterized { objective = min(Q_target(s, a), over = ensemble) }"), {"q_target"}, "Q_target(s, a)"),
+        (
+            (
+                GAUSSIAN,
+                "critic { target = none  backup = r }",
+                "improve reparameterized { objective = min(Q_target(s, a), over = ensemble) }",
+            ),
+            {"q_target"},
+            "Q_target(s, a)",
+        ),
         ((GAUSSIAN, PLAIN), {"q_value"}, "reparameterized"),
-        ((GAUSSIAN, CRITIC, "param k = learned(target_kl = 1) in (0, inf)", "improve reparameterized { objective = k * log_prob(s, a) }"), {"kl"}, "learned(target_kl = 1)"),
+        (
+            (
+                GAUSSIAN,
+                CRITIC,
+                "param k = learned(target_kl = 1) in (0, inf)",
+                "improve reparameterized { objective = k * log_prob(s, a) }",
+            ),
+            {"kl"},
+            "learned(target_kl = 1)",
+        ),
     ],
 )
 def test_missing_capabilities(tmp_path: Path, parts: tuple[str, ...], needs: set[str], where: str | None) -> None:
@@ -45,7 +66,10 @@ def test_the_message_names_who_has_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("copy", ["policy_target", "old_policy"])
 def test_copies_that_are_not_kept(tmp_path: Path, copy: str) -> None:
     block = f"improve likelihood_ratio {{ particles = 4 from {copy}  advantage = mean(Q(s, a), over = ensemble) }}"
-    found = resolve_text(tmp_path, spec(GAUSSIAN.replace("}", " old = copy(every = 2) }") if copy != "old_policy" else GAUSSIAN, CRITIC, block))
+    found = resolve_text(
+        tmp_path,
+        spec(GAUSSIAN.replace("}", " old = copy(every = 2) }") if copy != "old_policy" else GAUSSIAN, CRITIC, block),
+    )
     assert codes(found) == ["FRL0220"] and place(found, "FRL0220") == copy
     assert "to policy" in found.diagnostics.errors[0].notes[0]
 
@@ -58,7 +82,9 @@ def test_a_sampler_nobody_uses_is_one_error(tmp_path: Path) -> None:
 def test_parts_with_errors_are_given_the_benefit_of_the_doubt(tmp_path: Path) -> None:
     found = resolve_text(tmp_path, spec("policy { backbone = gausian }", "critic { target = emma(1) }", SCORE))
     assert codes(found) == ["FRL0211", "FRL0211"]
-    found = resolve_text(tmp_path, spec("policy { backbone = diffusion(obs = 3)  sampler = ddpm(steps = 0) }", CRITIC, SCORE))
+    found = resolve_text(
+        tmp_path, spec("policy { backbone = diffusion(obs = 3)  sampler = ddpm(steps = 0) }", CRITIC, SCORE)
+    )
     assert codes(found) == ["FRL0213", "FRL0214"]
 
 

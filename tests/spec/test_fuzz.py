@@ -26,7 +26,27 @@ TEXTS = [path.read_text(encoding="utf-8") for path in shipped_specs().values()]
 TOKEN = re.compile(r'\s*(#[^\n]*\n|"[^"\n]*"|->|[<>=!]=|[A-Za-z_]\w*|[0-9][0-9_.eE]*|\S)')
 WORDS = sorted(
     {name for members in families().values() for name in members}
-    | set(["policy", "old_policy", "none", "every", "over", "wrt", "s", "a", "a_t", "Q", "grad", "softmax", "mean", "temperature", "batch", "particle", "ensemble"])
+    | set(
+        [
+            "policy",
+            "old_policy",
+            "none",
+            "every",
+            "over",
+            "wrt",
+            "s",
+            "a",
+            "a_t",
+            "Q",
+            "grad",
+            "softmax",
+            "mean",
+            "temperature",
+            "batch",
+            "particle",
+            "ensemble",
+        ]
+    )
     | set(["action", "let", "param", "def", "improve", "true", "inf", "x", "A", "N"])
 )
 NUMBERS = ["0", "1", "-1", "0.5", "1e400", "1e-30", "999999999999999999999", "2.5", "(1 / 0)", "(2 ^ 9999)"]
@@ -72,7 +92,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
 
 
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(text=mutated())
 def test_mutated_specs(folder: Path, text: str) -> None:
     path = folder / "mutated.flowrl"
@@ -114,12 +134,15 @@ def mutated_tree(draw: st.DrawFn) -> str:
     expressions = [node for node in found if isinstance(node, EXPRESSIONS)]
     statements = [node for node in found if isinstance(node, STATEMENTS)]
     for _ in range(draw(st.integers(1, 3))):
-        old, new = draw(st.sampled_from(expressions)), draw(st.sampled_from(expressions))
+        old = draw(st.sampled_from(expressions))
+        # Names and strings also stand where nothing else can: as keys, titles, tasks.
+        like = type(old) if isinstance(old, tree.Name | tree.String) else object
+        new = draw(st.sampled_from([node for node in expressions if isinstance(node, like)]))
         statement, more = draw(st.sampled_from(statements)), draw(st.sampled_from(statements))
         match draw(st.sampled_from(("expression", "expression", "name", "drop", "add"))):
             case "expression":
                 one = rebuild(one, lambda node, old=old, new=new: new if node == old else node)
-            case "name":
+            case "name" if isinstance(old, tree.Name):
                 word = tree.Name(draw(st.sampled_from(WORDS)), NOWHERE)
                 one = rebuild(one, lambda node, old=old, word=word: word if node == old else node)
             case "drop":
@@ -143,7 +166,7 @@ def _after(node: Any, at: Any, new: Any) -> Any:
     return (*node[:position], new, *node[position:])
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(text=mutated_tree())
 def test_mutated_trees(folder: Path, text: str) -> None:
     path = folder / "mutated.flowrl"
@@ -159,7 +182,7 @@ CALLS = ["mlp([1])", "ddpm(steps = 1)", "[]", "linear(1 -> 2, over = 3)", "1 -> 
 VALUES = st.one_of(st.sampled_from(NUMBERS + WORDS + CALLS), st.text(max_size=12))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=None, derandomize=True)
 @given(name=st.sampled_from(sorted(shipped_specs())), path=PATHS, value=VALUES)
 def test_any_override(name: str, path: list[str], value: str) -> None:
     says_something(resolve(name, sets=[f"{'.'.join(path)}={value}"]))

@@ -45,7 +45,9 @@ def test_a_parameter_keeps_the_range_of_its_base(tmp_path: Path) -> None:
 
 
 def test_improve_blocks_replace_the_list_and_start_from_the_base(tmp_path: Path) -> None:
-    score = "improve score_matching { target = -sigma * grad(mean(Q(s, a_t), over = ensemble), wrt = a_t) / temperature }"
+    score = (
+        "improve score_matching { target = -sigma * grad(mean(Q(s, a_t), over = ensemble), wrt = a_t) / temperature }"
+    )
     found = algorithm_of(child(tmp_path, "order = [critic, policy] -> targets\nparam temperature = 0.2\n" + score))
     assert [block.label for block in found.improvements] == ["score_matching"]
     both = algorithm_of(child(tmp_path, "improve weighted_regression { noise = 0.1 }\n" + score))
@@ -62,7 +64,8 @@ def test_what_a_child_no_longer_needs_of_its_base_is_gone(tmp_path: Path) -> Non
 
 def test_lets_and_defs_merge_by_name(tmp_path: Path) -> None:
     base = gaussian("def bonus(x) = x + k", "let k = 1").replace(
-        "improve reparameterized {}", "improve reparameterized { let q = min(Q(s, a), over = ensemble)  objective = bonus(q) + k }"
+        "improve reparameterized {}",
+        "improve reparameterized { let q = min(Q(s, a), over = ensemble)  objective = bonus(q) + k }",
     )
     base = base.replace("x + k", "x + 1")
     (tmp_path / "base.flowrl").write_text(base)
@@ -152,7 +155,11 @@ def test_what_only_a_task_uses_is_used(tmp_path: Path) -> None:
         ("critic.optimizer.clip_norm=1", ("critic", "optimizer", "clip_norm", "value"), 1.0),
         ("policy.backbone.schedule=linear", ("policy", "backbone", "schedule", "name"), "linear"),
         ("policy.backbone.schedule.s=0.01", ("policy", "backbone", "schedule", "s"), 0.01),
-        ("policy.optimizer.learning_rate=linear(1e-3 -> 1e-4, over = 9)", ("policy", "optimizer", "learning_rate", "schedule", "over"), 9),
+        (
+            "policy.optimizer.learning_rate=linear(1e-3 -> 1e-4, over = 9)",
+            ("policy", "optimizer", "learning_rate", "schedule", "over"),
+            9,
+        ),
     ],
 )
 def test_set_reaches_options(override: str, path: tuple[str, ...], value: object) -> None:
@@ -174,7 +181,9 @@ def test_set_of_parameters() -> None:
     found = algorithm_of(resolve("qsm", sets=["temperature=0.05"]))
     assert found.parameters["temperature"].value == 0.05
     assert codes(resolve("qsm", sets=["temperature=50"])) == ["FRL0214"]
-    learned = algorithm_of(resolve("dpmd", sets=["temperature.target_kl=4", "temperature.optimizer.learning_rate=1e-3"]))
+    learned = algorithm_of(
+        resolve("dpmd", sets=["temperature.target_kl=4", "temperature.optimizer.learning_rate=1e-3"])
+    )
     assert learned.parameters["temperature"].learned.target_kl.value == 4
     assert learned.parameters["temperature"].learned.optimizer.learning_rate.value == 1e-3
 
@@ -186,7 +195,7 @@ def test_a_fixed_parameter_leaves_the_order() -> None:
 
 
 def test_set_of_improve_blocks() -> None:
-    sets = ["score_matching.weight=0.25", 'weighted_regression.particles=16 from policy', "weighted_regression=2"]
+    sets = ["score_matching.weight=0.25", "weighted_regression.particles=16 from policy", "weighted_regression=2"]
     regression, score = algorithm_of(resolve("qsm_dpmd", sets=sets)).improvements
     assert score.weight == Scalar(name="score_matching.weight", value=0.25)
     assert regression.weight == Scalar(name="weighted_regression.weight", value=2.0)

@@ -52,7 +52,11 @@ def test_a_schedule_fills_start_and_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "start", "kind"),
-    [("0.1", 0.1, "number"), ("linear(0.2 -> 0.1, over = 10)", 0.2, "schedule"), ("learned(0.5, target_entropy = -A)", 0.5, "learned")],
+    [
+        ("0.1", 0.1, "number"),
+        ("linear(0.2 -> 0.1, over = 10)", 0.2, "schedule"),
+        ("learned(0.5, target_entropy = -A)", 0.5, "learned"),
+    ],
 )
 def test_parameters(tmp_path: Path, value: str, start: float, kind: str) -> None:
     objective = "improve reparameterized { objective = min(Q(s, a), over = ensemble) - beta * log_prob(s, a) }"
@@ -63,7 +67,9 @@ def test_parameters(tmp_path: Path, value: str, start: float, kind: str) -> None
 
 
 def test_a_parameter_sets_a_scalar_but_not_a_structure(tmp_path: Path) -> None:
-    found = resolve_text(tmp_path, gaussian("param rate = 0.01 in (0, 1]").replace("critic {}", "critic { target = ema(rate) }"))
+    found = resolve_text(
+        tmp_path, gaussian("param rate = 0.01 in (0, 1]").replace("critic {}", "critic { target = ema(rate) }")
+    )
     assert algorithm_of(found).sections["critic"].target.rate == Scalar(name="rate")
     found = resolve_text(tmp_path, gaussian("param width = 64 in [1, 512]", "train { batch = width }"))
     assert codes(found) == ["FRL0213"]
@@ -120,7 +126,9 @@ def test_draws(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", ["0", "-1", "2.5", "many", "noise(0.1)"])
 def test_counts_of_draws(tmp_path: Path, count: str) -> None:
-    block = f"improve likelihood_ratio {{ particles = {count} from policy  advantage = mean(Q(s, a), over = ensemble) }}"
+    block = (
+        f"improve likelihood_ratio {{ particles = {count} from policy  advantage = mean(Q(s, a), over = ensemble) }}"
+    )
     text = spec("policy { backbone = tanh_gaussian  old = copy(every = 2) }", CRITIC, block)
     assert codes(resolve_text(tmp_path, text)) in (["FRL0213"], ["FRL0214"])
 
@@ -153,7 +161,9 @@ def test_unread_declarations(tmp_path: Path) -> None:
 
 
 def test_what_an_unchecked_block_mentions_counts_as_used(tmp_path: Path) -> None:
-    text = spec("param beta = 1 in (0, 2]", "policy { backbone = tanh_gaussian }", CRITIC, "improve magic { objective = beta }")
+    text = spec(
+        "param beta = 1 in (0, 2]", "policy { backbone = tanh_gaussian }", CRITIC, "improve magic { objective = beta }"
+    )
     assert codes(resolve_text(tmp_path, text)) == ["FRL0211"]
 
 

@@ -28,7 +28,10 @@ def read(text: str, lenient: bool = False) -> tuple[Stage, list[str]]:
         ("[critic, policy, alpha] -> targets", Sequence((Together((CRITIC, POLICY, ALPHA)), TARGETS))),
         ("[critic -> policy, alpha, targets]", Together((Sequence((CRITIC, POLICY)), ALPHA, TARGETS))),
         ("critic -> (policy -> alpha) -> targets", Sequence((CRITIC, POLICY, ALPHA, TARGETS))),
-        ("critic -> every(2, policy -> targets) -> [alpha]", Sequence((CRITIC, Every(2, Sequence((POLICY, TARGETS))), ALPHA))),
+        (
+            "critic -> every(2, policy -> targets) -> [alpha]",
+            Sequence((CRITIC, Every(2, Sequence((POLICY, TARGETS))), ALPHA)),
+        ),
         ("every(1e1, [critic, policy, alpha, targets])", Every(10, Together((CRITIC, POLICY, ALPHA, TARGETS)))),
     ],
 )

@@ -65,9 +65,7 @@ def test_sac() -> None:
 
 def test_td3() -> None:
     algorithm = algorithm_of(resolve("td3"))
-    assert algorithm.order == Sequence(
-        (Single("critic"), Every(2, Sequence((Single("policy"), Single("targets")))))
-    )
+    assert algorithm.order == Sequence((Single("critic"), Every(2, Sequence((Single("policy"), Single("targets"))))))
     critic = algorithm.sections["critic"]
     assert critic.reduction == "sum" and critic.next_action.source == "policy_target"
     assert (critic.next_action.value.scale.value, critic.next_action.value.clip.value) == (0.2, 0.5)

@@ -20,8 +20,11 @@ ADVANTAGE = Slot(
 
 @kernel
 def clipped_ratio_loss(log_prob, old_log_prob, advantage, clip):
-    """-E[min(r A, clip(r, 1 - c, 1 + c) A)], r = exp(log_prob - old_log_prob)"""
-    ratio = jnp.exp(log_prob - old_log_prob)
+    """-E[min(r A, clip(r, 1 - c, 1 + c) A)], r = exp(log_prob - old_log_prob)
+
+    The exponent is bounded by 20: beyond that the ratio would overflow and its gradient be no number.
+    """
+    ratio = jnp.exp(jnp.clip(log_prob - old_log_prob, -20.0, 20.0))
     bounded = jnp.clip(ratio, 1 - clip, 1 + clip)
     return -jnp.mean(jnp.minimum(ratio * advantage, bounded * advantage))
 

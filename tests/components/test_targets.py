@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flowrl_dsl.components.common import is_nth
+from flowrl_dsl.components.targets.ema import moving_average
+from tests.helpers import batch, kept, program, replay, same
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.005, 1.0])
+def test_the_moving_average_moves_every_leaf_by_its_share(rate):
+    copy, params = {"a": jnp.array([1.0, 2.0]), "b": jnp.array(3.0)}, {"a": jnp.array([3.0, -2.0]), "b": jnp.array(1.0)}
+    got = moving_average(copy, params, rate)
+    np.testing.assert_allclose(got["a"], [(1 - rate) * 1 + rate * 3, (1 - rate) * 2 - rate * 2], rtol=1e-6)
+    np.testing.assert_allclose(got["b"], (1 - rate) * 3 + rate, rtol=1e-6)
+
+
+def test_the_moving_average_forgets_geometrically():
+    copy = jnp.array(1.0)
+    for _ in range(50):
+        copy = moving_average(copy, jnp.array(0.0), 0.1)
+    assert float(copy) == pytest.approx(0.9**50, rel=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_the_nth_update_is_the_nth(n):
+    assert [k + 1 for k in range(9) if is_nth(k, n)] == list(range(n, 10, n))
+
+
+def test_a_copy_is_refreshed_in_each_second_step_with_what_was_just_written():
+    """dpmd: order [critic, policy, temperature] -> targets, old = copy(2)."""
+    p = program("dpmd")
+    state = p.init(0)
+    first = kept(state["old_policy"])
+    assert same(first, kept(state["policy"]))
+    for update in range(1, 5):
+        old = kept(state["old_policy"])
+        state, _ = p.update(state, replay(), 1, p.hyper)
+        now = kept(state)
+        assert same(now["old_policy"], now["policy"] if update % 2 == 0 else old), update
+        assert not same(now["policy"], old)
+
+
+def test_the_target_critic_follows_the_new_critic():
+    p = program("dpmd")
+    before = kept(p.init(0))
+    after = kept(p.step(p.init(0), batch(), p.hyper)[0])
+    kernel = [tree["hidden_0"]["kernel"] if "hidden_0" in tree else tree["head"]["kernel"] for tree in (
+        before["critic_target"], after["critic"], after["critic_target"])]  # fmt: skip
+    np.testing.assert_allclose(kernel[2], 0.9 * kernel[0] + 0.1 * kernel[1], rtol=1e-5, atol=1e-7)
+    assert not same(before["critic_target"], after["critic_target"])
