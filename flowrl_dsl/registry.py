@@ -15,7 +15,6 @@ behind an entry point of the group ``flowrl_dsl.components``.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import pkgutil
 from dataclasses import dataclass
 from functools import cache
@@ -157,11 +156,13 @@ def register(component: C) -> C:
 @cache
 def discover() -> None:
     """Import every component file of the package and of installed plugins, once."""
+    from importlib.metadata import entry_points
+
     import flowrl_dsl.components as package
 
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
-    for entry in importlib.metadata.entry_points(group="flowrl_dsl.components"):
+    for entry in entry_points(group="flowrl_dsl.components"):
         entry.load()
 
 
