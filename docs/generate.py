@@ -17,7 +17,7 @@ from flowrl_dsl.axes import AXES, show
 from flowrl_dsl.codes import CODES
 from flowrl_dsl.components import base
 from flowrl_dsl.formula import FUNCTIONS, PRIMITIVES
-from flowrl_dsl.registry import CAPABILITIES, ANY, Component, Drawn, Formula, Scalar, families, language_of
+from flowrl_dsl.registry import ANY, CAPABILITIES, Component, Drawn, Scalar, families, language_of
 
 ORDER = ["regime", "section", "backbone", "network", "embedding", "noise_schedule", "sampler", "mechanism", "critic"]
 REFERENCE = Path(__file__).parent / "reference"

@@ -103,7 +103,7 @@ def run(job: Job) -> None:
 def curves() -> list[Curve]:
     """One curve for each spec and task whose runs are finished."""
     paths = [job.folder for job in _jobs(SPECS, SEEDS) if job.finished]
-    return [replace(curve, label=curve.label.split(" ")[0]) for curve in read_curves(paths)]
+    return [replace(curve, sets=()) for curve in read_curves(paths)]
 
 
 def _jobs(specs, seeds) -> list[Job]:
@@ -112,7 +112,7 @@ def _jobs(specs, seeds) -> list[Job]:
 
 def table(found: list[Curve]) -> str:
     """Final inter-quartile means with intervals, one row a spec."""
-    by_place = {(curve.label, curve.task): curve for curve in found}
+    by_place = {(curve.spec, curve.task): curve for curve in found}
     lines = ["| spec | " + " | ".join(task.name for task in TASKS) + " |", "|---|" + "---|" * len(TASKS)]
     for spec in SPECS:
         cells = [_cell(by_place.get((spec, task.name))) for task in TASKS]

@@ -75,5 +75,5 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_named_in_the_documents_exist() -> None:
     actions = parser()._subparsers._group_actions[0].choices
     for page in PAGES:
-        for command in re.findall(r"flowrl-dsl ([a-z]+)\b(?! is)", page.read_text()):
+        for command in re.findall(r"(?:^|`)flowrl-dsl ([a-z]+)\b", page.read_text(), re.M):
             assert command in actions, f"{page}: flowrl-dsl {command}"

@@ -21,7 +21,8 @@ class Curve:
     """
 
     task: str
-    label: str
+    spec: str
+    sets: tuple[str, ...]
     seeds: int
     steps: np.ndarray
     center: np.ndarray
@@ -32,7 +33,8 @@ class Curve:
 @dataclass(frozen=True)
 class _Run:
     task: str
-    label: str
+    spec: str
+    sets: tuple[str, ...]
     evaluations: dict[int, tuple[float, float]]
 
 
@@ -41,10 +43,10 @@ def read_curves(paths: Sequence[Path]) -> list[Curve]:
 
     Raises FRL0431 when a run has no evaluation, or when the runs of a group share no step.
     """
-    groups: dict[tuple[str, str], list[_Run]] = {}
+    groups: dict[tuple, list[_Run]] = {}
     for path in paths:
         run = _read(path)
-        groups.setdefault((run.task, run.label), []).append(run)
+        groups.setdefault((run.task, run.spec, run.sets), []).append(run)
     return [_curve(runs) for runs in groups.values()]
 
 
@@ -58,14 +60,13 @@ def _read(path: Path) -> _Run:
     }
     if not evaluations:
         raise RunError("FRL0431", f"{path} has no evaluation yet")
-    label = " ".join([settings["spec"], *settings.get("sets", [])])
-    return _Run(settings["task"], label, evaluations)
+    return _Run(settings["task"], settings["spec"], tuple(settings.get("sets", ())), evaluations)
 
 
 def _curve(runs: list[_Run]) -> Curve:
     steps = sorted(set.intersection(*(set(run.evaluations) for run in runs)))
     if not steps:
-        raise RunError("FRL0431", f"the runs of {runs[0].label} on {runs[0].task} were never evaluated at the same step")
+        raise RunError("FRL0431", f"the runs of {runs[0].spec} on {runs[0].task} were never evaluated at the same step")
     values = np.array([[run.evaluations[step] for step in steps] for run in runs])
     means, spreads = values[..., 0], values[..., 1]
     center = interquartile_mean(means.T)
@@ -74,4 +75,4 @@ def _curve(runs: list[_Run]) -> Curve:
     else:
         intervals = [bootstrap_interval(column[:, None]) for column in means.T]
         low, high = np.array(intervals).T
-    return Curve(runs[0].task, runs[0].label, len(runs), np.array(steps), center, low, high)
+    return Curve(runs[0].task, runs[0].spec, runs[0].sets, len(runs), np.array(steps), center, low, high)

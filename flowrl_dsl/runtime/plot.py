@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from flowrl_dsl.runtime import files
@@ -42,7 +43,7 @@ def _draw(curves: list[Curve]) -> Any:
     from matplotlib.figure import Figure
 
     tasks = list(dict.fromkeys(curve.task for curve in curves))
-    labels = list(dict.fromkeys(curve.label for curve in curves))
+    labels = _labels(curves)
     columns = min(len(tasks), 3)
     rows = -(-len(tasks) // columns)
     figure = Figure(figsize=(1.2 + 4.4 * columns, 0.6 + 3.2 * rows), layout="constrained")
@@ -54,14 +55,32 @@ def _draw(curves: list[Curve]) -> Any:
     return figure
 
 
-def _panel(panel: Any, task: str, curves: list[Curve], labels: list[str]) -> None:
+def _labels(curves: list[Curve]) -> dict[tuple, str]:
+    """What each spec and its ``--set`` are called: the spec alone, and those settings that its curves differ in."""
+    kinds = list(dict.fromkeys((curve.spec, curve.sets) for curve in curves))
+    labels = {}
+    for spec, sets in kinds:
+        others = [set(other) for name, other in kinds if name == spec]
+        differing = [text for text in sets if not all(text in other for other in others)]
+        labels[spec, sets] = shorten(" ".join([spec, *differing]), 60, placeholder=" ...")
+    return labels
+
+
+def _panel(panel: Any, task: str, curves: list[Curve], labels: dict[tuple, str]) -> None:
     _solved(panel, _threshold(task), curves)
     for curve in curves:
-        number = labels.index(curve.label)
+        label = labels[curve.spec, curve.sets]
+        number = list(labels.values()).index(label)
         color = _COLORS[number % len(_COLORS)]
         marker = "o" if len(curve.steps) <= 20 else None
         style = {"color": color, "linestyle": _DASHES[number % len(_DASHES)], "marker": marker, "markersize": 4}
-        panel.plot(curve.steps, curve.center, linewidth=1.8, label=_label(curve), **style)
+        panel.plot(
+            curve.steps,
+            curve.center,
+            linewidth=1.8,
+            label=f"{label} ({curve.seeds} seeds)" if curve.seeds > 1 else label,
+            **style,
+        )
         panel.fill_between(curve.steps, curve.low, curve.high, color=color, alpha=0.18, linewidth=0)
     panel.set_title(task)
     panel.set_xlabel("environment steps")
@@ -84,10 +103,6 @@ def _solved(panel: Any, threshold: float | None, curves: list[Curve]) -> None:
     else:
         place = {"xy": (0.02, 0.97), "xycoords": "axes fraction", "va": "top", "color": "0.45", "fontsize": 9}
         panel.annotate(f"solved at {threshold:g}, above this picture", **place)
-
-
-def _label(curve: Curve) -> str:
-    return f"{curve.label} ({curve.seeds} seeds)" if curve.seeds > 1 else curve.label
 
 
 def _threshold(task: str) -> float | None:

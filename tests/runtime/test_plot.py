@@ -40,13 +40,24 @@ def test_specs_tasks_and_sets_are_kept_apart_and_one_seed_shows_its_episodes(tmp
         _run(tmp_path / "d", {10: 1.0}, sets=("temperature=2",)),
     ]
     curves = read_curves(runs)
-    assert [(c.label, c.task) for c in curves] == [
-        ("qsm", "HalfCheetah-v5"),
-        ("sac", "HalfCheetah-v5"),
-        ("qsm", "Hopper-v5"),
-        ("qsm temperature=2", "HalfCheetah-v5"),
+    assert [(c.spec, c.sets, c.task) for c in curves] == [
+        ("qsm", (), "HalfCheetah-v5"),
+        ("sac", (), "HalfCheetah-v5"),
+        ("qsm", (), "Hopper-v5"),
+        ("qsm", ("temperature=2",), "HalfCheetah-v5"),
     ]
     assert (curves[0].low[0], curves[0].high[0]) == (-1.0, 3.0)
+
+
+def test_labels_name_the_settings_that_curves_differ_in(tmp_path: Path) -> None:
+    shared = "train.batch=64"
+    runs = [_run(tmp_path / t, {10: 1.0}, sets=(shared, f"temperature={t}")) for t in ("1", "2")]
+    runs.append(_run(tmp_path / "sac", {10: 1.0}, spec="sac", sets=(shared, "temperature=9")))
+    plot(runs, tmp_path / "c.svg")
+    picture = (tmp_path / "c.svg").read_text()
+    for label in ("qsm temperature=1", "qsm temperature=2", ">sac<"):
+        assert label in picture
+    assert shared not in picture and "temperature=9" not in picture
 
 
 @pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")])

@@ -90,6 +90,8 @@ def test_mangled_programs(text: str):
 @example("}" * 300)
 @example("algorithm a { x = [" + "1 " * 300 + "] }")
 @example("9" * 10_000)
+@example("algorithm a { x { algorithm b - { algorithm c * { } } }")
+@example("algorithm a {\n  x\nalgorithm b }")
 def test_any_text(text: str):
     check_any_text(text)
     parse_expression(text, "any")
