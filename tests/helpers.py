@@ -385,6 +385,11 @@ def program(name: str) -> Program:
     return program_of(ALGORITHMS[name]())
 
 
+def fresh(name: str) -> dict[str, Any]:
+    """A state for ``program(name)``: a step may consume it."""
+    return random_state(ALGORITHMS[name]())
+
+
 def batch(seed: int = 0, size: int = BATCH) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     rows = {

@@ -33,7 +33,7 @@ def format_expression(expression: tree.Expr) -> str:
     return _flat(expression)
 
 
-# -------------------------------------------------------------------------------------------------- one-line expressions
+# ----------------------------------------------------------------------------------------- one-line expressions
 
 
 def _tightness(node: tree.Expr) -> int:
@@ -126,7 +126,7 @@ def _range(bounds: tree.Range) -> str:
     return f"{'(' if bounds.low_open else '['}{low}, {high}{')' if bounds.high_open else ']'}"
 
 
-# ------------------------------------------------------------------------------------------------------------ comments
+# ----------------------------------------------------------------------------------------------------- comments
 
 
 class _Comments:
@@ -161,7 +161,7 @@ def _starts(span: Span) -> tuple[int, int]:
     return span.line, span.column
 
 
-# ----------------------------------------------------------------------------------------------------------- statements
+# --------------------------------------------------------------------------------------------------- statements
 
 
 @dataclass
@@ -285,7 +285,7 @@ class _Formatter:
         line = f"{indent}{head} {{ {'  '.join(f'{s.key.id} = {_flat(s.value)}' for s in body)} }}"
         return line if len(line) <= WIDTH else None
 
-    # ------------------------------------------------------------------------------------- expressions over several lines
+    # --------------------------------------------------------------------------- expressions over several lines
 
     def _value(self, head: str, value: tree.Expr, tail: str, indent: str) -> list[str]:
         """``head`` and an expression: on one line where that fits, else broken inside brackets or at operators."""
@@ -398,7 +398,7 @@ def _same_run(above: _Block, below: _Block) -> bool:
     return above.key is not None and below.key is not None and not apart
 
 
-# -------------------------------------------------------------------------------------------------------------- headers
+# ------------------------------------------------------------------------------------------------------ headers
 
 
 def _algorithm_head(node: tree.Algorithm) -> str:

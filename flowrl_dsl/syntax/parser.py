@@ -77,6 +77,8 @@ def _read(lexer: Lexer, start: str) -> tuple[File | Expr | None, list[Diagnostic
         if (deep := too_deep(grown)) is not None:
             return None, [*diagnostics, _nested_too_deep(deep, file)]
         result = Builder(file, diagnostics).transform(grown)
+    elif not diagnostics.errors:  # no rule saw a mistake, yet the grammar does not fit: never be silent about it
+        diagnostics.error("FRL0139", "the grammar does not fit this text", span_of(tokens[0], file))
     return (None if diagnostics.errors else result), in_order(diagnostics)
 
 

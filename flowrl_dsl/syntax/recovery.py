@@ -100,7 +100,7 @@ class Recovery:
         if self.whole_file and self.depth == 0 and self.index == self.start:
             self._mend_outside()
             return
-        if self.tokens[self.index].type == END and self.index == self.start:
+        if self.whole_file and self.tokens[self.index].type == END and self.index == self.start:
             self.index += 1  # nothing is left to leave out
             return
         end = self._statement_end()

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowrl_dsl.components.normalizers.running import moments_init, moments_update, normalize
-from tests.helpers import batch, kept, program
+from tests import reference
+from tests.helpers import batch, fresh, kept, program
 
 
 @settings(max_examples=20, deadline=None)
@@ -38,14 +39,12 @@ def test_a_component_that_never_changes_stays_a_number():
 def test_networks_see_normalised_observations_in_the_step_and_while_acting():
     """td3 with a normaliser: moments follow the batch; the action for s is that of a policy given the normalised s."""
     p = program("td3")
-    state, _ = p.step(p.init(0), batch(), p.hyper)
+    state, _ = p.step(fresh("td3"), batch(), p.hyper)
     s = np.asarray(batch()["s"], np.float64)
     moments = kept(state["normalizer"])
     np.testing.assert_allclose(moments["mean"], s.mean(0), rtol=1e-4, atol=1e-6)
     obs = np.asarray(batch(5)["s"], np.float64)
     a = p.act(state, obs.astype("f"), 0, "evaluate", p.hyper)
-    from tests import reference
-
     params = reference.f64(kept(state["policy"]))
     rows = np.clip((obs - s.mean(0)) / s.std(0), -10, 10)
     expected = [np.tanh(reference.mlp(params, [row], ["s"], "mish")) for row in rows]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from flowrl_dsl.components.schedules.cosine import cosine_schedule
 from flowrl_dsl.components.schedules.linear import linear_schedule
-from tests.helpers import batch, kept, program
+from tests.helpers import batch, fresh, kept, program
 
 KERNELS = {"linear": linear_schedule, "cosine": cosine_schedule}
 
@@ -36,7 +36,7 @@ def test_cosine_is_half_a_cosine():
 
 def test_a_scheduled_parameter_follows_the_update_counter_inside_the_step():
     p = program("hybrid")
-    state, seen = p.init(0), []
+    state, seen = fresh("hybrid"), []
     for _ in range(6):
         state, metrics = p.step(state, batch(), p.hyper)
         seen.append(float(metrics["temperature"]))

@@ -6,7 +6,7 @@ import pytest
 
 from flowrl_dsl.components.common import is_nth
 from flowrl_dsl.components.targets.ema import moving_average
-from tests.helpers import batch, kept, program, replay, same
+from tests.helpers import batch, fresh, kept, program, same
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.005, 1.0])
@@ -32,12 +32,12 @@ def test_the_nth_update_is_the_nth(n):
 def test_a_copy_is_refreshed_in_each_second_step_with_what_was_just_written():
     """dpmd: order [critic, policy, temperature] -> targets, old = copy(2)."""
     p = program("dpmd")
-    state = p.init(0)
-    first = kept(state["old_policy"])
-    assert same(first, kept(state["policy"]))
+    init = p.graphs["init"].outputs
+    assert init["state.old_policy"] == init["state.policy"]
+    state = fresh("dpmd")
     for update in range(1, 5):
         old = kept(state["old_policy"])
-        state, _ = p.update(state, replay(), 1, p.hyper)
+        state, _ = p.step(state, batch(update), p.hyper)
         now = kept(state)
         assert same(now["old_policy"], now["policy"] if update % 2 == 0 else old), update
         assert not same(now["policy"], old)
@@ -45,8 +45,8 @@ def test_a_copy_is_refreshed_in_each_second_step_with_what_was_just_written():
 
 def test_the_target_critic_follows_the_new_critic():
     p = program("dpmd")
-    before = kept(p.init(0))
-    after = kept(p.step(p.init(0), batch(), p.hyper)[0])
+    before = fresh("dpmd")
+    after = kept(p.step(fresh("dpmd"), batch(), p.hyper)[0])
     kernel = [tree["hidden_0"]["kernel"] if "hidden_0" in tree else tree["head"]["kernel"] for tree in (
         before["critic_target"], after["critic"], after["critic_target"])]  # fmt: skip
     np.testing.assert_allclose(kernel[2], 0.9 * kernel[0] + 0.1 * kernel[1], rtol=1e-5, atol=1e-7)

@@ -1,0 +1,116 @@
+"""The compiled program: one executable, no callbacks, donation, updates in one dispatch."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from flowrl_dsl.lowering.cost import host_callbacks, matrix_product_flops
+from tests.helpers import BATCH, batch, fresh, kept, program, replay, same
+
+
+def on_device(name="td3"):
+    return jax.tree.map(jax.numpy.array, fresh(name))
+
+
+def test_n_updates_are_n_times_one_update_bit_for_bit():
+    p = program("td3")
+    together, _ = p.update(on_device(), replay(), 5, p.hyper)
+    one = on_device()
+    for _ in range(5):
+        one, _ = p.update(one, replay(), 1, p.hyper)
+    assert same(kept(together), kept(one))
+    assert int(together["step"]) == 5
+
+
+def test_no_updates_change_nothing():
+    p = program("td3")
+    state, metrics = p.update(on_device(), replay(), 0, p.hyper)
+    assert same(kept(state), kept(on_device()))
+    assert all(np.isnan(value) for value in metrics.values())
+
+
+def test_an_update_is_a_step_on_the_batch_it_draws():
+    p = program("td3")
+    data = p.draw_batch(on_device(), replay())
+    stepped, metrics = p.step(on_device(), data, p.hyper)
+    updated, means = p.update(on_device(), replay(), 1, p.hyper)
+    for x, y in zip(jax.tree.leaves(kept(stepped)), jax.tree.leaves(kept(updated)), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
+    assert float(metrics["critic_loss"]) == pytest.approx(float(means["critic_loss"]), rel=1e-5)
+
+
+def test_batches_are_rows_of_the_valid_part_of_the_replay():
+    p = program("td3")
+    rows = {**replay(size=32), "size": jax.numpy.int32(4)}
+    state, found = on_device(), set()
+    for update in range(20):
+        data = p.draw_batch({**state, "step": np.int32(update)}, rows)
+        assert data["s"].shape == (BATCH, 3)
+        for k in range(BATCH):
+            index = int(np.argmax(np.asarray(rows["r"]) == float(data["r"][k])))
+            found.add(index)
+            for name in ("s", "a", "s_next", "d"):
+                np.testing.assert_array_equal(data[name][k], rows[name][index])
+    assert found == {0, 1, 2, 3}
+
+
+def test_metrics_of_several_updates_are_means_over_those_that_report():
+    """td3: every(2, policy -> targets) reports a policy loss in updates 2 and 4 only."""
+    p = program("td3")
+    state, losses = on_device(), []
+    for _ in range(4):
+        state, metrics = p.update(state, replay(), 1, p.hyper)
+        losses.append(float(metrics["policy_loss"]))
+    assert np.isnan(losses[0]) and np.isnan(losses[2]) and np.isfinite([losses[1], losses[3]]).all()
+    _, metrics = p.update(on_device(), replay(), 4, p.hyper)
+    assert float(metrics["policy_loss"]) == pytest.approx((losses[1] + losses[3]) / 2, rel=1e-5)
+
+
+def test_the_state_is_consumed():
+    p = program("td3")
+    for run in (lambda s: p.step(s, batch(), p.hyper), lambda s: p.update(s, replay(), 1, p.hyper)):
+        state = on_device()
+        leaves = jax.tree.leaves(state)
+        run(state)
+        assert all(leaf.is_deleted() for leaf in leaves)
+
+
+def test_changing_a_number_does_not_compile_again_but_changes_the_result():
+    p = program("td3")
+    first, _ = p.step(on_device(), batch(), p.hyper)
+    compiled = p.jit_step._cache_size()
+    for name in p.hyper:
+        state, _ = p.step(on_device(), batch(), {**p.hyper, name: 0.5 * p.hyper[name] + 0.01})
+        if name == "critic.optimizer.learning_rate":
+            assert not same(kept(state), kept(first))
+    assert p.jit_step._cache_size() == compiled == 1
+    assert p.jit_update._cache_size() <= 1
+
+
+@pytest.mark.parametrize("name", ["qsm", "dpmd", "sac", "td3", "bptt"])
+def test_no_callbacks_and_nothing_compiled_apart(name):
+    p = program(name)
+    jaxpr = jax.make_jaxpr(p._step)(*p.examples())
+    assert host_callbacks(jaxpr.jaxpr) == []
+    assert matrix_product_flops(p._step, *p.examples()) > 0
+
+
+def test_one_step_is_one_executable_without_callbacks():
+    p = program("td3")
+    text = p.step_hlo()
+    assert text.count("ENTRY ") == 1 and "HloModule" in text
+    for word in ("callback", "infeed", "outfeed", "SendToHost", "RecvFromHost"):
+        assert word not in text
+
+
+def test_the_same_seed_gives_the_same_state_and_another_seed_another():
+    p = program("td3")
+    a, b, c = (kept(p.init(seed)) for seed in (0, 0, 1))
+    assert same(a, b)
+    assert not same(a["policy"], c["policy"]) and not same(a["critic"], c["critic"])
+    assert same(a["critic"], a["critic_target"]) and same(a["policy"], a["policy_target"])
+    assert int(a["step"]) == 0 and int(a["bad_update"]) == -1
+    state, _ = p.step(p.init(0), batch(), p.hyper)  # equal leaves have buffers of their own: all can be donated
+    assert int(state["step"]) == 1
