@@ -124,3 +124,10 @@ class Algorithm(_Model):
 
     def learned(self) -> list[Parameter]:
         return [p for p in self.parameters.values() if p.learned is not None]
+
+    def place(self, name: str) -> Span | None:
+        """Where the spec speaks of a section or parameter: its declaration, or the first of its settings."""
+        if name in self.parameters:
+            return self.parameters[name].span
+        places = [o.span for path, o in self.origins.items() if path.startswith(f"{name}.") and o.span and o.source != "default"]
+        return min(places, default=None)

@@ -11,6 +11,8 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import model_validator
+
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Build, Partial
 from flowrl_dsl.registry import Component
@@ -102,6 +104,14 @@ class NoiseSchedule(Component):
     """alpha_t and sigma_t of a forward process a_t = alpha_t a + sigma_t noise, for t in [t_min, t_max]."""
 
     family: ClassVar[str] = "noise_schedule"
+    t_min: float
+    t_max: float
+
+    @model_validator(mode="after")
+    def _times_in_order(self) -> NoiseSchedule:
+        if self.t_min >= self.t_max:
+            raise ValueError("t_min must be smaller than t_max")
+        return self
 
     @abstractmethod
     def alpha(self) -> Partial:

@@ -120,6 +120,14 @@ class Builder:
         """The gradient of the summed loss with respect to the value of ``wrt``; the loss itself stays usable."""
         return self.add(GRAD, None, (loss, wrt), wrt.type, name)
 
+    def depends(self, value: Value, on: Value) -> bool:
+        """Whether a change of ``on`` can reach the value other than through a Stop."""
+        dependent = {on.name}
+        for node in self.nodes.values():
+            if node.op != STOP and any(i in dependent for i in node.inputs):
+                dependent.add(node.name)
+        return value.name in dependent
+
     def when(self, condition: Value, new: Sequence[Value], old: Sequence[Value], name: str) -> list[Value]:
         """The new values where the condition holds, else the old ones; what only the new ones need is then not computed."""
         chosen = self.add(WHEN, None, (condition, *new, *old), TREE, name)

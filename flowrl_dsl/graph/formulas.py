@@ -22,19 +22,34 @@ def best(x, axis):
 @kernel
 def rank(x, axis):
     """How many values along the axis are smaller."""
-    return jnp.argsort(jnp.argsort(x, axis=axis), axis=axis).astype(x.dtype)
+    line = jnp.moveaxis(x, axis, -1)
+    smaller = jnp.sum(line[..., None, :] < line[..., :, None], axis=-1)
+    return jnp.moveaxis(smaller, -1, axis).astype(x.dtype)
+
+
+@kernel
+def root(square):
+    """sqrt, with gradient 0 at 0 instead of infinity."""
+    positive = square > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)
 
 
 @kernel
 def norm(x, axis=None):
-    """Euclidean norm along one or several axes."""
-    return jnp.sqrt(jnp.sum(jnp.square(x), axis=axis))
+    """Euclidean norm along one or several axes; its gradient at 0 is 0."""
+    return root(jnp.sum(jnp.square(x), axis=axis))
+
+
+@kernel
+def std(x, axis=None):
+    """Standard deviation along one or several axes; where all values are equal its gradient is 0."""
+    return root(jnp.var(x, axis=axis))
 
 
 @kernel
 def count(x, axis=None):
     """How many values the axes hold."""
-    return jnp.asarray(jnp.size(x, axis), x.dtype)
+    return jnp.sum(jnp.ones_like(x), axis=axis)
 
 
 @kernel
@@ -84,7 +99,7 @@ _REDUCTION = {
     "sum": "jnp.sum",
     "min": "jnp.min",
     "max": "jnp.max",
-    "std": "jnp.std",
+    "std": "std",
     "logsumexp": "jax.nn.logsumexp",
     "norm": "norm",
     "count": "count",
@@ -116,9 +131,15 @@ class FormulaBuilder:
                 case Bound(bound, value):
                     return self._let(bound, value)
                 case Gradient(value, wrt):
-                    return self.builder.grad(self._term(value), self.values[wrt.name], name or "gradient")
+                    return self._gradient(self._term(value), self.values[wrt.name], name or "gradient")
                 case Operation():
                     return self._operation(term, name)
+
+    def _gradient(self, value: Value, wrt: Value, name: str) -> Value:
+        """The gradient; zeros where the value does not depend on the variable."""
+        if self.builder.depends(value, wrt):
+            return self.builder.grad(value, wrt, name)
+        return self.builder.add("Constant", call("jnp.zeros_like", Arg(0)), (wrt,), wrt.type, name)
 
     def _let(self, name: str, term: Term) -> Value:
         known = self._bound.get(name)

@@ -17,10 +17,11 @@ def verify(graph: Graph) -> None:
     """Raise :class:`GraphError` naming every broken invariant.
 
     Nodes follow their inputs; expressions use inputs that exist; a random key feeds one draw; a gradient has something
-    to differentiate; an optimizer step changes the parameters its gradient belongs to; every state group has one writer
-    and is read where it is written.
+    to differentiate; a condition has an old value for each new one; an optimizer step changes the parameters its gradient
+    belongs to; a step writes every group of the state it reads, and no other.
     """
-    problems = [*_order(graph), *_expressions(graph), *_keys(graph), *_gradients(graph), *_steps(graph), *_state(graph)]
+    checks = (_order, _expressions, _keys, _gradients, _conditions, _steps, _state)
+    problems = [problem for check in checks for problem in check(graph)]
     if problems:
         raise GraphError(f"graph {graph.name}: " + "; ".join(problems))
 
@@ -63,6 +64,12 @@ def _gradients(graph: Graph) -> Iterator[str]:
             yield f"{node.name}: {node.inputs[0]} does not depend on {node.inputs[1]}"
 
 
+def _conditions(graph: Graph) -> Iterator[str]:
+    for node in graph.nodes.values():
+        if node.op == WHEN and (len(node.inputs) < 3 or len(node.inputs) % 2 == 0):
+            yield f"{node.name} needs a condition, new values and as many old values"
+
+
 def _steps(graph: Graph) -> Iterator[str]:
     for node in graph.nodes.values():
         if node.op != "GradientStep":
@@ -76,3 +83,6 @@ def _state(graph: Graph) -> Iterator[str]:
     for output in graph.outputs:
         if output.startswith("state.") and graph.name == "step" and output not in graph.nodes:
             yield f"{output} is written but not part of the state"
+    if graph.name == "step":
+        groups = (f"state.{group}" for group in graph.leaves("state."))
+        yield from (f"{group} is part of the state but not written" for group in groups if group not in graph.outputs)

@@ -15,6 +15,7 @@ import pprint
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain, count
 from textwrap import indent
 from types import CodeType
 
@@ -33,7 +34,8 @@ from flowrl_dsl.graph.expr import (
     functions_in,
     modules_in,
 )
-from flowrl_dsl.graph.nodes import INPUT, STOP, Graph, Node
+from flowrl_dsl.graph.nodes import GRAD, INPUT, STOP, WHEN, Graph, Node
+from flowrl_dsl.lazy import MODULES
 from flowrl_dsl.lowering.schedule import Choose, Compute, Differentiate, Step, schedule
 
 _HEADER = '''"""{title}
@@ -137,34 +139,57 @@ _VAGUE = ("new", "new_moments", "gradient", "loss", "finite", "step")
 """Last parts of names that say too little alone."""
 
 
+_RESERVED = frozenset({*MODULES, "partial", "float", "HYPER", "state", "batch", "hyper", "key", "obs", "counter", *_SIGNATURES})
+"""Names that the printed file uses itself."""
+
+
 class _Variables(dict):
-    """Python names for the nodes of a graph: the last part of the node's name where that is unique, else the whole."""
+    """Python names for the nodes of a graph: the last part of the node's name where that is unique, else the whole.
+
+    No name hides another one that the printed function uses: modules, kernels, networks, arguments, inner functions.
+    """
 
     def __init__(self, graph: Graph):
         super().__init__()
+        builds = modules_in(node.expr for node in graph.nodes.values() if node.expr is not None)
+        arguments = {_argument(self._leaf(node.name)) for node in graph.nodes.values() if node.op == INPUT}
+        self._taken = {*_RESERVED, *builds, *arguments}
         for node in graph.nodes.values():
-            self[node.name] = self._leaf(node.name) if node.op == INPUT else self._fresh(node.name)
+            self[node.name] = self._leaf(node.name) if node.op == INPUT else self._fresh(node)
 
     @staticmethod
     def _leaf(name: str) -> str:
         group, _, key = name.partition(".")
         return f'{group}["{key}"]' if key else name
 
-    def _fresh(self, name: str) -> str:
-        parts = [re.sub(r"\W", "_", part) for part in name.split(".")]
-        taken = {"state", "batch", "hyper", "key", "obs", "counter", "step", "init", "explore", "evaluate", *self.values()}
-        shortest = len(parts) - (2 if parts[-1] in _VAGUE else 1)
-        for start in range(max(shortest, 0), -1, -1):
-            candidate = "_".join(parts[start:])
-            if candidate not in taken and not keyword.iskeyword(candidate) and candidate not in KERNELS:
-                return candidate
-        return "_".join(parts) + "_"
+    def _fresh(self, node: Node) -> str:
+        """A free name for the node's value; its inner function's name is free as well."""
+        parts = [re.sub(r"\W", "_", part) for part in node.name.split(".")]
+        shortest = max(len(parts) - (2 if parts[-1] in _VAGUE else 1), 0)
+        whole = "_".join(parts)
+        candidates = chain(("_".join(parts[start:]) for start in range(shortest, -1, -1)), (whole + "_" * n for n in count(1)))
+        for candidate in candidates:
+            names = {candidate, _inner_function(node.op, candidate)}
+            if not (names & self._taken or any(keyword.iskeyword(name) or name in KERNELS for name in names)):
+                break
+        self._taken |= names
+        return candidate
+
+
+def _argument(variable: str) -> str:
+    """What the argument of an inner function is called that stands for a variable: ``state["policy"]`` is state_policy."""
+    return re.sub(r"\W+", "_", variable).strip("_")
+
+
+def _inner_function(op: str, variable: str) -> str:
+    """The function inside the printed one that a gradient or a condition needs."""
+    return {GRAD: f"{variable}_loss", WHEN: f"{variable}_new"}.get(op, variable)
 
 
 def _inlined(graph: Graph, steps: Iterable[Step]) -> set[str]:
     """Unnamed arithmetic that is used once: it is written inside the expression that uses it."""
     uses = Counter(i for node in graph.nodes.values() for i in node.inputs)
-    uses.update(graph.outputs.values())
+    uses.update([*graph.outputs.values()] * 2)
     uses.update(_kept(steps) * 2)
     return {name for name, node in graph.nodes.items() if uses[name] == 1 and (_is_unnamed(node) or _is_constant(node))}
 

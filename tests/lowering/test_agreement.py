@@ -41,9 +41,10 @@ def test_the_printed_step_equals_the_compiled_one(name):
     p = program(name)
     assert printed(name)["HYPER"] == p.hyper
     for update in (0, 1):
-        (state, metrics), (printed_state, printed_metrics) = both_steps(name)(state_of(name, update), batch(1), p._inputs(p.hyper))
-        close(state, printed_state)
-        close(metrics, printed_metrics)
+        compiled, from_file = both_steps(name)(state_of(name, update), batch(1), p._inputs(p.hyper))
+        close(compiled, from_file)
+        state, metrics = compiled
+        assert int(state["step"]) == update + 1
         assert set(metrics) == set(p.metric_names)
 
 

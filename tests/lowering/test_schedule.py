@@ -235,7 +235,7 @@ def graphs(draw):
     return finish(b, *chosen, values[-1])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], report_multiple_bugs=False)
 @given(graphs(), st.booleans(), st.booleans())
 def test_random_graphs_mean_the_same_in_every_form(graph, c, d):
     agree(graph, **{"batch.c": np.array(c), "batch.d": np.array(d)})

@@ -49,7 +49,8 @@ class Learned(Adaptation):
         return self
 
     def needs(self) -> frozenset[str]:
-        return frozenset({self.measure})
+        """The measured quantity; an entropy can be measured only where samples have a log-density."""
+        return frozenset({self.measure, "log_prob"} if self.measure == "entropy" else {self.measure})
 
     @property
     def measure(self) -> str:

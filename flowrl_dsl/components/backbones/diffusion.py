@@ -111,7 +111,7 @@ class Diffusion(Backbone):
 
     def predict(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value) -> Value:
         """eps(a_t, t, s)."""
-        lead = leading(s, a_t)
+        lead = leading(s, a_t, t)
         args = (self.module(ctx), Arg(0), rows(2, a_t, lead), rows(3, t, lead), rows(1, s, lead))
         return ctx.builder.add("Predict", call(denoise, *args), (params, s, a_t, t), Type(union(lead, ("action",))), "eps")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Backbone, Draw
@@ -63,6 +63,12 @@ class TanhGaussian(Backbone):
 
     log_std_min: float = Field(-5.0, description="lower end of log std")
     log_std_max: float = Field(2.0, description="upper end of log std")
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> TanhGaussian:
+        if self.log_std_min >= self.log_std_max:
+            raise ValueError("log_std_min must be smaller than log_std_max")
+        return self
 
     def module(self, ctx: Context) -> Build:
         return ctx.policy.network.module("policy_net", (("s", ctx.sizes.obs),), 2 * ctx.sizes.action)

@@ -149,7 +149,7 @@ class _Stages:
     def run(self, ctx: Context, stage: Stage) -> dict[str, Value]:
         match stage:
             case Single(name):
-                with ctx.scope(name):
+                with ctx.scope(name, ctx.algorithm.place(name)):
                     return self._single(ctx, name)
             case Sequence(parts):
                 written: dict[str, Value] = {}
