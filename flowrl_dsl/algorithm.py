@@ -129,5 +129,5 @@ class Algorithm(_Model):
         """Where the spec speaks of a section or parameter: its declaration, or the first of its settings."""
         if name in self.parameters:
             return self.parameters[name].span
-        places = [o.span for path, o in self.origins.items() if path.startswith(f"{name}.") and o.span and o.source != "default"]
-        return min(places, default=None)
+        spans = (origin.span for path, origin in self.origins.items() if path.startswith(f"{name}."))
+        return min((span for span in spans if span is not None and span.file.endswith(".flowrl")), default=None)

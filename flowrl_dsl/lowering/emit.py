@@ -284,27 +284,28 @@ class _Printer:
 
     def _differentiate(self, step: Differentiate) -> list[str]:
         name, wrt = self.variables[step.node.name], self.variables[step.wrt]
-        local = re.sub(r"\W+", "_", wrt).strip("_")
+        local, function = _argument(wrt), _inner_function(GRAD, name)
         inside = _Printer({**self.variables, step.wrt: local}, self.inlined)
         carried = [self.variables[c] for c in step.carried]
         packed = "(" + "".join(f"{c}, " for c in carried).rstrip(" ") + ")"
         loss = f"jnp.sum({inside.variables[step.loss]})"
         body = [*inside.steps(step.body), f"return {loss}, {packed}"]
         return [
-            f"def {name}_loss({local}):",
+            f"def {function}({local}):",
             *indent("\n".join(body), "    ").split("\n"),
-            f"{name}, {packed if carried else '_'} = jax.grad({name}_loss, has_aux=True)({wrt}){_origin(step.node)}",
+            f"{name}, {packed if carried else '_'} = jax.grad({function}, has_aux=True)({wrt}){_origin(step.node)}",
         ]
 
     def _choose(self, step: Choose) -> list[str]:
         name = self.variables[step.node.name]
+        function = _inner_function(WHEN, name)
         new = "".join(f"{self.variables[n]}, " for n in step.new).rstrip(" ")
         old = "".join(f"{self.variables[o]}, " for o in step.old).rstrip(" ")
         body = [*self.steps(step.body), f"return ({new})"]
         return [
-            f"def {name}_new():",
+            f"def {function}():",
             *indent("\n".join(body), "    ").split("\n"),
-            f"{name} = jax.lax.cond({self.variables[step.condition]}, {name}_new, lambda: ({old}))",
+            f"{name} = jax.lax.cond({self.variables[step.condition]}, {function}, lambda: ({old}))",
         ]
 
 
