@@ -15,7 +15,7 @@ from flowrl_dsl.components.context import Context, Sizes
 from flowrl_dsl.components.regimes.off_policy import BATCH as BATCH_AXES
 from flowrl_dsl.formula import FUNCTIONS, Bound, Constant, Formula, Gradient, Operation, Term, Variable
 from flowrl_dsl.graph.builder import Builder
-from flowrl_dsl.graph.nodes import TREE, WHEN, Graph, Node, Type
+from flowrl_dsl.graph.nodes import TREE, Graph, Node, Type
 from flowrl_dsl.graph.verify import verify
 from flowrl_dsl.lowering import lower
 from flowrl_dsl.lowering.evaluate import interpret
@@ -429,19 +429,20 @@ def random_state(alg: Algorithm, seed: int = 0) -> dict[str, Any]:
 class Seen:
     """All values of one interpreted run of a graph: ``seen["policy.loss"]``; ``outputs`` by name.
 
-    The run is traced and compiled as a whole where the graph has no condition, which is quicker than node by node.
+    The run is traced and compiled as a whole unless it is ``eager``; conditions must then depend on the counter alone.
     """
 
-    def __init__(self, graph: Graph, inputs: Mapping[str, Any]):
+    def __init__(self, graph: Graph, inputs: Mapping[str, Any], *, eager: bool = False):
         self.graph = graph
 
         def run(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-            values: dict[str, Any] = dict(inputs)
-            outputs = interpret(graph, inputs, lambda node, value: values.__setitem__(node.name, value))
-            return outputs, values
+            values: dict[str, Any] = {**inputs, **known}
+            outputs = interpret(graph, values, lambda node, value: values.__setitem__(node.name, value))
+            return outputs, dict(values)
 
-        conditional = any(node.op == WHEN for node in graph.nodes.values())
-        self.outputs, self.values = (run if conditional else jax.jit(run, compiler_options=QUICK))(dict(inputs))
+        known = {name: value for name, value in inputs.items() if name == "state.step"}
+        others = {name: value for name, value in inputs.items() if name not in known}
+        self.outputs, self.values = (run if eager else jax.jit(run, compiler_options=QUICK))(others)
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]

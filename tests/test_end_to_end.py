@@ -110,7 +110,7 @@ def test_an_update_that_is_not_finite_is_traced_to_its_line(tmp_path: Path, envi
     failed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert failed.returncode == 3
     assert "FRL0420" in failed.stderr and "Traceback" not in failed.stderr
-    assert "critic.q" in failed.stderr and "network     = mlp([256, 256])" in failed.stderr
+    assert "critic.q" in failed.stderr and "specs/td3.flowrl:1" in failed.stderr
     assert {path.name for path in (out / "nonfinite").iterdir()} == {"state.npz", "batch.npz", "report.json"}
     command = [sys.executable, "-m", "flowrl_dsl.cli", "diagnose", str(out)]
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

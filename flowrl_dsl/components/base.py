@@ -11,7 +11,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator
 
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Build, Partial
@@ -107,11 +107,12 @@ class NoiseSchedule(Component):
     t_min: float
     t_max: float
 
-    @model_validator(mode="after")
-    def _times_in_order(self) -> NoiseSchedule:
-        if self.t_min >= self.t_max:
-            raise ValueError("t_min must be smaller than t_max")
-        return self
+    @field_validator("t_max")
+    @classmethod
+    def _after_the_start(cls, t_max: float, info: ValidationInfo) -> float:
+        if t_max <= info.data.get("t_min", t_max - 1):
+            raise ValueError("t_max must be greater than t_min")
+        return t_max
 
     @abstractmethod
     def alpha(self) -> Partial:

@@ -139,7 +139,8 @@ _VAGUE = ("new", "new_moments", "gradient", "loss", "finite", "step")
 """Last parts of names that say too little alone."""
 
 
-_RESERVED = frozenset({*MODULES, "partial", "float", "HYPER", "state", "batch", "hyper", "key", "obs", "counter", *_SIGNATURES})
+_ARGUMENTS = {name for arguments, _ in _SIGNATURES.values() for name in arguments.split(", ")}
+_RESERVED = frozenset({*MODULES, "partial", "float", "HYPER", *_ARGUMENTS, *_SIGNATURES})
 """Names that the printed file uses itself."""
 
 
@@ -166,9 +167,8 @@ class _Variables(dict):
         """A free name for the node's value; its inner function's name is free as well."""
         parts = [re.sub(r"\W", "_", part) for part in node.name.split(".")]
         shortest = max(len(parts) - (2 if parts[-1] in _VAGUE else 1), 0)
-        whole = "_".join(parts)
-        candidates = chain(("_".join(parts[start:]) for start in range(shortest, -1, -1)), (whole + "_" * n for n in count(1)))
-        for candidate in candidates:
+        ends = ["_".join(parts[start:]) for start in range(shortest, -1, -1)]
+        for candidate in chain(ends, (ends[-1] + "_" * n for n in count(1))):
             names = {candidate, _inner_function(node.op, candidate)}
             if not (names & self._taken or any(keyword.iskeyword(name) or name in KERNELS for name in names)):
                 break

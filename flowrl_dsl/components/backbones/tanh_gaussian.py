@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Backbone, Draw
@@ -64,11 +64,12 @@ class TanhGaussian(Backbone):
     log_std_min: float = Field(-5.0, description="lower end of log std")
     log_std_max: float = Field(2.0, description="upper end of log std")
 
-    @model_validator(mode="after")
-    def _bounds_in_order(self) -> TanhGaussian:
-        if self.log_std_min >= self.log_std_max:
-            raise ValueError("log_std_min must be smaller than log_std_max")
-        return self
+    @field_validator("log_std_max")
+    @classmethod
+    def _above_the_lower_end(cls, high: float, info: ValidationInfo) -> float:
+        if high <= info.data.get("log_std_min", high - 1):
+            raise ValueError("log_std_max must be greater than log_std_min")
+        return high
 
     def module(self, ctx: Context) -> Build:
         return ctx.policy.network.module("policy_net", (("s", ctx.sizes.obs),), 2 * ctx.sizes.action)
