@@ -14,7 +14,7 @@ from flowrl_dsl.graph.builder import Builder, Value, aligned, expansion
 from flowrl_dsl.graph.expr import Arg, Expand, Expr, call, kernel
 from flowrl_dsl.graph.formulas import FormulaBuilder
 from flowrl_dsl.graph.nodes import SCALAR, Type
-from flowrl_dsl.lazy import jax, jnp, optax
+from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import Scalar
 
 
@@ -48,7 +48,7 @@ def broadcast_rows(x, like, dimensions):
 @kernel
 def gradient_norm(gradient):
     """Euclidean norm over all parameters."""
-    return optax.global_norm(gradient)
+    return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(gradient)))
 
 
 @kernel

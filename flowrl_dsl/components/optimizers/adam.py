@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from flowrl_dsl.components.base import Optimizer
-from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.context import Context, gradient_norm
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import TREE
@@ -23,7 +23,7 @@ def adam_init(params):
 def adam(params, gradient, state, learning_rate, b1, b2, eps, clip_norm=None):
     """One step of Adam; the gradient is first scaled to norm ``clip_norm`` where it is longer."""
     if clip_norm is not None:
-        scale = jnp.minimum(1.0, clip_norm / (optax.global_norm(gradient) + 1e-12))
+        scale = jnp.minimum(1.0, clip_norm / (gradient_norm(gradient) + 1e-12))
         gradient = jax.tree.map(lambda g: g * scale, gradient)
     direction, state = optax.scale_by_adam(b1, b2, eps).update(gradient, state)
     return jax.tree.map(lambda p, d: p - learning_rate * d, params, direction), state

@@ -1,0 +1,98 @@
+"""``flowrl-dsl compile``: the plan, every form a spec takes on its way, and that they are what they say."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from flowrl_dsl import cli
+from flowrl_dsl.driver import EMITTED, build_graphs, compile_report, resolve_or_raise
+from flowrl_dsl.graph.text import parse_graph
+from flowrl_dsl.resources import shipped_specs
+from flowrl_dsl.spec.resolve import resolve
+
+SPECS = sorted(shipped_specs())
+TINY = ("policy.network=mlp([8])", "critic.network=mlp([8])", "train.batch=4")
+
+
+@pytest.fixture(scope="module")
+def plan() -> str:
+    return compile_report("td3", None, None, TINY)
+
+
+def test_the_plan_names_every_axis_of_the_taxonomy(plan: str) -> None:
+    for words in ("regime              off_policy", "backbone            deterministic", "policy improvement  reparameterized"):
+        assert words in plan
+    assert "critic -> every(2, policy -> targets)" in plan
+
+
+def test_the_plan_says_where_settings_came_from(plan: str) -> None:
+    def source(path: str) -> str:
+        (line,) = re.findall(rf"^  {re.escape(path)} .*$", plan, re.M)
+        return line.split()[-1]
+
+    assert source("critic.reduction") == "td3.flowrl:17"
+    assert source("critic.discount") == "default"
+    assert source("train.batch") == "--set"
+
+
+def test_the_plan_counts_parameters_products_and_executables(plan: str) -> None:
+    weights = (17 + 6) * 8 + 8 + 8 + 1
+    assert re.search(rf"^  critic +{2 * weights}$", plan, re.M)
+    assert "executables      1, host callbacks 0" in plan
+    # forward: 4 rows through 2 x (23 x 8 + 8) weights, 2 flop each; the whole step takes several such passes
+    assert re.search(r"matrix products  [\d.]+ kflop", plan)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_the_resolved_spec_means_the_same(spec: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{spec}.flowrl"
+    path.write_text(compile_report(spec, "spec", None, ()))
+    again = resolve(str(path)).algorithm
+    original, _ = resolve_or_raise(spec, None, ())
+    ignored = {"origins": {}}
+    assert again is not None
+    assert build_graphs(again, 5, 2) == build_graphs(original.model_copy(update=ignored), 5, 2)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_the_graph_text_parses_back(spec: str) -> None:
+    algorithm, _ = resolve_or_raise(spec, None, ())
+    graphs = build_graphs(algorithm, 17, 6).graphs
+    texts = ["graph " + part for part in ("\n" + compile_report(spec, "graph", None, ())).split("\ngraph ")[1:]]
+    assert [parse_graph(text) for text in texts] == list(graphs.values())
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_printed_python_imports_nothing_of_ours(spec: str) -> None:
+    tree = ast.parse(compile_report(spec, "python", None, ()))
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert modules == {"functools", "flax.linen", "jax", "jax.numpy", "optax"}
+    assert {"init", "step", "explore", "evaluate"} <= {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize(("form", "start"), [("tree", "File"), ("jaxpr", "let "), ("hlo", "HloModule")])
+def test_other_forms(form: str, start: str) -> None:
+    assert form in EMITTED
+    text = compile_report("td3", form, None, TINY)
+    assert text.startswith(start) and "dot" in text or form == "tree"
+
+
+def test_a_task_gives_the_sizes(capsys) -> None:
+    assert cli.main(["compile", "td3", "--task", "InvertedPendulum-v5", "--emit", "python"]) == 0
+    assert "Observations have 4 components, actions 1." in capsys.readouterr().out
+
+
+def test_output_goes_to_a_file(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "td3.py"
+    assert cli.main(["compile", "td3", "--emit", "python", "-o", str(path)]) == 0
+    assert "def step(state, batch, hyper):" in path.read_text() and capsys.readouterr().out == ""
+
+
+def test_a_wrong_spec_is_told_in_words(tmp_path: Path, capsys) -> None:
+    assert cli.main(["compile", str(tmp_path / "none.flowrl")]) == 1
+    assert "FRL0101" in capsys.readouterr().err
