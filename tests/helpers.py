@@ -154,7 +154,7 @@ def best_of(n: int, by: str = "min", source: str = "policy") -> Drawn:
     return Drawn(value=component("action", "best_of", n=n, by=by), source=source)
 
 
-def sampler(name: str = "ddpm", steps: int = 3, clip: float | None = 1.0) -> Any:
+def sampler(name: str = "ddpm", steps: int = 2, clip: float | None = 1.0) -> Any:
     return component("sampler", name, steps=steps, clip=None if clip is None else scalar("policy.sampler.clip", clip))
 
 

@@ -278,6 +278,17 @@ CODES = (
         "Write for instance every(2, policy -> targets).",
     ),
     Code(
+        "FRL0235",
+        "parameter learned before it is measured",
+        "A learned parameter follows what the stage `policy` measures in the same update (the divergence from the "
+        "proposals, or the entropy), so that stage must not come after it.",
+        """algorithm example extends "dpmd.flowrl" {
+  order = temperature -> critic -> policy -> targets
+}
+""",
+        "Move the parameter behind `policy`, or beside it: [critic, policy, temperature] -> targets.",
+    ),
+    Code(
         "FRL0240",
         "unknown name in a formula",
         "The formula sees the values of its slot, the parameters, lets and sizes; this name is none of them.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flowrl_dsl.algorithm import Every, Sequence, Single, Stage, Together
+from flowrl_dsl.algorithm import Every, Sequence, Single, Stage, Together, stage_names
 from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean
 from flowrl_dsl.spec.numbers import NotANumber, fold, whole
 from flowrl_dsl.spec.text import text_of
@@ -41,6 +41,9 @@ class OrderReader:
         if missing and not self._failed:
             hint = f"append {'it' if len(missing) == 1 else 'them'}: {text_of(expr)} -> {' -> '.join(missing)}"
             self._error("FRL0232", f"the order leaves out {', '.join(missing)}", expr.span, hint)
+        for name in _before_the_policy(stage) if stage is not None else ():
+            message = f'"{name}" is learned from what the stage policy measures, and stands before it'
+            self._error("FRL0235", message, places[name], f"write it behind policy, or together with it: [policy, {name}]")
         return stage if stage is not None else default_order(self.movable)
 
     def _stage(self, expr: tree.Expr, places: dict[str, Span]) -> Stage | None:
@@ -108,3 +111,16 @@ def _sequence(stages: list[Stage]) -> Stage | None:
     if not flat:
         return None
     return flat[0] if len(flat) == 1 else Sequence(tuple(flat))
+
+
+def _before_the_policy(stage: Stage) -> list[str]:
+    """Learned parameters that a sequence moves before it moves the policy."""
+    if isinstance(stage, Every):
+        return _before_the_policy(stage.stage)
+    if isinstance(stage, Single):
+        return []
+    names = [stage_names(part) for part in stage.stages]
+    at = next((i for i, inside in enumerate(names) if "policy" in inside), 0)
+    early = names[:at] if isinstance(stage, Sequence) else []
+    found = [name for inside in early for name in inside if name not in PARTS]
+    return found + [name for part in stage.stages for name in _before_the_policy(part)]

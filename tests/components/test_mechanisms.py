@@ -45,7 +45,7 @@ from tests.helpers import (
 
 DATA = batch(3)
 ROWS = reference.f64(DATA)
-GRID = reference.times(1e-3, 0.9946, 3)
+GRID = reference.times(1e-3, 0.9946, 2)
 
 
 def params_of(state):
@@ -273,20 +273,20 @@ def at(tree, path):
 
 @cache
 def backpropagated():
-    return run(algorithm(improve("reparameterized"), policy=policy(sampler=sampler("ddpm", clip=2.0))), gradient=True)
+    return run(algorithm(improve("reparameterized"), policy=policy(sampler=sampler("ddpm", 3, clip=2.0))), gradient=True)
 
 
 @pytest.mark.parametrize("path", [("trunk", "head", "bias"), ("time", "frequencies"), ("obs", "bias"), ("trunk", "bias")])
 def test_the_gradient_goes_through_every_denoising_step(path):
     seen, p = backpropagated()
-    prior = f64(seen["action_prior"])
+    prior, grid = f64(seen["action_prior"]), reference.times(1e-3, 0.9946, 3)
     noises = f64([jax.random.normal(k, prior.shape) for k in jax.random.split(seen["action_steps.key"], 3)])
 
     def loss(params):
         total = 0.0
         for i in range(BATCH):
             eps = lambda a, t, i=i: reference.denoiser(params, a, t, ROWS["s"][i])  # noqa: E731
-            a = reference.ddpm(eps, reference.cosine_alpha, prior[i], noises[:, i], GRID, 2.0)
+            a = reference.ddpm(eps, reference.cosine_alpha, prior[i], noises[:, i], grid, 2.0)
             total -= reference.q_values(p["critic"], ROWS["s"][i], a).min() / BATCH
         return total
 

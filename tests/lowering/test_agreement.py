@@ -48,7 +48,7 @@ def test_the_printed_step_equals_the_compiled_one(name):
         assert set(metrics) == set(p.metric_names)
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", ["dpmd", "bptt", "hybrid", "sac", "td3"])
 def test_the_interpreted_step_equals_the_compiled_one(name):
     p = program(name)
     (state, metrics), _ = both_steps(name)(state_of(name, 1), batch(1), p._inputs(p.hyper))
@@ -58,7 +58,7 @@ def test_the_interpreted_step_equals_the_compiled_one(name):
     close(kept(metrics), {k: np.float32(v) for k, v in seen.metrics.items()}, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["qsm", "sac", "td3"])
+@pytest.mark.parametrize("name", ["qsm", "td3"])
 def test_acting_agrees_in_all_three(name):
     p, names = program(name), printed(name)
     state, obs = state_of(name, 0), batch(3)["s"]

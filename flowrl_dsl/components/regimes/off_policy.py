@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flowrl_dsl.algorithm import Algorithm, Every, Sequence, Single, Stage, Together
+from flowrl_dsl.algorithm import Algorithm, Every, Sequence, Single, Stage, Together, stage_names
 from flowrl_dsl.components.base import Regime
 from flowrl_dsl.components.common import every_nth
 from flowrl_dsl.components.context import Context, Record, Sizes
@@ -157,7 +157,9 @@ class _Stages:
                     written |= self.run(ctx.reading({**ctx.versions, **written}), part)
                 return written
             case Together(parts):
-                return {group: value for part in parts for group, value in self.run(ctx, part).items()}
+                # all read the same versions; the policy is built first because others are learned from what it measures
+                measured_first = sorted(parts, key=lambda part: "policy" not in stage_names(part))
+                return {group: value for part in measured_first for group, value in self.run(ctx, part).items()}
             case Every(n, inner):
                 return self._every(ctx, n, inner)
 
