@@ -202,10 +202,12 @@ class Slot:
 
     ``values`` maps visible names to axes; ``functions`` lists visible functions; parameters of the algorithm are
     visible in every slot, and so are the sizes ``A`` (action components) and, where ``particle`` is among the axes of a
-    visible value, ``N``.
+    visible value, ``N``.  Where ``through`` names a value, the slot is differentiated: the formula must depend on that value
+    other than inside ``stop``.
     """
 
     result: Axes
     values: Mapping[str, Axes]
     functions: tuple[str, ...] = ()
     sizes: Mapping[str, str] = field(default_factory=dict)
+    through: str | None = None

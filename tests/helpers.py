@@ -426,6 +426,13 @@ def random_state(alg: Algorithm, seed: int = 0) -> dict[str, Any]:
     return state | fixed
 
 
+def random_params(net: Any, *examples: Any, seed: int = 0, scale: float = 0.5) -> Any:
+    """Random parameters of a module, biases too: nothing is compiled, and no bias that is forgotten stays hidden."""
+    shapes = jax.eval_shape(net.init, jax.random.PRNGKey(0), *examples)["params"]
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: (scale * rng.normal(size=leaf.shape)).astype("f"), shapes)
+
+
 class Seen:
     """All values of one interpreted run of a graph: ``seen["policy.loss"]``; ``outputs`` by name.
 

@@ -401,6 +401,14 @@ CODES = (
         "Write linear(3e-4 -> 3e-5, over = 200_000).",
     ),
     Code(
+        "FRL0256",
+        "formula without the value it is differentiated by",
+        "An objective moves the policy by its gradient with respect to the action: a formula that does not contain the "
+        "action, or only inside stop(...), has no gradient to follow.",
+        _objective("stop(min(Q(s, a), over = ensemble))"),
+        "Let the formula depend on the value named in the message.",
+    ),
+    Code(
         "FRL0260",
         "--set without path=value",
         "Overrides are of the form path=value.",

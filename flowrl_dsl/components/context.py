@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -55,6 +56,11 @@ def gradient_norm(gradient):
 def gradient_and_loss_are_finite(loss, norm):
     """1 when both are finite, else 0."""
     return (jnp.isfinite(loss) & jnp.isfinite(norm)).astype(jnp.float32)
+
+
+def learned_group(parameter: str) -> str:
+    """The parameter group that holds the logarithm of a learned parameter; no other group has such a name."""
+    return f"param.{parameter}"
 
 
 @dataclass
@@ -120,7 +126,7 @@ class Context:
         """A ``param``: an input, a function of the update counter, or learned (the state holds its logarithm)."""
         name = parameter.name
         if parameter.learned is not None:
-            return self.builder.elementwise("jnp.exp", self.versions[name], name=name)
+            return self.builder.elementwise("jnp.exp", self.versions[learned_group(name)], name=name)
         if parameter.schedule is not None:
             return self._scheduled(name, parameter.schedule)
         return self._hyper(name, parameter.value)
@@ -204,24 +210,28 @@ class Context:
     # what a stage leaves behind
 
     def metric(self, name: str, value: Value) -> None:
-        """Report the mean of a value under this name."""
+        """Report the mean of a value under this name; numbered where the name is taken."""
         if value.axes:
             value = self.builder.reduce("jnp.mean", value, value.axes, f"{name}_metric")
-        self.record.metrics[name] = value
+        names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
+        self.record.metrics[next(n for n in names if n not in self.record.metrics)] = value
 
     def measure(self, name: str, value: Value) -> None:
         """Offer a measured quantity (``kl``, ``entropy``) to the parameters learned from it."""
         self.record.measures[name] = value
         self.metric(name, value)
 
-    def descend(self, group: str, loss: Value, optimizer: Any) -> dict[str, Value]:
-        """One optimizer step on a scalar loss: the new versions of the group and of its optimizer state."""
+    def descend(self, group: str, loss: Value, optimizer: Any, label: str = "") -> dict[str, Value]:
+        """One optimizer step on a scalar loss: the new versions of the group and of its optimizer state.
+
+        Loss and gradient norm are reported under ``label``, or the group's name.
+        """
         b, params = self.builder, self.versions[group]
         gradient = b.grad(loss, params, "gradient")
         new, new_state = optimizer.step(self, params, gradient, self.versions[f"{group}_opt"])
         norm = b.add("Reduce", call(gradient_norm, Arg(0)), (gradient,), SCALAR, "gradient_norm")
-        self.metric(f"{group}_loss", loss)
-        self.metric(f"{group}_gradient_norm", norm)
+        self.metric(f"{label or group}_loss", loss)
+        self.metric(f"{label or group}_gradient_norm", norm)
         self.record.checks[group] = b.add(
             "Finite", call(gradient_and_loss_are_finite, Arg(0), Arg(1)), (loss, norm), SCALAR, "finite"
         )

@@ -31,7 +31,7 @@ from flowrl_dsl.registry import families, language_of
 from flowrl_dsl.spec.numbers import NotANumber, fold
 from flowrl_dsl.spec.scope import Required, Scope, Site, inside
 from flowrl_dsl.spec.text import text_of
-from flowrl_dsl.spec.walk import expanded_size
+from flowrl_dsl.spec.walk import depends_on, expanded_size
 from flowrl_dsl.syntax import tree
 
 FEATURES = ("obs", "action")
@@ -115,10 +115,10 @@ class _Checker:
         return None
 
     def fits(self, term: Term, span: Span) -> bool:
-        """Whether the slot can hold the term's axes."""
+        """Whether the slot can hold the term's axes, and can be differentiated where that is its use."""
         extra = without(term.axes, *self.slot.result)
         if not extra:
-            return True
+            return self._reaches(term, span)
         axes = extra[0] if len(extra) == 1 else show(extra)
         wanted = show(self.slot.result) if self.slot.result else "a number without axes"
         self.scope.error(
@@ -128,6 +128,14 @@ class _Checker:
             span,
             f"reduce {axes}, for instance by mean(..., over = {axes})",
         )
+        return False
+
+    def _reaches(self, term: Term, span: Span) -> bool:
+        name = self.slot.through
+        if name is None or depends_on(term, name):
+            return True
+        message = f"`{self.slot_name}` is differentiated with respect to {name}, and does not depend on it"
+        self.scope.error("FRL0256", message, self.site, span, f"use {name} outside stop(...), for instance in Q(s, {name})")
         return False
 
     # --- leaves

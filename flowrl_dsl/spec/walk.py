@@ -78,3 +78,17 @@ def variables(formula: Formula) -> set[str]:
 def functions(formula: Formula) -> set[str]:
     """Names of the functions a formula calls."""
     return {term.function for term in terms(formula.term) if isinstance(term, Operation)}
+
+
+def depends_on(root: Term, name: str) -> bool:
+    """Whether a value enters a term other than through ``stop``."""
+    waiting, seen = [root], set()
+    while waiting:
+        term = waiting.pop()
+        if id(term) in seen or (isinstance(term, Operation) and term.function == "stop"):
+            continue
+        seen.add(id(term))
+        if isinstance(term, Variable) and term.name == name:
+            return True
+        waiting.extend(inner(term))
+    return False

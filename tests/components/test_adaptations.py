@@ -41,14 +41,14 @@ def _moves(parameter, measured):
     """Whether one stage of the parameter, given a measurement, raises it."""
     alg = algorithm(parameters=(parameter,))
     b = Builder("learn")
-    versions = {"temperature": b.input("log_x", SCALAR), "temperature_opt": b.input("moments", TREE)}
+    versions = {"param.temperature": b.input("log_x", SCALAR), "param.temperature_opt": b.input("moments", TREE)}
     ctx = Context(b, alg, SIZES, versions, b.input("key", Type(dtype="u32")))
-    loss = parameter.learned.loss(ctx, versions["temperature"], b.input("measured", SCALAR))
-    for name, value in ctx.descend("temperature", loss, parameter.learned.optimizer).items():
+    loss = parameter.learned.loss(ctx, versions["param.temperature"], b.input("measured", SCALAR))
+    for name, value in ctx.descend("param.temperature", loss, parameter.learned.optimizer).items():
         b.output(name, value)
     inputs = {"log_x": np.float32(0.5), "moments": adam_init(np.float32(0)), "measured": np.float32(measured)}
     inputs |= {f"hyper.{name}": np.float32(value) for name, value in ctx.record.hyper.items()}
-    new = float(interpret(b.finish(), inputs)["temperature"])
+    new = float(interpret(b.finish(), inputs)["param.temperature"])
     assert abs(new - 0.5) == pytest.approx(0.03, rel=1e-3)  # the first step of Adam
     return new > 0.5
 
@@ -60,4 +60,4 @@ def test_in_a_whole_step_the_temperature_answers_to_the_divergence():
         before = fresh("dpmd")
         after, metrics = p.step(fresh("dpmd"), batch(), {**p.hyper, "temperature.target_kl": target})
         assert 0.0 < float(metrics["kl"]) < np.log(4)
-        assert (float(after["temperature"]) > float(before["temperature"])) == rises
+        assert (float(after["param.temperature"]) > float(before["param.temperature"])) == rises

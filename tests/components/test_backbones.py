@@ -18,6 +18,7 @@ from flowrl_dsl.components.backbones.tanh_gaussian import (
 from flowrl_dsl.components.embeddings.fourier import fourier_features
 from flowrl_dsl.components.networks.mlp import mlp
 from tests import reference
+from tests.helpers import random_params
 
 RNG = np.random.default_rng(0)
 S, A_T, T = RNG.normal(size=(4, 3)).astype("f"), RNG.normal(size=(4, 2)).astype("f"), RNG.uniform(0, 1, 4).astype("f")
@@ -28,9 +29,7 @@ def make_denoiser(obs=True):
     embedding = mlp((("s", 3),), (4,), 6, "mish", False) if obs else None
     trunk = mlp((("a", 2), ("t", 4), ("s", 6 if obs else 3)), (8, 8), 2, "mish", False)
     net = denoiser(trunk, fourier_features(4, 0.2, 4), embedding)
-    params = net.init(jax.random.PRNGKey(0), A_T, T, S)["params"]
-    # at the start biases are zero, which would hide one that is forgotten
-    return net, jax.tree.map(lambda p: p + 0.1 * jnp.cos(jnp.arange(p.size, dtype="f")).reshape(p.shape), params)
+    return net, random_params(net, A_T, T, S)
 
 
 NET, PARAMS = make_denoiser()
@@ -148,7 +147,7 @@ def test_actions_at_the_very_ends_have_finite_densities():
 
 def test_log_std_stays_between_its_bounds_and_uses_them():
     net = mlp((("s", 3),), (8,), 4, "tanh", False)
-    params = net.init(jax.random.PRNGKey(0), {"s": S})["params"]
+    params = random_params(net, {"s": S})
     out = np.asarray(net.apply({"params": params}, {"s": S}), np.float64)
     mean, log_std = gaussian_head(net, params, S, -5.0, 2.0)
     np.testing.assert_allclose(mean, out[:, :2], atol=1e-6)
@@ -172,7 +171,7 @@ def test_log_prob_sums_over_components_only():
 
 def test_deterministic_actions_are_tanh_of_the_network_and_equal_for_all_particles():
     net = mlp((("s", 3),), (8,), 2, "tanh", False)
-    params = net.init(jax.random.PRNGKey(0), {"s": S})["params"]
+    params = random_params(net, {"s": S})
     a = deterministic_action(net, params, S)
     for i in range(4):
         expected = np.tanh(reference.mlp(reference.f64(params), [S[i]], ["s"], "tanh"))

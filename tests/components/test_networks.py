@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax.core import unfreeze
 
 from flowrl_dsl.components.activations import activation_function, mish
 from flowrl_dsl.components.networks.mlp import mlp, orthogonal_by_input
 from tests import reference
+from tests.helpers import random_params
 
 INPUTS = (("a", 2), ("t", 3), ("s", 4))
 VALUES = {name: np.random.default_rng(i).normal(size=(5, size)).astype("f") for i, (name, size) in enumerate(INPUTS)}
@@ -16,10 +16,7 @@ VALUES = {name: np.random.default_rng(i).normal(size=(5, size)).astype("f") for 
 
 def make(activation="mish", layer_norm=False, sizes=(8, 6)):
     net = mlp(INPUTS, sizes, 2, activation, layer_norm)
-    params = unfreeze(net.init(jax.random.PRNGKey(0), VALUES)["params"])
-    # biases that are not zero, or a forgotten bias would go unseen
-    keys = iter(jax.random.split(jax.random.PRNGKey(1), 99))
-    return net, jax.tree.map(lambda p: p + 0.1 * jax.random.normal(next(keys), p.shape), params)
+    return net, random_params(net, VALUES)
 
 
 @pytest.mark.parametrize("activation", ["mish", "relu", "tanh"])

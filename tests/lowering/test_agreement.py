@@ -35,7 +35,7 @@ def state_of(name, update, seed=2):
     return random_state(ALGORITHMS[name](), seed) | {"step": np.int32(update)}
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", sorted(ALGORITHMS.keys() - {"qsm"}))  # hybrid holds its block
 def test_the_printed_step_equals_the_compiled_one(name):
     """In updates 0 and 1: every(2, ...) rests in the first and runs in the second."""
     p = program(name)

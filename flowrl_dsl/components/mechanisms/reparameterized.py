@@ -15,6 +15,7 @@ OBJECTIVE = Slot(
     values={"s": ("batch", "obs"), "a": ("batch", "action")},
     functions=("Q", "Q_target", "log_prob"),
     sizes={"A": "action"},
+    through="a",
 )
 
 

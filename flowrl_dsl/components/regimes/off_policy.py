@@ -8,7 +8,7 @@ from typing import Any
 from flowrl_dsl.algorithm import Algorithm, Every, Sequence, Single, Stage, Together, stage_names
 from flowrl_dsl.components.base import Regime
 from flowrl_dsl.components.common import every_nth
-from flowrl_dsl.components.context import Context, Record, Sizes
+from flowrl_dsl.components.context import Context, Record, Sizes, learned_group
 from flowrl_dsl.graph.builder import Builder, Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import Graph, Type
@@ -79,8 +79,9 @@ def _init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Ty
         state |= section.init(ctx, ctx.draw_key(section.name))
     for parameter in algorithm.learned():
         learned: Any = parameter.learned
-        state[parameter.name] = learned.start(ctx, parameter.name)
-        state[f"{parameter.name}_opt"] = learned.optimizer.init(ctx, state[parameter.name], f"{parameter.name}_opt")
+        group = learned_group(parameter.name)
+        state[group] = learned.start(ctx, f"log_{parameter.name}")
+        state[f"{group}_opt"] = learned.optimizer.init(ctx, state[group], f"{parameter.name}_opt")
     if _normalizer(algorithm) is not None:
         state["normalizer"] = _normalizer(algorithm).init(ctx)
     state["key"] = key
@@ -180,8 +181,9 @@ class _Stages:
     def _learned(self, ctx: Context, name: str) -> dict[str, Value]:
         learned: Any = ctx.algorithm.parameters[name].learned
         measured = ctx.builder.stop(ctx.record.measures[learned.measure], "measured")
-        loss = learned.loss(ctx, ctx.versions[name], measured)
-        return ctx.descend(name, loss, learned.optimizer)
+        group = learned_group(name)
+        loss = learned.loss(ctx, ctx.versions[group], measured)
+        return ctx.descend(group, loss, learned.optimizer, label=name)
 
     def _every(self, ctx: Context, n: int, inner: Stage) -> dict[str, Value]:
         b, record = ctx.builder, ctx.record
