@@ -201,9 +201,7 @@ def _shown(char: str) -> str:
 
 def _width(text: str) -> int:
     """The terminal columns a text takes: none for combining marks, two for wide characters."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
+    return sum(0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def _paint(kind: str, text: str) -> str:

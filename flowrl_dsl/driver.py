@@ -77,9 +77,7 @@ def build_graphs(algorithm: Algorithm, obs_size: int, action_size: int, passes: 
     return Built({name: graph for name, (graph, _) in results.items()}, hyper, results["step"][1])
 
 
-def build_program(
-    algorithm: Algorithm, obs_size: int, action_size: int, passes: Sequence[str] | None = None
-) -> Program:
+def build_program(algorithm: Algorithm, obs_size: int, action_size: int, passes: Sequence[str] | None = None) -> Program:
     """The program of an algorithm for a task of these sizes."""
     from flowrl_dsl.lowering import lower
     from flowrl_dsl.lowering.program import Loop

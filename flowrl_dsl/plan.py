@@ -38,7 +38,8 @@ def _heading(algorithm: Algorithm, program: Any, task: str | None) -> str:
     title = f' "{algorithm.title}"' if algorithm.title else ""
     paper = f"  {algorithm.paper}" if algorithm.paper else ""
     where = task or "no task named"
-    return f"algorithm {algorithm.name}{title}{paper}\n  {where}: {program.obs_size} observations, {program.action_size} actions"
+    sizes = f"{program.obs_size} observations, {program.action_size} actions"
+    return f"algorithm {algorithm.name}{title}{paper}\n  {where}: {sizes}"
 
 
 def _table(title: str, rows: list[tuple[str, ...]]) -> str:

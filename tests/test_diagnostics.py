@@ -54,9 +54,7 @@ def test_without_place_or_source():
     assert render_text([Diagnostic("FRL0401", "out of disk", notes=("free some",))], {}) == (
         "error[FRL0401]: out of disk\n   = free some"
     )
-    assert render_text([ERROR], {}) == (
-        f"error[FRL0212]: {ERROR.message}\n --> my_algo.flowrl:2:11\n  = {ERROR.notes[0]}"
-    )
+    assert render_text([ERROR], {}) == (f"error[FRL0212]: {ERROR.message}\n --> my_algo.flowrl:2:11\n  = {ERROR.notes[0]}")
     assert render_text([], {}) == ""
 
 

@@ -58,7 +58,16 @@ def _assert_equal_runs(one: Path, other: Path) -> None:
 
 
 def test_a_run_leaves_all_its_records(undisturbed: Path) -> None:
-    names = {"run.json", "resolved.flowrl", "metrics.jsonl", "metrics.csv", "curve.png", "tensorboard", "checkpoints", "spec"}
+    names = {
+        "run.json",
+        "resolved.flowrl",
+        "spec",
+        "metrics.jsonl",
+        "metrics.csv",
+        "tensorboard",
+        "checkpoints",
+        "curve.png",
+    }
     assert names <= {path.name for path in undisturbed.iterdir()}
     records = [json.loads(line) for line in (undisturbed / "metrics.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records if r["kind"] == "eval"] == [400, 800, 1200]

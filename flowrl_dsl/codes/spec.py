@@ -243,8 +243,7 @@ CODES = (
     Code(
         "FRL0230",
         "not a stage",
-        "The order joins parts by ->; [a, b] lets parts read the same values, every(n, a) moves a part in each n-th "
-        "update.",
+        "The order joins parts by ->; [a, b] lets parts read the same values, every(n, a) moves a part in each n-th update.",
         _with("order = critic + policy -> targets"),
         "Write for instance critic -> [policy, temperature] -> targets.",
     ),

@@ -15,8 +15,7 @@ CODES = (
     Code(
         "FRL0101",
         "file not found",
-        "No file has this name.  Names are relative to the current folder, those after extends to the file they "
-        "stand in.",
+        "No file has this name.  Names are relative to the current folder, those after extends to the file they stand in.",
         "flowrl-dsl check nowhere.flowrl",
         "Check the name; the hint lists the specs that are in that folder.",
     ),
@@ -185,8 +184,7 @@ CODES = (
     Code(
         "FRL0125",
         "bad range",
-        "The range of a param has two bounds, numbers or inf, the lower one first: (0, 10] leaves 0 out and includes "
-        "10.",
+        "The range of a param has two bounds, numbers or inf, the lower one first: (0, 10] leaves 0 out and includes 10.",
         _inside("param temperature = 0.1 in (10, 0]"),
         "Write in (low, high], with [ or ] where the bound itself is allowed.",
     ),
@@ -208,8 +206,7 @@ CODES = (
     Code(
         "FRL0128",
         "name expected",
-        "Keys, sections, definitions and what follows from are names: letters, digits and _, a letter first, no "
-        "quotes.",
+        "Keys, sections, definitions and what follows from are names: letters, digits and _, a letter first, no quotes.",
         _inside('"regime" = off_policy'),
         "Write a name.",
     ),

@@ -3,7 +3,7 @@
     graph step
     module critic_net = mlp(inputs=(('s', 3), ('a', 1)), sizes=(64,), outputs=1, activation='relu', layer_norm=False)
     %state.critic: tree = Input
-    %q: f32[ensemble, batch] = QValue(%state.critic, %batch.s, %batch.a) = ensemble_values(@critic_net, $0, {"s": $1, "a": $2})
+    %q: f32[ensemble, batch] = QValue(%state.critic, %batch.s, %batch.a) = ensemble_values(@critic_net, $0, {"s": $1})
     output state.critic = %critic.new
 
 ``$i`` is the node's input number i, ``@name`` a module, built once, ``&f(x)`` a function with some arguments given, and
@@ -62,9 +62,15 @@ def _arguments(args: tuple[Expr, ...], kwargs: tuple[tuple[str, Expr], ...]) -> 
     return ", ".join([*map(_print, args), *(f"{key}={_print(value)}" for key, value in kwargs)])
 
 
-_NODE = re.compile(r"%(?P<name>[\w.]+): (?P<type>\w+(?:\[[\w, ]*\])?) = (?P<op>\w+)(?:\((?P<inputs>[%\w., ]*)\))?(?: = (?P<expr>.*))?")
+_NODE = re.compile(
+    r"%(?P<name>[\w.]+): (?P<type>\w+(?:\[[\w, ]*\])?) = "
+    r"(?P<op>\w+)(?:\((?P<inputs>[%\w., ]*)\))?(?: = (?P<expr>.*))?"
+)
 _ORIGIN = re.compile(r"  # [^\"']*$")
-_TOKEN = re.compile(r"\s*('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|-?\d[\w.+-]*|-?(?:inf|nan)\b|[A-Za-z_][\w.]*|[$&@=(){}\[\]:,^])")
+_TOKEN = re.compile(
+    r"\s*('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|-?\d[\w.+-]*|-?(?:inf|nan)\b"
+    r"|[A-Za-z_][\w.]*|[$&@=(){}\[\]:,^])"
+)
 
 
 def parse_graph(text: str) -> Graph:

@@ -138,9 +138,7 @@ class Options:
 
     # --- one option
 
-    def _option(
-        self, cls: type[Component], name: str, kind: Kind, expr: tree.Expr | None, span: Span, site: Site
-    ) -> Any:
+    def _option(self, cls: type[Component], name: str, kind: Kind, expr: tree.Expr | None, span: Span, site: Site) -> Any:
         inner = site.child(name)
         if expr is not None:
             self.scope.record(inner, expr)

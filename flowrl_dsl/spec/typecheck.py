@@ -264,9 +264,7 @@ class _Checker:
         axes = union(without(union(*(t.axes for t in terms)), *function.drops), function.adds)
         return Operation(function.name, terms, axes, span=here)
 
-    def _feature(
-        self, function: Function, position: int, expr: tree.Expr, wanted: str | None, frame: Frame
-    ) -> Term | None:
+    def _feature(self, function: Function, position: int, expr: tree.Expr, wanted: str | None, frame: Frame) -> Term | None:
         """One argument of a network function, which must have exactly the feature axis that the network reads."""
         term = self.term(expr, frame)
         if term is None:
@@ -286,9 +284,7 @@ class _Checker:
             return None
         return term
 
-    def _positional(
-        self, call: tree.Call, count: int, frame: Frame, names: tuple[str, ...] = ()
-    ) -> list[tree.Expr] | None:
+    def _positional(self, call: tree.Call, count: int, frame: Frame, names: tuple[str, ...] = ()) -> list[tree.Expr] | None:
         """The arguments of a function that takes ``count`` of them, and by name only those already taken: ``names``."""
         for argument in call.arguments:
             if argument.name is not None:

@@ -8,10 +8,11 @@ import pytest
 from flowrl_dsl.components.critics.q import ensemble_loss, ensemble_values, init_ensemble
 from flowrl_dsl.components.networks.mlp import mlp
 from tests import reference
+from tests.helpers import QUICK
 
 NET = mlp((("s", 3), ("a", 2)), (8, 8), 1, "tanh", False)
 EXAMPLE = {"s": jnp.zeros((1, 3)), "a": jnp.zeros((1, 2))}
-PARAMS = init_ensemble(NET, jax.random.PRNGKey(0), 3, EXAMPLE)
+PARAMS = jax.jit(lambda key: init_ensemble(NET, key, 3, EXAMPLE), compiler_options=QUICK)(jax.random.PRNGKey(0))
 RNG = np.random.default_rng(0)
 S, ACTIONS = RNG.normal(size=(4, 3)).astype("f"), RNG.normal(size=(4, 5, 2)).astype("f")
 
@@ -35,7 +36,7 @@ def test_members_start_apart():
 
 def test_each_member_is_initialised_as_it_would_be_alone():
     keys = jax.random.split(jax.random.PRNGKey(0), 3)
-    alone = NET.init(keys[1], EXAMPLE)["params"]
+    alone = jax.jit(NET.init, compiler_options=QUICK)(keys[1], EXAMPLE)["params"]
     member = jax.tree.map(lambda leaf: leaf[1], PARAMS)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), alone, member)
 
@@ -56,8 +57,8 @@ def test_members_learn_from_their_own_error_only():
     def loss(params, reduction):
         return ensemble_loss(ensemble_values(NET, params, {"s": S, "a": ACTIONS[:, 0]}), y, reduction)
 
-    together = jax.grad(loss)(PARAMS, "sum")
-    alone = jax.grad(loss)(jax.tree.map(lambda leaf: leaf[:1], PARAMS), "sum")
-    mean = jax.grad(loss)(PARAMS, "mean")
+    slope = jax.jit(jax.grad(loss), static_argnums=1, compiler_options=QUICK)
+    together, mean = slope(PARAMS, "sum"), slope(PARAMS, "mean")
+    alone = slope(jax.tree.map(lambda leaf: leaf[:1], PARAMS), "sum")
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x[:1], y, rtol=1e-4, atol=1e-6), together, alone)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x / 3, y, rtol=1e-4, atol=1e-6), together, mean)

@@ -98,7 +98,7 @@ def test_functions_along_an_axis_keep_it(axis):
 
 
 def test_equal_values_have_equal_ranks_and_one_best():
-    """"How many values are smaller": none is smaller than its equal."""
+    """ "How many values are smaller": none is smaller than its equal."""
     flat = ew("sign", named("w"))  # all ones
     np.testing.assert_array_equal(value(along("rank", flat, "particle")), np.zeros((3, 4)))
     np.testing.assert_array_equal(value(along("best", flat, "particle")), np.eye(4)[[0, 0, 0]])

@@ -35,9 +35,7 @@ def test_places(tmp_path: Path, statement: str, code: str, where: str) -> None:
     assert place(found, code) == where
 
 
-@pytest.mark.parametrize(
-    "statement", ["train { warmup = 256 }", "train { replay = 5000 }", "act { explore = best_of(2) }"]
-)
+@pytest.mark.parametrize("statement", ["train { warmup = 256 }", "train { replay = 5000 }", "act { explore = best_of(2) }"])
 def test_values_at_the_border_are_fine(tmp_path: Path, statement: str) -> None:
     assert warnings(tmp_path, gaussian(statement)) == []
 

@@ -45,9 +45,7 @@ def test_a_parameter_keeps_the_range_of_its_base(tmp_path: Path) -> None:
 
 
 def test_improve_blocks_replace_the_list_and_start_from_the_base(tmp_path: Path) -> None:
-    score = (
-        "improve score_matching { target = -sigma * grad(mean(Q(s, a_t), over = ensemble), wrt = a_t) / temperature }"
-    )
+    score = "improve score_matching { target = -sigma * grad(mean(Q(s, a_t), over = ensemble), wrt = a_t) / temperature }"
     found = algorithm_of(child(tmp_path, "order = [critic, policy] -> targets\nparam temperature = 0.2\n" + score))
     assert [block.label for block in found.improvements] == ["score_matching"]
     both = algorithm_of(child(tmp_path, "improve weighted_regression { noise = 0.1 }\n" + score))
@@ -181,9 +179,7 @@ def test_set_of_parameters() -> None:
     found = algorithm_of(resolve("qsm", sets=["temperature=0.05"]))
     assert found.parameters["temperature"].value == 0.05
     assert codes(resolve("qsm", sets=["temperature=50"])) == ["FRL0214"]
-    learned = algorithm_of(
-        resolve("dpmd", sets=["temperature.target_kl=4", "temperature.optimizer.learning_rate=1e-3"])
-    )
+    learned = algorithm_of(resolve("dpmd", sets=["temperature.target_kl=4", "temperature.optimizer.learning_rate=1e-3"]))
     assert learned.parameters["temperature"].learned.target_kl.value == 4
     assert learned.parameters["temperature"].learned.optimizer.learning_rate.value == 1e-3
 

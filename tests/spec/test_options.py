@@ -126,9 +126,7 @@ def test_draws(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", ["0", "-1", "2.5", "many", "noise(0.1)"])
 def test_counts_of_draws(tmp_path: Path, count: str) -> None:
-    block = (
-        f"improve likelihood_ratio {{ particles = {count} from policy  advantage = mean(Q(s, a), over = ensemble) }}"
-    )
+    block = f"improve likelihood_ratio {{ particles = {count} from policy  advantage = mean(Q(s, a), over = ensemble) }}"
     text = spec("policy { backbone = tanh_gaussian  old = copy(every = 2) }", CRITIC, block)
     assert codes(resolve_text(tmp_path, text)) in (["FRL0213"], ["FRL0214"])
 

@@ -148,9 +148,7 @@ def test_definitions_see_the_slot_but_no_lets() -> None:
 
 def test_gradient_by_an_argument_of_a_definition() -> None:
     assert axes("slope(a_t)", declarations="def slope(x) = grad(mean(Q(s, x), over = ensemble), wrt = x)") == BA
-    formula, scope = checked(
-        "slope(2 * a_t)", declarations="def slope(x) = grad(mean(Q(s, x), over = ensemble), wrt = x)"
-    )
+    formula, scope = checked("slope(2 * a_t)", declarations="def slope(x) = grad(mean(Q(s, x), over = ensemble), wrt = x)")
     assert formula is None and [d.code for d in scope.diagnostics] == ["FRL0250"]
 
 

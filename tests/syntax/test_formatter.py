@@ -97,9 +97,7 @@ def test_long_calls_are_broken():
 
 def test_long_sums_are_broken_before_operators():
     terms = [f"coefficient_{n} * value_{n}" for n in range(6)]
-    assert inside(f"key = {' + '.join(terms)}") == "\n".join(
-        [f"key = {terms[0]}", *(f"  + {term}" for term in terms[1:])]
-    )
+    assert inside(f"key = {' + '.join(terms)}") == "\n".join([f"key = {terms[0]}", *(f"  + {term}" for term in terms[1:])])
 
 
 def test_lines_fit_where_they_can():
