@@ -34,8 +34,8 @@ SMALL = (
 )
 FEW = "weighted_regression.particles=16 from old_policy"
 QUICK_DUAL = "temperature=learned(1.0, target_kl = 1.3, optimizer = adam(3e-3))"
-"""With 16 particles log N is 2.8 in place of 4.2, so the divergence to hold is lower; and at 3e-4 the logarithm of the temperature
-would need most of such short runs to get where it has to be."""
+"""With 16 particles log N is 2.8 in place of 4.2, so the divergence to hold is lower; and at 3e-4 the temperature would
+need most of such short runs to get where it has to be."""
 
 SPECS: dict[str, tuple[str, ...]] = {
     "sac": (),

@@ -62,8 +62,11 @@ def fourier(params: Any, t: float) -> np.ndarray:
 
 
 def denoiser(params: Any, a_t: np.ndarray, t: float, s: np.ndarray) -> np.ndarray:
-    """eps(a_t, t, s) for one row: Fourier time, observation embedding (Mish inside, ReLU on top), Mish trunk."""
-    features = np.maximum(mlp(params["obs"], [s], ["s"], "mish"), 0.0)
+    """eps(a_t, t, s) for one row: Fourier time, observation embedding (Mish after each layer), Mish trunk."""
+    features = s
+    for i in range(len(params["obs"])):
+        layer = params["obs"][f"Dense_{i}"]
+        features = ACTIVATIONS["mish"](features @ layer["kernel"] + layer["bias"])
     return mlp(params["trunk"], [a_t, fourier(params["time"], t), features], ["a", "t", "s"], "mish")
 
 

@@ -70,7 +70,7 @@ class Record:
     hyper: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, Value] = field(default_factory=dict)
     checks: dict[str, Value] = field(default_factory=dict)
-    measures: dict[str, Value] = field(default_factory=dict)
+    measures: dict[str, list[Value]] = field(default_factory=dict)
     densities: dict[tuple[str, str], Value] = field(default_factory=dict)
     schedules: dict[str, Value] = field(default_factory=dict)
 
@@ -218,8 +218,18 @@ class Context:
 
     def measure(self, name: str, value: Value) -> None:
         """Offer a measured quantity (``kl``, ``entropy``) to the parameters learned from it."""
-        self.record.measures[name] = value
+        self.record.measures.setdefault(name, []).append(value)
         self.metric(name, value)
+
+    def measured(self, name: str) -> Value:
+        """The measured quantity as a constant; the mean where several ``improve`` blocks measure it."""
+        b, values = self.builder, self.record.measures[name]
+        total = values[0]
+        for value in values[1:]:
+            total = b.elementwise("jnp.add", total, value, name="measured_sum")
+        if len(values) > 1:
+            total = b.elementwise("jnp.divide", total, b.constant(float(len(values))), name="measured_mean")
+        return b.stop(total, "measured")
 
     def descend(self, group: str, loss: Value, optimizer: Any, label: str = "") -> dict[str, Value]:
         """One optimizer step on a scalar loss: the new versions of the group and of its optimizer state.

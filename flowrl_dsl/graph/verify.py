@@ -56,6 +56,11 @@ def _keys(graph: Graph) -> Iterator[str]:
     draws = (node for node in graph.nodes.values() if node.op != "Key")
     uses = Counter(i for node in draws for i in node.inputs if graph.nodes[i].op == "Key")
     yield from (f"random key {name} feeds {n} draws" for name, n in uses.items() if n > 1)
+    keys = [node for node in graph.nodes.values() if node.op == "Key"]
+    same = Counter((node.inputs, node.expr) for node in keys)
+    yield from (
+        f"random key {node.name} is not the only one of its kind" for node in keys if same[node.inputs, node.expr] > 1
+    )
 
 
 def _gradients(graph: Graph) -> Iterator[str]:

@@ -20,7 +20,8 @@ Hyper = dict[str, Any]
 Batch = dict[str, jax.Array]
 Replay = dict[str, jax.Array]
 
-_BATCH_KEY = 0x0BA7
+_BATCH_STREAM = 3
+"""Keys of batches, apart from those of updates (1) and of acting (2)."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Program:
 
     def draw_batch(self, state: State, replay: Replay) -> Batch:
         """The batch of the next update: uniform over the valid rows, a function of the state's key and counter."""
-        key = jax.random.fold_in(jax.random.fold_in(state["key"], _BATCH_KEY), state["step"])
+        key = jax.random.fold_in(jax.random.fold_in(state["key"], _BATCH_STREAM), state["step"])
         rows = jax.random.randint(key, (self.loop.batch,), 0, replay["size"])
         return {name: values[rows] for name, values in replay.items() if name != "size"}
 

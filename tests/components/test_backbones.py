@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowrl_dsl.components.backbones.deterministic import deterministic_action
-from flowrl_dsl.components.backbones.diffusion import denoise, denoise_given, denoiser, uniform_time
+from flowrl_dsl.components.backbones.diffusion import denoise, denoise_given, denoiser, observation_features, uniform_time
 from flowrl_dsl.components.backbones.tanh_gaussian import (
     gaussian_head,
     tanh_gaussian_density,
@@ -26,7 +26,7 @@ PARTICLES = RNG.normal(size=(4, 5, 2)).astype("f")
 
 
 def make_denoiser(obs=True):
-    embedding = mlp((("s", 3),), (4,), 6, "mish", False) if obs else None
+    embedding = observation_features((4, 6)) if obs else None
     trunk = mlp((("a", 2), ("t", 4), ("s", 6 if obs else 3)), (8, 8), 2, "mish", False)
     net = denoiser(trunk, fourier_features(4, 0.2, 4), embedding)
     return net, random_params(net, A_T, T, S)

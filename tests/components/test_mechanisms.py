@@ -276,7 +276,9 @@ def backpropagated():
     return run(algorithm(improve("reparameterized"), policy=policy(sampler=sampler("ddpm", 3, clip=2.0))), gradient=True)
 
 
-@pytest.mark.parametrize("path", [("trunk", "head", "bias"), ("time", "frequencies"), ("obs", "bias"), ("trunk", "bias")])
+@pytest.mark.parametrize(
+    "path", [("trunk", "head", "bias"), ("time", "frequencies"), ("obs", "Dense_0", "bias"), ("trunk", "bias")]
+)
 def test_the_gradient_goes_through_every_denoising_step(path):
     seen, p = backpropagated()
     prior, grid = f64(seen["action_prior"]), reference.times(1e-3, 0.9946, 3)

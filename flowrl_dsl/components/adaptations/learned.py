@@ -32,6 +32,8 @@ class Learned(Adaptation):
     """Dual ascent on log x: x rises while the divergence is above ``target_kl``, or the entropy below ``target_entropy``.
 
     Loss ``log x (target_kl - kl)`` or ``log x (entropy - target_entropy)``, the measured quantity held constant.
+
+    What is measured is the policy that the stage ``policy`` has read: its value from before the step.
     """
 
     name = "learned"

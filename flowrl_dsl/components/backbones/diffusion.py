@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from flowrl_dsl.axes import union
+from flowrl_dsl.components.activations import mish
 from flowrl_dsl.components.base import Backbone, Draw, Embedding, Noised, NoiseSchedule
 from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.graph.builder import Value
@@ -14,6 +15,20 @@ from flowrl_dsl.graph.expr import Arg, Build, Literal, build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.lazy import jax, jnp, nn
 from flowrl_dsl.registry import option, register
+
+
+@kernel
+def observation_features(sizes):
+    """Dense layers of the given widths, Mish after each; orthogonal kernels of gain sqrt 2, zero biases."""
+
+    class ObservationFeatures(nn.Module):
+        @nn.compact
+        def __call__(self, s):
+            for size in sizes:
+                s = mish(nn.Dense(size, kernel_init=nn.initializers.orthogonal(2.0**0.5))(s))
+            return s
+
+    return ObservationFeatures()
 
 
 @kernel
@@ -30,7 +45,7 @@ def denoiser(trunk, time, obs):
         obs: nn.Module | None
 
         def condition(self, s):
-            return self.trunk.project({"s": s if self.obs is None else nn.relu(self.obs({"s": s}))})
+            return self.trunk.project({"s": s if self.obs is None else self.obs(s)})
 
         def __call__(self, a_t, t, s=None, conditioned=None):
             conditioned = self.condition(s) if conditioned is None else conditioned
@@ -95,11 +110,8 @@ class Diffusion(Backbone):
 
     def module(self, ctx: Context) -> Build:
         network, size = ctx.policy.network, ctx.sizes
-        embedding: Any = Literal(None)
-        features = size.obs
-        if self.obs:
-            hidden, features = self.obs[:-1] or self.obs, self.obs[-1]
-            embedding = type(network)(sizes=hidden, activation="mish").module("obs_embedding", (("s", size.obs),), features)
+        embedding: Any = build("obs_embedding", observation_features, sizes=self.obs) if self.obs else Literal(None)
+        features = self.obs[-1] if self.obs else size.obs
         time = self.time.module("time_embedding")
         inputs = (("a", size.action), ("t", self.time.hidden), ("s", features))
         trunk = network.module("policy_trunk", inputs, size.action)

@@ -40,7 +40,7 @@ def mlp(inputs, sizes, outputs, activation, layer_norm):
             self.bias = self.param("bias", nn.initializers.zeros, (sizes[0],))
             self.hidden = [nn.Dense(size, kernel_init=orthogonal) for size in sizes[1:]]
             self.norms = [nn.LayerNorm() for _ in sizes] if layer_norm else []
-            self.head = nn.Dense(outputs, kernel_init=nn.initializers.orthogonal(1.0))
+            self.head = nn.Dense(outputs, kernel_init=orthogonal)
 
         def project(self, values):
             return sum(values[name] @ self.first[name] for name, _ in inputs if name in values)

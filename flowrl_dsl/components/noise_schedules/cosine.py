@@ -26,7 +26,7 @@ class Cosine(NoiseSchedule):
     paper: ClassVar[str] = "arXiv:2102.09672"
 
     s: float = Field(0.008, gt=0, description="offset that keeps the first steps from being too small")
-    t_min: float = Field(1e-3, gt=0, lt=1, description="time of the least noise")
+    t_min: float = Field(1e-3, ge=1e-4, lt=1, description="time of the least noise")
     t_max: float = Field(0.9946, gt=0, lt=1, description="time of the most noise")
 
     def alpha(self) -> Partial:

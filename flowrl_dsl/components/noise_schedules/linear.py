@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from flowrl_dsl.components.base import NoiseSchedule
 from flowrl_dsl.graph.expr import Partial, kernel, partial
@@ -27,8 +27,15 @@ class Linear(NoiseSchedule):
 
     beta_min: float = Field(0.1, gt=0, description="noise rate at t = 0")
     beta_max: float = Field(20.0, gt=0, description="noise rate at t = 1")
-    t_min: float = Field(1e-3, gt=0, lt=1, description="time of the least noise")
+    t_min: float = Field(1e-3, ge=1e-4, lt=1, description="time of the least noise")
     t_max: float = Field(1.0, gt=0, le=1, description="time of the most noise")
+
+    @field_validator("beta_max")
+    @classmethod
+    def _not_below(cls, beta_max: float, info: ValidationInfo) -> float:
+        if beta_max < info.data.get("beta_min", beta_max):
+            raise ValueError("beta_max must not be below beta_min")
+        return beta_max
 
     def alpha(self) -> Partial:
         return partial(linear_alpha, beta_min=self.beta_min, beta_max=self.beta_max)

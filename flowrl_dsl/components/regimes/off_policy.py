@@ -38,7 +38,13 @@ def first_bad_update(bad_update, step, *finite):
 @kernel
 def act_key(key, counter):
     """The random key of one call of the policy, apart from all keys of updates."""
-    return jax.random.fold_in(jax.random.fold_in(key, 0x0AC7), counter)
+    return jax.random.fold_in(jax.random.fold_in(key, 2), counter)
+
+
+@kernel
+def step_key(key, step):
+    """The random key of one update; the batch it is given is drawn from a third stream."""
+    return jax.random.fold_in(jax.random.fold_in(key, 1), step)
 
 
 @register
@@ -107,10 +113,10 @@ def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], 
     ctx = _context(algorithm, sizes, groups, "step", record)
     b, state = ctx.builder, dict(ctx.versions)
     batch = {name: b.input(f"batch.{name}", Type(axes)) for name, axes in BATCH.items()}
-    key = b.add("Key", call("jax.random.fold_in", Arg(0), Arg(1)), (state["key"], state["step"]), KEY, "step_key")
+    key = b.add("Key", call(step_key, Arg(0), Arg(1)), (state["key"], state["step"]), KEY, "step_key")
     if _normalizer(algorithm) is not None:
         state["normalizer"] = _normalizer(algorithm).update(ctx, state["normalizer"], batch["s"])
-    ctx = ctx.with_key(key).reading(state)
+    ctx = ctx.with_key(key).reading(dict(state))
     batch |= {name: _observed(ctx, batch[name], f"normalized_{name}") for name in ("s", "s_next")}
     state |= _Stages(batch).run(ctx, algorithm.order)
     finite = tuple(ctx.record.checks.values())
@@ -180,9 +186,8 @@ class _Stages:
 
     def _learned(self, ctx: Context, name: str) -> dict[str, Value]:
         learned: Any = ctx.algorithm.parameters[name].learned
-        measured = ctx.builder.stop(ctx.record.measures[learned.measure], "measured")
         group = learned_group(name)
-        loss = learned.loss(ctx, ctx.versions[group], measured)
+        loss = learned.loss(ctx, ctx.versions[group], ctx.measured(learned.measure))
         return ctx.descend(group, loss, learned.optimizer, label=name)
 
     def _every(self, ctx: Context, n: int, inner: Stage) -> dict[str, Value]:
