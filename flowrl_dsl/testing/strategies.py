@@ -1,0 +1,143 @@
+"""Hypothesis strategies: specs, formulas, states, batches and settings of programs, and damaged texts.
+
+Everything is driven by the registry: a component that is registered takes part, whoever wrote it. ::
+
+    from hypothesis import given
+    from flowrl_dsl.testing import invariants, strategies
+
+    @given(strategies.specs(including={"network": "my_network"}))
+    def test_my_network_compiles(text):
+        invariants.check_program(invariants.trial(text))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from flowrl_dsl.algorithm import Algorithm
+from flowrl_dsl.registry import Component, Drawn, Interval, Scalar, families
+from flowrl_dsl.spec.kinds import kinds
+from flowrl_dsl.syntax.lexer import Lexer, language
+from flowrl_dsl.testing._formulas import Draw, formulas
+from flowrl_dsl.testing._specs import specs
+
+if TYPE_CHECKING:
+    from flowrl_dsl.lowering.program import Program
+
+STYLES = ("plain", "zero", "equal rows", "large", "at the bounds", "all terminal", "none terminal")
+"""Kinds of batches: what the rows look like, at their extremes as well."""
+
+
+def batch_of(program: Program, seed: int = 0, style: str = "plain", rows: int | None = None) -> dict[str, np.ndarray]:
+    """A valid batch: actions in [-1, 1], terminal flags 0 or 1, observations up to 100, rewards up to 1000."""
+    rng = np.random.default_rng(seed)
+    shapes = {name: (rows or shape.shape[0], *shape.shape[1:]) for name, shape in program.examples()[1].items()}
+    values = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    values["a"] = rng.uniform(-1, 1, shapes["a"])
+    values["d"] = rng.integers(0, 2, shapes["d"]).astype(float)
+    match style:
+        case "zero":
+            values = {name: np.zeros(shape) for name, shape in shapes.items()}
+        case "equal rows":
+            values = {name: np.broadcast_to(value[:1], value.shape) for name, value in values.items()}
+        case "large":
+            for name, value in values.items():
+                if name not in ("a", "d"):
+                    values[name] = np.clip(value, -2, 2) * (500 if name == "r" else 50)
+        case "at the bounds":
+            values["a"] = np.sign(values["a"])
+        case "all terminal" | "none terminal":
+            values["d"] = np.full(shapes["d"], float(style == "all terminal"))
+    return {name: np.asarray(value, np.float32) for name, value in values.items()}
+
+
+@st.composite
+def batches(draw: Draw, program: Program) -> dict[str, np.ndarray]:
+    """Valid batches of the program's size, plain ones and extreme ones."""
+    return batch_of(program, draw(st.integers(0, 2**16)), draw(st.sampled_from(STYLES)))
+
+
+@st.composite
+def hypers(draw: Draw, program: Program, algorithm: Algorithm) -> dict[str, float]:
+    """Values of the program's inputs, each within the range that the spec or the component declares for it.
+
+    They lie between half and twice the default where the range admits it.
+    """
+    ranges = _ranges(algorithm)
+    values = {}
+    for name, default in program.hyper.items():
+        near = [default * factor for factor in (1.0, 0.5, 0.9, 1.1, 2.0)]
+        allowed = [x for x in near if all(x in interval for interval in ranges.get(name, ()))]
+        values[name] = draw(st.sampled_from(allowed or [default]))
+    return values
+
+
+def _ranges(algorithm: Algorithm) -> dict[str, list[Interval]]:
+    """The declared ranges of each number, by the name of the input that holds it."""
+    found: dict[str, list[Interval]] = {name: [p.interval] for name, p in algorithm.parameters.items()}
+
+    def look(component: Component) -> None:
+        for name, kind in kinds(type(component)).items():
+            value: Any = getattr(component, name)
+            value = value.value if isinstance(value, Drawn) else value
+            if isinstance(value, Scalar):
+                found.setdefault(value.name, []).append(kind.interval)
+                value = value.schedule
+            if isinstance(value, Component):
+                look(value)
+
+    parts = [*algorithm.sections.values(), *(block.mechanism for block in algorithm.improvements)]
+    parts += [part for p in algorithm.parameters.values() for part in (p.schedule, p.learned) if part is not None]
+    for part in parts:
+        look(part)
+    return found
+
+
+_SPACES = (" ", "\n", "  ", "\t", "\n\n", " # a remark\n")
+
+
+@st.composite
+def laid_out(draw: Draw, text: str) -> str:
+    """The same tokens with other spaces, line ends and comments between them: a text of the same meaning."""
+    tokens = [str(token) for token in Lexer(text, "text").tokens]
+    spaces = draw(st.lists(st.sampled_from(_SPACES), min_size=1, max_size=8))
+    return "".join(token + spaces[i % len(spaces)] for i, token in enumerate(tokens))
+
+
+@st.composite
+def mangled(draw: Draw, text: str, most: int = 4) -> str:
+    """The text after one to ``most`` accidents: words or characters deleted, doubled, swapped, replaced or inserted."""
+    tokens = [str(token) for token in Lexer(text, "text").tokens if str(token)] or [text]
+    words = st.sampled_from(_words())
+    for _ in range(draw(st.integers(1, most))):
+        at, other = draw(st.integers(0, len(tokens) - 1)), draw(st.integers(0, len(tokens) - 1))
+        accident = draw(st.sampled_from(("delete", "double", "swap", "replace", "insert", "characters")))
+        if accident == "delete" and len(tokens) > 1:
+            del tokens[at]
+        elif accident == "double":
+            tokens.insert(at, tokens[at])
+        elif accident == "swap":
+            tokens[at], tokens[other] = tokens[other], tokens[at]
+        elif accident == "replace":
+            tokens[at] = draw(words)
+        elif accident == "insert":
+            tokens.insert(at, draw(words))
+        else:
+            cut = draw(st.integers(0, len(tokens[at])))
+            junk = draw(st.text(max_size=3))
+            tokens[at] = tokens[at][:cut] + junk + tokens[at][cut + draw(st.integers(0, 1)) :]
+    return draw(st.sampled_from((" ", "\n"))).join(tokens)
+
+
+def _words() -> list[str]:
+    """Words that mean something: of the grammar, of the registry, numbers at the edge of what is one."""
+    registered = {name for members in families().values() for name in members}
+    options = {name for members in families().values() for cls in members.values() for name in cls.model_fields}
+    extra = {"0", "-1", "1e999", "1e-300", "none", "over", "wrt", "policy", "x", '"text"', "(1 / 0)", "A", "N"}
+    return sorted(registered | options | extra | set(language().keywords) | {symbol for symbol, _ in language().symbols})
+
+
+__all__ = ["STYLES", "batch_of", "batches", "formulas", "hypers", "laid_out", "mangled", "specs"]
