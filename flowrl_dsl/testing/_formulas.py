@@ -82,7 +82,7 @@ class FormulaWriter:
 
     ``capabilities`` decides which functions of networks are called.  ``parameter`` gives the name of a positive parameter,
     ``bind`` makes a let of a part and gives its name, ``define`` turns a template over arguments into a definition and
-    gives its name; each may be None.
+    gives its name; each may be None.  Where ``differentiates`` is false, no ``grad`` is written.
     """
 
     draw: Draw
@@ -92,6 +92,7 @@ class FormulaWriter:
     bind: Callable[[Piece], str] | None = None
     define: Callable[[list[str], str], str] | None = None
     bound: list[Piece] = field(default_factory=list)
+    differentiates: bool = True
 
     def formula(self, depth: int = 3) -> str:
         """A formula that fits the slot and depends on what it must, or on an action where there is one."""
@@ -127,7 +128,7 @@ class FormulaWriter:
             makers.append(self._reduced)
         if self._available() & set(allowed):
             makers += [self._along, self._along]
-        if any(set(axes) <= set(allowed) for axes in self.slot.values.values()):
+        if self.differentiates and any(set(axes) <= set(allowed) for axes in self.slot.values.values()):
             makers.append(self._gradient)
         if self._signatures(allowed):
             makers.append(self._library)
@@ -337,7 +338,7 @@ class FormulaWriter:
         arguments = [self.piece(allowed, depth - 1) for _ in range(self.draw(st.integers(1, 2)))]
         names = ["x", "y"][: len(arguments)]
         inside = Slot(result=allowed, values={n: a.axes for n, a in zip(names, arguments, strict=True)})
-        body = FormulaWriter(self.draw, inside, ()).piece(allowed, 1)
+        body = FormulaWriter(self.draw, inside, (), differentiates=False).piece(allowed, 1)
         text = " + ".join([f"({body.text})", *(f"0.5 * {name}" for name in names)])
         called = f"{self.define(names, text)}({', '.join(a.text for a in arguments)})"
         axes = union(body.axes, *(a.axes for a in arguments))

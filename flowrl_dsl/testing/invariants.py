@@ -33,7 +33,7 @@ from flowrl_dsl.algorithm import Sequence as InSequence
 from flowrl_dsl.codes import CODES
 from flowrl_dsl.components.context import learned_group
 from flowrl_dsl.diagnostics import Diagnostic, render_text
-from flowrl_dsl.driver import build_graphs, build_program
+from flowrl_dsl.driver import build_graphs, build_program, resolve_or_raise
 from flowrl_dsl.graph.expr import Arg, Call, Literal, call, kernel
 from flowrl_dsl.graph.nodes import INPUT, SCALAR, Graph, Node
 from flowrl_dsl.graph.text import parse_graph, print_graph
@@ -44,6 +44,8 @@ from flowrl_dsl.lowering.evaluate import interpret, run_schedule
 from flowrl_dsl.lowering.program import Program
 from flowrl_dsl.lowering.schedule import schedule
 from flowrl_dsl.passes import PIPELINE
+from flowrl_dsl.registry import Component, Drawn
+from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.resolve import Resolution, resolve
 from flowrl_dsl.syntax.formatter import format_file
 from flowrl_dsl.syntax.parser import parse
@@ -123,6 +125,32 @@ def resolve_text(text: str, sets: Sequence[str] = ()) -> Resolution:
 def trial(text: str, seed: int = 0, thorough: bool = False) -> Trial:
     """A trial of a valid spec given as text."""
     return Trial(check_valid(text), seed, thorough=thorough)
+
+
+def tiny(spec: str) -> Algorithm:
+    """A spec, by path or shipped name, with networks of 8 units, a batch of 4, at most 3 particles, samples and steps."""
+    algorithm, _ = resolve_or_raise(spec, None, ())
+    parts: dict[str, Component] = {name: part for name, part in algorithm.sections.items() if name != "train"}
+    parts |= {block.label: block.mechanism for block in algorithm.improvements}
+    sets = [line for path, part in parts.items() for line in _shrunk(path, part)]
+    return resolve_or_raise(spec, None, [*sets, "train.batch=4"])[0]
+
+
+def _shrunk(path: str, component: Component) -> Iterator[str]:
+    """The overrides that make a component and all it holds small."""
+    for name, kind in kinds(type(component)).items():
+        value, inner = getattr(component, name), f"{path}.{name}"
+        if isinstance(value, Drawn) and isinstance(value.value, Component):
+            yield from _shrunk(inner, value.value)
+        elif isinstance(value, Drawn):
+            yield f"{inner}={min(value.value, 3)} from {value.source}"
+        elif isinstance(value, Component):
+            yield from _shrunk(inner, value)
+        elif kind.role == "literal" and isinstance(value, tuple) and value:
+            yield f"{inner}=[8]"
+        elif kind.role == "literal" and type(value) is int and value > 3:
+            even = any(getattr(mark, "multiple_of", 1) == 2 for mark in type(component).model_fields[name].metadata)
+            yield f"{inner}={4 if even else 3}"
 
 
 class Trial:

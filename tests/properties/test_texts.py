@@ -1,0 +1,163 @@
+"""Random specs as texts: they are valid, format and parse back, and damaged ones are refused in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flowrl_dsl.components.context import Sizes
+from flowrl_dsl.diagnostics import Diagnostics, Span
+from flowrl_dsl.formula import FUNCTIONS, PRIMITIVES, Slot
+from flowrl_dsl.registry import Component, families, register
+from flowrl_dsl.resources import shipped_specs
+from flowrl_dsl.spec import stdlib, typecheck
+from flowrl_dsl.spec.kinds import kinds
+from flowrl_dsl.spec.scope import Scope, Site
+from flowrl_dsl.spec.walk import depends_on, functions
+from flowrl_dsl.syntax.parser import parse, parse_expression
+from flowrl_dsl.testing import invariants, strategies
+
+TEXTS = settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+SHIPPED = [path.read_text(encoding="utf-8") for path in shipped_specs().values()]
+SLOTS: dict[str, Slot] = {
+    f"{cls.name}.{name}": kind.slot
+    for members in families().values()
+    for cls in members.values()
+    for name, kind in kinds(cls).items()
+    if kind.slot is not None
+}
+
+
+@TEXTS
+@given(strategies.specs())
+def test_generated_specs_are_valid_and_formatting_is_the_inverse_of_parsing(text: str) -> None:
+    invariants.check_valid(text)
+    invariants.check_parse_format(text)
+
+
+@TEXTS
+@given(strategies.specs().flatmap(lambda text: st.tuples(st.just(text), strategies.laid_out(text))))
+def test_layout_means_nothing(texts: tuple[str, str]) -> None:
+    plain, laid_out = texts
+    assert parse(plain, "x")[0] == parse(laid_out, "x")[0]
+    invariants.check_parse_format(laid_out)
+
+
+@settings(TEXTS, max_examples=150)
+@given(st.one_of(strategies.specs(), st.sampled_from(SHIPPED)).flatmap(strategies.mangled))
+def test_checking_a_mangled_spec_never_raises(text: str) -> None:
+    invariants.check_never_raises(text)
+
+
+@TEXTS
+@given(st.text(max_size=40) | st.binary(max_size=40).map(lambda data: data.decode("latin-1")))
+def test_checking_any_text_never_raises(text: str) -> None:
+    invariants.check_never_raises(text)
+
+
+def typed(slot: Slot, text: str):
+    expr, _ = parse_expression(text, "formula")
+    scope = Scope(Diagnostics(), defines=dict(stdlib.definitions()), library=stdlib.LIBRARY)
+    formula = typecheck.check(expr, slot, scope, Site("slot", Span("formula", 1, 1, 1, 1)))
+    assert formula is not None, (text, [d.message for d in scope.diagnostics])
+    return formula
+
+
+@pytest.mark.parametrize("name", SLOTS)
+def test_formulas_fit_their_slots(name: str) -> None:
+    slot = SLOTS[name]
+
+    @settings(TEXTS, max_examples=40)
+    @given(strategies.formulas(slot))
+    def fits(text: str) -> None:
+        formula = typed(slot, text)
+        assert set(formula.term.axes) <= set(slot.result)
+        assert slot.through is None or depends_on(formula.term, slot.through)
+
+    fits()
+
+
+def test_formulas_reach_the_whole_language() -> None:
+    """Every function of formulas, and every network function of the slot, occurs in some formula."""
+    slot, used = SLOTS["weighted_regression.weight"], Counter()
+
+    @settings(TEXTS, max_examples=500)
+    @given(strategies.formulas(slot))
+    def note(text: str) -> None:
+        used.update(functions(typed(slot, text)))
+
+    note()
+    visible = {name for name in FUNCTIONS if name in slot.functions}
+    assert not (PRIMITIVES.keys() | visible) - used.keys()
+
+
+def test_formulas_call_no_network_that_is_missing() -> None:
+    @TEXTS
+    @given(strategies.formulas(SLOTS["reparameterized.objective"], capabilities=("q_value",)))
+    def look(text: str) -> None:
+        assert "Q_target" not in text and "log_prob" not in text
+
+    look()
+
+
+def test_specs_reach_every_component() -> None:
+    """Every registered component, every pair of mechanism and backbone that fit, and each form of an order, is drawn."""
+    seen: set[tuple[str, str]] = set()
+    words: set[str] = set()
+
+    def look(component: object) -> None:
+        if isinstance(component, Component):
+            seen.add((component.family, component.name))
+        for name in getattr(type(component), "model_fields", ()):
+            look(getattr(component, name))
+
+    @settings(TEXTS, max_examples=200)
+    @given(strategies.specs())
+    def note(text: str) -> None:
+        algorithm = invariants.check_valid(text)
+        invariants.check_parse_format(text)
+        parts = [*algorithm.sections.values(), algorithm.regime, *algorithm.improvements, *algorithm.parameters.values()]
+        for part in parts:
+            look(part)
+        words.update(word for word in ("every(", " -> ", "let ", "def ", "grad(", "for task", "learned(") if word in text)
+
+    note()
+    registered = {(family, name) for family, members in families().items() for name in members}
+    assert registered - seen <= {("section", name) for name in families()["section"]}
+    assert len(words) == 7, words
+
+
+@pytest.fixture
+def plugin():
+    """An optimizer that is registered from outside the package, for as long as a test lasts."""
+    from pydantic import Field
+
+    from flowrl_dsl.components.optimizers.adam import Adam
+
+    @register
+    class Careful(Adam):
+        """Adam by another name."""
+
+        name = "careful"
+
+        patience: int = Field(2, ge=2, description="something of its own")
+
+    yield Careful
+    del families()["optimizer"]["careful"]
+
+
+def test_a_plugin_takes_part_without_a_change_here(plugin) -> None:
+    found = []
+
+    @TEXTS
+    @given(strategies.specs(including={"optimizer": "careful"}))
+    def note(text: str) -> None:
+        found.append("careful" in text)
+        algorithm = invariants.check_valid(text)
+        assert algorithm.regime.graphs(algorithm, Sizes(3, 2))
+
+    note()
+    assert any(found)
