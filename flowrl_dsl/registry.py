@@ -8,8 +8,9 @@ A component is a frozen pydantic model.  Its fields are its options, its class v
         name = "cosine"
         s: float = Field(0.008, gt=0, description="offset that keeps the noise finite at t = 0")
 
-Registration happens when the file is imported; every file below ``flowrl_dsl/components`` is, and so is every module
-behind an entry point of the group ``flowrl_dsl.components``.
+Registration happens when the file is imported.  Of the package's own, ``flowrl_dsl/components/<family>s/<name>.py`` is,
+when it is first asked for; and at the first question so is every module behind an entry point of the group
+``flowrl_dsl.components``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import importlib
 import pkgutil
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -143,37 +145,68 @@ C = TypeVar("C", bound=type[Component])
 
 def register(component: C) -> C:
     """Class decorator.  Raises ``ValueError`` for a missing or already taken name: a mistake of the component's author."""
-    family, name = component.family, component.name
+    family, name, module = component.family, component.name, component.__module__
     if not family or not name:
         raise ValueError(f"{component.__qualname__} must set the class variables family and name")
     taken = _REGISTRY.setdefault(family, {}).get(name)
-    if taken is not None and taken.__qualname__ != component.__qualname__:
-        raise ValueError(f'{family} "{name}" is already registered by {taken.__module__}')
+    owner = taken.__module__ if taken is not None else _shipped(family, name) or module
+    if owner != module:
+        raise ValueError(f'{family} "{name}" is already registered by {owner}')
     _REGISTRY[family][name] = component
     return component
 
 
-@cache
-def discover() -> None:
-    """Import every component file of the package and of installed plugins, once."""
-    from importlib.metadata import entry_points
-
+def _shipped(family: str, name: str = "") -> str:
+    """The module of a family of the package, or of one component in it; empty if there is no such file."""
     import flowrl_dsl.components as package
 
-    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        importlib.import_module(module.name)
+    module = f"{package.__name__}.{family}s" + (f".{name}" if name else "")
+    path = Path(package.__path__[0], f"{family}s", f"{name or '__init__'}.py")
+    return module if path.is_file() else ""
+
+
+@cache
+def _load_plugins() -> None:
+    """Import the modules of installed plugins, once."""
+    from importlib.metadata import entry_points
+
     for entry in entry_points(group="flowrl_dsl.components"):
         entry.load()
 
 
-def families() -> dict[str, dict[str, type[Component]]]:
-    """All registered components, ``families()[family][name]``."""
-    discover()
-    return _REGISTRY
+@cache
+def _load_family(module: str) -> None:
+    for found in pkgutil.iter_modules(importlib.import_module(module).__path__, module + "."):
+        importlib.import_module(found.name)
 
 
 def find(family: str, name: str) -> type[Component] | None:
-    return families().get(family, {}).get(name)
+    """One component; of the package's own, only its file is imported."""
+    _load_plugins()
+    shipped = _shipped(family, name)
+    if shipped:
+        importlib.import_module(shipped)
+    return _REGISTRY.get(family, {}).get(name)
+
+
+def members_of(family: str) -> dict[str, type[Component]]:
+    """The components of one family by name."""
+    _load_plugins()
+    shipped = _shipped(family)
+    if shipped:
+        _load_family(shipped)
+    return _REGISTRY.get(family, {})
+
+
+def families() -> dict[str, dict[str, type[Component]]]:
+    """All registered components, ``members_of(family)[name]``."""
+    import flowrl_dsl.components as package
+
+    _load_plugins()
+    for folder in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        if folder.ispkg:
+            _load_family(folder.name)
+    return _REGISTRY
 
 
 def providers(capability: str) -> dict[str, list[str]]:
@@ -198,10 +231,10 @@ __all__ = [
     "Interval",
     "Scalar",
     "Slot",
-    "discover",
     "families",
     "find",
     "language_of",
+    "members_of",
     "option",
     "providers",
     "register",

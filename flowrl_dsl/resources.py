@@ -1,7 +1,8 @@
-"""Where the grammar and the shipped specs are: inside an installed wheel, or beside the package in a checkout."""
+"""Where the grammar and the shipped specs are, inside an installed wheel or beside the package; and the user's cache."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -16,3 +17,8 @@ def folder(name: str) -> Path:
 def shipped_specs() -> dict[str, Path]:
     """Shipped specs by name: ``{"qsm": .../specs/qsm.flowrl, ...}``."""
     return {path.stem: path for path in sorted(folder("specs").glob("*.flowrl"))}
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept between processes: compiled programs, the parser's tables."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowrl-dsl"

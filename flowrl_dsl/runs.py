@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowrl_dsl import __version__, driver
 from flowrl_dsl.diagnostics import Diagnostic
+from flowrl_dsl.resources import cache_folder
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.spec.show import show
 
@@ -44,8 +45,7 @@ def use_compilation_cache() -> None:
     import jax
 
     if not jax.config.jax_compilation_cache_dir:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(base / "flowrl-dsl" / "jax"))
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
         # below this, compiling is about as quick as reading the file
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

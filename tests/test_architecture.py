@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from flowrl_dsl import registry
 
 PACKAGE = Path(__file__).parent.parent / "flowrl_dsl"
 
@@ -86,8 +90,6 @@ def test_imports_only_from_rooms_before(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_libraries_belong_to_rooms(path: Path) -> None:
-    import sys
-
     room = _room(path)
     for name, line in _imports(path):
         library = name.split(".")[0]
@@ -118,3 +120,35 @@ def test_one_component_per_file() -> None:
         parts = path.relative_to(PACKAGE).parts
         if parts[0] == "components" and len(parts) == 3 and path.name != "__init__.py":
             assert path.read_text().count("\n@register\n") == 1, path
+
+
+def test_components_live_where_they_are_looked_for() -> None:
+    """The registry imports ``components/<family>s/<name>.py`` and nothing else when a spec names a component."""
+    for family, members in registry.families().items():
+        for name, component in members.items():
+            if component.__module__.startswith("flowrl_dsl."):
+                assert component.__module__ == f"flowrl_dsl.components.{family}s.{name}"
+
+
+def test_naming_a_component_imports_its_file_alone() -> None:
+    code = """
+import sys
+from flowrl_dsl import registry
+assert registry.find("sampler", "ddim") is not None
+assert registry.find("sampler", "no_such_sampler") is None
+print([m for m in sorted(sys.modules) if m.startswith("flowrl_dsl.components.samplers.")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['flowrl_dsl.components.samplers.ddim']"
+
+
+def test_the_name_of_a_shipped_component_is_taken_before_it_is_imported() -> None:
+    code = """
+from flowrl_dsl.components.base import Sampler
+from flowrl_dsl.registry import register
+class Mine(Sampler):
+    name = "ddim"
+register(Mine)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert 'sampler "ddim" is already registered by flowrl_dsl.components.samplers.ddim' in done.stderr

@@ -82,12 +82,13 @@ def _unused_sampler(scope: Scope) -> set[str]:
     if backbone is None or sampler is None or type(backbone.component) is Component:
         return set()
     needs = _needs(backbone.component, scope)
+    if needs & _capabilities(sampler.component, scope):
+        return set()
     if not any("sampler" in providers(capability) for capability in needs):
         name = backbone.component.name
         message = f'sampler "{sampler.component.name}" goes unread: backbone "{name}" draws its actions without one'
         scope.diagnostics.error("FRL0226", message, sampler.span, "leave `sampler` out, or choose another backbone")
-        return {sampler.path}
-    return set() if needs & _capabilities(sampler.component, scope) else {sampler.path}
+    return {sampler.path}
 
 
 def _at(scope: Scope, path: str) -> Reached | None:

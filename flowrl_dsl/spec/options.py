@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from flowrl_dsl.algorithm import Parameter
 from flowrl_dsl.diagnostics import Span, did_you_mean, nearest
-from flowrl_dsl.registry import Component, Drawn, Interval, Scalar, families, find
+from flowrl_dsl.registry import Component, Drawn, Interval, Scalar, families, find, members_of
 from flowrl_dsl.spec import typecheck
 from flowrl_dsl.spec.kinds import Kind, kinds
 from flowrl_dsl.spec.literals import read_literal, spec_text
@@ -129,7 +129,7 @@ class Options:
         """A value for an option with an error, good enough for the rest of the checks."""
         kind = kinds(cls)[name]
         if kind.role == "component" or kind.draws_component:
-            self.scope.maybe |= {c for member in families().get(kind.family, {}).values() for c in member.provides}
+            self.scope.maybe |= {c for member in members_of(kind.family).values() for c in member.provides}
         if kind.role == "drawn":
             return Drawn.model_construct(value=Component() if kind.draws_component else 1, source="policy")
         if kind.role == "literal":
@@ -254,7 +254,7 @@ class Options:
         return value in interval
 
     def _no_scalar(self, expr: tree.Expr, site: Site) -> None:
-        schedules = sorted(families().get("schedule", {}))
+        schedules = sorted(members_of("schedule"))
         expected = f'"{site.path}" is a number' + ("" if site.in_schedule else ", a parameter or a schedule")
         call = as_call(expr)
         if call is not None and find("adaptation", call.function.id) is not None:
@@ -274,14 +274,14 @@ class Options:
     # --- components that are none
 
     def _no_component(self, family: str, expr: tree.Expr, site: Site) -> Any:
-        names = ", ".join(sorted(families().get(family, {})))
+        names = ", ".join(sorted(members_of(family)))
         message = f'"{site.path}" is {article(family)}, found {what_is(expr)}'
         self.scope.error("FRL0213", message, site, expr.span, f"{plural(family)}: {names}")
         return FAILED
 
     def _unknown_component(self, family: str, call: tree.Call, site: Site) -> Any:
         name = call.function.id
-        members = families().get(family, {})
+        members = members_of(family)
         elsewhere = sorted(other for other, group in families().items() if name in group)
         close = nearest(name, members)
         hint = f'did you mean "{close}"?' if close else f"{plural(family)}: {', '.join(sorted(members))}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean, nearest
-from flowrl_dsl.registry import Component, families, find
+from flowrl_dsl.registry import Component, find, members_of
 from flowrl_dsl.spec.kinds import Kind, kinds
 from flowrl_dsl.spec.merge import Block, Program
 from flowrl_dsl.spec.options import as_call, bind, default_expression
@@ -115,7 +115,7 @@ class _Editor:
         elif head in labels:
             self._improvement(labels.index(head), override)
         else:
-            names = [*SETTINGS, *self.program.params, *families().get("section", {}), *labels]
+            names = [*SETTINGS, *self.program.params, *members_of("section"), *labels]
             raise _NoSuchPath(0, names)
 
     def _param(self, override: Override) -> None:

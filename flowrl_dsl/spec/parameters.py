@@ -7,7 +7,7 @@ from dataclasses import replace
 from flowrl_dsl.algorithm import Parameter
 from flowrl_dsl.diagnostics import did_you_mean
 from flowrl_dsl.formula import FUNCTIONS, PRIMITIVES
-from flowrl_dsl.registry import ANY, Component, Interval, Scalar, families, find
+from flowrl_dsl.registry import ANY, Component, Interval, Scalar, find, members_of
 from flowrl_dsl.spec.numbers import NotANumber, fold
 from flowrl_dsl.spec.options import Options, as_call, ends
 from flowrl_dsl.spec.order import PARTS
@@ -87,7 +87,7 @@ def _start(learned: Component) -> float:
 
 
 def _no_parameter(param: tree.Param, scope: Scope, site: Site) -> None:
-    names = sorted({*families().get("schedule", {}), *families().get("adaptation", {})})
+    names = sorted({*members_of("schedule"), *members_of("adaptation")})
     value = param.value
     message = f'param "{param.name.id}" is a number, a schedule or learned, found {what_is(value)}'
     if isinstance(value, tree.Arrow):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from flowrl_dsl.algorithm import Algorithm, Improvement, Origin, Stage
 from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean
-from flowrl_dsl.registry import NOT_NEGATIVE, Component, Scalar, families, find
+from flowrl_dsl.registry import NOT_NEGATIVE, Component, Scalar, families, find, members_of
 from flowrl_dsl.spec import compatibility, lint, stdlib
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.load import Loader
@@ -207,7 +207,7 @@ class _Check:
         for key, assign in self.program.settings.items():
             if key in known:
                 continue
-            homes = [name for name, cls in families().get("section", {}).items() if key in cls.model_fields]
+            homes = [name for name, cls in members_of("section").items() if key in cls.model_fields]
             hint = f"it is an option of section {' and '.join(sorted(homes))}" if homes else did_you_mean(key, known)
             self._error("FRL0208", f'an algorithm has no setting "{key}"', assign.key.span, hint)
         paper = self.program.settings.get("paper")
@@ -221,7 +221,7 @@ class _Check:
     # --- sections and improvements
 
     def _sections(self) -> None:
-        known = families().get("section", {})
+        known = members_of("section")
         for name, block in self.program.sections.items():
             if name not in known:
                 self._unknown_section(block)
@@ -256,14 +256,14 @@ class _Check:
     def _unknown_section(self, block: Block) -> None:
         name = block.name
         message = f'unknown section "{name.id}"'
-        hint = did_you_mean(name.id, families().get("section", {}))
+        hint = did_you_mean(name.id, members_of("section"))
         if find("mechanism", name.id) is not None:
             hint = f"{name.id} is a mechanism: write `improve {name.id} {{ ... }}`"
         self._error("FRL0207", message, name.span, hint)
 
     def _improvements(self) -> list[Improvement]:
         if not self.program.improvements:
-            names = ", ".join(sorted(families().get("mechanism", {})))
+            names = ", ".join(sorted(members_of("mechanism")))
             hint = f"add one: improve mechanism {{ ... }}, the mechanism one of {names}"
             self._error("FRL0210", "the algorithm never improves its policy", self._place, hint)
         found = []
@@ -281,7 +281,7 @@ class _Check:
         return found
 
     def _unknown_mechanism(self, name: tree.Name) -> None:
-        names = families().get("mechanism", {})
+        names = members_of("mechanism")
         self.scope.maybe |= {c for member in names.values() for c in member.provides}
         self._error("FRL0211", f'unknown mechanism "{name.id}"', name.span, did_you_mean(name.id, names))
 

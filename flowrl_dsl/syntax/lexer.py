@@ -16,7 +16,7 @@ from lark import Lark, Token
 from lark.lexer import PatternStr
 
 from flowrl_dsl.diagnostics import Diagnostics, Span
-from flowrl_dsl.resources import folder
+from flowrl_dsl.resources import cache_folder, folder
 from flowrl_dsl.syntax.tree import Comment
 
 MOST_ERRORS = 100  # of one file
@@ -75,12 +75,24 @@ class Language:
     string: re.Pattern[str]
 
 
+def _table_file() -> str | bool:
+    """Where lark keeps the tables it made of the grammar: making them takes longer than checking a spec.
+
+    Lark compares a hash of the grammar before it uses them, and goes on without them where they are not to be had.
+    """
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return str(cache_folder() / "grammar.lalr")
+
+
 @cache
 def language() -> Language:
     """The language of ``grammar/flowrl.lark``, read once a process."""
     text = (folder("grammar") / "flowrl.lark").read_text(encoding="utf-8")
     options = {"parser": "lalr", "lexer": "basic", "keep_all_tokens": True, "maybe_placeholders": False}
-    lark = Lark(text, start=["file", "expression"], **options)
+    lark = Lark(text, start=["file", "expression"], cache=_table_file(), **options)
     written = {t.name: t.pattern.value for t in lark.terminals if isinstance(t.pattern, PatternStr)}
     symbols = [(text, name) for name, text in written.items() if not text.isalpha()]
     patterns = {t.name: re.compile(t.pattern.to_regexp()) for t in lark.terminals}

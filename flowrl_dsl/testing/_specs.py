@@ -22,7 +22,7 @@ from flowrl_dsl.algorithm import Parameter
 from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.formula import FUNCTIONS
 from flowrl_dsl.lazy import MODULES
-from flowrl_dsl.registry import ANY, POSITIVE, Component, Interval, Slot, families, providers
+from flowrl_dsl.registry import ANY, POSITIVE, Component, Interval, Slot, families, members_of, providers
 from flowrl_dsl.spec import stdlib
 from flowrl_dsl.spec.compatibility import READ_BY_BACKUP
 from flowrl_dsl.spec.kinds import Kind, choices, kinds, without_none
@@ -64,7 +64,7 @@ class SpecWriter:
     declaring: bool = False
 
     def spec(self) -> str:
-        sections = families()["section"]
+        sections = members_of("section")
         structure = {"policy": self._structure(sections["policy"], self._backbone_and_helpers(sections["policy"]))}
         if self.draw(st.integers(0, 5)) < 5:
             structure["critic"] = self._structure(sections["critic"], {})
@@ -108,11 +108,11 @@ class SpecWriter:
 
     def _members(self, family: str, capabilities: Collection[str]) -> dict[str, type[Component]]:
         """The components of a family whose requirements are met."""
-        return {name: cls for name, cls in families()[family].items() if cls.requires <= set(capabilities)}
+        return {name: cls for name, cls in members_of(family).items() if cls.requires <= set(capabilities)}
 
     def component(self, family: str, interval: Interval = ANY, in_schedule: bool = False) -> str:
         """A call of some component of the family that fits in; ``interval`` holds the ends of a schedule."""
-        cls = families()[family][self._pick(family, self._members(family, self.capabilities))]
+        cls = members_of(family)[self._pick(family, self._members(family, self.capabilities))]
         return self._call(cls, interval, in_schedule)
 
     def _call(self, cls: type[Component], interval: Interval = ANY, in_schedule: bool = False) -> str:
@@ -303,12 +303,12 @@ class SpecWriter:
     def _backbone_and_helpers(self, policy: type[Component]) -> dict[str, str]:
         """A backbone, and for each thing it needs an option of the section that provides it."""
         possible: dict[str, list[Helper]] = {}
-        for name, cls in families()["backbone"].items():
+        for name, cls in members_of("backbone").items():
             helpers = [_helper(policy, need, cls.provides) for need in sorted(cls.requires)]
             if all(helpers):
                 possible[name] = [helper for helper in helpers if helper is not None]
         chosen = self._pick("backbone", possible)
-        backbone = families()["backbone"][chosen]
+        backbone = members_of("backbone")[chosen]
         kept, self.capabilities = self.capabilities, self.capabilities | backbone.provides | backbone.requires
         given = {"backbone": self._call(backbone)}
         for helper in possible[chosen]:
@@ -337,7 +337,7 @@ class SpecWriter:
 
     def _section(self, name: str, structure: dict[str, str]) -> str:
         """A section with its options; empty where nothing is said about it."""
-        cls = families()["section"][name]
+        cls = members_of("section")[name]
         lets: list[str] = []
         options = dict(structure)
         backup = ""
@@ -453,7 +453,7 @@ class Helper:
 
 def _helper(section: type[Component], need: str, provided: Collection[str]) -> Helper | None:
     for name, kind in kinds(section).items():
-        members = families().get(kind.family, {}) if kind.role == "component" else {}
+        members = members_of(kind.family) if kind.role == "component" else {}
         fitting = [n for n, member in members.items() if need in member.provides and member.requires <= set(provided)]
         if fitting:
             return Helper(name, kind.family, tuple(fitting))
@@ -462,7 +462,7 @@ def _helper(section: type[Component], need: str, provided: Collection[str]) -> H
 
 def _helping_families() -> set[str]:
     """Families whose members exist to provide what others need: unread where nothing needs it."""
-    needed = {need for cls in families()["backbone"].values() for need in cls.requires}
+    needed = {need for cls in members_of("backbone").values() for need in cls.requires}
     return {family for need in needed for family in providers(need)}
 
 
@@ -475,11 +475,11 @@ def _provided(component: Component) -> frozenset[str]:
 
 def _measured() -> set[str]:
     """What the mechanisms measure."""
-    return {c for member in families()["mechanism"].values() for c in member.provides}
+    return {c for member in members_of("mechanism").values() for c in member.provides}
 
 
 def _keeps_copies(section: str, options: Mapping[str, str]) -> bool:
-    fields = kinds(families()["section"][section]).items()
+    fields = kinds(members_of("section")[section]).items()
     copies = [(name, kind) for name, kind in fields if kind.role == "component" and kind.family == "target"]
     return any(options.get(name, kind.default or "none") != "none" for name, kind in copies)
 

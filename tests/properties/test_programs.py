@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings, target
 from hypothesis import strategies as st
 
-from flowrl_dsl.registry import families
+from flowrl_dsl.registry import members_of
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.testing import invariants, strategies
 
@@ -30,8 +30,8 @@ PROGRAMS = settings(
 
 def pairs() -> Iterator[tuple[str, str]]:
     """Mechanisms with the backbones that give them what they need."""
-    for name, mechanism in families()["mechanism"].items():
-        for backbone, cls in families()["backbone"].items():
+    for name, mechanism in members_of("mechanism").items():
+        for backbone, cls in members_of("backbone").items():
             if mechanism.requires <= cls.provides:
                 yield name, backbone
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flowrl_dsl.components.context import Sizes
 from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.formula import FUNCTIONS, PRIMITIVES, Slot
-from flowrl_dsl.registry import Component, families, register
+from flowrl_dsl.registry import Component, families, members_of, register
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec import stdlib, typecheck
 from flowrl_dsl.spec.kinds import kinds
@@ -126,7 +126,7 @@ def test_specs_reach_every_component() -> None:
 
     note()
     registered = {(family, name) for family, members in families().items() for name in members}
-    assert registered - seen <= {("section", name) for name in families()["section"]}
+    assert registered - seen <= {("section", name) for name in members_of("section")}
     assert len(words) == 7, words
 
 
@@ -146,7 +146,7 @@ def plugin():
         patience: int = Field(2, ge=2, description="something of its own")
 
     yield Careful
-    del families()["optimizer"]["careful"]
+    del members_of("optimizer")["careful"]
 
 
 def test_a_plugin_takes_part_without_a_change_here(plugin) -> None:
