@@ -22,7 +22,6 @@ from flowrl_dsl.runtime.plot import draw
 DOCS = Path(__file__).parent
 RUNS = DOCS.parent / "runs" / "results"
 SEEDS = (0, 1, 2)
-EVALUATE_EVERY = 2_500
 
 SMALL = (
     "policy.network=mlp([64, 64], activation = mish)",
@@ -51,11 +50,12 @@ SPECS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Task:
-    """A task, its budget in environment steps, and the steps of uniformly random actions at the start."""
+    """A task, its budget in environment steps, the uniformly random ones at the start, and how often to evaluate."""
 
     name: str
     steps: int
     warmup: int
+    evaluate_every: int = 2_500
     action_repeat: int = 1
 
 
@@ -63,7 +63,7 @@ TASKS = (
     Task("InvertedPendulum-v5", 20_000, 1_000),
     Task("Reacher-v5", 15_000, 1_000),
     Task("dm_control/cartpole-swingup", 15_000, 1_000, action_repeat=2),
-    Task("HalfCheetah-v5", 25_000, 5_000),
+    Task("HalfCheetah-v5", 25_000, 5_000, evaluate_every=5_000),
 )
 
 
@@ -89,7 +89,7 @@ class Job:
             return [*base, "resume", str(self.folder)]
         sets = (*SPECS[self.spec], f"train.warmup={self.task.warmup}", f"train.action_repeat={self.task.action_repeat}")
         options = ["--task", self.task.name, "--seed", str(self.seed), "--steps", str(self.task.steps)]
-        options += ["--evaluate-every", str(EVALUATE_EVERY), "--out", str(self.folder)]
+        options += ["--evaluate-every", str(self.task.evaluate_every), "--out", str(self.folder)]
         return [*base, "train", self.spec, *options, *(word for value in sets for word in ("--set", value))]
 
 
