@@ -6,7 +6,7 @@ Definitions and ``let`` bindings are already expanded, so a formula is self-cont
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from flowrl_dsl.axes import Axes
@@ -72,6 +72,35 @@ class Formula:
     span: Span | None = field(compare=False, default=None)
 
 
+def inner(term: Term) -> tuple[Term, ...]:
+    """The terms directly inside one."""
+    match term:
+        case Operation(_, operands):
+            return operands
+        case Gradient(value, wrt):
+            return (value, wrt)
+        case Bound(_, value):
+            return (value,)
+    return ()
+
+
+def terms(*roots: Term) -> Iterator[Term]:
+    """All terms inside the given ones, each object once, however often it is shared; the outer before the inner."""
+    seen: set[int] = set()
+    waiting = list(reversed(roots))
+    while waiting:
+        term = waiting.pop()
+        if id(term) not in seen:
+            seen.add(id(term))
+            yield term
+            waiting.extend(reversed(inner(term)))
+
+
+def variables(formula: Formula) -> set[str]:
+    """Names of the values and parameters a formula reads."""
+    return {term.name for term in terms(formula.term) if isinstance(term, Variable)}
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function of the algorithm's own networks, such as ``Q(s, a)``.
@@ -103,6 +132,7 @@ FUNCTIONS: dict[str, Function] = {
         ),
         Function("log_prob", ("obs", "action"), ("obs", "action"), (), "log_prob", "log-density of the policy"),
         Function("eps", ("obs", "action", None), ("obs",), (), "noise_prediction", "the policy's prediction of the noise"),
+        Function("velocity", ("obs", "action", None), ("obs",), (), "flow_field", "the policy's velocity field"),
     )
 }
 

@@ -21,7 +21,7 @@ from flowrl_dsl.lowering import lower
 from flowrl_dsl.lowering.evaluate import interpret
 from flowrl_dsl.lowering.program import Loop, Program
 from flowrl_dsl.passes import run_passes
-from flowrl_dsl.registry import Component, Drawn, Scalar, members_of
+from flowrl_dsl.registry import Component, Drawn, Scalar, language_of, members_of
 
 SIZES = Sizes(obs=3, action=2)
 BATCH = 8
@@ -31,7 +31,10 @@ LOOP = Loop(steps=100, batch=BATCH, warmup=0, replay=64, updates=1, envs=1, acti
 
 
 def component(family: str, name: str, **options: Any) -> Any:
-    return members_of(family)[name](**options)
+    """A component; options that default to none may be left out."""
+    cls = members_of(family)[name]
+    absent = {key: None for key, info in cls.model_fields.items() if (language_of(info) or {}).get("default") == "none"}
+    return cls(**absent | options)
 
 
 def scalar(name: str, value: float | None = None, schedule: Component | None = None) -> Scalar:

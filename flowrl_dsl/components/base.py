@@ -11,10 +11,8 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import ValidationInfo, field_validator
-
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Build, Partial
+from flowrl_dsl.graph.expr import Build, Call, Partial
 from flowrl_dsl.registry import Component
 
 if TYPE_CHECKING:
@@ -84,6 +82,14 @@ class Backbone(Component):
         """The predicted noise [..., action]; offered by backbones that provide ``noise_prediction``."""
         raise self._lacks("noise_prediction")
 
+    def velocity(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value) -> Value:
+        """The predicted velocity [..., action]; offered by backbones that provide ``flow_field``."""
+        raise self._lacks("flow_field")
+
+    def regression(self, ctx: Context, params: Value, s: Value, a: Value, noised: Noised) -> tuple[Value, Value]:
+        """What the network says of noisy actions, and what it should say where the actions a made them: [..., action]."""
+        return self.predict(ctx, params, s, noised.a_t, noised.t), noised.noise
+
     def _lacks(self, capability: str) -> TypeError:
         return TypeError(f'backbone "{self.name}" does not provide {capability}; its use should have been refused')
 
@@ -91,7 +97,8 @@ class Backbone(Component):
 class Sampler(Component):
     """How actions are drawn from an iterative backbone.
 
-    ``kernel`` names the function that does it: (prediction, alpha, initial noise, steps, times, clip[, key]) -> actions;
+    ``kernel`` names the function that does it: (field[, alpha], initial noise, times[, clip][, key]) -> actions, where field
+    is the prediction as a function of (a_t, t) and times are the ends of the steps, in the order they are taken;
     ``draws`` says whether it takes a random key.
     """
 
@@ -101,22 +108,21 @@ class Sampler(Component):
 
 
 class NoiseSchedule(Component):
-    """alpha_t and sigma_t of a forward process a_t = alpha_t a + sigma_t noise, for t in [t_min, t_max]."""
+    """alpha_t and sigma_t of a forward process a_t = alpha_t a + sigma_t noise, t in [0, 1]."""
 
     family: ClassVar[str] = "noise_schedule"
-    t_min: float
-    t_max: float
-
-    @field_validator("t_max")
-    @classmethod
-    def _after_the_start(cls, t_max: float, info: ValidationInfo) -> float:
-        if t_max <= info.data.get("t_min", t_max - 1):
-            raise ValueError("t_max must be greater than t_min")
-        return t_max
 
     @abstractmethod
     def alpha(self) -> Partial:
         """alpha as a function of t."""
+
+    @abstractmethod
+    def draw(self) -> Call:
+        """A random time for each action: an expression of (key, actions)."""
+
+    @abstractmethod
+    def times(self, steps: int) -> Call:
+        """The times of a sampler's steps, falling: [steps + 1]."""
 
 
 class Network(Component):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pydantic import ValidationInfo, field_validator
+
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Builder, Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
@@ -32,6 +36,17 @@ def weighted_squared_error(prediction, target, weight, bound=None):
     return jnp.mean(weighted if weighted.ndim == 1 else jnp.sum(weighted, axis=-1))
 
 
+def ordered_ends(low: str, high: str) -> Any:
+    """A validator for a component's options: ``high`` must be greater than ``low``."""
+
+    def check(cls: type, value: float, info: ValidationInfo) -> float:
+        if value <= info.data.get(low, value - 1):
+            raise ValueError(f"{high} must be greater than {low}")
+        return value
+
+    return field_validator(high)(classmethod(check))
+
+
 def every_nth(b: Builder, counter: Value, n: int) -> Value:
     """The condition of a stage or copy that runs in each n-th update."""
     return b.add("Every", call(is_nth, Arg(0), n), (counter,), Type(dtype="bool"), f"each_{n}")
@@ -40,8 +55,8 @@ def every_nth(b: Builder, counter: Value, n: int) -> Value:
 def weighted_error(ctx: Context, s: Value, a: Value, weight: Value, bound: Scalar | None) -> Value:
     """The weighted denoising error of the policy at actions [batch(, particle), action]: a loss []."""
     noised = ctx.policy.backbone.noised(ctx, a)
-    eps = ctx.policy.backbone.predict(ctx, ctx.versions["policy"], s, noised.a_t, noised.t)
-    inputs, options = [eps, noised.noise, ctx.builder.stop(weight, "fixed_weight")], {}
+    said, truth = ctx.policy.backbone.regression(ctx, ctx.versions["policy"], s, a, noised)
+    inputs, options = [said, truth, ctx.builder.stop(weight, "fixed_weight")], {}
     if bound is not None:
         inputs.append(ctx.scalar(bound))
         options["bound"] = Arg(3)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from flowrl_dsl.algorithm import Algorithm, Parameter
@@ -17,6 +18,8 @@ from flowrl_dsl.graph.formulas import FormulaBuilder
 from flowrl_dsl.graph.nodes import SCALAR, Type
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import Scalar
+
+NO_SIZES: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -177,17 +180,17 @@ class Context:
         """Q_e(s, a) by ``critic`` or ``critic_target``."""
         return self.critic.kind.value(self, self.versions[source], s, a)
 
-    def formula(self, formula: Formula, name: str, *, particles: int | None = None, **values: Value) -> Value:
-        """A formula over the given values, the algorithm's parameters and its networks; ``particles`` is its ``N``."""
+    def formula(self, formula: Formula, name: str, sizes: Mapping[str, int] = NO_SIZES, **values: Value) -> Value:
+        """A formula over the given values and sizes (``N``), the algorithm's parameters and its networks."""
         b = self.builder
         scope: dict[str, Value] = dict(values)
-        sizes = {"A": self.sizes.action} | ({} if particles is None else {"N": particles})
-        visible = _Lazily(scope, self._parameter_or_size(sizes))
+        visible = _Lazily(scope, self._parameter_or_size({"A": self.sizes.action, **sizes}))
         functions: dict[str, Callable[..., Value]] = {
             "Q": lambda s, a: self.q("critic", s, a),
             "Q_target": lambda s, a: self.q("critic_target", s, a),
             "log_prob": lambda s, a: self.log_prob("policy", s, a),
             "eps": lambda s, a_t, t: self.policy.backbone.predict(self, self.versions["policy"], s, a_t, t),
+            "velocity": lambda s, a_t, t: self.policy.backbone.velocity(self, self.versions["policy"], s, a_t, t),
         }
         return FormulaBuilder(b, visible, functions).build(formula, name)
 

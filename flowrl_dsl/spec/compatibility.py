@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flowrl_dsl.formula import Formula
+from flowrl_dsl.formula import Formula, variables
 from flowrl_dsl.registry import CAPABILITIES, Component, providers
 from flowrl_dsl.spec.options import SOURCES
 from flowrl_dsl.spec.scope import Reached, Required, Scope
 from flowrl_dsl.spec.text import plural
-from flowrl_dsl.spec.walk import variables
 from flowrl_dsl.syntax import tree
 
 KEPT = {

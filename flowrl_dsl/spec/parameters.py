@@ -16,7 +16,7 @@ from flowrl_dsl.spec.text import text_of, what_is
 from flowrl_dsl.spec.typecheck import GRADIENT
 from flowrl_dsl.syntax import tree
 
-SIZES = ("A", "N")
+SIZES = ("A", "N", "M")
 WORDS = ("none", "every", "over", "wrt", "inf")
 
 

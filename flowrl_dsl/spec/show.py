@@ -11,12 +11,12 @@ from typing import Any
 
 from flowrl_dsl.algorithm import Algorithm, Every, Improvement, Parameter, Sequence, Single, Stage, Together
 from flowrl_dsl.diagnostics import Span
-from flowrl_dsl.formula import OPERATORS, Bound, Constant, Formula, Gradient, Operation, Term, Variable
+from flowrl_dsl.formula import OPERATORS, Bound, Constant, Formula, Gradient, Operation, Term, Variable, inner
 from flowrl_dsl.registry import ANY, Component, Drawn, Interval, Scalar
 from flowrl_dsl.spec.compatibility import unread_by_backup
 from flowrl_dsl.spec.kinds import choices, kinds, without_none
 from flowrl_dsl.spec.numbers import whole
-from flowrl_dsl.spec.walk import formulas, inner
+from flowrl_dsl.spec.walk import formulas
 from flowrl_dsl.syntax import tree
 from flowrl_dsl.syntax.formatter import format_file
 

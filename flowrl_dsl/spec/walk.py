@@ -4,32 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowrl_dsl.formula import Bound, Formula, Gradient, Operation, Term, Variable
+from flowrl_dsl.formula import Bound, Formula, Operation, Term, Variable, inner, terms
 from flowrl_dsl.registry import Component, Drawn
-
-
-def inner(term: Term) -> tuple[Term, ...]:
-    """The terms directly inside one."""
-    match term:
-        case Operation(_, operands):
-            return operands
-        case Gradient(value, wrt):
-            return (value, wrt)
-        case Bound(_, value):
-            return (value,)
-    return ()
-
-
-def terms(*roots: Term) -> Iterator[Term]:
-    """All terms inside the given ones, each object once, however often it is shared; the outer before the inner."""
-    seen: set[int] = set()
-    waiting = list(reversed(roots))
-    while waiting:
-        term = waiting.pop()
-        if id(term) not in seen:
-            seen.add(id(term))
-            yield term
-            waiting.extend(reversed(inner(term)))
 
 
 def expanded_size(root: Term) -> int:
@@ -68,11 +44,6 @@ def formulas(component: object) -> Iterator[Formula]:
     elif isinstance(component, Component):
         for name in type(component).model_fields:
             yield from formulas(getattr(component, name, None))
-
-
-def variables(formula: Formula) -> set[str]:
-    """Names of the values and parameters a formula reads."""
-    return {term.name for term in terms(formula.term) if isinstance(term, Variable)}
 
 
 def functions(formula: Formula) -> set[str]:

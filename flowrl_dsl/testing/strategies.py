@@ -136,7 +136,7 @@ def _words() -> list[str]:
     """Words that mean something: of the grammar, of the registry, numbers at the edge of what is one."""
     registered = {name for members in families().values() for name in members}
     options = {name for members in families().values() for cls in members.values() for name in cls.model_fields}
-    extra = {"0", "-1", "1e999", "1e-300", "none", "over", "wrt", "policy", "x", '"text"', "(1 / 0)", "A", "N"}
+    extra = {"0", "-1", "1e999", "1e-300", "none", "over", "wrt", "policy", "x", '"text"', "(1 / 0)", "A", "N", "M"}
     return sorted(registered | options | extra | set(language().keywords) | {symbol for symbol, _ in language().symbols})
 
 

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowrl_dsl.components.backbones.deterministic import deterministic_action
-from flowrl_dsl.components.backbones.diffusion import denoise, denoise_given, denoiser, observation_features, uniform_time
 from flowrl_dsl.components.backbones.tanh_gaussian import (
     gaussian_head,
     tanh_gaussian_density,
     tanh_gaussian_draw,
     tanh_gaussian_log_prob,
 )
+from flowrl_dsl.components.denoising import denoise, denoise_given, denoiser, observation_features, uniform_time
 from flowrl_dsl.components.embeddings.fourier import fourier_features
 from flowrl_dsl.components.networks.mlp import mlp
 from tests import reference

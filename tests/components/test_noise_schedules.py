@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowrl_dsl.components.backbones.diffusion import diffuse, sigma_of
+from flowrl_dsl.components.backbones.diffusion import sigma_of
+from flowrl_dsl.components.denoising import diffuse
 from flowrl_dsl.lowering.evaluate import evaluate
 from tests import reference
 from tests.helpers import component

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowrl_dsl.components.denoising import time_grid
 from flowrl_dsl.components.noise_schedules.cosine import cosine_alpha
 from flowrl_dsl.components.noise_schedules.linear import linear_alpha
 from flowrl_dsl.components.samplers.ddim import ddim
@@ -29,6 +30,11 @@ C = np.array([[0.5, 0.2], [0.2, 0.3]])
 TIMES = (1e-3, 0.9946)
 ALPHA = {"cosine": partial(cosine_alpha, s=0.008), "linear": partial(linear_alpha, beta_min=0.1, beta_max=20.0)}
 REFERENCE = {"cosine": reference.cosine_alpha, "linear": reference.linear_alpha}
+
+
+def grid_of(steps, times=TIMES):
+    """The times of a sampler's steps, falling."""
+    return time_grid(times[1], times[0], steps)
 
 
 def gaussian_eps(alpha, np=jnp):
@@ -45,7 +51,7 @@ def gaussian_eps(alpha, np=jnp):
 def pushed_forward(alpha, steps):
     """Mean and covariance of ddim's samples: an affine map, known from where it takes three points."""
     points = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    ends = np.asarray(ddim(gaussian_eps(alpha), alpha, points, steps, TIMES), np.float64)
+    ends = np.asarray(ddim(gaussian_eps(alpha), alpha, points, grid_of(steps)), np.float64)
     linear = (ends[1:] - ends[0]).T
     return ends[0], linear @ linear.T
 
@@ -66,7 +72,7 @@ def test_ddim_reproduces_a_gaussian_and_its_error_halves_when_steps_double(name)
 def test_ddpm_reproduces_a_gaussian():
     n, steps = 20_000, 200
     start = jax.random.normal(jax.random.PRNGKey(0), (n, 2))
-    draw = jax.jit(lambda a, key: ddpm(gaussian_eps(ALPHA["cosine"]), ALPHA["cosine"], a, key, steps, TIMES))
+    draw = jax.jit(lambda a, key: ddpm(gaussian_eps(ALPHA["cosine"]), ALPHA["cosine"], a, key, grid_of(steps)))
     a = np.asarray(draw(start, jax.random.PRNGKey(1)), np.float64)
     # 5 standard errors of the estimates, and the bias of the chain, which is of order 1 / steps
     np.testing.assert_allclose(a.mean(0), MU, atol=5 * np.sqrt(0.5 / n) + 2 / steps)
@@ -99,7 +105,7 @@ def crooked(a, t, np=jnp):
 @pytest.mark.parametrize("name, steps, clip", [("cosine", 1, 1.0), ("cosine", 4, None), ("linear", 4, 0.4)])
 def test_each_step_of_ddim_equals_the_loop(name, steps, clip):
     start = np.random.default_rng(0).normal(size=(3, 2)).astype("f")
-    got = ddim(crooked, ALPHA[name], jnp.asarray(start), steps, (0.01, 0.9), clip)
+    got = ddim(crooked, ALPHA[name], jnp.asarray(start), grid_of(steps, (0.01, 0.9)), clip)
     grid = reference.times(0.01, 0.9, steps)
     for row in range(3):
         eps = partial(crooked, np=np)
@@ -112,7 +118,7 @@ def test_each_step_of_ddpm_equals_the_loop(name, steps, clip):
     start = np.random.default_rng(0).normal(size=(3, 2)).astype("f")
     key = jax.random.PRNGKey(3)
     noises = np.array([jax.random.normal(k, (3, 2)) for k in jax.random.split(key, steps)], np.float64)
-    got = ddpm(crooked, ALPHA[name], jnp.asarray(start), key, steps, (0.01, 0.9), clip)
+    got = ddpm(crooked, ALPHA[name], jnp.asarray(start), key, grid_of(steps, (0.01, 0.9)), clip)
     grid = reference.times(0.01, 0.9, steps)
     for row in range(3):
         eps = partial(crooked, np=np)
@@ -122,14 +128,14 @@ def test_each_step_of_ddpm_equals_the_loop(name, steps, clip):
 
 def test_ddpm_adds_no_noise_on_its_last_step():
     start = jnp.ones((2, 2))
-    draw = jax.jit(lambda key, steps: ddpm(crooked, ALPHA["cosine"], start, key, steps, (0.01, 0.9)), static_argnums=1)
-    once, twice = ([draw(jax.random.PRNGKey(k), steps) for k in (0, 1)] for steps in (1, 2))
+    draw = jax.jit(lambda key, times: ddpm(crooked, ALPHA["cosine"], start, key, times))
+    once, twice = ([draw(jax.random.PRNGKey(k), grid_of(steps, (0.01, 0.9))) for k in (0, 1)] for steps in (1, 2))
     np.testing.assert_array_equal(*once)
     assert np.abs(twice[0] - twice[1]).max() > 0.01
 
 
 def test_ddpm_is_a_function_of_its_key():
-    draw = jax.jit(lambda key: ddpm(crooked, ALPHA["cosine"], jnp.zeros((2, 2)), key, 3, TIMES, 1.0))
+    draw = jax.jit(lambda key: ddpm(crooked, ALPHA["cosine"], jnp.zeros((2, 2)), key, grid_of(3), 1.0))
     a, b, c = (draw(jax.random.PRNGKey(k)) for k in (5, 5, 6))
     np.testing.assert_array_equal(a, b)
     assert (a != c).any()
@@ -142,7 +148,7 @@ def wild(start, key, slope, clip):
     def eps(a, t):
         return slope * a + 1e3
 
-    return ddim(eps, ALPHA["cosine"], start, 2, TIMES, clip), ddpm(eps, ALPHA["cosine"], start, key, 2, TIMES, clip)
+    return ddim(eps, ALPHA["cosine"], start, grid_of(2), clip), ddpm(eps, ALPHA["cosine"], start, key, grid_of(2), clip)
 
 
 @settings(max_examples=25, deadline=None)
@@ -163,7 +169,7 @@ def test_a_point_target_is_found_in_few_steps(name):
 
     start = jax.random.normal(jax.random.PRNGKey(0), (5, 2))
     options = {"key": jax.random.PRNGKey(1)} if name == "ddpm" else {}
-    a = {"ddim": ddim, "ddpm": ddpm}[name](eps, alpha, start, steps=20, times=TIMES, clip=1.0, **options)
+    a = {"ddim": ddim, "ddpm": ddpm}[name](eps, alpha, start, times=grid_of(20), clip=1.0, **options)
     # what is left is the noise at t_min, and for ddpm none of the step before: at most 3 sigma of it
     np.testing.assert_allclose(a, jnp.broadcast_to(m, a.shape), atol=0.05)
 
@@ -175,8 +181,8 @@ def test_gradients_through_the_loop_are_the_gradients_of_the_loop():
     grid = reference.times(0.1, 0.8, 3)
 
     def total(theta):
-        a = ddpm(lambda a, t: theta * jnp.tanh(a), ALPHA["cosine"], start, jax.random.PRNGKey(0), 3, (0.1, 0.8), 5.0)
-        return jnp.sum(a)
+        times = grid_of(3, (0.1, 0.8))
+        return jnp.sum(ddpm(lambda a, t: theta * jnp.tanh(a), ALPHA["cosine"], start, jax.random.PRNGKey(0), times, 5.0))
 
     def slow(theta):
         a = np.array([0.3, -0.2])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
 from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Backbone, Draw
+from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, call, kernel
@@ -64,12 +65,7 @@ class TanhGaussian(Backbone):
     log_std_min: float = Field(-5.0, description="lower end of log std")
     log_std_max: float = Field(2.0, description="upper end of log std")
 
-    @field_validator("log_std_max")
-    @classmethod
-    def _above_the_lower_end(cls, high: float, info: ValidationInfo) -> float:
-        if high <= info.data.get("log_std_min", high - 1):
-            raise ValueError("log_std_max must be greater than log_std_min")
-        return high
+    _ordered = ordered_ends("log_std_min", "log_std_max")
 
     def module(self, ctx: Context) -> Build:
         return ctx.policy.network.module("policy_net", (("s", ctx.sizes.obs),), 2 * ctx.sizes.action)

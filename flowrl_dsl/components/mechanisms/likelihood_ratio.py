@@ -55,7 +55,7 @@ class LikelihoodRatio(Mechanism):
         b, source = ctx.builder, self.particles.source
         drawn = b.stop(ctx.draw(source, s, "proposals", particles=self.particles.value, frozen=True), "actions")
         old = b.stop(ctx.log_prob(source, s, drawn), "old_log_prob")
-        raw = ctx.formula(self.advantage, "advantage", particles=self.particles.value, s=s, a=drawn)
+        raw = ctx.formula(self.advantage, "advantage", sizes={"N": self.particles.value}, s=s, a=drawn)
         advantage = ctx.broadcast(b.stop(raw, "constant_advantage"), ("batch", "particle"), drawn)
         new = ctx.log_prob("policy", s, drawn)
         ctx.measure("entropy", b.add("Reduce", call(entropy_of, Arg(0)), (b.stop(new),), SCALAR, "entropy"))

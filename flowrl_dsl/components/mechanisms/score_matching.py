@@ -1,29 +1,35 @@
-"""Score matching: the noise prediction regresses to a given target."""
+"""Score matching: the noise prediction, or the velocity, regresses to a given target."""
 
 from __future__ import annotations
 
-from flowrl_dsl.components.base import Mechanism
+from pydantic import Field, model_validator
+
+from flowrl_dsl.axes import union
+from flowrl_dsl.components.base import Mechanism, Noised
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.formula import variables
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
-from flowrl_dsl.graph.nodes import SCALAR
-from flowrl_dsl.lazy import jnp
+from flowrl_dsl.graph.nodes import SCALAR, TREE, Type
+from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import Formula, Slot, register, slot
 
-TARGET = Slot(
-    result=("batch", "action"),
-    values={
-        "s": ("batch", "obs"),
-        "a": ("batch", "action"),
-        "a_t": ("batch", "action"),
-        "noise": ("batch", "action"),
-        "alpha": ("batch",),
-        "sigma": ("batch",),
-        "t": ("batch",),
-    },
-    functions=("Q", "Q_target", "eps"),
-    sizes={"A": "action"},
-)
+SEEN = {
+    "s": ("batch", "obs"),
+    "a": ("batch", "action"),
+    "a_t": ("batch", "action"),
+    "noise": ("batch", "action"),
+    "alpha": ("batch",),
+    "sigma": ("batch",),
+    "t": ("batch",),
+    "a_hat": ("batch", "reverse", "action"),
+    "noise_hat": ("batch", "reverse", "action"),
+}
+SIZES = {"A": "action", "M": "reverse"}
+REVERSE = frozenset({"a_hat", "noise_hat", "M"})
+"""What a formula sees of the reverse samples."""
+NOISE = Slot(result=("batch", "action"), values=SEEN, functions=("Q", "Q_target", "eps"), sizes=SIZES)
+VELOCITY = Slot(result=("batch", "action"), values=SEEN, functions=("Q", "Q_target", "velocity"), sizes=SIZES)
 
 
 @kernel
@@ -32,23 +38,69 @@ def mean_squared_error(x, y):
     return jnp.mean(jnp.square(x - y))
 
 
+@kernel
+def reverse_samples(key, a_t, alpha, sigma, count):
+    """Clean actions that noise could have turned into a_t, and that noise: (a_hat, noise_hat), [..., count, action].
+
+    noise_hat is standard normal, truncated so that a_hat = (a_t - sigma noise_hat) / alpha stays in [-1, 1].  Where the
+    interval lies so far out that float32 leaves nothing between its ends, noise_hat is the end nearer to 0.
+    """
+    a_t, alpha, sigma = a_t[..., None, :], alpha[..., None, None], sigma[..., None, None]
+    low, high = (a_t - alpha) / sigma, (a_t + alpha) / sigma
+    shape = (*a_t.shape[:-2], count, a_t.shape[-1])
+    noise = jnp.clip(jax.random.truncated_normal(key, low, high, shape), low, high)
+    return (a_t - sigma * noise) / alpha, noise
+
+
 @register
 class ScoreMatching(Mechanism):
-    """``E[(eps(s, a_t, t) - target)^2]``, a from the batch, t uniform, ``a_t = alpha_t a + sigma_t noise``.
+    """``E[(eps(s, a_t, t) - target)^2]``, a from the batch, t random, ``a_t = alpha a + sigma noise``.
 
     The target is a constant.  Since the score is ``-eps / sigma``, a target ``-sigma grad Q / temperature`` fits the
-    score of exp(Q / temperature).
+    score of exp(Q / temperature).  With ``velocity`` in place of ``target`` the velocity of a flow regresses to it.
+
+    ``reverse`` samples a_hat of each a_t, drawn from p(a | a_t) of a uniform prior on [-1, 1], and the noise noise_hat that
+    leads from each of them to a_t, let a target be an expectation: ``sum(w * noise_hat, over = reverse)``.
     """
 
     name = "score_matching"
     paper = "arXiv:2312.11752"
     requires = frozenset({"noise_process", "noise_prediction"})
 
-    target: Formula = slot("what the noise prediction regresses to", TARGET)
+    target: Formula | None = slot("what the noise prediction regresses to", NOISE, "none")
+    velocity: Formula | None = slot("what the velocity regresses to, in place of target", VELOCITY, "none")
+    reverse: int | None = Field(None, ge=1, description="reverse samples M of each noisy action")
+
+    @model_validator(mode="after")
+    def _one_target(self) -> ScoreMatching:
+        if (self.target is None) == (self.velocity is None):
+            raise ValueError("give exactly one of target and velocity")
+        used = sorted(REVERSE & variables(self.target or self.velocity))
+        if used and self.reverse is None:
+            raise ValueError(f"{' and '.join(used)} need reverse samples: add for instance `reverse = 64`")
+        if not used and self.reverse is not None:
+            raise ValueError("reverse goes unread: the formula mentions neither a_hat nor noise_hat")
+        return self
+
+    def needs(self) -> frozenset[str]:
+        return self.requires | ({"flow_field"} if self.velocity is not None else set())
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Value:
-        noised = ctx.policy.backbone.noised(ctx, a)
-        target = ctx.builder.stop(ctx.formula(self.target, "target", s=s, a=a, **noised.values()))
+        b, backbone, params = ctx.builder, ctx.policy.backbone, ctx.versions["policy"]
+        noised = backbone.noised(ctx, a)
+        values = noised.values() | self._reverse_samples(ctx, noised)
+        formula = self.target or self.velocity
+        sizes = {} if self.reverse is None else {"M": self.reverse}
+        target = b.stop(ctx.formula(formula, "target", sizes, s=s, a=a, **values))
         target = ctx.broadcast(target, ("batch", "action"), noised.a_t)
-        eps = ctx.policy.backbone.predict(ctx, ctx.versions["policy"], s, noised.a_t, noised.t)
-        return ctx.builder.add("Loss", call(mean_squared_error, Arg(0), Arg(1)), (eps, target), SCALAR, "loss")
+        said = (backbone.predict if self.velocity is None else backbone.velocity)(ctx, params, s, noised.a_t, noised.t)
+        return b.add("Loss", call(mean_squared_error, Arg(0), Arg(1)), (said, target), SCALAR, "loss")
+
+    def _reverse_samples(self, ctx: Context, noised: Noised) -> dict[str, Value]:
+        if self.reverse is None:
+            return {}
+        b, type = ctx.builder, Type(union(noised.a_t.axes, ("reverse",)))
+        expr = call(reverse_samples, *map(Arg, range(4)), count=self.reverse)
+        inputs = (ctx.draw_key("reverse"), noised.a_t, noised.alpha, noised.sigma)
+        drawn = b.add("Noise", expr, inputs, TREE, "reverse_samples")
+        return {name: b.item(drawn, i, type, name) for i, name in enumerate(("a_hat", "noise_hat"))}

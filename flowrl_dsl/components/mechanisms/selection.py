@@ -55,10 +55,10 @@ class Selection(Mechanism):
     def loss(self, ctx: Context, s: Value, a: Value) -> Value:
         b, count = ctx.builder, self.particles.value
         proposals = ctx.draw(self.particles.source, s, "proposals", particles=count, frozen=True)
-        raw = b.stop(ctx.formula(self.score, "score", particles=count, s=s, a=proposals), "constant_score")
+        raw = b.stop(ctx.formula(self.score, "score", sizes={"N": count}, s=s, a=proposals), "constant_score")
         score = ctx.broadcast(raw, ("batch", "particle"), proposals)
         chosen = b.add("Select", call(take_best, Arg(0), Arg(1)), (proposals, score), a.type, "best")
-        weight = ctx.formula(self.weight, "weight", particles=count, score=score)
+        weight = ctx.formula(self.weight, "weight", sizes={"N": count}, score=score)
         weight = ctx.broadcast(weight, ("batch",), chosen)
         ctx.metric("selection_weight", weight)
         loss = weighted_error(ctx, s, chosen, weight, None)

@@ -52,7 +52,7 @@ class WeightedRegression(Mechanism):
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Value:
         proposals = self._proposals(ctx, s)
-        raw = ctx.formula(self.weight, "weight", particles=self.particles.value, s=s, a=proposals)
+        raw = ctx.formula(self.weight, "weight", sizes={"N": self.particles.value}, s=s, a=proposals)
         weight = ctx.broadcast(ctx.builder.stop(raw, "constant_weight"), ("batch", "particle"), proposals)
         ctx.measure("kl", ctx.builder.add("Reduce", call(divergence_from_uniform, Arg(0)), (weight,), SCALAR, "kl"))
         return weighted_error(ctx, s, proposals, weight, self.clip_error)

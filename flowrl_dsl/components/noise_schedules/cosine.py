@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import NoiseSchedule
+from flowrl_dsl.components.noise_levels import Continuous
 from flowrl_dsl.graph.expr import Partial, kernel, partial
 from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import register
@@ -19,7 +19,7 @@ def cosine_alpha(t, s):
 
 
 @register
-class Cosine(NoiseSchedule):
+class Cosine(Continuous):
     """``alpha_t = cos(pi/2 (t + s)/(1 + s)) / cos(pi/2 s/(1 + s))``, ``sigma_t^2 = 1 - alpha_t^2``."""
 
     name = "cosine"

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from flowrl_dsl.components.base import NoiseSchedule
+from flowrl_dsl.components.noise_levels import Continuous
 from flowrl_dsl.graph.expr import Partial, kernel, partial
 from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import register
@@ -19,7 +19,7 @@ def linear_alpha(t, beta_min, beta_max):
 
 
 @register
-class Linear(NoiseSchedule):
+class Linear(Continuous):
     """``log alpha_t = -(beta_max - beta_min) t^2/4 - beta_min t/2``, ``sigma_t^2 = 1 - alpha_t^2``."""
 
     name = "linear"

@@ -13,14 +13,13 @@ from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 
 @kernel
-def ddim(eps, alpha, a_T, steps, times, clip=None):
+def ddim(eps, alpha, a_T, times, clip=None):
     """Follow the probability-flow path of a variance-preserving process.
 
     For a step from time t to u, with the predicted clean action a_0 = (a_t - sigma_t eps) / alpha_t clipped to
     [-clip, clip] and the noise e = (a_t - alpha_t a_0) / sigma_t that goes with it: a_u = alpha_u a_0 + sigma_u e.
     The result is clipped as well.
     """
-    t = jnp.linspace(times[1], times[0], steps + 1)
 
     def step(a_t, now):
         t, u = now
@@ -30,7 +29,7 @@ def ddim(eps, alpha, a_T, steps, times, clip=None):
         a_0 = a_0 if clip is None else jnp.clip(a_0, -clip, clip)
         return alpha_u * a_0 + sigma_u * (a_t - alpha_t * a_0) / sigma_t, None
 
-    a, _ = jax.lax.scan(step, a_T, (t[:-1], t[1:]))
+    a, _ = jax.lax.scan(step, a_T, (times[:-1], times[1:]))
     return a if clip is None else jnp.clip(a, -clip, clip)
 
 

@@ -13,7 +13,7 @@ from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 
 @kernel
-def ddpm(eps, alpha, a_T, key, steps, times, clip=None):
+def ddpm(eps, alpha, a_T, key, times, clip=None):
     """Draw actions from the reverse chain of a variance-preserving process.
 
     With abar = alpha^2, beta = 1 - abar_t / abar_u for a step from time t to u, and the predicted clean action
@@ -23,7 +23,7 @@ def ddpm(eps, alpha, a_T, key, steps, times, clip=None):
 
     and no noise on the last step.  The result is clipped as well.
     """
-    t = jnp.linspace(times[1], times[0], steps + 1)
+    steps = times.shape[0] - 1
     keys = jax.random.split(key, steps)
     is_last = jnp.arange(steps) == steps - 1
 
@@ -37,7 +37,7 @@ def ddpm(eps, alpha, a_T, key, steps, times, clip=None):
         noise = jax.random.normal(key, a_t.shape) * jnp.where(last, 0.0, jnp.sqrt(beta))
         return mean + noise, None
 
-    a, _ = jax.lax.scan(step, a_T, (t[:-1], t[1:], keys, is_last))
+    a, _ = jax.lax.scan(step, a_T, (times[:-1], times[1:], keys, is_last))
     return a if clip is None else jnp.clip(a, -clip, clip)
 
 

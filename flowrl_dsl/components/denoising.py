@@ -1,0 +1,146 @@
+"""What backbones share that draw an action out of noise: a network of the noisy action, its time and the observation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowrl_dsl.axes import union
+from flowrl_dsl.components.activations import mish
+from flowrl_dsl.components.base import Backbone, Draw, Embedding, Noised
+from flowrl_dsl.components.context import Context, init_params, leading, rows
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Literal, build, call, kernel
+from flowrl_dsl.graph.nodes import TREE, Type
+from flowrl_dsl.lazy import jax, jnp, nn
+
+
+@kernel
+def observation_features(sizes):
+    """Dense layers of the given widths, Mish after each; orthogonal kernels of gain sqrt 2, zero biases."""
+
+    class ObservationFeatures(nn.Module):
+        @nn.compact
+        def __call__(self, s):
+            for size in sizes:
+                s = mish(nn.Dense(size, kernel_init=nn.initializers.orthogonal(2.0**0.5))(s))
+            return s
+
+    return ObservationFeatures()
+
+
+@kernel
+def denoiser(trunk, time, obs):
+    """f(a_t, t, s) = trunk(a_t, time(t), obs(s)).
+
+    ``condition`` gives the observation's part of the trunk's first layer, which all actions and steps share; a scalar t
+    is embedded as one row, whatever the number of actions.
+    """
+
+    class Denoiser(nn.Module):
+        trunk: nn.Module
+        time: nn.Module
+        obs: nn.Module | None
+
+        def condition(self, s):
+            return self.trunk.project({"s": s if self.obs is None else self.obs(s)})
+
+        def __call__(self, a_t, t, s=None, conditioned=None):
+            conditioned = self.condition(s) if conditioned is None else conditioned
+            return self.trunk({"a": a_t, "t": self.time(t)}, conditioned)
+
+    return Denoiser(trunk, time, obs)
+
+
+@kernel
+def denoise(net, params, a_t, t, s):
+    """What the network says of noisy actions: their noise, or their velocity."""
+    return net.apply({"params": params}, a_t, t, s)
+
+
+@kernel
+def denoise_given(net, params, s):
+    """f(a_t, t) for fixed observations, whose part of the network is computed once."""
+    conditioned = net.apply({"params": params}, s, method="condition")
+    return lambda a_t, t: net.apply({"params": params}, a_t, t, conditioned=conditioned)
+
+
+@kernel
+def action_noise(key, a):
+    """Standard normal noise of the shape of the actions."""
+    return jax.random.normal(key, a.shape)
+
+
+@kernel
+def uniform_time(key, a, times):
+    """A time for each action, uniform between two ends."""
+    return jax.random.uniform(key, a.shape[:-1], minval=times[0], maxval=times[1])
+
+
+@kernel
+def diffuse(a, noise, alpha, sigma):
+    """a_t = alpha a + sigma noise"""
+    return alpha[..., None] * a + sigma[..., None] * noise
+
+
+@kernel
+def time_grid(start, end, steps):
+    """The times of a sampler's steps, evenly spaced: [steps + 1]."""
+    return jnp.linspace(start, end, steps + 1)
+
+
+class Denoising(Backbone):
+    """A backbone with a network of (a_t, t, s); what it predicts and which noise it undoes is for the subclass to say.
+
+    The observation passes through an embedding (layers ``obs``), the time through the component ``time``.
+    """
+
+    time: Embedding
+    obs: tuple[int, ...]
+
+    def module(self, ctx: Context) -> Build:
+        network, size = ctx.policy.network, ctx.sizes
+        embedding: Any = build("obs_embedding", observation_features, sizes=self.obs) if self.obs else Literal(None)
+        features = self.obs[-1] if self.obs else size.obs
+        time = self.time.module("time_embedding")
+        inputs = (("a", size.action), ("t", self.time.hidden), ("s", features))
+        trunk = network.module("policy_trunk", inputs, size.action)
+        return build("policy_net", denoiser, trunk=trunk, time=time, obs=embedding)
+
+    def init(self, ctx: Context, key: Value) -> Value:
+        zeros = [call("jnp.zeros", shape) for shape in ((1, ctx.sizes.action), (1,), (1, ctx.sizes.obs))]
+        return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), *zeros), (key,), TREE, "policy")
+
+    def raw(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value, name: str) -> Value:
+        """The network's output [..., action]."""
+        lead = leading(s, a_t, t)
+        args = (self.module(ctx), Arg(0), rows(2, a_t, lead), rows(3, t, lead), rows(1, s, lead))
+        return ctx.builder.add("Predict", call(denoise, *args), (params, s, a_t, t), Type(union(lead, ("action",))), name)
+
+    def _time(self, ctx: Context, a: Value, draw: Call) -> Value:
+        """A random time for each action; ``draw`` is an expression of (key, actions)."""
+        return ctx.builder.add("Noise", draw, (ctx.draw_key("t"), a), Type(leading(a)), "t")
+
+    def _noised(self, ctx: Context, a: Value, t: Value, alpha: Value, sigma: Value) -> Noised:
+        """a_t = alpha a + sigma noise."""
+        noise = ctx.builder.add("Noise", call(action_noise, Arg(0), Arg(1)), (ctx.draw_key("noise"), a), a.type, "noise")
+        a_t = ctx.builder.add("Diffuse", call(diffuse, *map(Arg, range(4))), (a, noise, alpha, sigma), a.type, "a_t")
+        return Noised(a_t=a_t, noise=noise, alpha=alpha, sigma=sigma, t=t)
+
+    def _sampled(
+        self, ctx: Context, params: Value, s: Value, name: str, particles: int | None, times: Expr, *schedule: Expr
+    ) -> Draw:
+        """Actions by the policy's sampler, from standard normal noise."""
+        sampler = ctx.policy.sampler
+        prior = ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles)
+        inputs, options = [params, s, prior], {"times": times}
+        for option_name, value in _sampler_inputs(ctx, sampler, name).items():
+            options[option_name] = Arg(len(inputs))
+            inputs.append(value)
+        field = call(denoise_given, self.module(ctx), Arg(0), rows(1, s, leading(s, prior)))
+        expr = call(sampler.kernel, field, *schedule, Arg(2), **options)
+        return Draw(ctx.builder.add("Sample", expr, inputs, prior.type, name))
+
+
+def _sampler_inputs(ctx: Context, sampler: Any, name: str) -> dict[str, Value]:
+    found = {"key": ctx.draw_key(f"{name}_steps")} if sampler.draws else {}
+    return found if sampler.clip is None else {**found, "clip": ctx.scalar(sampler.clip)}

@@ -1,0 +1,65 @@
+"""What noise schedules share: times that are continuous, or the K levels of a discrete schedule."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from flowrl_dsl.components.base import NoiseSchedule
+from flowrl_dsl.components.common import ordered_ends
+from flowrl_dsl.components.denoising import time_grid, uniform_time
+from flowrl_dsl.graph.expr import Arg, Call, Partial, call, kernel, partial
+from flowrl_dsl.lazy import jax, jnp
+
+
+@kernel
+def random_level(key, a, levels):
+    """One of the times 1/K, 2/K, ... 1 for each action."""
+    return jax.random.randint(key, a.shape[:-1], 1, levels + 1) / levels
+
+
+@kernel
+def level_grid(levels, steps):
+    """Times from 1 down to 0 (no noise), each a level k/K: [steps + 1]."""
+    return jnp.round(jnp.linspace(levels, 0, steps + 1)) / levels
+
+
+@kernel
+def alpha_of_betas(t, levels, betas):
+    """alpha = sqrt(prod_{j <= k} (1 - beta_j)) at the level k = K t, and 1 at level 0."""
+    kept = jnp.concatenate([jnp.zeros(1), jnp.cumsum(jnp.log1p(-betas))])
+    return jnp.exp(kept / 2)[jnp.round(t * levels).astype(jnp.int32)]
+
+
+class Continuous(NoiseSchedule):
+    """A schedule for all t in [t_min, t_max]; training draws them uniformly, samplers go from t_max to t_min."""
+
+    provides = frozenset({"continuous_time"})
+    t_min: float
+    t_max: float
+
+    _ordered = ordered_ends("t_min", "t_max")
+
+    def draw(self) -> Call:
+        return call(uniform_time, Arg(0), Arg(1), times=(self.t_min, self.t_max))
+
+    def times(self, steps: int) -> Call:
+        return call(time_grid, self.t_max, self.t_min, steps=steps)
+
+
+class Discrete(NoiseSchedule):
+    """A schedule of K noise levels, t = k/K; a sampler with fewer steps skips some of them."""
+
+    levels: int
+
+    @abstractmethod
+    def betas(self) -> Call:
+        """The variances beta_1 ... beta_K of single steps: [K]."""
+
+    def alpha(self) -> Partial:
+        return partial(alpha_of_betas, levels=self.levels, betas=self.betas())
+
+    def draw(self) -> Call:
+        return call(random_level, Arg(0), Arg(1), levels=self.levels)
+
+    def times(self, steps: int) -> Call:
+        return call(level_grid, self.levels, steps=steps)
