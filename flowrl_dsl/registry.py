@@ -37,6 +37,9 @@ CAPABILITIES: dict[str, str] = {
     "continuous_time": "a noise schedule for every time between two ends",
     "flow_field": "a velocity field that carries noise to actions",
     "flow_sampler": "a way to draw actions from a velocity field",
+    "energy": "action values that can be followed uphill step by step",
+    "energy_sampler": "a way to draw actions by following an energy",
+    "noise_levels": "action values smoothed over noise of several sizes",
     "q_value": "action values Q(s, a)",
     "q_target": "action values of a target copy",
     "policy_target": "a slowly moving copy of the policy",
@@ -64,6 +67,10 @@ class Component(BaseModel):
     def needs(self) -> frozenset[str]:
         """What this instance requires; override where it depends on the options."""
         return self.requires
+
+    def unread(self) -> dict[str, str]:
+        """Options that nothing reads beside the others as they are, each with the reason."""
+        return {}
 
 
 class Scalar(BaseModel):

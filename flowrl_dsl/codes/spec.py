@@ -288,6 +288,17 @@ CODES = (
         "Move the parameter behind `policy`, or beside it: [critic, policy, temperature] -> targets.",
     ),
     Code(
+        "FRL0236",
+        "two stages move the critic at once",
+        "A mechanism such as value_denoising descends the critic's parameters in the stage `policy`.  Side by side with the "
+        "stage `critic` both would start from the same parameters, and one of the two steps would be lost.",
+        """algorithm example extends "nclql.flowrl" {
+  order = [critic, policy] -> targets
+}
+""",
+        "Write one behind the other: critic -> policy -> targets.",
+    ),
+    Code(
         "FRL0240",
         "unknown name in a formula",
         "The formula sees the values of its slot, the parameters, lets and sizes; this name is none of them.",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Build, Call, Partial
+from flowrl_dsl.graph.expr import Build, Call, Expr, Partial
 from flowrl_dsl.registry import Component
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Backbone(Component):
     """What kind of distribution the policy is."""
 
     family: ClassVar[str] = "backbone"
+    trains: ClassVar[bool] = True
+    """Whether it has parameters of its own."""
 
     @abstractmethod
     def init(self, ctx: Context, key: Value) -> Value:
@@ -105,6 +107,19 @@ class Sampler(Component):
     family: ClassVar[str] = "sampler"
     kernel: ClassVar[str]
     draws: ClassVar[bool]
+
+
+class EnergySampler(Sampler):
+    """How actions are drawn by following the gradient of an energy."""
+
+    provides = frozenset({"energy_sampler"})
+
+    @abstractmethod
+    def chain(self, ctx: Context, energy: Expr, start: Expr, key: Expr, inputs: list[Value]) -> Call:
+        """The drawn actions, from initial ones; ``energy`` is a function of (a, level), level 1 the one without noise.
+
+        Numbers that are inputs of the program are appended to ``inputs``, the node's.
+        """
 
 
 class NoiseSchedule(Component):
@@ -160,6 +175,10 @@ class Critic(Component):
     def value(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
         """Q_e(s, a): [ensemble, ...]."""
 
+    def energy(self, ctx: Context, params: Expr, s: Expr) -> Expr:
+        """mean_e Q_e(s, a) as a function of (a, level); offered by kinds that provide ``energy``."""
+        raise TypeError(f'critic "{self.name}" does not provide energy; its use should have been refused')
+
     @abstractmethod
     def loss(self, ctx: Context, params: Value, s: Value, a: Value, y: Value, reduction: str) -> Value:
         """The loss [] whose descent moves the values towards the targets y [batch]."""
@@ -169,10 +188,12 @@ class Mechanism(Component):
     """A policy-improvement mechanism: one ``improve`` block."""
 
     family: ClassVar[str] = "mechanism"
+    trains: ClassVar[str] = "policy"
+    """The parameter group that descends its loss: policy, or critic for what shapes the values an energy policy follows."""
 
     @abstractmethod
     def loss(self, ctx: Context, s: Value, a: Value) -> Value:
-        """The loss [] of the policy, given observations [batch, obs] and actions [batch, action] of the batch."""
+        """The loss [], given observations [batch, obs] and actions [batch, action] of the batch."""
 
 
 class ActionChoice(Component):

@@ -125,6 +125,11 @@ class Context:
             return self._scheduled(scalar.name, scalar.schedule)
         return self._hyper(scalar.name, scalar.value)
 
+    def argument(self, scalar: Scalar, inputs: list[Value]) -> Arg:
+        """The number as one more input of a node that is being put together."""
+        inputs.append(self.scalar(scalar))
+        return Arg(len(inputs) - 1)
+
     def parameter(self, parameter: Parameter) -> Value:
         """A ``param``: an input, a function of the update counter, or learned (the state holds its logarithm)."""
         name = parameter.name
@@ -245,7 +250,7 @@ class Context:
         norm = b.add("Reduce", call(gradient_norm, Arg(0)), (gradient,), SCALAR, "gradient_norm")
         self.metric(f"{label or group}_loss", loss)
         self.metric(f"{label or group}_gradient_norm", norm)
-        self.record.checks[group] = b.add(
+        self.record.checks[label or group] = b.add(
             "Finite", call(gradient_and_loss_are_finite, Arg(0), Arg(1)), (loss, norm), SCALAR, "finite"
         )
         return {group: new, f"{group}_opt": new_state}

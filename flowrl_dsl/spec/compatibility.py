@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flowrl_dsl.formula import Formula, variables
 from flowrl_dsl.registry import CAPABILITIES, Component, providers
 from flowrl_dsl.spec.options import SOURCES
 from flowrl_dsl.spec.scope import Reached, Required, Scope
@@ -36,24 +35,20 @@ def check(scope: Scope) -> None:
                 _report_need(reached, capability, scope)
 
 
-READ_BY_BACKUP = {"discount": "discount", "next_action": "a_next"}
-"""Options of the critic that nothing but its backup reads, and the names the backup reads them by."""
-
-
-def check_backup(critic: Component, written: Mapping[str, tree.Assign], scope: Scope) -> None:
-    """Report options of the critic that were written but that its backup does not mention."""
-    for option, name in unread_by_backup(critic).items():
+def check_unread(component: Component, what: str, written: Mapping[str, tree.Assign], scope: Scope) -> None:
+    """Report options that were written although nothing reads them beside the others; ``what`` has them."""
+    for option, reason in unread(component).items():
         if option in written:
-            message = f'"critic.{option}" goes unread: the backup does not mention {name}'
-            hint = f"the backup is {critic.backup.text}"  # type: ignore[attr-defined]
-            scope.diagnostics.error("FRL0226", message, written[option].span, hint)
+            message = f'"{what}.{option}" goes unread: {reason}'
+            scope.diagnostics.error("FRL0226", message, written[option].span, "leave it out")
 
 
-def unread_by_backup(critic: Component) -> dict[str, str]:
-    """The options of a critic that its backup does not read, and the names it would read them by."""
-    backup = getattr(critic, "backup", None)
-    seen = variables(backup) if isinstance(backup, Formula) else READ_BY_BACKUP.values()
-    return {option: name for option, name in READ_BY_BACKUP.items() if name not in seen}
+def unread(component: Component) -> Mapping[str, str]:
+    """What a component says goes unread; one that was rebuilt around an error may not be able to tell."""
+    try:
+        return component.unread()
+    except (AttributeError, TypeError):
+        return {}
 
 
 def _capabilities(component: Component, scope: Scope) -> frozenset[str]:

@@ -24,13 +24,14 @@ class OrderReader:
 
     ``movable`` are the parts that this algorithm moves; ``still`` those it could move but does not, with the reason.  A
     still part is an error, unless ``lenient``: an order that was inherited, or written before a ``--set`` fixed the
-    part, simply loses it.
+    part, simply loses it.  ``trainer`` names a mechanism that moves the critic in the stage ``policy``.
     """
 
     movable: list[str]
     still: dict[str, str]
     lenient: bool
     diagnostics: Diagnostics
+    trainer: str = ""
     _failed: bool = False
 
     def read(self, expr: tree.Expr) -> Stage:
@@ -44,6 +45,10 @@ class OrderReader:
         for name in _before_the_policy(stage) if stage is not None else ():
             message = f'"{name}" is learned from what the stage policy measures, and stands before it'
             self._error("FRL0235", message, places[name], f"write it behind policy, or together with it: [policy, {name}]")
+        if stage is not None and self.trainer and _side_by_side(stage, "critic", "policy"):
+            message = f"critic and policy move together, but {self.trainer} moves the critic in the stage policy"
+            hint = "write one after the other: critic -> policy"
+            self._error("FRL0236", message, places["policy"], hint)
         return stage if stage is not None else default_order(self.movable)
 
     def _stage(self, expr: tree.Expr, places: dict[str, Span]) -> Stage | None:
@@ -124,3 +129,16 @@ def _before_the_policy(stage: Stage) -> list[str]:
     early = names[:at] if isinstance(stage, Sequence) else []
     found = [name for inside in early for name in inside if name not in PARTS]
     return found + [name for part in stage.stages for name in _before_the_policy(part)]
+
+
+def _side_by_side(stage: Stage, *names: str) -> bool:
+    """Whether two parts stand in different parts of a ``[...]``."""
+    match stage:
+        case Every(_, inner):
+            return _side_by_side(inner, *names)
+        case Sequence(parts):
+            return any(_side_by_side(part, *names) for part in parts)
+        case Together(parts):
+            holders = [i for i, part in enumerate(parts) if set(names) & set(stage_names(part))]
+            return len(holders) > 1 or any(_side_by_side(part, *names) for part in parts)
+    return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 
 from flowrl_dsl.algorithm import Algorithm, Improvement, Origin, Stage
 from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean
@@ -71,7 +72,8 @@ def _resolve(loader: Loader, path: str, task: str | None, sets: Sequence[str]) -
 
 
 def _holds(block: tree.ForTask, task: str | None) -> bool:
-    return any(name.value == task for name in block.tasks)
+    """Whether a block speaks of the task; ``*`` in its names stands for anything."""
+    return task is not None and any(fnmatchcase(task, name.value) for name in block.tasks)
 
 
 def _for_task(program: Program, blocks: Sequence[tree.ForTask], diagnostics: Diagnostics) -> Program:
@@ -232,9 +234,9 @@ class _Check:
             elif name == "policy":
                 self._error("FRL0210", "the algorithm has no policy", self._place, "add: policy { backbone = ... }")
                 self.scope.maybe |= {c for members in families().values() for m in members.values() for c in m.provides}
-        if "critic" in self.sections:
-            written = self.program.sections["critic"].options
-            compatibility.check_backup(self.sections["critic"], written, self.scope)
+        for name, section in self.sections.items():
+            if name in self.program.sections:
+                compatibility.check_unread(section, name, self.program.sections[name].options, self.scope)
 
     def _section(self, cls: type[Component], block: Block) -> None:
         site = Site(block.name.id, block.name.span, block.lets)
@@ -275,6 +277,7 @@ class _Check:
             site = Site(label, term.block.name.span, term.block.lets)
             given = self._given(cls, term.block, cls.name)
             mechanism = Options(self.scope).build(cls, given, term.block.name.span, site)
+            compatibility.check_unread(mechanism, label, term.block.options, self.scope)
             weight = self._weight(cls, term.weight, site)
             if weight is not FAILED:
                 found.append(Improvement(label=label, weight=weight, mechanism=mechanism, span=term.block.name.span))
@@ -318,7 +321,12 @@ class _Check:
         file = given.span.file
         fixed = self.edited or bool(self.program.applied)
         lenient = file != SET_FILE and (fixed or file != self.main)
-        return OrderReader(movable, still, lenient, self.scope.diagnostics).read(given.value)
+        return OrderReader(movable, still, lenient, self.scope.diagnostics, self._critic_trainer()).read(given.value)
+
+    def _critic_trainer(self) -> str:
+        """The first mechanism that moves the critic in the stage ``policy``."""
+        mechanisms = (find("mechanism", term.mechanism) for term in self.program.improvements)
+        return next((cls.name for cls in mechanisms if cls is not None and cls.trains == "critic"), "")  # type: ignore[attr-defined]
 
     def _parts(self) -> tuple[list[str], dict[str, str]]:
         """The parts that move, in default order, and why the others do not."""

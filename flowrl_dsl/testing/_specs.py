@@ -19,12 +19,12 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from flowrl_dsl.algorithm import Parameter
+from flowrl_dsl.components.sections.critic import READ_BY_BACKUP
 from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.formula import FUNCTIONS
 from flowrl_dsl.lazy import MODULES
 from flowrl_dsl.registry import ANY, POSITIVE, Component, Interval, Slot, families, members_of, providers
 from flowrl_dsl.spec import stdlib
-from flowrl_dsl.spec.compatibility import READ_BY_BACKUP
 from flowrl_dsl.spec.kinds import Kind, choices, kinds, without_none
 from flowrl_dsl.spec.options import SOURCES, Options, default_expression
 from flowrl_dsl.spec.order import PARTS

@@ -309,10 +309,22 @@ STDLIB = {
 }
 
 
+REVERSED = Slot(
+    result=BA,
+    values={"x": ("batch", "reverse", "action"), "z": ("batch", "reverse", "action"), "w": ("batch", "reverse")},
+)
+EXPECTATIONS = {"expected(x, w)": BA, "covariance(x, z, w)": B, "least_variance(x, z, w)": BA}
+
+
 def test_every_definition_of_the_standard_library_is_used_here() -> None:
-    assert {text.partition("(")[0] for text in STDLIB} == {*stdlib.definitions()}
+    assert {text.partition("(")[0] for text in (*STDLIB, *EXPECTATIONS)} == {*stdlib.definitions()}
 
 
 @pytest.mark.parametrize("text", STDLIB)
 def test_standard_library(text: str) -> None:
     assert axes(text) == STDLIB[text]
+
+
+@pytest.mark.parametrize("text", EXPECTATIONS)
+def test_expectations_over_reverse_samples(text: str) -> None:
+    assert axes(text, slot=REVERSED) == EXPECTATIONS[text]

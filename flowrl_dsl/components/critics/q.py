@@ -6,7 +6,7 @@ from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Critic
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, Build, call, kernel
+from flowrl_dsl.graph.expr import Arg, Build, Expr, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR, TREE, Type
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import register
@@ -25,6 +25,12 @@ def ensemble_values(net, params, inputs):
 
 
 @kernel
+def mean_value_given(net, params, s):
+    """mean_e Q_e(s, a) as a function of a; a level is ignored."""
+    return lambda a, level: jnp.mean(ensemble_values(net, params, {"s": s, "a": a}), axis=0)
+
+
+@kernel
 def ensemble_loss(q, y, reduction):
     """Squared error to the targets: mean over the batch, then mean or sum over the members."""
     error = jnp.mean(jnp.square(q - y), axis=-1)
@@ -36,7 +42,7 @@ class Q(Critic):
     """``Q_e(s, a)`` for members e of an ensemble; loss ``mean_e mean_B (Q_e(s, a) - y)^2`` (or the sum over e)."""
 
     name = "q"
-    provides = frozenset({"q_value"})
+    provides = frozenset({"q_value", "energy"})
 
     def module(self, ctx: Context) -> Build:
         return ctx.critic.network.module("critic_net", (("s", ctx.sizes.obs), ("a", ctx.sizes.action)), 1)
@@ -51,6 +57,9 @@ class Q(Critic):
         lead = leading(s, a)
         expr = call(ensemble_values, self.module(ctx), Arg(0), {"s": rows(1, s, lead), "a": rows(2, a, lead)})
         return ctx.builder.add("QValue", expr, (params, s, a), Type(union(("ensemble",), lead)), "q")
+
+    def energy(self, ctx: Context, params: Expr, s: Expr) -> Expr:
+        return call(mean_value_given, self.module(ctx), params, s)
 
     def loss(self, ctx: Context, params: Value, s: Value, a: Value, y: Value, reduction: str) -> Value:
         q = self.value(ctx, params, s, a)

@@ -78,9 +78,11 @@ class ScoreMatching(Mechanism):
         used = sorted(REVERSE & variables(self.target or self.velocity))
         if used and self.reverse is None:
             raise ValueError(f"{' and '.join(used)} need reverse samples: add for instance `reverse = 64`")
-        if not used and self.reverse is not None:
-            raise ValueError("reverse goes unread: the formula mentions neither a_hat nor noise_hat")
         return self
+
+    def unread(self) -> dict[str, str]:
+        used = REVERSE & variables(self.target or self.velocity)
+        return {} if used else {"reverse": "the formula mentions neither a_hat nor noise_hat"}
 
     def needs(self) -> frozenset[str]:
         return self.requires | ({"flow_field"} if self.velocity is not None else set())

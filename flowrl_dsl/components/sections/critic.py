@@ -8,6 +8,7 @@ from pydantic import Field
 
 from flowrl_dsl.components.base import ActionChoice, Critic, Network, Optimizer, Section, Target
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.formula import variables
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.registry import UNIT, Drawn, Formula, Scalar, Slot, option, register, slot
 
@@ -25,6 +26,9 @@ BACKUP = Slot(
     functions=("Q", "Q_target", "log_prob"),
     sizes={"A": "action"},
 )
+
+READ_BY_BACKUP = {"discount": "discount", "next_action": "a_next"}
+"""Options that nothing but the backup reads, and the names it reads them by."""
 
 
 @register
@@ -49,6 +53,10 @@ class CriticSection(Section):
         "r + discount * (1 - d) * min(Q_target(s_next, a_next), over = ensemble)",
     )
     reduction: Literal["mean", "sum"] = Field("mean", description="of the members' losses")
+
+    def unread(self) -> dict[str, str]:
+        seen = variables(self.backup)
+        return {option: f"the backup does not mention {name}" for option, name in READ_BY_BACKUP.items() if name not in seen}
 
     def capabilities(self) -> frozenset[str]:
         return frozenset({"q_target"} if self.target is not None else ()) | self.kind.capabilities()
