@@ -168,6 +168,12 @@ def diffusion(**options: Any) -> Any:
     return component("backbone", "diffusion", **options)
 
 
+def flow(**options: Any) -> Any:
+    options.setdefault("time", component("embedding", "fourier", size=4, hidden=4))
+    options.setdefault("obs", (4, 4))
+    return component("backbone", "flow", **options)
+
+
 def policy(backbone: Any = None, **options: Any) -> Any:
     backbone = backbone or diffusion()
     options.setdefault("network", mlp(8, 8, activation="mish"))
@@ -364,7 +370,33 @@ def hybrid() -> Algorithm:
     )
 
 
-ALGORITHMS = {f.__name__: f for f in (qsm, dpmd, qvpo, sac, td3, bptt, ratio, hybrid)}
+def nclql() -> Algorithm:
+    """An energy policy: its one mechanism trains the critic."""
+    size, beta = scalar("policy.sampler.size", 1e-3), scalar("policy.sampler.beta", 5.0)
+    sampler = component("sampler", "annealed_langevin", steps=2, size=size, beta=beta)
+    return algorithm(
+        improve("value_denoising"),
+        parameters=(),
+        policy=policy(component("backbone", "energy"), sampler=sampler),
+        critic=critic(kind=component("critic", "noise_conditioned", levels=3, low=0.01, high=0.2)),
+        act=(sample(), sample()),
+        name="nclql",
+    )
+
+
+def rfm() -> Algorithm:
+    """A flow whose velocity regresses to the mean over reverse samples, weighted by their values."""
+    a_hat, noise_hat = (var(name, "batch", "reverse", "action") for name in ("a_hat", "noise_hat"))
+    weight = along("softmax", ew("div", red("min", net("Q", S, a_hat), "ensemble"), TEMPERATURE), "reverse")
+    mean = red("sum", ew("mul", weight, ew("sub", a_hat, noise_hat)), "reverse")
+    return algorithm(
+        improve("score_matching", target=None, velocity=Formula(mean), reverse=3),
+        policy=policy(flow(), sampler=sampler("heun")),
+        name="rfm",
+    )
+
+
+ALGORITHMS = {f.__name__: f for f in (qsm, dpmd, qvpo, sac, td3, bptt, ratio, hybrid, nclql, rfm)}
 
 
 # graphs and programs
