@@ -13,6 +13,7 @@ AXES: dict[str, str] = {
     "batch": "transitions of a batch (B)",
     "particle": "candidate actions of one state (N)",
     "reverse": "reverse samples of one noisy action (M)",
+    "step": "consecutive steps of one environment (n)",
     "obs": "components of an observation (O)",
     "action": "components of an action (A)",
 }

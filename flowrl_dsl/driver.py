@@ -83,7 +83,8 @@ def build_program(algorithm: Algorithm, obs_size: int, action_size: int, passes:
     from flowrl_dsl.lowering.program import Loop
 
     built = build_graphs(algorithm, obs_size, action_size, passes)
-    loop = Loop(**algorithm.sections["train"].model_dump())
+    critic = algorithm.sections.get("critic")
+    loop = Loop(**algorithm.sections["train"].model_dump(), horizon=getattr(critic, "n_step", 1))
     return lower(algorithm.name, built.graphs, built.hyper, loop, (obs_size, action_size))
 
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl.graph.nodes import Graph, Node
+from flowrl_dsl.lowering import batches
 from flowrl_dsl.lowering.evaluate import interpret, run_schedule
 from flowrl_dsl.lowering.schedule import Step, schedule
 
@@ -26,7 +27,7 @@ _BATCH_STREAM = 3
 
 @dataclass(frozen=True)
 class Loop:
-    """Settings of the training loop, as the spec's section ``train`` gives them."""
+    """Settings of the training loop, as the spec's section ``train`` gives them, and ``horizon``: steps of one return."""
 
     steps: int
     batch: int
@@ -37,6 +38,7 @@ class Loop:
     action_repeat: int
     evaluate_every: int
     episodes: int
+    horizon: int = 1
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,12 @@ class Program:
         return self._run(mode, inputs | {"obs": obs, "counter": counter})["action"]
 
     def draw_batch(self, state: State, replay: Replay) -> Batch:
-        """The batch of the next update: uniform over the valid rows, a function of the state's key and counter."""
+        """The batch of the next update: uniform over the rows there are, a function of the state's key and counter."""
         key = jax.random.fold_in(jax.random.fold_in(state["key"], _BATCH_STREAM), state["step"])
         rows = jax.random.randint(key, (self.loop.batch,), 0, replay["size"])
-        return {name: values[rows] for name, values in replay.items() if name != "size"}
+        if self.loop.horizon == 1:
+            return batches.transitions(replay, rows)
+        return batches.windows(replay, rows, self.loop.horizon, self.loop.envs)
 
     @property
     def metric_names(self) -> list[str]:
@@ -152,7 +156,8 @@ class Program:
 
     def examples(self) -> tuple[State, Batch, Hyper]:
         """Shapes of the arguments of ``step``."""
-        row = {"s": (self.obs_size,), "a": (self.action_size,), "r": (), "d": (), "s_next": (self.obs_size,)}
+        row = {"s": (self.obs_size,), "a": (self.action_size,), "d": (), "s_next": (self.obs_size,)}
+        row |= {"r": ()} if self.loop.horizon == 1 else {"rewards": (self.loop.horizon,), "count": ()}
         batch = {name: jax.ShapeDtypeStruct((self.loop.batch, *shape), jnp.float32) for name, shape in row.items()}
         state = jax.eval_shape(self._init, jax.ShapeDtypeStruct((2,), jnp.uint32))
         return state, batch, {name: jax.ShapeDtypeStruct((), jnp.float32) for name in self.hyper}

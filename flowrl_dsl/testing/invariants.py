@@ -49,7 +49,7 @@ from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.resolve import Resolution, resolve
 from flowrl_dsl.syntax.formatter import format_file
 from flowrl_dsl.syntax.parser import parse
-from flowrl_dsl.testing.strategies import batch_of
+from flowrl_dsl.testing.strategies import batch_of, replay_of
 
 RTOL, ATOL = 2e-3, 2e-5
 """By how much two ways to compute the same may differ: relative to the largest number of an array, and absolutely."""
@@ -547,7 +547,7 @@ def _first_bad(trial: Trial, batch: Mapping[str, Any] | None) -> str:
 def check_update_is_repeated_step(trial: Trial, n: int = 2) -> None:
     """``update(n)`` does what n steps on the batches it draws do; metrics are means over the steps that report them."""
     program = trial.program
-    replay = {**batch_of(program, trial.seed + 1, rows=12), "size": np.int32(9)}
+    replay = replay_of(program, trial.seed + 1)
     updated = on_host(program.update(as_arrays(trial.state), replay, n, trial.hyper))
     state, reported = trial.state, []
     for _ in range(n):

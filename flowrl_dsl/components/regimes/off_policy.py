@@ -24,6 +24,9 @@ BATCH = {
 }
 """The batch record: observation, action in [-1, 1], reward, terminal (1 = true end), next observation."""
 
+WINDOWS = {name: axes for name, axes in BATCH.items() if name != "r"} | {"rewards": ("batch", "step"), "count": ("batch",)}
+"""The record for returns of several steps: their rewards and number; d and s_next are those of the last one."""
+
 INTEGER = Type(dtype="i32")
 KEY = Type(dtype="u32")
 
@@ -112,7 +115,8 @@ def _observed(ctx: Context, s: Value, name: str) -> Value:
 def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], record: Record) -> Graph:
     ctx = _context(algorithm, sizes, groups, "step", record)
     b, state = ctx.builder, dict(ctx.versions)
-    batch = {name: b.input(f"batch.{name}", Type(axes)) for name, axes in BATCH.items()}
+    fields = WINDOWS if getattr(algorithm.sections.get("critic"), "n_step", 1) > 1 else BATCH
+    batch = {name: b.input(f"batch.{name}", Type(axes)) for name, axes in fields.items()}
     key = b.add("Key", call(step_key, Arg(0), Arg(1)), (state["key"], state["step"]), KEY, "step_key")
     if _normalizer(algorithm) is not None:
         state["normalizer"] = _normalizer(algorithm).update(ctx, state["normalizer"], batch["s"])

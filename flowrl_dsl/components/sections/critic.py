@@ -10,6 +10,9 @@ from flowrl_dsl.components.base import ActionChoice, Critic, Network, Optimizer,
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.formula import variables
 from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.nodes import Type
+from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import UNIT, Drawn, Formula, Scalar, Slot, option, register, slot
 
 BACKUP = Slot(
@@ -21,7 +24,7 @@ BACKUP = Slot(
         "d": ("batch",),
         "s_next": ("batch", "obs"),
         "a_next": ("batch", "action"),
-        "discount": (),
+        "discount": ("batch",),
     },
     functions=("Q", "Q_target", "log_prob"),
     sizes={"A": "action"},
@@ -31,11 +34,21 @@ READ_BY_BACKUP = {"discount": "discount", "next_action": "a_next"}
 """Options that nothing but the backup reads, and the names it reads them by."""
 
 
+@kernel
+def n_step_return(rewards, discount):
+    """sum_k discount^k r_k of each window: [batch]."""
+    return rewards @ discount ** jnp.arange(rewards.shape[-1])
+
+
 @register
 class CriticSection(Section):
     """Action values fitted to temporal-difference targets: ``mean_e mean_B (Q_e(s, a) - y)^2``, y the ``backup``.
 
     No gradient flows through y.  a_next is chosen by ``next_action`` at s_next.
+
+    With ``n_step = n`` the backup sees as r the return ``sum_{k<n} discount^k r_k`` of the n steps from (s, a) on, as s_next
+    and d the end of the last of them, and as discount ``discount^n``.  A window is shorter where an episode ends, and at
+    the newest transition.
     """
 
     name = "critic"
@@ -46,6 +59,7 @@ class CriticSection(Section):
     optimizer: Optimizer = option("turns gradients into parameters", "adam(3e-4)")
     target: Target | None = option("keeps the copy behind `Q_target`", "ema(0.005)")
     discount: Scalar = option("discount factor", "0.99", UNIT)
+    n_step: int = Field(1, ge=1, description="steps n of the return that a backup starts from")
     next_action: Drawn[ActionChoice] = option("how a_next is chosen", "sample from policy")
     backup: Formula = slot(
         "the regression target y",
@@ -76,11 +90,21 @@ class CriticSection(Section):
         judge = "critic_target" if self.target is not None else "critic"
         choice = self.next_action
         a_next = choice.value.choose(ctx, choice.source, s_next, "a_next", judge)
-        values = {**batch, "a_next": a_next, "discount": ctx.scalar(self.discount)}
-        y = b.stop(ctx.formula(self.backup, "backup", **values), "y")
-        y = ctx.broadcast(y, ("batch",), batch["r"])
+        y = b.stop(ctx.formula(self.backup, "backup", **self._returns(ctx, batch), a_next=a_next), "y")
+        y = ctx.broadcast(y, ("batch",), batch["d"])
         loss = self.kind.loss(ctx, ctx.versions["critic"], batch["s"], batch["a"], y, self.reduction)
         return ctx.descend("critic", loss, self.optimizer)
+
+    def _returns(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
+        """The values of the backup: the batch, its returns, and what the value at their end is discounted by [batch]."""
+        b, rate = ctx.builder, ctx.scalar(self.discount)
+        if self.n_step == 1:
+            return batch | {"discount": ctx.broadcast(rate, ("batch",), batch["r"])}
+        seen = {name: value for name, value in batch.items() if name not in ("rewards", "count")}
+        inputs = (batch["rewards"], rate)
+        seen["r"] = b.add("Return", call(n_step_return, Arg(0), Arg(1)), inputs, Type(("batch",)), "n_step_return")
+        seen["discount"] = b.elementwise("jnp.power", rate, batch["count"], name="n_step_discount")
+        return seen
 
     def follow(self, ctx: Context) -> dict[str, Value]:
         """The copies after this update."""
