@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -250,6 +251,7 @@ def algorithm(
     critic: Any = None,
     act: tuple[Drawn, Drawn] | None = None,
     observe: Any = None,
+    sampling: Any = None,
     name: str = "tiny",
 ) -> Algorithm:
     explore, evaluate = act or (noisy("act.explore", 0.1), best_of(3))
@@ -257,7 +259,7 @@ def algorithm(
         "policy": policy or globals()["policy"](),
         "critic": critic or globals()["critic"](),
         "act": component("section", "act", explore=explore, evaluate=evaluate),
-        "train": component("section", "train"),
+        "train": component("section", "train", batch=BATCH, sampling=sampling or component("sampling", "uniform")),
     }
     if observe is not None:
         sections["observe"] = component("section", "observe", normalize=observe)
@@ -411,7 +413,9 @@ def graphs_of(alg: Algorithm, *, passes: bool = True) -> tuple[dict[str, Graph],
 
 def program_of(alg: Algorithm) -> Program:
     graphs, hyper = graphs_of(alg)
-    return lower(alg.name, graphs, hyper, LOOP, (SIZES.obs, SIZES.action))
+    sampling = alg.sections["train"].sampling
+    loop = replace(LOOP, horizon=alg.sections["critic"].n_step, refresh=sampling.refresh if sampling.prioritized else None)
+    return lower(alg.name, graphs, hyper, loop, (SIZES.obs, SIZES.action))
 
 
 @cache
@@ -438,7 +442,7 @@ def batch(seed: int = 0, size: int = BATCH) -> dict[str, Any]:
 
 
 def replay(seed: int = 1, size: int = 32) -> dict[str, Any]:
-    return {**batch(seed, size), "size": jax.numpy.int32(size)}
+    return {**batch(seed, size), "size": jax.numpy.int32(size), "total": jax.numpy.int32(size)}
 
 
 def random_state(alg: Algorithm, seed: int = 0) -> dict[str, Any]:

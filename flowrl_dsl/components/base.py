@@ -260,6 +260,17 @@ class Adaptation(Component):
         """The loss [] of the logarithm."""
 
 
+class Sampling(Component):
+    """How the batches of updates are drawn from the replay."""
+
+    family: ClassVar[str] = "sampling"
+    prioritized: ClassVar[bool] = False
+
+    def priority(self, ctx: Context, q: Value, y: Value) -> Value:
+        """New priorities [batch] of the transitions of a batch, from their values [ensemble, batch] and targets [batch]."""
+        raise TypeError(f'sampling "{self.name}" has no priorities')
+
+
 class Normalizer(Component):
     """How observations are rescaled before any network sees them."""
 

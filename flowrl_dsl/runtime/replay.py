@@ -50,7 +50,7 @@ class Replay:
         elif self._waiting:
             self._insert_many(np.concatenate(self._waiting))
         self._waiting.clear()
-        return self._storage | {"cursor": self._cursor}
+        return self._storage | {"total": np.int32(self.total)}
 
     def fresh(self) -> np.ndarray:
         """The rows added since :meth:`saved`, oldest first."""

@@ -8,10 +8,32 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowrl_dsl.components.samplings.lap import lap_priority
 from flowrl_dsl.components.sections.critic import n_step_return
-from flowrl_dsl.lowering.batches import transitions, windows
+from flowrl_dsl.lowering.batches import (
+    judged,
+    no_priorities,
+    prioritized_rows,
+    transitions,
+    windows,
+    with_new_rows,
+)
 from flowrl_dsl.runtime.replay import Replay
-from tests.helpers import QUICK, Seen, algorithm, batch, critic, graphs_of, random_state
+from tests.helpers import (
+    QUICK,
+    Seen,
+    algorithm,
+    batch,
+    component,
+    critic,
+    every,
+    graphs_of,
+    program_of,
+    random_state,
+    replay,
+    scalar,
+    seq,
+)
 
 
 def filled(capacity, envs, steps, seed):
@@ -89,3 +111,86 @@ def test_the_backup_sees_the_return_and_the_discount_of_its_length():
     returns = [sum(0.9**k * rewards[i, k] for k in range(3)) for i in range(len(count))]
     expected = np.array(returns) + 0.9**count * (1 - np.asarray(data["d"])) * q
     np.testing.assert_allclose(seen["critic.y"], expected, rtol=1e-4, atol=1e-5)
+
+
+# priorities
+
+
+class SlowPriorities:
+    """A list of priorities by place, and the largest so far."""
+
+    def __init__(self, capacity):
+        self.table, self.largest, self.seen = [0.0] * capacity, 1.0, 0
+
+    def notice(self, total):
+        for number in range(max(self.seen, total - len(self.table)), total):
+            self.table[number % len(self.table)] = self.largest
+        self.seen = total
+
+    def judge(self, rows, priority, refresh):
+        for row, value in zip(rows, priority, strict=True):
+            if not np.isnan(value):
+                self.table[row] = float(value)
+        self.largest = max(self.table) if refresh else max([self.largest, *(self.table[row] for row in rows)])
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans(), st.booleans()), min_size=1, max_size=8), st.integers(0, 99))
+def test_priorities_follow_the_slow_table(events, seed):
+    capacity, total, rng = 6, 0, np.random.default_rng(seed)
+    slow, fast = SlowPriorities(capacity), no_priorities(capacity)
+    for added, refresh, judges in events:
+        total += added
+        size = min(total, capacity)
+        slow.notice(total)
+        fast = with_new_rows(fast, {"total": np.int32(total), "size": np.int32(size)})
+        if size:
+            rows = rng.choice(size, min(size, 3), replace=False)
+            priority = np.where(judges, rng.uniform(0.5, 3, len(rows)), np.nan).astype("f")
+            slow.judge(rows, priority, refresh)
+            fast = judged(fast, jnp.asarray(rows), jnp.asarray(priority), refresh)
+        np.testing.assert_allclose(fast["priority"], slow.table, rtol=1e-6)
+        assert float(fast["largest"]) == np.float32(slow.largest)
+
+
+def test_rows_are_drawn_in_proportion_to_their_priorities():
+    table, n = np.array([1.0, 0.0, 4.0, 3.0, 0.0, 0.0]), 20_000
+    priorities = no_priorities(6) | {"priority": jnp.asarray(table, "f")}
+    rows = np.asarray(prioritized_rows(jax.random.PRNGKey(0), priorities, {"size": np.int32(4)}, n))
+    share = np.bincount(rows, minlength=6) / n
+    np.testing.assert_allclose(share, table / 8, atol=5 * np.sqrt(0.25 / n))
+    assert share[1] == share[4] == share[5] == 0
+
+
+def test_the_priority_is_the_largest_error_of_a_member():
+    q, y = np.array([[1.0, 5.0], [0.5, -4.0]]), np.array([0.8, 1.0])
+    np.testing.assert_allclose(lap_priority(jnp.asarray(q), jnp.asarray(y), 0.4, 1.0), [1.0, 5**0.4], rtol=1e-5)
+
+
+def lap(order=None):
+    numbers = {"alpha": scalar("train.sampling.alpha", 0.5), "floor": scalar("train.sampling.floor", 0.01)}
+    return algorithm(order=order, sampling=component("sampling", "lap", refresh=2, **numbers))
+
+
+def test_updates_judge_the_rows_they_drew_and_new_ones_come_first():
+    p = program_of(lap())
+    p.capacity = 32
+    state = p.init(0)
+    seen = p.draw_batch(state, replay(size=32))
+    table = np.asarray(state["priorities"]["priority"])
+    assert (table == 0).all()
+    after, _ = p.update(state, replay(size=32), 1, p.hyper)
+    table = np.asarray(after["priorities"]["priority"])
+    changed = np.flatnonzero(table != 1)
+    drawn = {tuple(row) for row in np.asarray(seen["s"])}
+    assert changed.size and {tuple(np.asarray(replay(size=32)["s"])[row]) for row in changed} <= drawn
+    assert set(np.asarray(after["priority"])) == set(table[changed])
+
+
+def test_where_the_critic_rests_the_batch_keeps_its_priorities():
+    p = program_of(lap(order=seq(every(2, "critic"), "policy", "targets")))
+    p.capacity = 32
+    after, _ = p.update(p.init(0), replay(size=32), 1, p.hyper)
+    assert np.isnan(after["priority"]).all() and (np.asarray(after["priorities"]["priority"]) == 1).all()
+    again, _ = p.update(after, replay(size=32), 1, p.hyper)
+    assert np.isfinite(again["priority"]).all() and (np.asarray(again["priorities"]["priority"]) != 1).any()

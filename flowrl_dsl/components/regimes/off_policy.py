@@ -29,6 +29,7 @@ WINDOWS = {name: axes for name, axes in BATCH.items() if name != "r"} | {"reward
 
 INTEGER = Type(dtype="i32")
 KEY = Type(dtype="u32")
+PRIORITY = Type(("batch",))
 
 
 @kernel
@@ -79,6 +80,11 @@ def _normalizer(algorithm: Algorithm) -> Any:
     return None if observe is None else observe.normalize
 
 
+def _prioritized(algorithm: Algorithm) -> bool:
+    train: Any = algorithm.sections["train"]
+    return train.sampling.prioritized and "critic" in algorithm.sections
+
+
 def _init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Type]]:
     b = Builder("init")
     key = b.input("key", KEY)
@@ -93,6 +99,8 @@ def _init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Ty
         state[f"{group}_opt"] = learned.optimizer.init(ctx, state[group], f"{parameter.name}_opt")
     if _normalizer(algorithm) is not None:
         state["normalizer"] = _normalizer(algorithm).init(ctx)
+    if _prioritized(algorithm):
+        state["priority"] = b.add("Init", call("jnp.zeros", (algorithm.sections["train"].batch,)), (), PRIORITY, "priority")
     state["key"] = key
     for name, start in (("step", 0), ("bad_update", -1)):
         state[name] = b.add("Init", call("jnp.asarray", start, dtype="int32"), (), INTEGER, name)
@@ -120,6 +128,9 @@ def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], 
     key = b.add("Key", call(step_key, Arg(0), Arg(1)), (state["key"], state["step"]), KEY, "step_key")
     if _normalizer(algorithm) is not None:
         state["normalizer"] = _normalizer(algorithm).update(ctx, state["normalizer"], batch["s"])
+    if _prioritized(algorithm):
+        # stays so where the critic does not move in this update: the batch keeps the priorities it had
+        state["priority"] = ctx.broadcast(b.constant(float("nan"), "not_judged"), ("batch",), batch["d"])
     ctx = ctx.with_key(key).reading(dict(state))
     batch |= {name: _observed(ctx, batch[name], f"normalized_{name}") for name in ("s", "s_next")}
     state |= _Stages(batch).run(ctx, algorithm.order)

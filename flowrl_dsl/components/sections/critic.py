@@ -92,8 +92,12 @@ class CriticSection(Section):
         a_next = choice.value.choose(ctx, choice.source, s_next, "a_next", judge)
         y = b.stop(ctx.formula(self.backup, "backup", **self._returns(ctx, batch), a_next=a_next), "y")
         y = ctx.broadcast(y, ("batch",), batch["d"])
-        loss = self.kind.loss(ctx, ctx.versions["critic"], batch["s"], batch["a"], y, self.reduction)
-        return ctx.descend("critic", loss, self.optimizer)
+        params, sampling = ctx.versions["critic"], ctx.algorithm.sections["train"].sampling
+        loss = self.kind.loss(ctx, params, batch["s"], batch["a"], y, self.reduction)
+        written = ctx.descend("critic", loss, self.optimizer)
+        if sampling.prioritized:
+            written["priority"] = sampling.priority(ctx, self.kind.value(ctx, params, batch["s"], batch["a"]), y)
+        return written
 
     def _returns(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The values of the backup: the batch, its returns, and what the value at their end is discounted by [batch]."""
