@@ -166,6 +166,8 @@ class Critic(Component):
     """How action values are represented and fitted to their targets."""
 
     family: ClassVar[str] = "critic"
+    trains: ClassVar[bool] = True
+    """Whether it has parameters to fit."""
 
     @abstractmethod
     def init(self, ctx: Context, key: Value, members: int) -> Value:

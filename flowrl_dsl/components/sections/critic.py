@@ -86,6 +86,8 @@ class CriticSection(Section):
 
     def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The new versions after one step towards the temporal-difference targets."""
+        if not self.kind.trains:
+            return {}
         b, s_next = ctx.builder, batch["s_next"]
         judge = "critic_target" if self.target is not None else "critic"
         choice = self.next_action
