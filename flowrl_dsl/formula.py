@@ -131,6 +131,14 @@ FUNCTIONS: dict[str, Function] = {
             "action values of the target critic",
         ),
         Function("log_prob", ("obs", "action"), ("obs", "action"), (), "log_prob", "log-density of the policy"),
+        Function(
+            "draw_log_prob",
+            ("obs", "action"),
+            ("obs", "action"),
+            (),
+            "draw_log_prob",
+            "log-density, or an upper bound of it, of actions that have just been drawn",
+        ),
         Function("eps", ("obs", "action", None), ("obs",), (), "noise_prediction", "the policy's prediction of the noise"),
         Function("velocity", ("obs", "action", None), ("obs",), (), "flow_field", "the policy's velocity field"),
     )

@@ -28,7 +28,8 @@ from pydantic.fields import FieldInfo
 from flowrl_dsl.formula import Formula, Slot
 
 CAPABILITIES: dict[str, str] = {
-    "log_prob": "a log-density of its own samples",
+    "log_prob": "a log-density of any action",
+    "draw_log_prob": "a log-density, or an upper bound of it, of the actions it has just drawn",
     "mode": "a single most likely action",
     "reparameterized": "samples that can be differentiated with respect to the policy's parameters",
     "noise_process": "a forward process that turns an action into noise",

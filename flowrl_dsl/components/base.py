@@ -101,12 +101,13 @@ class Sampler(Component):
 
     ``kernel`` names the function that does it: (field[, alpha], initial noise, times[, clip][, key]) -> actions, where field
     is the prediction as a function of (a_t, t) and times are the ends of the steps, in the order they are taken;
-    ``draws`` says whether it takes a random key.
+    ``draws`` says whether it takes a random key, ``rated`` whether it returns a log-density with the actions.
     """
 
     family: ClassVar[str] = "sampler"
     kernel: ClassVar[str]
     draws: ClassVar[bool]
+    rated: ClassVar[bool] = False
 
 
 class EnergySampler(Sampler):

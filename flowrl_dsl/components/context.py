@@ -181,6 +181,10 @@ class Context:
         known = self.record.densities.get((params.name, a.name))
         return known if known is not None else self.policy.backbone.log_prob(self, params, s, a)
 
+    def rated(self, source: str, a: Value) -> bool:
+        """Whether a log-density came with the draw of these actions."""
+        return (self.versions[source].name, a.name) in self.record.densities
+
     def q(self, source: str, s: Value, a: Value) -> Value:
         """Q_e(s, a) by ``critic`` or ``critic_target``."""
         return self.critic.kind.value(self, self.versions[source], s, a)
@@ -194,6 +198,7 @@ class Context:
             "Q": lambda s, a: self.q("critic", s, a),
             "Q_target": lambda s, a: self.q("critic_target", s, a),
             "log_prob": lambda s, a: self.log_prob("policy", s, a),
+            "draw_log_prob": lambda s, a: self.log_prob("policy", s, a),
             "eps": lambda s, a_t, t: self.policy.backbone.predict(self, self.versions["policy"], s, a_t, t),
             "velocity": lambda s, a_t, t: self.policy.backbone.velocity(self, self.versions["policy"], s, a_t, t),
         }

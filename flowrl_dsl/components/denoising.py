@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowrl_dsl.axes import union
+from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.activations import mish
 from flowrl_dsl.components.base import Backbone, Draw, Embedding, Noised
 from flowrl_dsl.components.context import Context, init_params, leading, rows
@@ -138,7 +138,11 @@ class Denoising(Backbone):
             inputs.append(value)
         field = call(denoise_given, self.module(ctx), Arg(0), rows(1, s, leading(s, prior)))
         expr = call(sampler.kernel, field, *schedule, Arg(2), **options)
-        return Draw(ctx.builder.add("Sample", expr, inputs, prior.type, name))
+        if not sampler.rated:
+            return Draw(ctx.builder.add("Sample", expr, inputs, prior.type, name))
+        drawn = ctx.builder.add("Sample", expr, inputs, TREE, f"{name}_draw")
+        density = ctx.builder.item(drawn, 1, Type(without(prior.axes, "action")), f"{name}_log_prob")
+        return Draw(ctx.builder.item(drawn, 0, prior.type, name), density)
 
 
 def _sampler_inputs(ctx: Context, sampler: Any, name: str) -> dict[str, Value]:

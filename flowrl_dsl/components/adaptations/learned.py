@@ -51,8 +51,8 @@ class Learned(Adaptation):
         return self
 
     def needs(self) -> frozenset[str]:
-        """The measured quantity; an entropy can be measured only where samples have a log-density."""
-        return frozenset({self.measure, "log_prob"} if self.measure == "entropy" else {self.measure})
+        """The measured quantity; an entropy can be measured only where draws have a log-density."""
+        return frozenset({self.measure, "draw_log_prob"} if self.measure == "entropy" else {self.measure})
 
     @property
     def measure(self) -> str:

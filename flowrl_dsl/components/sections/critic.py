@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flowrl_dsl.components.base import ActionChoice, Critic, Network, Optimizer, Section, Target
+from flowrl_dsl.components.common import uses_draw_density
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.formula import variables
 from flowrl_dsl.graph.builder import Value
@@ -26,7 +27,7 @@ BACKUP = Slot(
         "a_next": ("batch", "action"),
         "discount": ("batch",),
     },
-    functions=("Q", "Q_target", "log_prob"),
+    functions=("Q", "Q_target", "log_prob", "draw_log_prob"),
     sizes={"A": "action"},
 )
 
@@ -67,6 +68,13 @@ class CriticSection(Section):
         "r + discount * (1 - d) * min(Q_target(s_next, a_next), over = ensemble)",
     )
     reduction: Literal["mean", "sum"] = Field("mean", description="of the members' losses")
+
+    @model_validator(mode="after")
+    def _rates_what_it_draws(self) -> CriticSection:
+        choice = self.next_action
+        if uses_draw_density(self.backup, "s_next", "a_next") and (choice.value.name, choice.source) != ("sample", "policy"):
+            raise ValueError("draw_log_prob(s_next, a_next) needs next_action = sample from policy")
+        return self
 
     def unread(self) -> dict[str, str]:
         seen = variables(self.backup)
