@@ -101,6 +101,11 @@ def variables(formula: Formula) -> set[str]:
     return {term.name for term in terms(formula.term) if isinstance(term, Variable)}
 
 
+def functions(formula: Formula) -> set[str]:
+    """Names of the functions a formula calls."""
+    return {term.function for term in terms(formula.term) if isinstance(term, Operation)}
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function of the algorithm's own networks, such as ``Q(s, a)``.
@@ -139,6 +144,7 @@ FUNCTIONS: dict[str, Function] = {
             "draw_log_prob",
             "log-density, or an upper bound of it, of actions that have just been drawn",
         ),
+        Function("within_seen", (None,), (), (), "seen_values", "the value, bounded to the range of the targets so far"),
         Function("eps", ("obs", "action", None), ("obs",), (), "noise_prediction", "the policy's prediction of the noise"),
         Function("velocity", ("obs", "action", None), ("obs",), (), "flow_field", "the policy's velocity field"),
     )

@@ -43,6 +43,7 @@ CAPABILITIES: dict[str, str] = {
     "noise_levels": "action values smoothed over noise of several sizes",
     "q_value": "action values Q(s, a)",
     "q_target": "action values of a target copy",
+    "seen_values": "the range of the targets so far",
     "policy_target": "a slowly moving copy of the policy",
     "old_policy": "an occasionally refreshed copy of the policy",
     "kl": "an estimate of the divergence of the new policy from its proposals",

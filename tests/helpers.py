@@ -252,6 +252,7 @@ def algorithm(
     act: tuple[Drawn, Drawn] | None = None,
     observe: Any = None,
     sampling: Any = None,
+    encoder: Any = None,
     name: str = "tiny",
 ) -> Algorithm:
     explore, evaluate = act or (noisy("act.explore", 0.1), best_of(3))
@@ -261,6 +262,8 @@ def algorithm(
         "act": component("section", "act", explore=explore, evaluate=evaluate),
         "train": component("section", "train", batch=BATCH, sampling=sampling or component("sampling", "uniform")),
     }
+    if encoder is not None:
+        sections["encoder"] = encoder
     if observe is not None:
         sections["observe"] = component("section", "observe", normalize=observe)
     return Algorithm(
@@ -398,7 +401,33 @@ def rfm() -> Algorithm:
     )
 
 
-ALGORITHMS = {f.__name__: f for f in (qsm, dpmd, qvpo, sac, td3, bptt, ratio, hybrid, nclql, rfm)}
+def td7() -> Algorithm:
+    """Embeddings, a bounded range of values, prioritised batches and Huber's loss."""
+    lap = component(
+        "sampling", "lap", alpha=scalar("train.sampling.alpha", 0.4), floor=scalar("train.sampling.floor", 0.1), refresh=3
+    )
+    fitted = {"network": mlp(4, activation="elu"), "optimizer": adam("encoder.optimizer")}
+    kept = Operation("within_seen", (MIN_Q_NEXT,), ("batch",))
+    return algorithm(
+        improve("reparameterized", objective=Formula(red("mean", net("Q", S, A), "ensemble"))),
+        order=seq("encoder", "critic", every(2, "policy"), "targets"),
+        parameters=(),
+        policy=policy(component("backbone", "deterministic"), target=copy(2)),
+        critic=critic(
+            kind=component("critic", "q", huber=scalar("critic.kind.huber", 0.5)),
+            target=copy(2),
+            seen=copy(2),
+            next_action=noisy("critic.next_action", 0.2, 0.5, "policy_target"),
+            backup=backup(kept),
+        ),
+        act=(noisy("act.explore", 0.1), Drawn(value=component("action", "mean"))),
+        sampling=lap,
+        encoder=component("section", "encoder", size=3, target=copy(2), **fitted),
+        name="td7",
+    )
+
+
+ALGORITHMS = {f.__name__: f for f in (qsm, dpmd, qvpo, sac, td3, bptt, ratio, hybrid, nclql, rfm, td7)}
 
 
 # graphs and programs

@@ -14,7 +14,12 @@ def mish(x: np.ndarray) -> np.ndarray:
     return x * np.tanh(np.logaddexp(0.0, x))
 
 
-ACTIVATIONS: dict[str, Callable] = {"mish": mish, "tanh": np.tanh, "relu": lambda x: np.maximum(x, 0.0)}
+ACTIVATIONS: dict[str, Callable] = {
+    "mish": mish,
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0.0),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+}
 
 
 def f64(tree: Any) -> Any:

@@ -13,6 +13,7 @@ from flowrl_dsl.syntax import tree
 KEPT = {
     "q_value": ("no critic provides", "add a section: critic {}"),
     "q_target": ("the critic does not keep", "add `target = ema(0.005)` to the critic"),
+    "seen_values": ("the critic does not keep", "add `seen = copy(every = 250)` to the critic"),
     "policy_target": ("the policy does not keep", "add `target = ema(0.005)` to policy"),
     "old_policy": ("the policy does not keep", "add `old = copy(every = 1000)` to policy"),
 }

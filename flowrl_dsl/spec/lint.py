@@ -8,10 +8,10 @@ from functools import cached_property
 
 from flowrl_dsl.algorithm import Algorithm, Every, Origin, Sequence, Single, Stage, Together
 from flowrl_dsl.diagnostics import Diagnostics, Span
-from flowrl_dsl.formula import Formula, Gradient, Operation, Variable, terms
+from flowrl_dsl.formula import Formula, Gradient, Operation, Variable, functions, terms
 from flowrl_dsl.registry import Component, Drawn, Scalar
 from flowrl_dsl.spec.merge import Program
-from flowrl_dsl.spec.walk import formulas, functions
+from flowrl_dsl.spec.walk import formulas
 
 LONGEST = 30
 """Lines of an algorithm of its own; what is longer hides what is new in it."""

@@ -10,7 +10,7 @@ from flowrl_dsl.spec.numbers import NotANumber, fold, whole
 from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.syntax import tree
 
-PARTS = ("critic", "policy", "targets")
+PARTS = ("encoder", "critic", "policy", "targets")
 
 
 def default_order(movable: list[str]) -> Stage:

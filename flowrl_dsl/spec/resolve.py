@@ -338,11 +338,11 @@ class _Check:
             for name, kind in kinds(type(component)).items()
             if kind.role == "component" and kind.family == "target" and getattr(component, name, None) is not None
         ]
-        movable = [*(["critic"] if "critic" in self.sections else []), "policy", *learned]
+        movable = [*(name for name in ("encoder", "critic") if name in self.sections), "policy", *learned]
         movable += ["targets"] if copies else []
         still = {name: "it is not learned" for name in self.program.params if name not in learned}
         still |= {} if copies else {"targets": "no section keeps a target or old copy"}
-        still |= {} if "critic" in self.sections else {"critic": "the algorithm has no critic"}
+        still |= {name: f"the algorithm has no {name}" for name in ("encoder", "critic") if name not in self.sections}
         return movable, still
 
     def _error(self, code: str, message: str, span: Span, *notes: str) -> None:

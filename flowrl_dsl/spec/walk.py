@@ -46,11 +46,6 @@ def formulas(component: object) -> Iterator[Formula]:
             yield from formulas(getattr(component, name, None))
 
 
-def functions(formula: Formula) -> set[str]:
-    """Names of the functions a formula calls."""
-    return {term.function for term in terms(formula.term) if isinstance(term, Operation)}
-
-
 def depends_on(root: Term, name: str) -> bool:
     """Whether a value enters a term other than through ``stop``."""
     waiting, seen = [root], set()

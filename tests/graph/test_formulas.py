@@ -15,7 +15,7 @@ from flowrl_dsl.graph.nodes import Type
 from flowrl_dsl.lowering.evaluate import interpret
 from tests.helpers import along, ew, grad, let, red, var
 
-SIZES = {name: size for name, size in zip(AXES, (2, 3, 4, 2, 3, 2), strict=True)}
+SIZES = {name: size for name, size in zip(AXES, (2, 3, 4, 2, 2, 3, 2), strict=True)}
 VALUES = {
     "scalar": (),
     "r": ("batch",),

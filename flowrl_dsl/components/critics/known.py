@@ -88,7 +88,7 @@ class Known(Critic):
     def energy(self, ctx: Context, params: Expr, s: Expr) -> Expr:
         return call(known_energy, shape=self.shape, height=self.height)
 
-    def denoising_loss(self, ctx: Context, s: Value, a: Value) -> Value:
+    def denoising_loss(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
         """Nothing to learn: 0."""
         return ctx.builder.constant(0.0, "loss")
 

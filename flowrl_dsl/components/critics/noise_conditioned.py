@@ -84,9 +84,9 @@ class NoiseConditioned(Critic):
         ctx.metric("q", q)
         return ctx.builder.add("Loss", call(ensemble_loss, Arg(0), Arg(1), reduction=reduction), (q, y), SCALAR, "loss")
 
-    def denoising_loss(self, ctx: Context, s: Value, a: Value) -> Value:
+    def denoising_loss(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
         """``mean_e mean_B (Q_e(s, a + sigma_l noise, l) - mean_e Q_e(s, a, L))^2`` at a random level l < L: []."""
-        b, params = ctx.builder, ctx.versions["critic"]
+        b = ctx.builder
         clean = b.reduce("jnp.mean", self.value(ctx, params, s, a), ("ensemble",), "clean_value")
         draw = call(noisier_level, Arg(0), Arg(1), levels=self.levels)
         level = b.add("Noise", draw, (ctx.draw_key("level"), s), Type(leading(s)), "level")

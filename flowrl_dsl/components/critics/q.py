@@ -9,7 +9,7 @@ from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, Expr, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR, TREE, Type
 from flowrl_dsl.lazy import jax, jnp
-from flowrl_dsl.registry import register
+from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 
 @kernel
@@ -31,18 +31,28 @@ def mean_value_given(net, params, s):
 
 
 @kernel
-def ensemble_loss(q, y, reduction):
-    """Squared error to the targets: mean over the batch, then mean or sum over the members."""
-    error = jnp.mean(jnp.square(q - y), axis=-1)
+def ensemble_loss(q, y, reduction, bound=None):
+    """Error to the targets: mean over the batch, then mean or sum over the members.
+
+    The error of a value is x^2, x = Q_e - y; with a bound k it is Huber's: x^2 / 2 up to |x| = k, k (|x| - k/2) beyond.
+    """
+    x = jnp.abs(q - y)
+    error = jnp.square(x) if bound is None else jnp.where(x <= bound, jnp.square(x) / 2, bound * (x - bound / 2))
+    error = jnp.mean(error, axis=-1)
     return jnp.mean(error) if reduction == "mean" else jnp.sum(error)
 
 
 @register
 class Q(Critic):
-    """``Q_e(s, a)`` for members e of an ensemble; loss ``mean_e mean_B (Q_e(s, a) - y)^2`` (or the sum over e)."""
+    """``Q_e(s, a)`` for members e of an ensemble; loss ``mean_e mean_B (Q_e(s, a) - y)^2`` (or the sum over e).
+
+    With ``huber = k`` the error is ``x^2 / 2`` up to k and linear beyond it, x = |Q_e(s, a) - y|.
+    """
 
     name = "q"
     provides = frozenset({"q_value", "energy"})
+
+    huber: Scalar | None = option("error beyond which the loss is linear; none for squared errors", "none", POSITIVE)
 
     def module(self, ctx: Context) -> Build:
         return ctx.critic.network.module("critic_net", (("s", ctx.sizes.obs), ("a", ctx.sizes.action)), 1)
@@ -64,5 +74,7 @@ class Q(Critic):
     def loss(self, ctx: Context, params: Value, s: Value, a: Value, y: Value, reduction: str) -> Value:
         q = self.value(ctx, params, s, a)
         ctx.metric("q", q)
-        expr = call(ensemble_loss, Arg(0), Arg(1), reduction=reduction)
-        return ctx.builder.add("Loss", expr, (q, y), SCALAR, "loss")
+        inputs, options = [q, y], {"reduction": reduction}
+        if self.huber is not None:
+            options["bound"] = ctx.argument(self.huber, inputs)
+        return ctx.builder.add("Loss", call(ensemble_loss, Arg(0), Arg(1), **options), inputs, SCALAR, "loss")

@@ -88,14 +88,15 @@ class ScoreMatching(Mechanism):
         return self.requires | ({"flow_field"} if self.velocity is not None else set())
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Value:
-        b, backbone, params = ctx.builder, ctx.policy.backbone, ctx.versions["policy"]
+        b, backbone = ctx.builder, ctx.policy.backbone
         noised = backbone.noised(ctx, a)
         values = noised.values() | self._reverse_samples(ctx, noised)
         formula = self.target or self.velocity
         sizes = {} if self.reverse is None else {"M": self.reverse}
         target = b.stop(ctx.formula(formula, "target", sizes, s=s, a=a, **values))
         target = ctx.broadcast(target, ("batch", "action"), noised.a_t)
-        said = (backbone.predict if self.velocity is None else backbone.velocity)(ctx, params, s, noised.a_t, noised.t)
+        predict = backbone.predict if self.velocity is None else backbone.velocity
+        said = predict(*ctx.actor("policy", s), noised.a_t, noised.t)
         return b.add("Loss", call(mean_squared_error, Arg(0), Arg(1)), (said, target), SCALAR, "loss")
 
     def _reverse_samples(self, ctx: Context, noised: Noised) -> dict[str, Value]:

@@ -23,4 +23,4 @@ class ValueDenoising(Mechanism):
     trains: ClassVar[str] = "critic"
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Value:
-        return ctx.critic.kind.denoising_loss(ctx, s, a)
+        return ctx.critic.kind.denoising_loss(*ctx.judge("critic", s, a))

@@ -72,7 +72,7 @@ class OffPolicy(Regime):
 
 
 def _sections(algorithm: Algorithm) -> list[Any]:
-    return [algorithm.sections[name] for name in ("critic", "policy") if name in algorithm.sections]
+    return [algorithm.sections[name] for name in ("encoder", "critic", "policy") if name in algorithm.sections]
 
 
 def _normalizer(algorithm: Algorithm) -> Any:
@@ -187,13 +187,13 @@ class _Stages:
 
     def _single(self, ctx: Context, name: str) -> dict[str, Value]:
         sections = ctx.algorithm.sections
-        if name == "critic":
-            return ctx.critic.update(ctx, self.batch)
+        if name in ("encoder", "critic"):
+            return sections[name].update(ctx, self.batch)
         if name == "policy":
             return ctx.policy.update(ctx, self.batch["s"], self.batch["a"])
         if name == "targets":
             copies: dict[str, Value] = {}
-            for section in ("critic", "policy"):
+            for section in ("critic", "policy", "encoder"):
                 if section in sections:
                     copies |= sections[section].follow(ctx)
             return copies

@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 from flowrl_dsl.components.base import ActionChoice, Critic, Network, Optimizer, Section, Target
 from flowrl_dsl.components.common import uses_draw_density
 from flowrl_dsl.components.context import Context
-from flowrl_dsl.formula import variables
+from flowrl_dsl.formula import functions, variables
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
-from flowrl_dsl.graph.nodes import Type
+from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import UNIT, Drawn, Formula, Scalar, Slot, option, register, slot
 
@@ -27,12 +27,24 @@ BACKUP = Slot(
         "a_next": ("batch", "action"),
         "discount": ("batch",),
     },
-    functions=("Q", "Q_target", "log_prob", "draw_log_prob"),
+    functions=("Q", "Q_target", "log_prob", "draw_log_prob", "within_seen"),
     sizes={"A": "action"},
 )
 
-READ_BY_BACKUP = {"discount": "discount", "next_action": "a_next"}
+READ_BY_BACKUP = {"discount": "discount", "next_action": "a_next", "seen": "within_seen"}
 """Options that nothing but the backup reads, and the names it reads them by."""
+
+
+@kernel
+def interval(low, high):
+    """A range of values."""
+    return {"low": jnp.asarray(low, jnp.float32), "high": jnp.asarray(high, jnp.float32)}
+
+
+@kernel
+def wider(seen, y):
+    """The range of the values seen before and of y."""
+    return {"low": jnp.minimum(seen["low"], jnp.min(y)), "high": jnp.maximum(seen["high"], jnp.max(y))}
 
 
 @kernel
@@ -49,7 +61,8 @@ class CriticSection(Section):
 
     With ``n_step = n`` the backup sees as r the return ``sum_{k<n} discount^k r_k`` of the n steps from (s, a) on, as s_next
     and d the end of the last of them, and as discount ``discount^n``.  A window is shorter where an episode ends, and at
-    the newest transition.
+    the newest transition.  ``within_seen(x)`` bounds x to the range of all targets up to the last refresh of ``seen``, at
+    first [0, 0].
     """
 
     name = "critic"
@@ -67,6 +80,7 @@ class CriticSection(Section):
         BACKUP,
         "r + discount * (1 - d) * min(Q_target(s_next, a_next), over = ensemble)",
     )
+    seen: Target | None = option("how the range of targets so far reaches `within_seen`", "none")
     reduction: Literal["mean", "sum"] = Field("mean", description="of the members' losses")
 
     @model_validator(mode="after")
@@ -77,19 +91,23 @@ class CriticSection(Section):
         return self
 
     def unread(self) -> dict[str, str]:
-        seen = variables(self.backup)
-        return {option: f"the backup does not mention {name}" for option, name in READ_BY_BACKUP.items() if name not in seen}
+        read = variables(self.backup) | functions(self.backup)
+        return {option: f"the backup does not mention {name}" for option, name in READ_BY_BACKUP.items() if name not in read}
 
     def capabilities(self) -> frozenset[str]:
-        return frozenset({"q_target"} if self.target is not None else ()) | self.kind.capabilities()
+        kept = {"q_target": self.target, "seen_values": self.seen}
+        return frozenset(name for name, copy in kept.items() if copy is not None) | self.kind.capabilities()
 
     def copies(self) -> dict[str, Target]:
         """Copies of the parameters, by name."""
         return {} if self.target is None else {"critic_target": self.target}
 
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
-        params = self.kind.init(ctx, key, self.ensemble)
+        params = self.kind.init(ctx.widened(action=True), key, self.ensemble)
         state = {"critic": params, "critic_opt": self.optimizer.init(ctx, params, "critic_opt")}
+        if self.seen is not None:
+            for name, low, high in (("critic_seen", 1e8, -1e8), ("critic_bounds", 0.0, 0.0)):
+                state[name] = ctx.builder.add("Init", call(interval, low, high), (), TREE, name)
         return state | {name: params for name in self.copies()}
 
     def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
@@ -102,11 +120,14 @@ class CriticSection(Section):
         a_next = choice.value.choose(ctx, choice.source, s_next, "a_next", judge)
         y = b.stop(ctx.formula(self.backup, "backup", **self._returns(ctx, batch), a_next=a_next), "y")
         y = ctx.broadcast(y, ("batch",), batch["d"])
-        params, sampling = ctx.versions["critic"], ctx.algorithm.sections["train"].sampling
-        loss = self.kind.loss(ctx, params, batch["s"], batch["a"], y, self.reduction)
+        sampling = ctx.algorithm.sections["train"].sampling
+        loss = self.kind.loss(*ctx.judge("critic", batch["s"], batch["a"]), y, self.reduction)
         written = ctx.descend("critic", loss, self.optimizer)
         if sampling.prioritized:
-            written["priority"] = sampling.priority(ctx, self.kind.value(ctx, params, batch["s"], batch["a"]), y)
+            written["priority"] = sampling.priority(ctx, ctx.q("critic", batch["s"], batch["a"]), y)
+        if self.seen is not None:
+            inputs = (ctx.versions["critic_seen"], y)
+            written["critic_seen"] = b.add("Reduce", call(wider, Arg(0), Arg(1)), inputs, TREE, "seen")
         return written
 
     def _returns(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
@@ -122,7 +143,11 @@ class CriticSection(Section):
 
     def follow(self, ctx: Context) -> dict[str, Value]:
         """The copies after this update."""
-        return {
+        copies = {
             name: target.follow(ctx, ctx.versions[name], ctx.versions["critic"], name)
             for name, target in self.copies().items()
         }
+        if self.seen is not None:
+            bounds, seen = ctx.versions["critic_bounds"], ctx.versions["critic_seen"]
+            copies["critic_bounds"] = self.seen.follow(ctx, bounds, seen, "critic_bounds")
+        return copies

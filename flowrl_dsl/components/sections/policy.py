@@ -41,7 +41,7 @@ class Policy(Section):
         return {name: target for name, target in kept.items() if target is not None}
 
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
-        params = self.backbone.init(ctx, key)
+        params = self.backbone.init(ctx.widened(), key)
         state = {"policy": params, "policy_opt": self.optimizer.init(ctx, params, "policy_opt")}
         return state | {name: params for name in self.copies()}
 
