@@ -317,8 +317,9 @@ CODES = (
     ),
     Code(
         "FRL0244",
-        "wrong feature axis",
-        "Networks read the axis obs of an observation and the axis action of an action; the argument has another one.",
+        "wrong axes of an argument",
+        "Networks read the axis obs of an observation and the axis action of an action; mean_shift reads the axis action of "
+        "its points.  Further arguments of functions along an axis, such as the floor of simplex_linear, are single numbers.",
         _objective("mean(Q(s, s), over = ensemble)"),
         "Put the arguments in their order, or reduce what is too much.",
     ),
@@ -339,7 +340,8 @@ CODES = (
     Code(
         "FRL0247",
         "needs exactly one axis",
-        "softmax and its like keep their axes and work along one of them, which must be named.",
+        "softmax and its like keep their axes and work along one of them, which must be named; for mean_shift it is not the "
+        "one that holds the components of its points.",
         _objective("sum(softmax(Q(s, a)), over = ensemble)"),
         "Add `over = ` and one axis.",
     ),
