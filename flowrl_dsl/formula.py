@@ -211,8 +211,8 @@ PRIMITIVES: dict[str, Primitive] = {
         Primitive("log_softmax", 1, "along", "x - log Σ eˣ"),
         Primitive("best", 1, "along", "1 at the largest value (the first of them), else 0"),
         Primitive("rank", 1, "along", "how many values are smaller"),
-        Primitive("simplex_linear", 2, "along", "(x, b): max(x - ν, b / length), with ν such that Σ = 1; b ≤ 1"),
-        Primitive("simplex_square", 1, "along", "max(x - ν, 0)², with ν such that Σ = 1"),
+        Primitive("simplex_linear", 2, "along", "(x, b): max(x - c, b / length), with c such that Σ = 1; b ≤ 1"),
+        Primitive("simplex_square", 1, "along", "max(x - c, 0)², with c such that Σ = 1"),
         Primitive(
             "mean_shift",
             2,

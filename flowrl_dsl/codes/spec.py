@@ -319,14 +319,14 @@ CODES = (
         "FRL0244",
         "wrong axes of an argument",
         "Networks read the axis obs of an observation and the axis action of an action; mean_shift reads the axis action of "
-        "its points.  Further arguments of functions along an axis, such as the floor of simplex_linear, are single numbers.",
+        "its points.  Further arguments of functions along an axis, such as that of simplex_linear, are single numbers.",
         _objective("mean(Q(s, s), over = ensemble)"),
         "Put the arguments in their order, or reduce what is too much.",
     ),
     Code(
         "FRL0245",
         "unknown axis",
-        "After `over` stand names of axes: ensemble, batch, particle, reverse, obs, action.",
+        "After `over` stand names of axes: ensemble, batch, state, particle, reverse, obs, action.",
         _objective("mean(Q(s, a), over = members)"),
         "Write the name of an axis.",
     ),

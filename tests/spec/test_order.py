@@ -18,7 +18,7 @@ def read(text: str, lenient: bool = False) -> tuple[Stage, list[str]]:
     expr, found = parse_expression(text, "order")
     assert expr is not None, found
     diagnostics = Diagnostics()
-    return OrderReader(PARTS, STILL, lenient, diagnostics).read(expr), [d.code for d in diagnostics]
+    return OrderReader(PARTS, STILL, lenient, {"alpha"}, diagnostics).read(expr), [d.code for d in diagnostics]
 
 
 @pytest.mark.parametrize(
