@@ -71,7 +71,9 @@ def test_weights_by_hand():
     np.testing.assert_allclose(square([1.5, 0.0]), [1.0, 0.0], atol=1e-6)
 
 
-FINITE = st.floats(-(2.0**100), 2.0**100, width=32) | st.sampled_from([0.0, 1.0, -1e30, 1e30, 1e-30]) | st.floats(-2, 2, width=32)
+FINITE = (
+    st.floats(-(2.0**100), 2.0**100, width=32) | st.sampled_from([0.0, 1.0, -1e30, 1e30, 1e-30]) | st.floats(-2, 2, width=32)
+)
 CASES = settings(max_examples=60, deadline=None)
 
 
@@ -104,7 +106,10 @@ def test_gradients_are_finite(function):
 
 def test_a_gradient_is_that_of_the_weights_where_it_is_smooth():
     z, h = inputs(9)[2].astype(np.float64), 1e-4
-    for function, scheme in ((lambda z: simplex_linear(z, 0.0, 0), "linear 0.0"), (lambda z: simplex_square(z, 0), "square")):
+    for function, scheme in (
+        (lambda z: simplex_linear(z, 0.0, 0), "linear 0.0"),
+        (lambda z: simplex_square(z, 0), "square"),
+    ):
         got = jit(jax.grad(lambda z, f=function: jnp.sum(jnp.sin(jnp.arange(9.0)) * f(z))))(z.astype("f"))
         expected = reference.gradient(lambda x, s=scheme: np.sin(np.arange(9.0)) @ exact(s, x), z, h)
         np.testing.assert_allclose(got, expected, rtol=1e-2, atol=1e-3)

@@ -40,6 +40,15 @@ def test_orders(text: str, wanted: Stage) -> None:
     assert read(show_stage(wanted)) == (wanted, [])
 
 
+@pytest.mark.parametrize(("measured", "codes"), [((), []), (("alpha",), ["FRL0235"])])
+def test_only_what_measures_by_itself_may_stand_before_the_policy(measured: tuple[str, ...], codes: list[str]) -> None:
+    expr, _ = parse_expression("alpha -> critic -> policy -> targets", "order")
+    assert expr is not None
+    diagnostics = Diagnostics()
+    OrderReader(PARTS, STILL, False, measured, diagnostics).read(expr)
+    assert [d.code for d in diagnostics] == codes
+
+
 def test_the_default_moves_everything_once() -> None:
     assert default_order(PARTS) == Sequence((CRITIC, POLICY, ALPHA, TARGETS))
     assert default_order(["policy"]) == POLICY

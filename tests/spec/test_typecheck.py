@@ -322,6 +322,8 @@ STDLIB = {
     "soft_q(score, sigma, tau)": BP,
     "td(sigma, t, 0.99, sigma)": B,
     "normalized_score(a_t)": BA,
+    "direction(a_t)": BA,
+    "shortened(a_t, tau)": BA,
     "huber(score - sigma, 1)": BP,
 }
 

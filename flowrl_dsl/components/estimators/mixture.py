@@ -22,10 +22,10 @@ def first_rows(x, n):
 
 @kernel
 def mixture_start(key, x, components):
-    """Equal shares of each point [samples, d] in Gaussians around chosen points: the responsibilities [samples, components].
+    """Shares [samples, components] of the points x [samples, d] in Gaussians around some of them, to start the fit from.
 
     The first centre is any point; each further one is drawn in proportion to the squared distance from the nearest centre
-    so far.  All Gaussians have the spread of the whole, so that coinciding points share alike.
+    so far.  All Gaussians are round and as wide as the whole, so that coinciding points share alike.
     """
     keys = jax.random.split(key, components)
     centres = [x[jax.random.randint(keys[0], (), 0, x.shape[0])]]
