@@ -156,13 +156,16 @@ class Primitive:
     """Arithmetic of formulas.
 
     ``kind`` is ``elementwise`` (arguments broadcast by axis name), ``reduction`` (removes the axes named by ``over``; all
-    of them when none is named) or ``along`` (works along exactly one axis and keeps it; ``over`` is required).
+    of them when none is named) or ``along`` (works along exactly one axis of its first argument and keeps it; ``over`` is
+    required, further arguments are numbers without axes).  ``reads`` names axes that the first argument of an ``along``
+    must have besides the one it works along.
     """
 
     name: str
     arity: int
     kind: str
     doc: str
+    reads: Axes = ()
 
 
 PRIMITIVES: dict[str, Primitive] = {
@@ -222,6 +225,15 @@ PRIMITIVES: dict[str, Primitive] = {
         Primitive("log_softmax", 1, "along", "x - log Σ eˣ"),
         Primitive("best", 1, "along", "1 at the largest value (the first of them), else 0"),
         Primitive("rank", 1, "along", "how many values are smaller"),
+        Primitive("simplex_linear", 2, "along", "(x, b): max(x - c, b / length), with c such that Σ = 1; b ≤ 1"),
+        Primitive("simplex_square", 1, "along", "max(x - c, 0)², with c such that Σ = 1"),
+        Primitive(
+            "mean_shift",
+            2,
+            "along",
+            "(x, h): from each point to the Gaussian-weighted mean of all, width the median distance but at least h",
+            reads=("action",),
+        ),
     )
 }
 

@@ -217,6 +217,9 @@ def improve(name: str, factor: float = 1.0, label: str = "", **options: Any) -> 
         options.setdefault("uniform_weight", scalar(f"{label}.uniform_weight", 0.25))
     if name == "reparameterized":
         options.setdefault("objective", Formula(red("min", net("Q", S, A), "ensemble")))
+    if name == "drift":
+        options.setdefault("particles", 4)
+        options.setdefault("field", Formula(grad(red("mean", net("Q", S, PARTICLES), "ensemble"), PARTICLES)))
     if name == "likelihood_ratio":
         options.setdefault("particles", drawn(4))
         q = red("mean", net("Q", S, PARTICLES), "ensemble")

@@ -249,10 +249,9 @@ class Adaptation(Component):
     family: ClassVar[str] = "adaptation"
     optimizer: Optimizer
 
-    @property
     @abstractmethod
-    def measure(self) -> str:
-        """The measured quantity it is learned from, ``kl`` or ``entropy``."""
+    def measured(self, ctx: Context, s: Value) -> Value:
+        """What it is learned from [], a constant: measured by the mechanisms, or here at observations [batch, obs]."""
 
     @abstractmethod
     def start(self, ctx: Context, name: str) -> Value:
@@ -272,6 +271,16 @@ class Sampling(Component):
     def priority(self, ctx: Context, q: Value, y: Value) -> Value:
         """New priorities [batch] of the transitions of a batch, from their values [ensemble, batch] and targets [batch]."""
         raise TypeError(f'sampling "{self.name}" has no priorities')
+
+
+class Estimator(Component):
+    """How the entropy of a policy is estimated from its samples."""
+
+    family: ClassVar[str] = "estimator"
+
+    @abstractmethod
+    def entropy(self, ctx: Context, s: Value) -> Value:
+        """The entropy [] of the policy, a mean over states among the observations [batch, obs]."""
 
 
 class Normalizer(Component):

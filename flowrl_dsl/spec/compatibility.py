@@ -31,7 +31,7 @@ def check(scope: Scope) -> None:
     for reached in scope.reached:
         if reached.path in silent:
             continue
-        for capability in sorted(_needs(reached.component, scope) - available):
+        for capability in sorted(needs(reached.component, scope) - available):
             if (reached.path.split(".")[0], capability) not in kept:
                 _report_need(reached, capability, scope)
 
@@ -62,7 +62,8 @@ def _capabilities(component: Component, scope: Scope) -> frozenset[str]:
         return component.provides
 
 
-def _needs(component: Component, scope: Scope) -> frozenset[str]:
+def needs(component: Component, scope: Scope) -> frozenset[str]:
+    """What a component requires; one that was rebuilt around an error may not be able to tell."""
     try:
         return component.needs()
     except (AttributeError, TypeError):
@@ -76,10 +77,10 @@ def _unused_sampler(scope: Scope) -> set[str]:
     backbone, sampler = _at(scope, "policy.backbone"), _at(scope, "policy.sampler")
     if backbone is None or sampler is None or type(backbone.component) is Component:
         return set()
-    needs = _needs(backbone.component, scope)
-    if needs & _capabilities(sampler.component, scope):
+    wanted = needs(backbone.component, scope)
+    if wanted & _capabilities(sampler.component, scope):
         return set()
-    if not any("sampler" in providers(capability) for capability in needs):
+    if not any("sampler" in providers(capability) for capability in wanted):
         name = backbone.component.name
         message = f'sampler "{sampler.component.name}" goes unread: backbone "{name}" draws its actions without one'
         scope.diagnostics.error("FRL0226", message, sampler.span, "leave `sampler` out, or choose another backbone")

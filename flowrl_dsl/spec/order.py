@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from flowrl_dsl.algorithm import Every, Sequence, Single, Stage, Together, stage_names
@@ -24,12 +25,14 @@ class OrderReader:
 
     ``movable`` are the parts that this algorithm moves; ``still`` those it could move but does not, with the reason.  A
     still part is an error, unless ``lenient``: an order that was inherited, or written before a ``--set`` fixed the
-    part, simply loses it.  ``trainer`` names a mechanism that moves the critic in the stage ``policy``.
+    part, simply loses it.  ``measured`` are the parameters that are learned from what the stage ``policy`` measures;
+    ``trainer`` names a mechanism that moves the critic in that stage.
     """
 
     movable: list[str]
     still: dict[str, str]
     lenient: bool
+    measured: Collection[str]
     diagnostics: Diagnostics
     trainer: str = ""
     _failed: bool = False
@@ -42,7 +45,8 @@ class OrderReader:
         if missing and not self._failed:
             hint = f"append {'it' if len(missing) == 1 else 'them'}: {text_of(expr)} -> {' -> '.join(missing)}"
             self._error("FRL0232", f"the order leaves out {', '.join(missing)}", expr.span, hint)
-        for name in _before_the_policy(stage) if stage is not None else ():
+        early = [] if stage is None else _before_the_policy(stage)
+        for name in (name for name in early if name in self.measured):
             message = f'"{name}" is learned from what the stage policy measures, and stands before it'
             self._error("FRL0235", message, places[name], f"write it behind policy, or together with it: [policy, {name}]")
         if stage is not None and self.trainer and _side_by_side(stage, "critic", "policy"):

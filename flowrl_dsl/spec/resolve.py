@@ -122,7 +122,7 @@ class _Check:
         self._drop_unused_inherited()
         compatibility.check(self.scope)
         parameters = self.scope.parameters
-        order = self._order()
+        order = self._order(improvements)
         if regime is not FAILED and not self.scope.diagnostics.errors:
             self.algorithm = Algorithm(
                 name=self.program.name.id,
@@ -310,7 +310,7 @@ class _Check:
                 del scope.parameters[name]
                 scope.forget(name)
 
-    def _order(self) -> Stage:
+    def _order(self, improvements: Sequence[Improvement]) -> Stage:
         movable, still = self._parts()
         given = self.program.settings.get("order")
         if given is None:
@@ -321,7 +321,16 @@ class _Check:
         file = given.span.file
         fixed = self.edited or bool(self.program.applied)
         lenient = file != SET_FILE and (fixed or file != self.main)
-        return OrderReader(movable, still, lenient, self.scope.diagnostics, self._critic_trainer()).read(given.value)
+        measured = self._measured(improvements)
+        return OrderReader(movable, still, lenient, measured, self.scope.diagnostics, self._critic_trainer()).read(
+            given.value
+        )
+
+    def _measured(self, improvements: Sequence[Improvement]) -> set[str]:
+        """The parameters that are learned from what the mechanisms measure."""
+        offered = set().union(*(improvement.mechanism.provides for improvement in improvements))
+        learned = {name: parameter.learned for name, parameter in self.scope.parameters.items()}
+        return {n for n, c in learned.items() if isinstance(c, Component) and compatibility.needs(c, self.scope) & offered}
 
     def _critic_trainer(self) -> str:
         """The first mechanism that moves the critic in the stage ``policy``."""

@@ -255,7 +255,7 @@ class SpecWriter:
         if fitting and self._perhaps():
             return self._one_of(fitting)
         way = "fixed" if fixed else self._one_of(("fixed", "schedule", "learned"))
-        if way == "learned" and (1.0 not in interval or not self.capabilities & _measured()):
+        if way == "learned" and 1.0 not in interval:
             way = "fixed"
         self.declaring, before = True, self.declaring
         value, changes = 1.0, {}
@@ -471,11 +471,6 @@ def _provided(component: Component) -> frozenset[str]:
         return component.capabilities()
     except (AttributeError, TypeError):
         return component.provides
-
-
-def _measured() -> set[str]:
-    """What the mechanisms measure."""
-    return {c for member in members_of("mechanism").values() for c in member.provides}
 
 
 def _keeps_copies(section: str, options: Mapping[str, str]) -> bool:

@@ -565,12 +565,14 @@ _WEIGHTS: dict[str, Callable[[np.ndarray, int], bool]] = {
     "jax.nn.softmax": lambda w, axis: bool((w >= 0).all() and np.allclose(w.sum(axis), 1, atol=1e-4)),
     "best": lambda w, axis: bool(np.isin(w, (0, 1)).all() and (w.sum(axis) == 1).all()),
     "jax.nn.log_softmax": lambda w, axis: bool(np.allclose(np.exp(w).sum(axis), 1, atol=1e-4)),
+    "simplex_linear": lambda w, axis: bool(np.allclose(w.sum(axis), 1, atol=1e-4)),
+    "simplex_square": lambda w, axis: bool((w >= 0).all() and np.allclose(w.sum(axis), 1, atol=1e-4)),
     "rank": lambda w, axis: bool((w >= 0).all() and (w < w.shape[axis]).all() and (w.min(axis) == 0).all()),
 }
 
 
 def check_weights(trial: Trial) -> None:
-    """What a formula calls weights is: softmax and best sum to 1 along their axis, ranks count from 0."""
+    """What a formula calls weights is: softmax, best and their like sum to 1 along their axis, ranks count from 0."""
     for node in trial.program.graphs["step"].nodes.values():
         if node.op == "Weights" and isinstance(node.expr, Call) and node.expr.function in _WEIGHTS:
             axis = next(part.value for key, part in node.expr.kwargs if key == "axis" and isinstance(part, Literal))

@@ -202,7 +202,7 @@ class _Stages:
     def _learned(self, ctx: Context, name: str) -> dict[str, Value]:
         learned: Any = ctx.algorithm.parameters[name].learned
         group = learned_group(name)
-        loss = learned.loss(ctx, ctx.versions[group], ctx.measured(learned.measure))
+        loss = learned.loss(ctx, ctx.versions[group], learned.measured(ctx, self.batch["s"]))
         return ctx.descend(group, loss, learned.optimizer, label=name)
 
     def _every(self, ctx: Context, n: int, inner: Stage) -> dict[str, Value]:
