@@ -16,6 +16,7 @@ from flowrl_dsl.registry import ANY, Component, Drawn, Interval, Scalar
 from flowrl_dsl.spec.compatibility import unread
 from flowrl_dsl.spec.kinds import choices, kinds, without_none
 from flowrl_dsl.spec.numbers import whole
+from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.spec.walk import formulas
 from flowrl_dsl.syntax import tree
 from flowrl_dsl.syntax.formatter import format_file
@@ -28,6 +29,17 @@ _FIRST = ("policy", "critic")
 def show(algorithm: Algorithm) -> str:
     """The algorithm as the text of a spec that resolves to it."""
     return format_file(tree.File(_Writer(algorithm).algorithm(), ()))
+
+
+def show_option(component: Component, name: str) -> str:
+    """One option's value as text."""
+    return text_of(_value(component, name))
+
+
+def show_parameter(parameter: Parameter) -> str:
+    """A parameter's value and range as text."""
+    statement = _param(parameter)
+    return text_of(statement.value) + ("" if parameter.interval == ANY else f" in {parameter.interval}")
 
 
 class _Writer:
