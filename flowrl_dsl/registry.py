@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import traceback
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
+from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
 from flowrl_dsl.formula import Formula, Slot
 
 CAPABILITIES: dict[str, str] = {
@@ -178,11 +180,22 @@ def _shipped(family: str, name: str = "") -> str:
 
 @cache
 def _load_plugins() -> None:
-    """Import the modules of installed plugins, once."""
+    """Import the modules of installed plugins, once.  Raises ``DiagnosticError`` where one cannot be imported."""
     from importlib.metadata import entry_points
 
     for entry in entry_points(group="flowrl_dsl.components"):
-        entry.load()
+        try:
+            entry.load()
+        except Exception as error:
+            raise DiagnosticError([_broken_plugin(entry.name, entry.value, error)]) from error
+
+
+def _broken_plugin(name: str, module: str, error: Exception) -> Diagnostic:
+    """Whatever the code of a plugin raises; the note names its last line that was reached."""
+    message = f'plugin "{name}" ({module}) cannot be imported: {type(error).__name__}: {error}'
+    reached = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    place = f"{reached[-1].filename}:{reached[-1].lineno}" if len(reached) > 1 else ""
+    return Diagnostic("FRL0407", message, None, (place,) if place else ())
 
 
 @cache

@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "lowering": {"lowering", "graph"} | BASE,
     "runtime": {"runtime", "lowering", "diagnostics", "__init__"},
     "testing": {"testing", "graph", "components", "passes", "lowering", "spec", "syntax", "driver", "__init__"} | BASE,
-    "top": {"driver", "plan", "cli", "arguments", "runs", "__init__"}
+    "top": {"driver", "plan", "catalogue", "cli", "arguments", "runs", "__init__"}
     | {"syntax", "spec", "graph", "components", "passes", "lowering", "runtime"}
     | BASE,
 }

@@ -143,6 +143,14 @@ CODES = (
         "End the name in .png, .pdf or .svg.",
     ),
     Code(
+        "FRL0407",
+        "a plugin cannot be imported",
+        "A package that is installed beside this one announces components by an entry point of the group "
+        "flowrl_dsl.components, and importing its module failed.  Nothing can be checked while it is unknown what there is.",
+        "flowrl-dsl check mine.flowrl",
+        "Mend the module at the place that the note names, or uninstall the package.",
+    ),
+    Code(
         "FRL0440",
         "Weights & Biases is not installed",
         "Logging to it is an extra, because it is a large package that few runs need.",
