@@ -30,6 +30,8 @@ Draw = Callable[[st.SearchStrategy[T]], T]
 LARGE = 1e3
 """The size assumed of values, networks and gradients; what grows beyond it is bounded."""
 LARGEST_RESULT = 100.0
+OF_A_DRAW = frozenset({"draw_log_prob"})
+"""Functions of nothing but the action that a slot differentiates through, which has just been drawn."""
 NUMBERS = ("0.25", "0.5", "1", "1.5", "2", "0.1")
 
 _SAFE_UNARY = {
@@ -103,6 +105,9 @@ class FormulaWriter:
         wanted = [self.slot.through] if self.slot.through else actions or list(self.slot.values)
         if wanted and not piece.reads & set(wanted):
             piece += self._depending_on(self._one_of(wanted), self.slot.result, 1)
+        for name in sorted(OF_A_DRAW & {*self.slot.functions}):
+            if self.slot.through and FUNCTIONS[name].needs in self.capabilities and self._perhaps():
+                piece += Piece(f"clip({name}(s, {self.slot.through}), -5, 5)", ("batch",), 5.0)
         return self._limited(piece, LARGEST_RESULT).text
 
     # --- choices
@@ -264,7 +269,7 @@ class FormulaWriter:
     # --- parts with given axes
 
     def _functions(self) -> list[Function]:
-        known = (FUNCTIONS[name] for name in self.slot.functions if name in FUNCTIONS)
+        known = (FUNCTIONS[name] for name in self.slot.functions if name in FUNCTIONS and name not in OF_A_DRAW)
         return [f for f in known if f.needs in self.capabilities and all(self._arguments(f))]
 
     def _arguments(self, function: Function) -> list[list[str]]:

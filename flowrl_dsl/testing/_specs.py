@@ -25,6 +25,7 @@ from flowrl_dsl.formula import FUNCTIONS
 from flowrl_dsl.lazy import MODULES
 from flowrl_dsl.registry import ANY, POSITIVE, Component, Interval, Slot, families, members_of, providers
 from flowrl_dsl.spec import stdlib
+from flowrl_dsl.spec.compatibility import unread
 from flowrl_dsl.spec.kinds import Kind, choices, kinds, without_none
 from flowrl_dsl.spec.options import SOURCES, Options, default_expression
 from flowrl_dsl.spec.order import PARTS
@@ -62,12 +63,16 @@ class SpecWriter:
     declared: Declared = field(default_factory=lambda: Declared())
     names: set[str] = field(default_factory=set)
     declaring: bool = False
+    trains_critic: bool = False
 
     def spec(self) -> str:
         sections = members_of("section")
-        structure = {"policy": self._structure(sections["policy"], self._backbone_and_helpers(sections["policy"]))}
-        if self.draw(st.integers(0, 5)) < 5:
-            structure["critic"] = self._structure(sections["critic"], {})
+        given = self._backbone_and_helpers(sections)
+        structure = {"policy": self._structure(sections["policy"], given["policy"])}
+        if given["critic"] or self.draw(st.integers(0, 5)) < 5:
+            structure["critic"] = self._structure(sections["critic"], given["critic"])
+        if sections["encoder"].requires <= self.capabilities and self.draw(st.integers(0, 5)) == 5:
+            structure["encoder"] = self._structure(sections["encoder"], {})
         blocks = [self._improve(mechanism) for mechanism in self._mechanisms()]
         others = [name for name in sections if name not in PARTS]
         parts = [self._section(name, structure.get(name, {})) for name in [*structure, *others]]
@@ -300,28 +305,36 @@ class SpecWriter:
 
     # --- sections
 
-    def _backbone_and_helpers(self, policy: type[Component]) -> dict[str, str]:
-        """A backbone, and for each thing it needs an option of the section that provides it."""
-        possible: dict[str, list[Helper]] = {}
-        for name, cls in members_of("backbone").items():
-            helpers = [_helper(policy, need, cls.provides) for need in sorted(cls.requires)]
-            if all(helpers):
-                possible[name] = [helper for helper in helpers if helper is not None]
-        chosen = self._pick("backbone", possible)
-        backbone = members_of("backbone")[chosen]
+    def _backbone_and_helpers(self, sections: Mapping[str, type[Component]]) -> dict[str, dict[str, str]]:
+        """A backbone, and for each thing it needs an option, of the critic or of the policy itself, that provides it."""
+        offered = {c for kind in members_of("critic").values() for c in kind.provides}
+        possible = {
+            name: cls
+            for name, cls in members_of("backbone").items()
+            if all(_helper(sections, need, offered | cls.provides) for need in cls.requires)
+        }
+        backbone = possible[self._pick("backbone", possible)]
         kept, self.capabilities = self.capabilities, self.capabilities | backbone.provides | backbone.requires
-        given = {"backbone": self._call(backbone)}
-        for helper in possible[chosen]:
-            given[helper.option] = self._call(families()[helper.family][self._pick(helper.family, helper.members)])
+        given: dict[str, dict[str, str]] = {"critic": {}, "policy": {"backbone": self._call(backbone)}}
+        # what the critic is decides which samplers can follow it
+        by_critic = [need for need in sorted(backbone.requires) if need in offered]
+        for need in [*by_critic, *sorted(backbone.requires - {*by_critic})]:
+            helper = _helper(sections, need, self.capabilities)
+            if helper is None:
+                return reject()
+            member = members_of(helper.family)[self._pick(helper.family, helper.members)]
+            given[helper.section][helper.option] = self._call(member)
+            self.capabilities |= member.provides
         self.capabilities = kept
         return given
 
     def _structure(self, cls: type[Component], given: dict[str, str]) -> dict[str, str]:
         """The options of a section that shape it; what it provides with them counts from here on."""
         options = dict(given)
+        silent = unread(self._section_of(cls, options)).keys() - READ_BY_BACKUP.keys()
         for name, kind in kinds(cls).items():
             helps = kind.role == "component" and kind.optional and kind.family in _helping_families()
-            if name in options or helps or kind.role not in ("component", "literal"):
+            if name in options or name in silent or helps or kind.role not in ("component", "literal"):
                 continue
             kept = kind.optional and kind.default not in (None, "none")
             text = "none" if kept and self.draw(st.integers(0, 3)) == 3 else self._option(cls, name, kind, self._perhaps())
@@ -329,11 +342,16 @@ class SpecWriter:
                 text = self.component("network")
             options |= {} if text is None else {name: text}
         scope = self._scope()
-        parsed = {name: parse_expression(text, "generated")[0] for name, text in options.items()}
-        Options(scope).build(cls, {n: e for n, e in parsed.items() if e is not None}, _PLACE, Site(cls.name, _PLACE))
+        self._section_of(cls, options, scope)
         for reached in scope.reached:
             self.capabilities |= _provided(reached.component)
         return options
+
+    def _section_of(self, cls: type[Component], options: Mapping[str, str], scope: Scope | None = None) -> Component:
+        """The section as the checker builds it of these options."""
+        parsed = {name: parse_expression(text, "generated")[0] for name, text in options.items()}
+        known = {name: expr for name, expr in parsed.items() if expr is not None}
+        return Options(scope or self._scope()).build(cls, known, _PLACE, Site(cls.name, _PLACE))
 
     def _section(self, name: str, structure: dict[str, str]) -> str:
         """A section with its options; empty where nothing is said about it."""
@@ -346,6 +364,8 @@ class SpecWriter:
                 backup = options[key] = self.formula(kind.slot, lets)
             elif kind.role == "formula":
                 backup = kind.default or ""
+        if "seen" in options and "within_seen" not in _WORD.findall(" ".join([backup, *lets])):
+            backup = options["backup"] = f"within_seen({backup})"
         read = set(_WORD.findall(" ".join([backup, *lets])))
         for key, kind in kinds(cls).items():
             shaping = kind.role in ("component", "literal") and bool(structure)
@@ -367,21 +387,50 @@ class SpecWriter:
         chosen = [possible[self._pick("mechanism", possible)] for _ in range(self.draw(st.integers(1, self.most_blocks)))]
         for cls in chosen:
             self.capabilities |= cls.provides
+            self.trains_critic |= cls.trains == "critic"  # type: ignore[attr-defined]
         return chosen
 
     def _improve(self, cls: type[Component]) -> str:
+        """A block of the mechanism, its own validators and needs met."""
+        optional = [name for name, kind in kinds(cls).items() if kind.optional and kind.default in (None, "none")]
+        chosen = [name for name in optional if self._perhaps()]
+        subsets = [list(s) for n in range(len(optional) + 1) for s in itertools.combinations(optional, n)]
+        # a random formula need not use what an option offers it: some tries for the options that were chosen
+        for subset in [*[chosen] * 4, *(s for s in subsets if s != chosen)]:
+            before = self.declared.copy()
+            body = self._block(cls, subset)
+            if self._block_fits(cls, body):
+                return f"improve {self._weight()}{cls.name} {{\n{body}\n}}"
+            self.declared = before
+        return reject()
+
+    def _block(self, cls: type[Component], optional: Collection[str]) -> str:
         lets: list[str] = []
         lines: list[str] = []
         for name, kind in kinds(cls).items():
+            if kind.optional and kind.default in (None, "none") and name not in optional:
+                continue
             if kind.role == "formula":
-                written = kind.default is None or not self._understands(kind) or self._perhaps()
+                written = kind.default in (None, "none") or not self._understands(kind) or self._perhaps()
                 text = self.formula(kind.slot, lets) if written else None
             else:
-                text = self._option(cls, name, kind, self._perhaps())
+                text = self._option(cls, name, kind, True)
                 if text is None and kind.role == "drawn":
                     text = self._drawn(kind)
             lines += [] if text is None else [f"{name} = {text}"]
-        return f"improve {self._weight()}{cls.name} {{\n" + "\n".join([*lets, *lines]) + "\n}"
+        return "\n".join([*lets, *lines])
+
+    def _block_fits(self, cls: type[Component], body: str) -> bool:
+        """Whether the checker finds nothing wrong with a block, and nothing in it that goes unread."""
+        file, _ = parse(f"algorithm x {{ improve {cls.name} {{\n{body}\n}} }}", "generated")
+        assert file is not None and file.algorithm is not None, body
+        (block,) = file.algorithm.body
+        assert isinstance(block, tree.Improve)
+        lets = {s.name.id: s for s in block.body if isinstance(s, tree.Let)}
+        given = {s.key.id: s.value for s in block.body if isinstance(s, tree.Assign)}
+        scope = self._scope()
+        built = Options(scope).build(cls, given, _PLACE, Site(cls.name, _PLACE, lets))
+        return not scope.diagnostics.errors and not unread(built).keys() & given and built.needs() <= self.capabilities
 
     def _weight(self) -> str:
         way = self._one_of(("none", "number", "parameter", "schedule"))
@@ -415,7 +464,8 @@ class SpecWriter:
             cut = self.draw(st.integers(1, len(parts) - 1))
             groups = [self._stage(parts[:cut]), self._stage(parts[cut:])]
             together = f"[{', '.join(self.draw(st.permutations(groups)))}]"
-            text = self._one_of((" -> ".join(groups), together))
+            apart = self.trains_critic and {"critic", "policy"} <= {*parts}
+            text = " -> ".join(groups) if apart else self._one_of((" -> ".join(groups), together))
         return f"every({self.draw(st.integers(2, 3))}, {text})" if self.draw(st.integers(0, 4)) == 4 else text
 
     def _for_task(self) -> list[str]:
@@ -446,17 +496,19 @@ class Declared:
 class Helper:
     """An option of a section, and the components it can hold that provide what another component needs."""
 
+    section: str
     option: str
     family: str
     members: tuple[str, ...]
 
 
-def _helper(section: type[Component], need: str, provided: Collection[str]) -> Helper | None:
-    for name, kind in kinds(section).items():
-        members = members_of(kind.family) if kind.role == "component" else {}
-        fitting = [n for n, member in members.items() if need in member.provides and member.requires <= set(provided)]
-        if fitting:
-            return Helper(name, kind.family, tuple(fitting))
+def _helper(sections: Mapping[str, type[Component]], need: str, provided: Collection[str]) -> Helper | None:
+    for section in ("critic", "policy"):
+        for name, kind in kinds(sections[section]).items():
+            members = members_of(kind.family) if kind.role == "component" else {}
+            fitting = [n for n, member in members.items() if need in member.provides and member.requires <= set(provided)]
+            if fitting:
+                return Helper(section, name, kind.family, tuple(fitting))
     return None
 
 
