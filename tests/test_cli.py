@@ -116,7 +116,8 @@ def test_every_code_that_a_run_raises_is_explained() -> None:
 
     from flowrl_dsl.codes import run
 
-    texts = [path.read_text() for path in [*(ROOT / "flowrl_dsl/runtime").glob("*.py"), ROOT / "flowrl_dsl/runs.py"]]
+    package = ROOT / "flowrl_dsl"
+    texts = [p.read_text() for p in [*package.glob("runtime/*.py"), package / "runs.py", package / "registry.py"]]
     raised = {code for text in texts for code in re.findall(r'"(FRL\d{4})"', text)}
     assert raised == {code.code for code in run.CODES}
 

@@ -189,15 +189,14 @@ class FormulaWriter:
 
     def _unary(self, allowed: Axes, depth: int) -> Piece:
         names = [name for name, p in PRIMITIVES.items() if p.kind == "elementwise" and p.arity == 1]
-        return self._applied(self._one_of(names), self.piece(allowed, depth - 1), allowed)
+        name = self._one_of(names)
+        return self._applied(name, self._steady(allowed) if name == "sign" else self.piece(allowed, depth - 1))
 
-    def _applied(self, name: str, piece: Piece, allowed: Axes) -> Piece:
+    def _applied(self, name: str, piece: Piece) -> Piece:
         if name == "stop":
             return Piece(f"stop({piece.text})", piece.axes, piece.size)
         if name == "neg":
             return piece.wrapped("(-{0})")
-        if name == "sign":
-            piece = self._steady(allowed)
         template, size = _SAFE_UNARY.get(name, (name + "({0})", None))
         if size == "square":
             piece = self._limited(piece, 30.0)

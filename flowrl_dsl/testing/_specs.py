@@ -260,7 +260,7 @@ class SpecWriter:
         if fitting and self._perhaps():
             return self._one_of(fitting)
         way = "fixed" if fixed else self._one_of(("fixed", "schedule", "learned"))
-        if way == "learned" and 1.0 not in interval:
+        if way == "learned" and not all(factor in interval for factor in FACTORS):  # what is learned starts near 1
             way = "fixed"
         self.declaring, before = True, self.declaring
         value, changes = 1.0, {}
@@ -316,6 +316,8 @@ class SpecWriter:
         backbone = possible[self._pick("backbone", possible)]
         kept, self.capabilities = self.capabilities, self.capabilities | backbone.provides | backbone.requires
         given: dict[str, dict[str, str]] = {"critic": {}, "policy": {"backbone": self._call(backbone)}}
+        built, _ = self._built("backbone", given["policy"]["backbone"])
+        self.capabilities |= _provided(built) if built is not None else frozenset()
         # what the critic is decides which samplers can follow it
         by_critic = [need for need in sorted(backbone.requires) if need in offered]
         for need in [*by_critic, *sorted(backbone.requires - {*by_critic})]:
