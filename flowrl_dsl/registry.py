@@ -39,6 +39,7 @@ CAPABILITIES: dict[str, str] = {
     "flow_sampler": "a way to draw actions from a velocity field",
     "q_value": "action values Q(s, a)",
     "q_target": "action values of a target copy",
+    "value_distribution": "a spread of returns around their mean, which the next state's return passes on",
     "policy_target": "a slowly moving copy of the policy",
     "old_policy": "an occasionally refreshed copy of the policy",
     "kl": "an estimate of the divergence of the new policy from its proposals",

@@ -44,6 +44,12 @@ def gaussian_noise(key, s, size, particles=None):
 
 
 @kernel
+def random_members(key, q, n):
+    """n different members, drawn at random: the same for all rows.  The members stand along the leading axis."""
+    return q[jax.random.permutation(key, q.shape[0])[:n]]
+
+
+@kernel
 def broadcast_rows(x, like, dimensions):
     """x repeated to the leading dimensions of another array."""
     return jnp.broadcast_to(x, like.shape[:dimensions])
@@ -84,7 +90,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Context:
-    """``versions`` are the parameter groups as the stage being built reads them."""
+    """``versions`` are the parameter groups as the stage being built reads them.
+
+    In ``training`` the networks that are applied are being fitted: those with dropout drop units.
+    """
 
     builder: Builder
     algorithm: Algorithm
@@ -92,6 +101,7 @@ class Context:
     versions: Mapping[str, Value]
     key: Value
     record: Record = field(default_factory=Record)
+    training: bool = False
 
     @property
     def policy(self) -> Any:
@@ -108,6 +118,10 @@ class Context:
     def reading(self, versions: Mapping[str, Value]) -> Context:
         """The same context, reading other versions of the parameters."""
         return replace(self, versions=versions)
+
+    def in_training(self) -> Context:
+        """The same context, for what a loss fits; targets, proposals and acting stay outside of it."""
+        return replace(self, training=True)
 
     @contextmanager
     def scope(self, name: str, span: Any = None) -> Iterator[None]:
@@ -152,6 +166,10 @@ class Context:
         """A random key for one draw."""
         return self.builder.key(self.key, name)
 
+    def dropout_key(self, network: Any) -> Value | None:
+        """A random key for the units that the network drops; None where it drops none."""
+        return self.draw_key("dropout") if self.training and network.drops_units else None
+
     # the networks of the algorithm
 
     def normal(self, s: Value, size: int, name: str, particles: int | None = None) -> Value:
@@ -186,6 +204,7 @@ class Context:
         scope: dict[str, Value] = dict(values)
         visible = _Lazily(scope, self._parameter_or_size({"A": self.sizes.action, **sizes}))
         functions: dict[str, Callable[..., Value]] = {
+            "subset": self._subset,
             "Q": lambda s, a: self.q("critic", s, a),
             "Q_target": lambda s, a: self.q("critic_target", s, a),
             "log_prob": lambda s, a: self.log_prob("policy", s, a),
@@ -193,6 +212,11 @@ class Context:
             "velocity": lambda s, a_t, t: self.policy.backbone.velocity(self, self.versions["policy"], s, a_t, t),
         }
         return FormulaBuilder(b, visible, functions).build(formula, name)
+
+    def _subset(self, q: Value, n: int) -> Value:
+        """n random members of an ensemble; each call draws anew."""
+        expr = call(random_members, Arg(0), Arg(1), n)
+        return self.builder.add("Subset", expr, (self.draw_key("subset"), q), q.type, "subset")
 
     def _parameter_or_size(self, sizes: Mapping[str, int]) -> Callable[[str], Value]:
         def find(name: str) -> Value:

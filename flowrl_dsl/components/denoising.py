@@ -52,9 +52,9 @@ def denoiser(trunk, time, obs):
 
 
 @kernel
-def denoise(net, params, a_t, t, s):
-    """What the network says of noisy actions: their noise, or their velocity."""
-    return net.apply({"params": params}, a_t, t, s)
+def denoise(net, params, a_t, t, s, key=None):
+    """What the network says of noisy actions: their noise, or their velocity.  With a key its dropout is on."""
+    return net.apply({"params": params}, a_t, t, s, rngs=None if key is None else {"dropout": key})
 
 
 @kernel
@@ -113,8 +113,13 @@ class Denoising(Backbone):
     def raw(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value, name: str) -> Value:
         """The network's output [..., action]."""
         lead = leading(s, a_t, t)
+        inputs, options = [params, s, a_t, t], {}
+        key = ctx.dropout_key(ctx.policy.network)
+        if key is not None:
+            inputs.append(key)
+            options["key"] = Arg(4)
         args = (self.module(ctx), Arg(0), rows(2, a_t, lead), rows(3, t, lead), rows(1, s, lead))
-        return ctx.builder.add("Predict", call(denoise, *args), (params, s, a_t, t), Type(union(lead, ("action",))), name)
+        return ctx.builder.add("Predict", call(denoise, *args, **options), inputs, Type(union(lead, ("action",))), name)
 
     def _time(self, ctx: Context, a: Value, draw: Call) -> Value:
         """A random time for each action; ``draw`` is an expression of (key, actions)."""

@@ -50,7 +50,13 @@ def check_backup(critic: Component, written: Mapping[str, tree.Assign], scope: S
 
 
 def unread_by_backup(critic: Component) -> dict[str, str]:
-    """The options of a critic that its backup does not read, and the names it would read them by."""
+    """The options of a critic that nothing reads, and the names its backup would read them by.
+
+    A critic that fits a distribution reads what the backup may read: its spread comes from the next state.
+    """
+    kind = getattr(critic, "kind", None)
+    if isinstance(kind, Component) and "value_distribution" in kind.provides:
+        return {}
     backup = getattr(critic, "backup", None)
     seen = variables(backup) if isinstance(backup, Formula) else READ_BY_BACKUP.values()
     return {option: name for option, name in READ_BY_BACKUP.items() if name not in seen}

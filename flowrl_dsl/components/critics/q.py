@@ -2,58 +2,48 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import Critic
-from flowrl_dsl.components.context import Context, leading, rows
+from flowrl_dsl.components.base import Future
+from flowrl_dsl.components.context import Context, leading
+from flowrl_dsl.components.ensembles import Ensemble, ensemble_outputs, over_members
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, Build, call, kernel
-from flowrl_dsl.graph.nodes import SCALAR, TREE, Type
-from flowrl_dsl.lazy import jax, jnp
+from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.nodes import SCALAR, Type
+from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import register
 
 
 @kernel
-def init_ensemble(net, key, members, *examples):
-    """Fresh parameters for each member, along a leading axis."""
-    return jax.vmap(lambda k: net.init(k, *examples)["params"])(jax.random.split(key, members))
-
-
-@kernel
-def ensemble_values(net, params, inputs):
+def ensemble_values(net, params, inputs, key=None):
     """Q_e(s, a) of every member e, along a leading axis."""
-    return jax.vmap(lambda p: net.apply({"params": p}, inputs)[..., 0])(params)
+    return ensemble_outputs(net, params, inputs, key)[..., 0]
 
 
 @kernel
 def ensemble_loss(q, y, reduction):
     """Squared error to the targets: mean over the batch, then mean or sum over the members."""
-    error = jnp.mean(jnp.square(q - y), axis=-1)
-    return jnp.mean(error) if reduction == "mean" else jnp.sum(error)
+    return over_members(jnp.mean(jnp.square(q - y), axis=-1), reduction)
 
 
 @register
-class Q(Critic):
+class Q(Ensemble):
     """``Q_e(s, a)`` for members e of an ensemble; loss ``mean_e mean_B (Q_e(s, a) - y)^2`` (or the sum over e)."""
 
     name = "q"
-    provides = frozenset({"q_value"})
 
-    def module(self, ctx: Context) -> Build:
-        return ctx.critic.network.module("critic_net", (("s", ctx.sizes.obs), ("a", ctx.sizes.action)), 1)
-
-    def init(self, ctx: Context, key: Value, members: int) -> Value:
-        example = {"s": call("jnp.zeros", (1, ctx.sizes.obs)), "a": call("jnp.zeros", (1, ctx.sizes.action))}
-        expr = call(init_ensemble, self.module(ctx), Arg(0), members, example)
-        return ctx.builder.add("Init", expr, (key,), TREE, "critic")
+    heads: ClassVar[int] = 1
 
     def value(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
         """Q_e(s, a): [ensemble, ...] over the axes of s and a."""
-        lead = leading(s, a)
-        expr = call(ensemble_values, self.module(ctx), Arg(0), {"s": rows(1, s, lead), "a": rows(2, a, lead)})
-        return ctx.builder.add("QValue", expr, (params, s, a), Type(union(("ensemble",), lead)), "q")
+        expr, inputs = self.applied(ctx, ensemble_values, params, s, a)
+        return ctx.builder.add("QValue", expr, inputs, Type(union(("ensemble",), leading(s, a))), "q")
 
-    def loss(self, ctx: Context, params: Value, s: Value, a: Value, y: Value, reduction: str) -> Value:
-        q = self.value(ctx, params, s, a)
+    def loss(
+        self, ctx: Context, params: Value, s: Value, a: Value, y: Value, future: Future, reduction: str
+    ) -> tuple[Value, dict[str, Value]]:
+        q = self.value(ctx.in_training(), params, s, a)
         ctx.metric("q", q)
         expr = call(ensemble_loss, Arg(0), Arg(1), reduction=reduction)
-        return ctx.builder.add("Loss", expr, (q, y), SCALAR, "loss")
+        return ctx.builder.add("Loss", expr, (q, y), SCALAR, "loss"), {}

@@ -93,7 +93,8 @@ class ScoreMatching(Mechanism):
         sizes = {} if self.reverse is None else {"M": self.reverse}
         target = b.stop(ctx.formula(formula, "target", sizes, s=s, a=a, **values))
         target = ctx.broadcast(target, ("batch", "action"), noised.a_t)
-        said = (backbone.predict if self.velocity is None else backbone.velocity)(ctx, params, s, noised.a_t, noised.t)
+        fitted = backbone.predict if self.velocity is None else backbone.velocity
+        said = fitted(ctx.in_training(), params, s, noised.a_t, noised.t)
         return b.add("Loss", call(mean_squared_error, Arg(0), Arg(1)), (said, target), SCALAR, "loss")
 
     def _reverse_samples(self, ctx: Context, noised: Noised) -> dict[str, Value]:

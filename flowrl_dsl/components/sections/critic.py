@@ -6,9 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import ActionChoice, Critic, Network, Optimizer, Section, Target
+from flowrl_dsl.components.base import ActionChoice, Critic, Future, Network, Optimizer, Section, Target
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.registry import UNIT, Drawn, Formula, Scalar, Slot, option, register, slot
 
 BACKUP = Slot(
@@ -25,6 +26,12 @@ BACKUP = Slot(
     functions=("Q", "Q_target", "log_prob"),
     sizes={"A": "action"},
 )
+
+
+@kernel
+def continuation(discount, d):
+    """discount (1 - d): what the value of the next state is multiplied by."""
+    return discount * (1 - d)
 
 
 @register
@@ -60,7 +67,7 @@ class CriticSection(Section):
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
         params = self.kind.init(ctx, key, self.ensemble)
         state = {"critic": params, "critic_opt": self.optimizer.init(ctx, params, "critic_opt")}
-        return state | {name: params for name in self.copies()}
+        return state | self.kind.memory(ctx, self.ensemble) | {name: params for name in self.copies()}
 
     def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The new versions after one step towards the temporal-difference targets."""
@@ -68,11 +75,15 @@ class CriticSection(Section):
         judge = "critic_target" if self.target is not None else "critic"
         choice = self.next_action
         a_next = choice.value.choose(ctx, choice.source, s_next, "a_next", judge)
-        values = {**batch, "a_next": a_next, "discount": ctx.scalar(self.discount)}
+        discount = ctx.scalar(self.discount)
+        values = {**batch, "a_next": a_next, "discount": discount}
         y = b.stop(ctx.formula(self.backup, "backup", **values), "y")
         y = ctx.broadcast(y, ("batch",), batch["r"])
-        loss = self.kind.loss(ctx, ctx.versions["critic"], batch["s"], batch["a"], y, self.reduction)
-        return ctx.descend("critic", loss, self.optimizer)
+        keep = b.add("Arithmetic", call(continuation, Arg(0), Arg(1)), (discount, batch["d"]), batch["d"].type, "keep")
+        future = Future(s_next, a_next, keep, judge)
+        params = ctx.versions["critic"]
+        loss, memory = self.kind.loss(ctx, params, batch["s"], batch["a"], y, future, self.reduction)
+        return ctx.descend("critic", loss, self.optimizer) | memory
 
     def follow(self, ctx: Context) -> dict[str, Value]:
         """The copies after this update."""
