@@ -142,7 +142,8 @@ class Primitive:
     """Arithmetic of formulas.
 
     ``kind`` is ``elementwise`` (arguments broadcast by axis name), ``reduction`` (removes the axes named by ``over``; all
-    of them when none is named) or ``along`` (works along exactly one axis and keeps it; ``over`` is required).
+    of them when none is named), ``along`` (works along exactly one axis and keeps it; ``over`` is required) or ``draw``
+    (random members of an ensemble; the second argument is a whole number).
     """
 
     name: str
@@ -208,6 +209,7 @@ PRIMITIVES: dict[str, Primitive] = {
         Primitive("log_softmax", 1, "along", "x - log Σ eˣ"),
         Primitive("best", 1, "along", "1 at the largest value (the first of them), else 0"),
         Primitive("rank", 1, "along", "how many values are smaller"),
+        Primitive("subset", 2, "draw", "n different members of the ensemble, the same ones for all rows"),
     )
 }
 

@@ -115,6 +115,7 @@ class FormulaBuilder:
     values: Mapping[str, Value]
     functions: Mapping[str, Callable[..., Value]]
     _bound: dict[str, tuple[Term, Value]] = field(default_factory=dict)
+    _drawn: list[tuple[Term, Value]] = field(default_factory=list)
 
     def build(self, formula: Formula, name: str) -> Value:
         """The formula's value as a node called ``name``."""
@@ -151,6 +152,8 @@ class FormulaBuilder:
         function = term.function
         if function == "stop":
             return self.builder.stop(self._term(term.operands[0]), name)
+        if function == "subset":
+            return self._subset(term)
         if function not in PRIMITIVES:
             return self.functions[function](*(self._term(operand) for operand in term.operands))
         if function in _REDUCTION:
@@ -159,6 +162,17 @@ class FormulaBuilder:
         if function in _ALONG:
             return self._along(function, self._term(term.operands[0]), term.over[0], name)
         return self._elementwise(term, name)
+
+    def _subset(self, term: Operation) -> Value:
+        """Random members; the same call is the same draw wherever it stands in the formula."""
+        for known, value in self._drawn:
+            if known == term:
+                return value
+        q, count = term.operands
+        assert isinstance(count, Constant)
+        value = self.functions["subset"](self._term(q), int(count.value))
+        self._drawn.append((term, value))
+        return value
 
     def _along(self, function: str, value: Value, axis: str, name: str) -> Value:
         expr = call(_ALONG[function], Arg(0), axis=value.axes.index(axis))

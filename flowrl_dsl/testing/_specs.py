@@ -62,12 +62,15 @@ class SpecWriter:
     declared: Declared = field(default_factory=lambda: Declared())
     names: set[str] = field(default_factory=set)
     declaring: bool = False
+    members: int = 1
 
     def spec(self) -> str:
         sections = members_of("section")
         structure = {"policy": self._structure(sections["policy"], self._backbone_and_helpers(sections["policy"]))}
         if self.draw(st.integers(0, 5)) < 5:
             structure["critic"] = self._structure(sections["critic"], {})
+            default = sections["critic"].model_fields["ensemble"].default
+            self.members = int(structure["critic"].get("ensemble", default))
         blocks = [self._improve(mechanism) for mechanism in self._mechanisms()]
         others = [name for name in sections if name not in PARTS]
         parts = [self._section(name, structure.get(name, {})) for name in [*structure, *others]]
@@ -209,6 +212,7 @@ class SpecWriter:
             return str(self._one_of(allowed))
         if annotation is float:
             near = [self._rounded((1.0 if default is None else default) * factor) for factor in FACTORS]
+            near = [*near[:1], *NUMBERS] if default == 0 else near
             allowed = [x for x in near if _within(x, bounds)]
             return f"{self._one_of(allowed):g}" if allowed and (default is None or self._perhaps()) else None
         return None if default is not None else '"x"'
@@ -295,6 +299,7 @@ class SpecWriter:
             parameter=lambda: self._parameter(POSITIVE),
             bind=bind if block is not None else None,
             define=define,
+            members=self.members,
         )
         return writer.formula(self.draw(st.integers(1, 3)))
 
