@@ -40,7 +40,7 @@ SPECS: dict[str, tuple[str, ...]] = {
     "sac": (),
     "td3": (),
     "qsm": (),
-    "diffusion_bptt": SMALL,
+    "diffusion_bptt": (*SMALL, "critic.optimizer=adam(3e-4)"),
     "dpmd": (*SMALL, FEW, QUICK_DUAL),
     "qvpo": (*SMALL, "selection.particles=16 from policy"),
     "qsm_dpmd": (*SMALL, FEW, QUICK_DUAL),

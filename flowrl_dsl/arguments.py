@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=version, help="show the version and exit")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     _add_text_commands(commands)
+    _add_catalogue(commands)
     _add_compile(commands)
     _add_train(commands)
     _add_run_commands(commands)
@@ -69,6 +70,20 @@ def _add_text_commands(commands: Commands) -> None:
     fmt.add_argument("--check", action="store_true", help="change nothing; exit with 1 if something would change")
     explain = _add(commands, "explain", "what a code such as FRL0212 means, an example, the cure")
     explain.add_argument("code", metavar="CODE")
+
+
+def _add_catalogue(commands: Commands) -> None:
+    listing = _add(commands, "list", "shipped specs and registered components, with their papers")
+    listing.add_argument("what", nargs="?", metavar="WHAT", help="specs, components, or a family such as sampler")
+    diff = _add(commands, "diff", "what two specs differ in, in meaning and not in text")
+    diff.add_argument("left", metavar="SPEC")
+    diff.add_argument("right", metavar="SPEC")
+    diff.add_argument("--task", metavar="TASK", help="compare them as they stand for this task")
+    _add_set(diff)
+    new = _add(commands, "new", "a file to start from, with every setting of another spec to change")
+    new.add_argument("name", metavar="NAME")
+    new.add_argument("--from", dest="base", required=True, metavar="SPEC", help="the spec to extend")
+    new.add_argument("-o", dest="output", type=Path, metavar="FILE", help="write there instead of NAME.flowrl")
 
 
 def _add_compile(commands: Commands) -> None:

@@ -11,8 +11,10 @@ from collections.abc import Iterable
 AXES: dict[str, str] = {
     "ensemble": "members of a critic ensemble (E)",
     "batch": "transitions of a batch (B)",
+    "state": "a few states of the batch, in which the policy is measured",
     "particle": "candidate actions of one state (N)",
     "reverse": "reverse samples of one noisy action (M)",
+    "step": "consecutive steps of one environment (n)",
     "obs": "components of an observation (O)",
     "action": "components of an action (A)",
 }

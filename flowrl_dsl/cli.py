@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flowrl_dsl.arguments import parser
@@ -94,6 +94,38 @@ def _explain(parsed: argparse.Namespace) -> int:
         print(f'there is no code "{parsed.code}"; {hint}', file=sys.stderr)
         return USAGE
     print(text)
+    return OK
+
+
+def _list(parsed: argparse.Namespace) -> int:
+    from flowrl_dsl.catalogue import listing
+
+    return _unless_misused(lambda: print(listing(parsed.what)))
+
+
+def _diff(parsed: argparse.Namespace) -> int:
+    from flowrl_dsl.catalogue import difference
+
+    print(difference(parsed.left, parsed.right, parsed.task, parsed.set))
+    return OK
+
+
+def _new(parsed: argparse.Namespace) -> int:
+    from flowrl_dsl.catalogue import new
+
+    path = parsed.output or Path(f"{parsed.name}.flowrl")
+    code = _unless_misused(lambda: new(parsed.name, parsed.base, path))
+    if code == OK:
+        print(path)
+    return code
+
+
+def _unless_misused(work: Callable[[], None]) -> int:
+    try:
+        work()
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return USAGE
     return OK
 
 
@@ -191,6 +223,9 @@ _COMMANDS = {
     "check": _check,
     "fmt": _fmt,
     "explain": _explain,
+    "list": _list,
+    "diff": _diff,
+    "new": _new,
     "compile": _compile,
     "train": _train,
     "resume": _resume,

@@ -83,7 +83,10 @@ def build_program(algorithm: Algorithm, obs_size: int, action_size: int, passes:
     from flowrl_dsl.lowering.program import Loop
 
     built = build_graphs(algorithm, obs_size, action_size, passes)
-    loop = Loop(**algorithm.sections["train"].model_dump())
+    train, critic = algorithm.sections["train"], algorithm.sections.get("critic")
+    counts = {name: getattr(train, name) for name in type(train).model_fields if name != "sampling"}
+    refresh = train.sampling.refresh if train.sampling.prioritized and critic is not None else None
+    loop = Loop(**counts, horizon=getattr(critic, "n_step", 1), refresh=refresh)
     return lower(algorithm.name, built.graphs, built.hyper, loop, (obs_size, action_size))
 
 

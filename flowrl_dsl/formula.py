@@ -101,6 +101,11 @@ def variables(formula: Formula) -> set[str]:
     return {term.name for term in terms(formula.term) if isinstance(term, Variable)}
 
 
+def functions(formula: Formula) -> set[str]:
+    """Names of the functions a formula calls."""
+    return {term.function for term in terms(formula.term) if isinstance(term, Operation)}
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function of the algorithm's own networks, such as ``Q(s, a)``.
@@ -131,6 +136,15 @@ FUNCTIONS: dict[str, Function] = {
             "action values of the target critic",
         ),
         Function("log_prob", ("obs", "action"), ("obs", "action"), (), "log_prob", "log-density of the policy"),
+        Function(
+            "draw_log_prob",
+            ("obs", "action"),
+            ("obs", "action"),
+            (),
+            "draw_log_prob",
+            "log-density, or an upper bound of it, of actions that have just been drawn",
+        ),
+        Function("within_seen", (None,), (), (), "seen_values", "the value, bounded to the range of the targets so far"),
         Function("eps", ("obs", "action", None), ("obs",), (), "noise_prediction", "the policy's prediction of the noise"),
         Function("velocity", ("obs", "action", None), ("obs",), (), "flow_field", "the policy's velocity field"),
     )
@@ -142,14 +156,16 @@ class Primitive:
     """Arithmetic of formulas.
 
     ``kind`` is ``elementwise`` (arguments broadcast by axis name), ``reduction`` (removes the axes named by ``over``; all
-    of them when none is named), ``along`` (works along exactly one axis and keeps it; ``over`` is required) or ``draw``
-    (random members of an ensemble; the second argument is a whole number).
+    of them when none is named), ``along`` (works along exactly one axis of its first argument and keeps it; ``over`` is
+    required, further arguments are numbers without axes) or ``draw`` (random members of an ensemble; the second argument is
+    a whole number).  ``reads`` names axes that the first argument of an ``along`` must have besides the one it works along.
     """
 
     name: str
     arity: int
     kind: str
     doc: str
+    reads: Axes = ()
 
 
 PRIMITIVES: dict[str, Primitive] = {
@@ -209,6 +225,15 @@ PRIMITIVES: dict[str, Primitive] = {
         Primitive("log_softmax", 1, "along", "x - log Σ eˣ"),
         Primitive("best", 1, "along", "1 at the largest value (the first of them), else 0"),
         Primitive("rank", 1, "along", "how many values are smaller"),
+        Primitive("simplex_linear", 2, "along", "(x, b): max(x - c, b / length), with c such that Σ = 1; b ≤ 1"),
+        Primitive("simplex_square", 1, "along", "max(x - c, 0)², with c such that Σ = 1"),
+        Primitive(
+            "mean_shift",
+            2,
+            "along",
+            "(x, h): from each point to the Gaussian-weighted mean of all, width the median distance but at least h",
+            reads=("action",),
+        ),
         Primitive("subset", 2, "draw", "n different members of the ensemble, the same ones for all rows"),
     )
 }

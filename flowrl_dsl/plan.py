@@ -84,8 +84,18 @@ def _networks(program: Any) -> str:
     from flowrl_dsl.lowering.cost import count_parameters
 
     state = program.examples()[0]
-    rows = [(name, f"{count_parameters(tree):,}") for name, tree in state.items() if isinstance(tree, dict)]
+    networks = {
+        name: tree for name, tree in state.items() if isinstance(tree, dict) and any(map(_is_network, tree.values()))
+    }
+    rows = [(name, f"{count_parameters(tree):,}") for name, tree in networks.items()]
     return _table("parameters of each network", [(name, number.rjust(12)) for name, number in rows])
+
+
+def _is_network(group: Any) -> bool:
+    """Networks hold matrices; ranges and priorities do not."""
+    import jax
+
+    return isinstance(group, dict) and any(leaf.ndim > 1 for leaf in jax.tree.leaves(group))
 
 
 def _passes(applied: list) -> str:

@@ -28,7 +28,8 @@ from pydantic.fields import FieldInfo
 from flowrl_dsl.formula import Formula, Slot
 
 CAPABILITIES: dict[str, str] = {
-    "log_prob": "a log-density of its own samples",
+    "log_prob": "a log-density of any action",
+    "draw_log_prob": "a log-density, or an upper bound of it, of the actions it has just drawn",
     "mode": "a single most likely action",
     "reparameterized": "samples that can be differentiated with respect to the policy's parameters",
     "noise_process": "a forward process that turns an action into noise",
@@ -37,9 +38,13 @@ CAPABILITIES: dict[str, str] = {
     "continuous_time": "a noise schedule for every time between two ends",
     "flow_field": "a velocity field that carries noise to actions",
     "flow_sampler": "a way to draw actions from a velocity field",
+    "energy": "action values that can be followed uphill step by step",
+    "energy_sampler": "a way to draw actions by following an energy",
+    "noise_levels": "action values smoothed over noise of several sizes",
     "q_value": "action values Q(s, a)",
     "q_target": "action values of a target copy",
     "value_distribution": "a spread of returns around their mean, which the next state's return passes on",
+    "seen_values": "the range of the targets so far",
     "policy_target": "a slowly moving copy of the policy",
     "old_policy": "an occasionally refreshed copy of the policy",
     "kl": "an estimate of the divergence of the new policy from its proposals",
@@ -65,6 +70,10 @@ class Component(BaseModel):
     def needs(self) -> frozenset[str]:
         """What this instance requires; override where it depends on the options."""
         return self.requires
+
+    def unread(self) -> dict[str, str]:
+        """Options that nothing reads beside the others as they are, each with the reason."""
+        return {}
 
 
 class Scalar(BaseModel):

@@ -77,7 +77,9 @@ def _build(algorithm: Algorithm, task: str, seed: int, given: dict[str, int | No
     sizes = environments.sizes(task)
     use_compilation_cache()
     program = driver.build_program(algorithm, *sizes)
-    return program, Settings.of(program.loop, task, seed, **given)
+    settings = Settings.of(program.loop, task, seed, **given)
+    program.capacity = settings.capacity
+    return program, settings
 
 
 def _rebuild(folder: RunFolder) -> tuple[Program, Settings]:

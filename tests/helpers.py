@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -168,6 +169,12 @@ def diffusion(**options: Any) -> Any:
     return component("backbone", "diffusion", **options)
 
 
+def flow(**options: Any) -> Any:
+    options.setdefault("time", component("embedding", "fourier", size=4, hidden=4))
+    options.setdefault("obs", (4, 4))
+    return component("backbone", "flow", **options)
+
+
 def policy(backbone: Any = None, **options: Any) -> Any:
     backbone = backbone or diffusion()
     options.setdefault("network", mlp(8, 8, activation="mish"))
@@ -210,6 +217,9 @@ def improve(name: str, factor: float = 1.0, label: str = "", **options: Any) -> 
         options.setdefault("uniform_weight", scalar(f"{label}.uniform_weight", 0.25))
     if name == "reparameterized":
         options.setdefault("objective", Formula(red("min", net("Q", S, A), "ensemble")))
+    if name == "drift":
+        options.setdefault("particles", 4)
+        options.setdefault("field", Formula(grad(red("mean", net("Q", S, PARTICLES), "ensemble"), PARTICLES)))
     if name == "likelihood_ratio":
         options.setdefault("particles", drawn(4))
         q = red("mean", net("Q", S, PARTICLES), "ensemble")
@@ -244,6 +254,8 @@ def algorithm(
     critic: Any = None,
     act: tuple[Drawn, Drawn] | None = None,
     observe: Any = None,
+    sampling: Any = None,
+    encoder: Any = None,
     name: str = "tiny",
 ) -> Algorithm:
     explore, evaluate = act or (noisy("act.explore", 0.1), best_of(3))
@@ -251,8 +263,10 @@ def algorithm(
         "policy": policy or globals()["policy"](),
         "critic": critic or globals()["critic"](),
         "act": component("section", "act", explore=explore, evaluate=evaluate),
-        "train": component("section", "train"),
+        "train": component("section", "train", batch=BATCH, sampling=sampling or component("sampling", "uniform")),
     }
+    if encoder is not None:
+        sections["encoder"] = encoder
     if observe is not None:
         sections["observe"] = component("section", "observe", normalize=observe)
     return Algorithm(
@@ -364,7 +378,59 @@ def hybrid() -> Algorithm:
     )
 
 
-ALGORITHMS = {f.__name__: f for f in (qsm, dpmd, qvpo, sac, td3, bptt, ratio, hybrid)}
+def nclql() -> Algorithm:
+    """An energy policy: its one mechanism trains the critic."""
+    size, beta = scalar("policy.sampler.size", 1e-3), scalar("policy.sampler.beta", 5.0)
+    sampler = component("sampler", "annealed_langevin", steps=2, size=size, beta=beta)
+    return algorithm(
+        improve("value_denoising"),
+        parameters=(),
+        policy=policy(component("backbone", "energy"), sampler=sampler),
+        critic=critic(kind=component("critic", "noise_conditioned", levels=3, low=0.01, high=0.2)),
+        act=(sample(), sample()),
+        name="nclql",
+    )
+
+
+def rfm() -> Algorithm:
+    """A flow whose velocity regresses to the mean over reverse samples, weighted by their values."""
+    a_hat, noise_hat = (var(name, "batch", "reverse", "action") for name in ("a_hat", "noise_hat"))
+    weight = along("softmax", ew("div", red("min", net("Q", S, a_hat), "ensemble"), TEMPERATURE), "reverse")
+    mean = red("sum", ew("mul", weight, ew("sub", a_hat, noise_hat)), "reverse")
+    return algorithm(
+        improve("score_matching", target=None, velocity=Formula(mean), reverse=3),
+        policy=policy(flow(), sampler=sampler("heun")),
+        name="rfm",
+    )
+
+
+def td7() -> Algorithm:
+    """Embeddings, a bounded range of values, prioritised batches and Huber's loss."""
+    lap = component(
+        "sampling", "lap", alpha=scalar("train.sampling.alpha", 0.4), floor=scalar("train.sampling.floor", 0.1), refresh=3
+    )
+    fitted = {"network": mlp(4, activation="elu"), "optimizer": adam("encoder.optimizer")}
+    kept = Operation("within_seen", (MIN_Q_NEXT,), ("batch",))
+    return algorithm(
+        improve("reparameterized", objective=Formula(red("mean", net("Q", S, A), "ensemble"))),
+        order=seq("encoder", "critic", every(2, "policy"), "targets"),
+        parameters=(),
+        policy=policy(component("backbone", "deterministic"), target=copy(2)),
+        critic=critic(
+            kind=component("critic", "q", huber=scalar("critic.kind.huber", 0.5)),
+            target=copy(2),
+            seen=copy(2),
+            next_action=noisy("critic.next_action", 0.2, 0.5, "policy_target"),
+            backup=backup(kept),
+        ),
+        act=(noisy("act.explore", 0.1), Drawn(value=component("action", "mean"))),
+        sampling=lap,
+        encoder=component("section", "encoder", size=3, target=copy(2), **fitted),
+        name="td7",
+    )
+
+
+ALGORITHMS = {f.__name__: f for f in (qsm, dpmd, qvpo, sac, td3, bptt, ratio, hybrid, nclql, rfm, td7)}
 
 
 # graphs and programs
@@ -379,7 +445,9 @@ def graphs_of(alg: Algorithm, *, passes: bool = True) -> tuple[dict[str, Graph],
 
 def program_of(alg: Algorithm) -> Program:
     graphs, hyper = graphs_of(alg)
-    return lower(alg.name, graphs, hyper, LOOP, (SIZES.obs, SIZES.action))
+    sampling = alg.sections["train"].sampling
+    loop = replace(LOOP, horizon=alg.sections["critic"].n_step, refresh=sampling.refresh if sampling.prioritized else None)
+    return lower(alg.name, graphs, hyper, loop, (SIZES.obs, SIZES.action))
 
 
 @cache
@@ -406,7 +474,7 @@ def batch(seed: int = 0, size: int = BATCH) -> dict[str, Any]:
 
 
 def replay(seed: int = 1, size: int = 32) -> dict[str, Any]:
-    return {**batch(seed, size), "size": jax.numpy.int32(size)}
+    return {**batch(seed, size), "size": jax.numpy.int32(size), "total": jax.numpy.int32(size)}
 
 
 def random_state(alg: Algorithm, seed: int = 0) -> dict[str, Any]:

@@ -14,7 +14,12 @@ def mish(x: np.ndarray) -> np.ndarray:
     return x * np.tanh(np.logaddexp(0.0, x))
 
 
-ACTIVATIONS: dict[str, Callable] = {"mish": mish, "tanh": np.tanh, "relu": lambda x: np.maximum(x, 0.0)}
+ACTIVATIONS: dict[str, Callable] = {
+    "mish": mish,
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0.0),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+}
 
 
 def f64(tree: Any) -> Any:
@@ -128,3 +133,47 @@ def adam(params: np.ndarray, gradients: list[np.ndarray], rate: float, clip: flo
 def softmax(x: np.ndarray) -> np.ndarray:
     e = np.exp(x - x.max())
     return e / e.sum()
+
+
+def simplex(z: np.ndarray, weights: Callable[[np.ndarray], np.ndarray], width: float) -> np.ndarray:
+    """weights(z - nu) with nu between max z - width and max z such that they sum to 1, by bisection."""
+    low, high = z.max() - width, z.max()
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if weights(z - middle).sum() > 1 else (low, middle)
+    return weights(z - high)
+
+
+def mean_shift(a: np.ndarray, floor: float) -> np.ndarray:
+    """The kernel mean-shift vector at each point [points, d], the kernel as wide as the median distance of two points."""
+    points = np.asarray(a, np.float64)
+    n = len(points)
+    distances = [np.sqrt(np.sum((points[i] - points[j]) ** 2)) for i in range(n) for j in range(i)]
+    width = max(np.median(distances), floor) if distances else floor
+    out = np.zeros_like(points)
+    for i in range(n):
+        k = [np.exp(-np.sum((points[i] - p) ** 2) / (2 * width**2)) for p in points]
+        out[i] = sum(w * p for w, p in zip(k, points, strict=True)) / sum(k) - points[i]
+    return out
+
+
+def expectation_maximisation(x: np.ndarray, share: np.ndarray, steps: int, floor: float) -> tuple[np.ndarray, ...]:
+    """Weights, means and covariances of a Gaussian mixture, from given shares [points, components]."""
+    share = np.array(share, np.float64)
+    n, d = x.shape
+    for step in range(steps + 1):
+        weight, mean, covariance = [], [], []
+        for k in range(share.shape[1]):
+            total = sum(share[i, k] for i in range(n))
+            m = sum(share[i, k] * x[i] for i in range(n)) / total
+            c = sum(share[i, k] * np.outer(x[i] - m, x[i] - m) for i in range(n)) / total + floor * np.eye(d)
+            weight.append(total / n), mean.append(m), covariance.append(c)
+        if step == steps:
+            break
+        for i in range(n):
+            density = np.array([
+                w * np.exp(-(x[i] - m) @ np.linalg.solve(c, x[i] - m) / 2) / np.sqrt(np.linalg.det(2 * np.pi * c))
+                for w, m, c in zip(weight, mean, covariance, strict=True)
+            ])  # fmt: skip
+            share[i] = density / density.sum()
+    return np.array(weight), np.array(mean), np.array(covariance)

@@ -288,6 +288,17 @@ CODES = (
         "Move the parameter behind `policy`, or beside it: [critic, policy, temperature] -> targets.",
     ),
     Code(
+        "FRL0236",
+        "two stages move the critic at once",
+        "A mechanism such as value_denoising descends the critic's parameters in the stage `policy`.  Side by side with the "
+        "stage `critic` both would start from the same parameters, and one of the two steps would be lost.",
+        """algorithm example extends "nclql.flowrl" {
+  order = [critic, policy] -> targets
+}
+""",
+        "Write one behind the other: critic -> policy -> targets.",
+    ),
+    Code(
         "FRL0240",
         "unknown name in a formula",
         "The formula sees the values of its slot, the parameters, lets and sizes; this name is none of them.",
@@ -317,15 +328,16 @@ CODES = (
     ),
     Code(
         "FRL0244",
-        "wrong feature axis",
-        "Networks read the axis obs of an observation and the axis action of an action; the argument has another one.",
+        "wrong axes of an argument",
+        "Networks read the axis obs of an observation and the axis action of an action; mean_shift reads the axis action of "
+        "its points.  Further arguments of functions along an axis, such as that of simplex_linear, are single numbers.",
         _objective("mean(Q(s, s), over = ensemble)"),
         "Put the arguments in their order, or reduce what is too much.",
     ),
     Code(
         "FRL0245",
         "unknown axis",
-        "After `over` stand names of axes: ensemble, batch, particle, reverse, obs, action.",
+        "After `over` stand names of axes: ensemble, batch, state, particle, reverse, obs, action.",
         _objective("mean(Q(s, a), over = members)"),
         "Write the name of an axis.",
     ),
@@ -339,7 +351,8 @@ CODES = (
     Code(
         "FRL0247",
         "needs exactly one axis",
-        "softmax and its like keep their axes and work along one of them, which must be named.",
+        "softmax and its like keep their axes and work along one of them, which must be named; for mean_shift it is not the "
+        "one that holds the components of its points.",
         _objective("sum(softmax(Q(s, a)), over = ensemble)"),
         "Add `over = ` and one axis.",
     ),

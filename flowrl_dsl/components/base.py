@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Build, Call, Partial
+from flowrl_dsl.graph.expr import Build, Call, Expr, Partial
 from flowrl_dsl.registry import Component
 
 if TYPE_CHECKING:
@@ -45,14 +45,15 @@ class Noised:
 class Future:
     """What follows a transition, for critics that fit the spread of returns around the mean that the backup gives.
 
-    Next observation [batch, obs] and action [batch, action], what the next value is multiplied by, discount (1 - d)
-    [batch], and the name of the copy that judges them: ``critic_target`` or ``critic``.
+    Parameters of the copy that judges (``critic_target`` where it is kept, else ``critic``), next observation [batch, obs]
+    and action [batch, action] as the critic's methods are given them, and what the next value is multiplied by,
+    discount (1 - d) [batch].
     """
 
+    params: Value
     s: Value
     a: Value
     keep: Value
-    source: str
 
 
 class Section(Component):
@@ -71,6 +72,8 @@ class Backbone(Component):
     """What kind of distribution the policy is."""
 
     family: ClassVar[str] = "backbone"
+    trains: ClassVar[bool] = True
+    """Whether it has parameters of its own."""
 
     @abstractmethod
     def init(self, ctx: Context, key: Value) -> Value:
@@ -113,12 +116,26 @@ class Sampler(Component):
 
     ``kernel`` names the function that does it: (field[, alpha], initial noise, times[, clip][, key]) -> actions, where field
     is the prediction as a function of (a_t, t) and times are the ends of the steps, in the order they are taken;
-    ``draws`` says whether it takes a random key.
+    ``draws`` says whether it takes a random key, ``rated`` whether it returns a log-density with the actions.
     """
 
     family: ClassVar[str] = "sampler"
     kernel: ClassVar[str]
     draws: ClassVar[bool]
+    rated: ClassVar[bool] = False
+
+
+class EnergySampler(Sampler):
+    """How actions are drawn by following the gradient of an energy."""
+
+    provides = frozenset({"energy_sampler"})
+
+    @abstractmethod
+    def chain(self, ctx: Context, energy: Expr, start: Expr, key: Expr, inputs: list[Value]) -> Call:
+        """The drawn actions, from initial ones; ``energy`` is a function of (a, level), level 1 the one without noise.
+
+        Numbers that are inputs of the program are appended to ``inputs``, the node's.
+        """
 
 
 class NoiseSchedule(Component):
@@ -173,6 +190,8 @@ class Critic(Component):
     """How action values are represented and fitted to their targets."""
 
     family: ClassVar[str] = "critic"
+    trains: ClassVar[bool] = True
+    """Whether it has parameters to fit."""
 
     @abstractmethod
     def init(self, ctx: Context, key: Value, members: int) -> Value:
@@ -181,6 +200,10 @@ class Critic(Component):
     @abstractmethod
     def value(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
         """Q_e(s, a): [ensemble, ...]."""
+
+    def energy(self, ctx: Context, params: Expr, s: Expr) -> Expr:
+        """mean_e Q_e(s, a) as a function of (a, level); offered by kinds that provide ``energy``."""
+        raise TypeError(f'critic "{self.name}" does not provide energy; its use should have been refused')
 
     def memory(self, ctx: Context, members: int) -> dict[str, Value]:
         """What the loss keeps from update to update beside the parameters, before the first one: groups by name."""
@@ -202,10 +225,12 @@ class Mechanism(Component):
     """A policy-improvement mechanism: one ``improve`` block."""
 
     family: ClassVar[str] = "mechanism"
+    trains: ClassVar[str] = "policy"
+    """The parameter group that descends its loss: policy, or critic for what shapes the values an energy policy follows."""
 
     @abstractmethod
     def loss(self, ctx: Context, s: Value, a: Value) -> Value:
-        """The loss [] of the policy, given observations [batch, obs] and actions [batch, action] of the batch."""
+        """The loss [], given observations [batch, obs] and actions [batch, action] of the batch."""
 
 
 class ActionChoice(Component):
@@ -258,10 +283,9 @@ class Adaptation(Component):
     family: ClassVar[str] = "adaptation"
     optimizer: Optimizer
 
-    @property
     @abstractmethod
-    def measure(self) -> str:
-        """The measured quantity it is learned from, ``kl`` or ``entropy``."""
+    def measured(self, ctx: Context, s: Value) -> Value:
+        """What it is learned from [], a constant: measured by the mechanisms, or here at observations [batch, obs]."""
 
     @abstractmethod
     def start(self, ctx: Context, name: str) -> Value:
@@ -270,6 +294,27 @@ class Adaptation(Component):
     @abstractmethod
     def loss(self, ctx: Context, log_x: Value, measured: Value) -> Value:
         """The loss [] of the logarithm."""
+
+
+class Sampling(Component):
+    """How the batches of updates are drawn from the replay."""
+
+    family: ClassVar[str] = "sampling"
+    prioritized: ClassVar[bool] = False
+
+    def priority(self, ctx: Context, q: Value, y: Value) -> Value:
+        """New priorities [batch] of the transitions of a batch, from their values [ensemble, batch] and targets [batch]."""
+        raise TypeError(f'sampling "{self.name}" has no priorities')
+
+
+class Estimator(Component):
+    """How the entropy of a policy is estimated from its samples."""
+
+    family: ClassVar[str] = "estimator"
+
+    @abstractmethod
+    def entropy(self, ctx: Context, s: Value) -> Value:
+        """The entropy [] of the policy, a mean over states among the observations [batch, obs]."""
 
 
 class Normalizer(Component):

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationInfo, field_validator
 
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.formula import Bound, Formula, Operation, Term, Variable, terms
 from flowrl_dsl.graph.builder import Builder, Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR, Type
@@ -47,6 +48,21 @@ def ordered_ends(low: str, high: str) -> Any:
     return field_validator(high)(classmethod(check))
 
 
+def uses_draw_density(formula: Formula, s: str, a: str) -> bool:
+    """Whether a formula asks how likely a draw was; ``ValueError`` unless it is that of ``a`` at ``s``."""
+    asked = [t for t in terms(formula.term) if isinstance(t, Operation) and t.function == "draw_log_prob"]
+    for term in asked:
+        if [_name(operand) for operand in term.operands] != [s, a]:
+            raise ValueError(f"only of the action just drawn is it known how likely it was: draw_log_prob({s}, {a})")
+    return bool(asked)
+
+
+def _name(term: Term) -> str | None:
+    while isinstance(term, Bound):
+        term = term.value
+    return term.name if isinstance(term, Variable) else None
+
+
 def every_nth(b: Builder, counter: Value, n: int) -> Value:
     """The condition of a stage or copy that runs in each n-th update."""
     return b.add("Every", call(is_nth, Arg(0), n), (counter,), Type(dtype="bool"), f"each_{n}")
@@ -55,7 +71,7 @@ def every_nth(b: Builder, counter: Value, n: int) -> Value:
 def weighted_error(ctx: Context, s: Value, a: Value, weight: Value, bound: Scalar | None) -> Value:
     """The weighted denoising error of the policy at actions [batch(, particle), action]: a loss []."""
     noised = ctx.policy.backbone.noised(ctx, a)
-    said, truth = ctx.policy.backbone.regression(ctx.in_training(), ctx.versions["policy"], s, a, noised)
+    said, truth = ctx.policy.backbone.regression(*ctx.in_training().actor("policy", s), a, noised)
     inputs, options = [said, truth, ctx.builder.stop(weight, "fixed_weight")], {}
     if bound is not None:
         inputs.append(ctx.scalar(bound))

@@ -67,6 +67,12 @@ def gradient_and_loss_are_finite(loss, norm):
     return (jnp.isfinite(loss) & jnp.isfinite(norm)).astype(jnp.float32)
 
 
+@kernel
+def bounded(x, bounds):
+    """x kept between two ends."""
+    return jnp.clip(x, bounds["low"], bounds["high"])
+
+
 def learned_group(parameter: str) -> str:
     """The parameter group that holds the logarithm of a learned parameter; no other group has such a name."""
     return f"param.{parameter}"
@@ -111,6 +117,11 @@ class Context:
     def critic(self) -> Any:
         return self.algorithm.sections["critic"]
 
+    @property
+    def encoder(self) -> Any:
+        """The section ``encoder``; None for algorithms without one."""
+        return self.algorithm.sections.get("encoder")
+
     def with_key(self, key: Value) -> Context:
         """The same context, with another parent of its random keys."""
         return replace(self, key=key)
@@ -139,6 +150,18 @@ class Context:
             return self._scheduled(scalar.name, scalar.schedule)
         return self._hyper(scalar.name, scalar.value)
 
+    def argument(self, scalar: Scalar, inputs: list[Value]) -> Arg:
+        """The number as one more input of a node that is being put together."""
+        inputs.append(self.scalar(scalar))
+        return Arg(len(inputs) - 1)
+
+    def dropout(self, network: Any, inputs: list[Value]) -> dict[str, Arg]:
+        """The random key for the units that a network drops, as one more input of a node; in training alone."""
+        if not (self.training and network.drops_units):
+            return {}
+        inputs.append(self.draw_key("dropout"))
+        return {"key": Arg(len(inputs) - 1)}
+
     def parameter(self, parameter: Parameter) -> Value:
         """A ``param``: an input, a function of the update counter, or learned (the state holds its logarithm)."""
         name = parameter.name
@@ -166,10 +189,6 @@ class Context:
         """A random key for one draw."""
         return self.builder.key(self.key, name)
 
-    def dropout_key(self, network: Any) -> Value | None:
-        """A random key for the units that the network drops; None where it drops none."""
-        return self.draw_key("dropout") if self.training and network.drops_units else None
-
     # the networks of the algorithm
 
     def normal(self, s: Value, size: int, name: str, particles: int | None = None) -> Value:
@@ -178,25 +197,63 @@ class Context:
         expr = call(gaussian_noise, Arg(0), Arg(1), size=size, particles=particles)
         return self.builder.add("Noise", expr, (self.draw_key(name), s), Type(union(lead, ("action",))), name)
 
+    def actor(self, source: str, s: Value) -> tuple[Context, Value, Value]:
+        """What a method of the backbone is given for a copy of the policy: context, parameters, observations.
+
+        With an encoder, observations have their embedding beside them.
+        """
+        if self.encoder is None:
+            return self, self.versions[source], s
+        s = self.encoder.with_state(self, self._embedding(source), s)
+        return self.widened(), self.versions[source], s
+
+    def judge(self, source: str, s: Value, a: Value) -> tuple[Context, Value, Value, Value]:
+        """What a method of the critic's kind is given for a copy: context, parameters, observations, actions.
+
+        With an encoder, both have their embeddings beside them.
+        """
+        if self.encoder is None:
+            return self, self.versions[source], s, a
+        params = self._embedding(source)
+        pair = self.encoder.with_pair(self, params, s, a)
+        return self.widened(action=True), self.versions[source], self.encoder.with_state(self, params, s), pair
+
+    def _embedding(self, source: str) -> Value:
+        return self.versions["encoder_target" if source.endswith("_target") else "encoder_fixed"]
+
+    def widened(self, *, action: bool = False) -> Context:
+        """The same context, its observations (and actions) as large as they are with their embeddings."""
+        if self.encoder is None:
+            return self
+        extra = self.encoder.size
+        return replace(self, sizes=Sizes(self.sizes.obs + extra, self.sizes.action + extra * action))
+
     def draw(self, source: str, s: Value, name: str, particles: int | None = None, frozen: bool = False) -> Value:
         """Actions of a copy of the policy; ``frozen`` keeps gradients from reaching its parameters."""
-        params = self.versions[source]
+        ctx, params, s = self.actor(source, s)
         if frozen:
             params = self.builder.stop(params, f"{name}_{source}")
-        drawn = self.policy.backbone.draw(self, params, s, name, particles)
+        drawn = self.policy.backbone.draw(ctx, params, s, name, particles)
         if drawn.log_prob is not None:
             self.record.densities[params.name, drawn.action.name] = drawn.log_prob
         return drawn.action
 
     def log_prob(self, source: str, s: Value, a: Value) -> Value:
         """The log-density of actions; for actions this copy has just drawn, the one that came with the draw."""
-        params = self.versions[source]
-        known = self.record.densities.get((params.name, a.name))
-        return known if known is not None else self.policy.backbone.log_prob(self, params, s, a)
+        known = self.record.densities.get((self.versions[source].name, a.name))
+        return known if known is not None else self.policy.backbone.log_prob(*self.actor(source, s), a)
+
+    def _within_seen(self, x: Value) -> Value:
+        bounds = self.versions["critic_bounds"]
+        return self.builder.add("Arithmetic", call(bounded, Arg(0), Arg(1)), (x, bounds), x.type, "within_seen")
+
+    def rated(self, source: str, a: Value) -> bool:
+        """Whether a log-density came with the draw of these actions."""
+        return (self.versions[source].name, a.name) in self.record.densities
 
     def q(self, source: str, s: Value, a: Value) -> Value:
         """Q_e(s, a) by ``critic`` or ``critic_target``."""
-        return self.critic.kind.value(self, self.versions[source], s, a)
+        return self.critic.kind.value(*self.judge(source, s, a))
 
     def formula(self, formula: Formula, name: str, sizes: Mapping[str, int] = NO_SIZES, **values: Value) -> Value:
         """A formula over the given values and sizes (``N``), the algorithm's parameters and its networks."""
@@ -208,8 +265,10 @@ class Context:
             "Q": lambda s, a: self.q("critic", s, a),
             "Q_target": lambda s, a: self.q("critic_target", s, a),
             "log_prob": lambda s, a: self.log_prob("policy", s, a),
-            "eps": lambda s, a_t, t: self.policy.backbone.predict(self, self.versions["policy"], s, a_t, t),
-            "velocity": lambda s, a_t, t: self.policy.backbone.velocity(self, self.versions["policy"], s, a_t, t),
+            "within_seen": self._within_seen,
+            "draw_log_prob": lambda s, a: self.log_prob("policy", s, a),
+            "eps": lambda s, a_t, t: self.policy.backbone.predict(*self.actor("policy", s), a_t, t),
+            "velocity": lambda s, a_t, t: self.policy.backbone.velocity(*self.actor("policy", s), a_t, t),
         }
         return FormulaBuilder(b, visible, functions).build(formula, name)
 
@@ -269,7 +328,7 @@ class Context:
         norm = b.add("Reduce", call(gradient_norm, Arg(0)), (gradient,), SCALAR, "gradient_norm")
         self.metric(f"{label or group}_loss", loss)
         self.metric(f"{label or group}_gradient_norm", norm)
-        self.record.checks[group] = b.add(
+        self.record.checks[label or group] = b.add(
             "Finite", call(gradient_and_loss_are_finite, Arg(0), Arg(1)), (loss, norm), SCALAR, "finite"
         )
         return {group: new, f"{group}_opt": new_state}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowrl_dsl.axes import union
+from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.activations import mish
 from flowrl_dsl.components.base import Backbone, Draw, Embedding, Noised
 from flowrl_dsl.components.context import Context, init_params, leading, rows
@@ -113,13 +113,10 @@ class Denoising(Backbone):
     def raw(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value, name: str) -> Value:
         """The network's output [..., action]."""
         lead = leading(s, a_t, t)
-        inputs, options = [params, s, a_t, t], {}
-        key = ctx.dropout_key(ctx.policy.network)
-        if key is not None:
-            inputs.append(key)
-            options["key"] = Arg(4)
+        inputs = [params, s, a_t, t]
         args = (self.module(ctx), Arg(0), rows(2, a_t, lead), rows(3, t, lead), rows(1, s, lead))
-        return ctx.builder.add("Predict", call(denoise, *args, **options), inputs, Type(union(lead, ("action",))), name)
+        expr = call(denoise, *args, **ctx.dropout(ctx.policy.network, inputs))
+        return ctx.builder.add("Predict", expr, inputs, Type(union(lead, ("action",))), name)
 
     def _time(self, ctx: Context, a: Value, draw: Call) -> Value:
         """A random time for each action; ``draw`` is an expression of (key, actions)."""
@@ -143,7 +140,11 @@ class Denoising(Backbone):
             inputs.append(value)
         field = call(denoise_given, self.module(ctx), Arg(0), rows(1, s, leading(s, prior)))
         expr = call(sampler.kernel, field, *schedule, Arg(2), **options)
-        return Draw(ctx.builder.add("Sample", expr, inputs, prior.type, name))
+        if not sampler.rated:
+            return Draw(ctx.builder.add("Sample", expr, inputs, prior.type, name))
+        drawn = ctx.builder.add("Sample", expr, inputs, TREE, f"{name}_draw")
+        density = ctx.builder.item(drawn, 1, Type(without(prior.axes, "action")), f"{name}_log_prob")
+        return Draw(ctx.builder.item(drawn, 0, prior.type, name), density)
 
 
 def _sampler_inputs(ctx: Context, sampler: Any, name: str) -> dict[str, Value]:

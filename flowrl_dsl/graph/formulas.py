@@ -10,6 +10,7 @@ from flowrl_dsl.formula import PRIMITIVES, Bound, Constant, Formula, Gradient, O
 from flowrl_dsl.graph.builder import Builder, Value, aligned
 from flowrl_dsl.graph.expr import Arg, Call, Expr, Literal, Partial, call, kernel
 from flowrl_dsl.graph.nodes import Type
+from flowrl_dsl.graph.particles import mean_shift, simplex_linear, simplex_square
 from flowrl_dsl.lazy import jax, jnp
 
 
@@ -104,7 +105,15 @@ _REDUCTION = {
     "norm": "norm",
     "count": "count",
 }
-_ALONG = {"softmax": "jax.nn.softmax", "log_softmax": "jax.nn.log_softmax", "best": "best", "rank": "rank"}
+_ALONG: dict[str, Callable | str] = {
+    "softmax": "jax.nn.softmax",
+    "log_softmax": "jax.nn.log_softmax",
+    "best": best,
+    "rank": rank,
+    "simplex_linear": simplex_linear,
+    "simplex_square": simplex_square,
+    "mean_shift": mean_shift,
+}
 
 
 @dataclass
@@ -160,7 +169,7 @@ class FormulaBuilder:
             value = self._term(term.operands[0])
             return self.builder.reduce(_REDUCTION[function], value, term.over or value.axes, name or function)
         if function in _ALONG:
-            return self._along(function, self._term(term.operands[0]), term.over[0], name)
+            return self._along(term, name)
         return self._elementwise(term, name)
 
     def _subset(self, term: Operation) -> Value:
@@ -174,9 +183,12 @@ class FormulaBuilder:
         self._drawn.append((term, value))
         return value
 
-    def _along(self, function: str, value: Value, axis: str, name: str) -> Value:
-        expr = call(_ALONG[function], Arg(0), axis=value.axes.index(axis))
-        return self.builder.add("Weights", expr, (value,), value.type, name or function)
+    def _along(self, term: Operation, name: str) -> Value:
+        operands = [self._term(operand) for operand in term.operands]
+        axis = operands[0].axes.index(term.over[0])
+        expr = call(_ALONG[term.function], *map(Arg, range(len(operands))), axis=axis)
+        op = "MeanShift" if term.function == "mean_shift" else "Weights"
+        return self.builder.add(op, expr, operands, operands[0].type, name or term.function)
 
     def _elementwise(self, term: Operation, name: str) -> Value:
         """Constants stand in the node's own expression; everything else is an input."""

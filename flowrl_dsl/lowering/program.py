@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl.graph.nodes import Graph, Node
+from flowrl_dsl.lowering import batches
 from flowrl_dsl.lowering.evaluate import interpret, run_schedule
 from flowrl_dsl.lowering.schedule import Step, schedule
 
@@ -26,7 +27,11 @@ _BATCH_STREAM = 3
 
 @dataclass(frozen=True)
 class Loop:
-    """Settings of the training loop, as the spec's section ``train`` gives them."""
+    """Settings of the training loop, as the spec's section ``train`` gives them.
+
+    ``horizon``: steps of one return.  ``refresh``: None for uniform batches; of prioritised ones, updates after which the
+    largest priority is taken anew.
+    """
 
     steps: int
     batch: int
@@ -37,6 +42,8 @@ class Loop:
     action_repeat: int
     evaluate_every: int
     episodes: int
+    horizon: int = 1
+    refresh: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,8 @@ class Program:
         self.hyper = dict(hyper)
         self.loop = loop
         self.obs_size, self.action_size = sizes
+        self.capacity = loop.replay
+        """Rows of the replay that ``init`` makes priorities for."""
         self._schedules: dict[str, list[Step]] = {key: schedule(graph) for key, graph in graphs.items()}
         self.jit_init = jax.jit(self._init)
         self.jit_step = jax.jit(self._step, donate_argnums=0)
@@ -83,18 +92,29 @@ class Program:
         return {output: env[name] for output, name in self.graphs[graph].outputs.items()}
 
     def _init(self, key: jax.Array) -> State:
-        return _named(self._run("init", {"key": key}), "state.")
+        state = _named(self._run("init", {"key": key}), "state.")
+        return state if self.loop.refresh is None else state | {"priorities": batches.no_priorities(self.capacity)}
 
     def _step(self, state: State, batch: Batch, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
         outputs = self._run("step", self.step_inputs(state, batch, hyper))
-        return _named(outputs, "state."), _named(outputs, "metric.")
+        return state | _named(outputs, "state."), _named(outputs, "metric.")
+
+    def _train(self, state: State, replay: Replay, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
+        """One update on a batch drawn from the replay, and what it says of the priorities of that batch."""
+        state, rows = self._draw(state, replay)
+        state, metrics = self._step(state, self._gather(replay, rows), hyper)
+        if self.loop.refresh is not None:
+            due = state["step"] % self.loop.refresh == 0
+            judged = batches.judged(state["priorities"], rows, state["priority"], due)
+            state = state | {"priorities": judged}
+        return state, metrics
 
     def _update(self, state: State, replay: Replay, n: jax.Array, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
         """n updates; a metric is the mean over those updates that reported it, NaN where none did."""
 
         def one(_: jax.Array, carry: tuple) -> tuple:
             state, sums, counts = carry
-            state, metrics = self._step(state, self.draw_batch(state, replay), hyper)
+            state, metrics = self._train(state, replay, hyper)
             for name, value in metrics.items():
                 ran = ~jnp.isnan(value)
                 sums[name] = sums[name] + jnp.where(ran, value, 0.0)
@@ -112,10 +132,22 @@ class Program:
         return self._run(mode, inputs | {"obs": obs, "counter": counter})["action"]
 
     def draw_batch(self, state: State, replay: Replay) -> Batch:
-        """The batch of the next update: uniform over the valid rows, a function of the state's key and counter."""
+        """The batch of the next update: a function of the state's key, counter and priorities."""
+        return self._gather(replay, self._draw(state, replay)[1])
+
+    def _draw(self, state: State, replay: Replay) -> tuple[State, jax.Array]:
+        """The rows of the next batch, and the state in which all rows of the replay have a priority."""
         key = jax.random.fold_in(jax.random.fold_in(state["key"], _BATCH_STREAM), state["step"])
-        rows = jax.random.randint(key, (self.loop.batch,), 0, replay["size"])
-        return {name: values[rows] for name, values in replay.items() if name != "size"}
+        if self.loop.refresh is None:
+            return state, jax.random.randint(key, (self.loop.batch,), 0, replay["size"])
+        priorities = batches.with_new_rows(state["priorities"], replay)
+        rows = batches.prioritized_rows(key, priorities, replay, self.loop.batch)
+        return state | {"priorities": priorities}, rows
+
+    def _gather(self, replay: Replay, rows: jax.Array) -> Batch:
+        if self.loop.horizon == 1:
+            return batches.transitions(replay, rows)
+        return batches.windows(replay, rows, self.loop.horizon, self.loop.envs)
 
     @property
     def metric_names(self) -> list[str]:
@@ -152,7 +184,8 @@ class Program:
 
     def examples(self) -> tuple[State, Batch, Hyper]:
         """Shapes of the arguments of ``step``."""
-        row = {"s": (self.obs_size,), "a": (self.action_size,), "r": (), "d": (), "s_next": (self.obs_size,)}
+        row = {"s": (self.obs_size,), "a": (self.action_size,), "d": (), "s_next": (self.obs_size,)}
+        row |= {"r": ()} if self.loop.horizon == 1 else {"rewards": (self.loop.horizon,), "count": ()}
         batch = {name: jax.ShapeDtypeStruct((self.loop.batch, *shape), jnp.float32) for name, shape in row.items()}
         state = jax.eval_shape(self._init, jax.ShapeDtypeStruct((2,), jnp.uint32))
         return state, batch, {name: jax.ShapeDtypeStruct((), jnp.float32) for name in self.hyper}

@@ -1,7 +1,8 @@
 """The replay: a ring of transitions on the device, and on the host the rows that no checkpoint holds yet.
 
-A row is ``s, a, r, d, s_next`` side by side, float32.  Rows wait on the host until the device needs them, so that the
-warm-up costs a few transfers and not thousands.
+A row is ``s, a, r, d, end, s_next`` side by side, float32; ``end`` is 1 where an episode is over, by a true end (d) or by
+a time limit.  Rows wait on the host until the device needs them, so that the warm-up costs a few transfers and not
+thousands.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Replay:
     def __init__(self, capacity: int, obs_size: int, action_size: int):
         self.capacity = capacity
         self.sizes = (obs_size, action_size)
-        self.width = 2 * obs_size + action_size + 2
+        self.width = 2 * obs_size + action_size + 3
         self.total = 0
         self._waiting: list[np.ndarray] = []
         self._fresh: list[np.ndarray] = []
@@ -31,9 +32,10 @@ class Replay:
     def size(self) -> int:
         return min(self.total, self.capacity)
 
-    def add(self, s: np.ndarray, a: np.ndarray, r: np.ndarray, d: np.ndarray, s_next: np.ndarray) -> None:
-        """Append transitions ([n, O], [n, A], [n], [n], [n, O])."""
-        self.add_rows(np.concatenate([s, a, r[:, None], d[:, None], s_next], axis=1, dtype=np.float32))
+    def add(self, s: np.ndarray, a: np.ndarray, r: np.ndarray, d: np.ndarray, end: np.ndarray, s_next: np.ndarray) -> None:
+        """Append transitions ([n, O], [n, A], [n], [n], [n], [n, O])."""
+        parts = [s, a, r[:, None], d[:, None], end[:, None], s_next]
+        self.add_rows(np.concatenate(parts, axis=1, dtype=np.float32))
 
     def add_rows(self, rows: np.ndarray) -> None:
         """Append rows as they are."""
@@ -48,7 +50,7 @@ class Replay:
         elif self._waiting:
             self._insert_many(np.concatenate(self._waiting))
         self._waiting.clear()
-        return self._storage
+        return self._storage | {"total": np.int32(self.total)}
 
     def fresh(self) -> np.ndarray:
         """The rows added since :meth:`saved`, oldest first."""
@@ -98,7 +100,8 @@ def _split(rows: np.ndarray | jax.Array, obs: int, action: int) -> dict[str, np.
         "a": rows[:, obs:end],
         "r": rows[:, end],
         "d": rows[:, end + 1],
-        "s_next": rows[:, end + 2 :],
+        "end": rows[:, end + 2],
+        "s_next": rows[:, end + 3 :],
     }
 
 

@@ -145,7 +145,7 @@ class Training:
             if not np.isfinite(actions).all():
                 self._refuse_bad_actions()
         stepped = self.environments.step(actions)
-        self.replay.add(self.obs, actions, stepped.reward, stepped.terminal, stepped.next_obs)
+        self.replay.add(self.obs, actions, stepped.reward, stepped.terminal, stepped.done, stepped.next_obs)
         self.obs = stepped.obs
         self.finished.extend(stepped.finished)
         self.iteration += 1

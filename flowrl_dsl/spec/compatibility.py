@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flowrl_dsl.formula import Formula, variables
 from flowrl_dsl.registry import CAPABILITIES, Component, providers
 from flowrl_dsl.spec.options import SOURCES
 from flowrl_dsl.spec.scope import Reached, Required, Scope
@@ -14,6 +13,7 @@ from flowrl_dsl.syntax import tree
 KEPT = {
     "q_value": ("no critic provides", "add a section: critic {}"),
     "q_target": ("the critic does not keep", "add `target = ema(0.005)` to the critic"),
+    "seen_values": ("the critic does not keep", "add `seen = copy(every = 250)` to the critic"),
     "policy_target": ("the policy does not keep", "add `target = ema(0.005)` to policy"),
     "old_policy": ("the policy does not keep", "add `old = copy(every = 1000)` to policy"),
 }
@@ -32,7 +32,7 @@ def check(scope: Scope) -> None:
     for reached in scope.reached:
         if reached.path in silent:
             continue
-        for capability in sorted(_needs(reached.component, scope) - available):
+        for capability in sorted(needs(reached.component, scope) - available):
             if (reached.path.split(".")[0], capability) not in kept:
                 _report_need(reached, capability, scope)
 
@@ -48,30 +48,20 @@ def _check_subsets(scope: Scope) -> None:
             scope.error("FRL0214", message, subset.site, subset.span, f"critic.ensemble is {size}")
 
 
-READ_BY_BACKUP = {"discount": "discount", "next_action": "a_next"}
-"""Options of the critic that nothing but its backup reads, and the names the backup reads them by."""
-
-
-def check_backup(critic: Component, written: Mapping[str, tree.Assign], scope: Scope) -> None:
-    """Report options of the critic that were written but that its backup does not mention."""
-    for option, name in unread_by_backup(critic).items():
+def check_unread(component: Component, what: str, written: Mapping[str, tree.Assign], scope: Scope) -> None:
+    """Report options that were written although nothing reads them beside the others; ``what`` has them."""
+    for option, reason in unread(component).items():
         if option in written:
-            message = f'"critic.{option}" goes unread: the backup does not mention {name}'
-            hint = f"the backup is {critic.backup.text}"  # type: ignore[attr-defined]
-            scope.diagnostics.error("FRL0226", message, written[option].span, hint)
+            message = f'"{what}.{option}" goes unread: {reason}'
+            scope.diagnostics.error("FRL0226", message, written[option].span, "leave it out")
 
 
-def unread_by_backup(critic: Component) -> dict[str, str]:
-    """The options of a critic that nothing reads, and the names its backup would read them by.
-
-    A critic that fits a distribution reads what the backup may read: its spread comes from the next state.
-    """
-    kind = getattr(critic, "kind", None)
-    if isinstance(kind, Component) and "value_distribution" in kind.provides:
+def unread(component: Component) -> Mapping[str, str]:
+    """What a component says goes unread; one that was rebuilt around an error may not be able to tell."""
+    try:
+        return component.unread()
+    except (AttributeError, TypeError):
         return {}
-    backup = getattr(critic, "backup", None)
-    seen = variables(backup) if isinstance(backup, Formula) else READ_BY_BACKUP.values()
-    return {option: name for option, name in READ_BY_BACKUP.items() if name not in seen}
 
 
 def _capabilities(component: Component, scope: Scope) -> frozenset[str]:
@@ -84,7 +74,8 @@ def _capabilities(component: Component, scope: Scope) -> frozenset[str]:
         return component.provides
 
 
-def _needs(component: Component, scope: Scope) -> frozenset[str]:
+def needs(component: Component, scope: Scope) -> frozenset[str]:
+    """What a component requires; one that was rebuilt around an error may not be able to tell."""
     try:
         return component.needs()
     except (AttributeError, TypeError):
@@ -98,10 +89,10 @@ def _unused_sampler(scope: Scope) -> set[str]:
     backbone, sampler = _at(scope, "policy.backbone"), _at(scope, "policy.sampler")
     if backbone is None or sampler is None or type(backbone.component) is Component:
         return set()
-    needs = _needs(backbone.component, scope)
-    if needs & _capabilities(sampler.component, scope):
+    wanted = needs(backbone.component, scope)
+    if wanted & _capabilities(sampler.component, scope):
         return set()
-    if not any("sampler" in providers(capability) for capability in needs):
+    if not any("sampler" in providers(capability) for capability in wanted):
         name = backbone.component.name
         message = f'sampler "{sampler.component.name}" goes unread: backbone "{name}" draws its actions without one'
         scope.diagnostics.error("FRL0226", message, sampler.span, "leave `sampler` out, or choose another backbone")

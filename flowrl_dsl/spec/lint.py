@@ -8,10 +8,10 @@ from functools import cached_property
 
 from flowrl_dsl.algorithm import Algorithm, Every, Origin, Sequence, Single, Stage, Together
 from flowrl_dsl.diagnostics import Diagnostics, Span
-from flowrl_dsl.formula import Formula, Gradient, Operation, Variable, terms
+from flowrl_dsl.formula import Formula, Gradient, Operation, Variable, functions, terms
 from flowrl_dsl.registry import Component, Drawn, Scalar
 from flowrl_dsl.spec.merge import Program
-from flowrl_dsl.spec.walk import formulas, functions
+from flowrl_dsl.spec.walk import formulas
 
 LONGEST = 30
 """Lines of an algorithm of its own; what is longer hides what is new in it."""
@@ -211,9 +211,10 @@ def extreme_discount(linter: _Linter) -> None:
 
 
 def fast_learning(linter: _Linter) -> None:
-    """A learning rate that is probably a slip of the exponent."""
+    """A learning rate that is probably a slip of the exponent; a parameter learned by itself may take larger steps."""
     for path, value, _ in linter.options:
-        rate = linter.number(value) if path.endswith(".learning_rate") else None
+        network = path.partition(".")[0] not in linter.algorithm.parameters
+        rate = linter.number(value) if network and path.endswith(".learning_rate") else None
         if rate is not None and rate > FASTEST:
             message = f"a learning rate of {rate:g} is beyond what trains well"
             linter.warn("FRL0311", message, linter.written(path), "common values are 1e-4 to 1e-3")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from flowrl_dsl.algorithm import Every, Sequence, Single, Stage, Together, stage_names
@@ -10,7 +11,7 @@ from flowrl_dsl.spec.numbers import NotANumber, fold, whole
 from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.syntax import tree
 
-PARTS = ("critic", "policy", "targets")
+PARTS = ("encoder", "critic", "policy", "targets")
 
 
 def default_order(movable: list[str]) -> Stage:
@@ -24,13 +25,16 @@ class OrderReader:
 
     ``movable`` are the parts that this algorithm moves; ``still`` those it could move but does not, with the reason.  A
     still part is an error, unless ``lenient``: an order that was inherited, or written before a ``--set`` fixed the
-    part, simply loses it.
+    part, simply loses it.  ``measured`` are the parameters that are learned from what the stage ``policy`` measures;
+    ``trainer`` names a mechanism that moves the critic in that stage.
     """
 
     movable: list[str]
     still: dict[str, str]
     lenient: bool
+    measured: Collection[str]
     diagnostics: Diagnostics
+    trainer: str = ""
     _failed: bool = False
 
     def read(self, expr: tree.Expr) -> Stage:
@@ -41,9 +45,14 @@ class OrderReader:
         if missing and not self._failed:
             hint = f"append {'it' if len(missing) == 1 else 'them'}: {text_of(expr)} -> {' -> '.join(missing)}"
             self._error("FRL0232", f"the order leaves out {', '.join(missing)}", expr.span, hint)
-        for name in _before_the_policy(stage) if stage is not None else ():
+        early = [] if stage is None else _before_the_policy(stage)
+        for name in (name for name in early if name in self.measured):
             message = f'"{name}" is learned from what the stage policy measures, and stands before it'
             self._error("FRL0235", message, places[name], f"write it behind policy, or together with it: [policy, {name}]")
+        if stage is not None and self.trainer and _side_by_side(stage, "critic", "policy"):
+            message = f"critic and policy move together, but {self.trainer} moves the critic in the stage policy"
+            hint = "write one after the other: critic -> policy"
+            self._error("FRL0236", message, places["policy"], hint)
         return stage if stage is not None else default_order(self.movable)
 
     def _stage(self, expr: tree.Expr, places: dict[str, Span]) -> Stage | None:
@@ -124,3 +133,16 @@ def _before_the_policy(stage: Stage) -> list[str]:
     early = names[:at] if isinstance(stage, Sequence) else []
     found = [name for inside in early for name in inside if name not in PARTS]
     return found + [name for part in stage.stages for name in _before_the_policy(part)]
+
+
+def _side_by_side(stage: Stage, *names: str) -> bool:
+    """Whether two parts stand in different parts of a ``[...]``."""
+    match stage:
+        case Every(_, inner):
+            return _side_by_side(inner, *names)
+        case Sequence(parts):
+            return any(_side_by_side(part, *names) for part in parts)
+        case Together(parts):
+            holders = [i for i, part in enumerate(parts) if set(names) & set(stage_names(part))]
+            return len(holders) > 1 or any(_side_by_side(part, *names) for part in parts)
+    return False

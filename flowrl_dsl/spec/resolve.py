@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 
 from flowrl_dsl.algorithm import Algorithm, Improvement, Origin, Stage
 from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean
@@ -71,7 +72,8 @@ def _resolve(loader: Loader, path: str, task: str | None, sets: Sequence[str]) -
 
 
 def _holds(block: tree.ForTask, task: str | None) -> bool:
-    return any(name.value == task for name in block.tasks)
+    """Whether a block speaks of the task; ``*`` in its names stands for anything."""
+    return task is not None and any(fnmatchcase(task, name.value) for name in block.tasks)
 
 
 def _for_task(program: Program, blocks: Sequence[tree.ForTask], diagnostics: Diagnostics) -> Program:
@@ -120,7 +122,7 @@ class _Check:
         self._drop_unused_inherited()
         compatibility.check(self.scope)
         parameters = self.scope.parameters
-        order = self._order()
+        order = self._order(improvements)
         if regime is not FAILED and not self.scope.diagnostics.errors:
             self.algorithm = Algorithm(
                 name=self.program.name.id,
@@ -232,9 +234,9 @@ class _Check:
             elif name == "policy":
                 self._error("FRL0210", "the algorithm has no policy", self._place, "add: policy { backbone = ... }")
                 self.scope.maybe |= {c for members in families().values() for m in members.values() for c in m.provides}
-        if "critic" in self.sections:
-            written = self.program.sections["critic"].options
-            compatibility.check_backup(self.sections["critic"], written, self.scope)
+        for name, section in self.sections.items():
+            if name in self.program.sections:
+                compatibility.check_unread(section, name, self.program.sections[name].options, self.scope)
 
     def _section(self, cls: type[Component], block: Block) -> None:
         site = Site(block.name.id, block.name.span, block.lets)
@@ -275,6 +277,7 @@ class _Check:
             site = Site(label, term.block.name.span, term.block.lets)
             given = self._given(cls, term.block, cls.name)
             mechanism = Options(self.scope).build(cls, given, term.block.name.span, site)
+            compatibility.check_unread(mechanism, label, term.block.options, self.scope)
             weight = self._weight(cls, term.weight, site)
             if weight is not FAILED:
                 found.append(Improvement(label=label, weight=weight, mechanism=mechanism, span=term.block.name.span))
@@ -307,7 +310,7 @@ class _Check:
                 del scope.parameters[name]
                 scope.forget(name)
 
-    def _order(self) -> Stage:
+    def _order(self, improvements: Sequence[Improvement]) -> Stage:
         movable, still = self._parts()
         given = self.program.settings.get("order")
         if given is None:
@@ -318,7 +321,21 @@ class _Check:
         file = given.span.file
         fixed = self.edited or bool(self.program.applied)
         lenient = file != SET_FILE and (fixed or file != self.main)
-        return OrderReader(movable, still, lenient, self.scope.diagnostics).read(given.value)
+        measured = self._measured(improvements)
+        return OrderReader(movable, still, lenient, measured, self.scope.diagnostics, self._critic_trainer()).read(
+            given.value
+        )
+
+    def _measured(self, improvements: Sequence[Improvement]) -> set[str]:
+        """The parameters that are learned from what the mechanisms measure."""
+        offered = set().union(*(improvement.mechanism.provides for improvement in improvements))
+        learned = {name: parameter.learned for name, parameter in self.scope.parameters.items()}
+        return {n for n, c in learned.items() if isinstance(c, Component) and compatibility.needs(c, self.scope) & offered}
+
+    def _critic_trainer(self) -> str:
+        """The first mechanism that moves the critic in the stage ``policy``."""
+        mechanisms = (find("mechanism", term.mechanism) for term in self.program.improvements)
+        return next((cls.name for cls in mechanisms if cls is not None and cls.trains == "critic"), "")  # type: ignore[attr-defined]
 
     def _parts(self) -> tuple[list[str], dict[str, str]]:
         """The parts that move, in default order, and why the others do not."""
@@ -330,11 +347,11 @@ class _Check:
             for name, kind in kinds(type(component)).items()
             if kind.role == "component" and kind.family == "target" and getattr(component, name, None) is not None
         ]
-        movable = [*(["critic"] if "critic" in self.sections else []), "policy", *learned]
+        movable = [*(name for name in ("encoder", "critic") if name in self.sections), "policy", *learned]
         movable += ["targets"] if copies else []
         still = {name: "it is not learned" for name in self.program.params if name not in learned}
         still |= {} if copies else {"targets": "no section keeps a target or old copy"}
-        still |= {} if "critic" in self.sections else {"critic": "the algorithm has no critic"}
+        still |= {name: f"the algorithm has no {name}" for name in ("encoder", "critic") if name not in self.sections}
         return movable, still
 
     def _error(self, code: str, message: str, span: Span, *notes: str) -> None:

@@ -13,9 +13,10 @@ from flowrl_dsl.algorithm import Algorithm, Every, Improvement, Parameter, Seque
 from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.formula import OPERATORS, Bound, Constant, Formula, Gradient, Operation, Term, Variable, inner
 from flowrl_dsl.registry import ANY, Component, Drawn, Interval, Scalar
-from flowrl_dsl.spec.compatibility import unread_by_backup
+from flowrl_dsl.spec.compatibility import unread
 from flowrl_dsl.spec.kinds import choices, kinds, without_none
 from flowrl_dsl.spec.numbers import whole
+from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.spec.walk import formulas
 from flowrl_dsl.syntax import tree
 from flowrl_dsl.syntax.formatter import format_file
@@ -28,6 +29,17 @@ _FIRST = ("policy", "critic")
 def show(algorithm: Algorithm) -> str:
     """The algorithm as the text of a spec that resolves to it."""
     return format_file(tree.File(_Writer(algorithm).algorithm(), ()))
+
+
+def show_option(component: Component, name: str) -> str:
+    """One option's value as text."""
+    return text_of(_value(component, name))
+
+
+def show_parameter(parameter: Parameter) -> str:
+    """A parameter's value and range as text."""
+    statement = _param(parameter)
+    return text_of(statement.value) + ("" if parameter.interval == ANY else f" in {parameter.interval}")
 
 
 class _Writer:
@@ -70,8 +82,8 @@ class _Writer:
     def _options(self, component: Component) -> tuple[tree.Statement, ...]:
         """The body of a section or improve block: its lets, then its options."""
         lets = [bound for name, bound in _lets(formulas(component)).items() if name not in self._top]
-        unread = unread_by_backup(component)
-        options = [_assign(name, _value(component, name)) for name in kinds(type(component)) if name not in unread]
+        silent = unread(component)
+        options = [_assign(name, _value(component, name)) for name in kinds(type(component)) if name not in silent]
         return (*map(_let, lets), *options)
 
 

@@ -312,14 +312,15 @@ class _Checker:
         if primitive.kind == "draw":
             return self._subset(call, frame)
         over, rest = self._split(call, "over", frame)
-        operands = self._positional(rest, 1, frame, ("over",))
-        value = None if operands is None else self.term(operands[0], frame)
+        operands = self._positional(rest, primitive.arity, frame, ("over",))
+        values = [self.term(operand, frame) for operand in operands or ()]
         axes = None if over is None else self._axes(over, frame)
-        if value is None or (over is not None and axes is None):
+        terms = tuple(value for value in values if value is not None)
+        if len(terms) < primitive.arity or (over is not None and axes is None):
             return None
         if primitive.kind == "along":
-            return self._along(primitive, call, value, axes, over, frame)
-        return self._reduction(primitive, call, value, axes, over, frame)
+            return self._along(primitive, rest, terms, axes, over, frame)
+        return self._reduction(primitive, call, terms[0], axes, over, frame)
 
     def _elementwise(self, name: str, operands: tuple[tree.Expr, ...], span: Span, frame: Frame) -> Term | None:
         values = [self.term(operand, frame) for operand in operands]
@@ -341,8 +342,16 @@ class _Checker:
         return Operation(kind.name, (value,), rest, over=axes or (), span=self._here(call.span, frame))
 
     def _along(
-        self, kind: Primitive, call: tree.Call, value: Term, axes: Axes | None, over: tree.Expr | None, frame: Frame
+        self,
+        kind: Primitive,
+        call: tree.Call,
+        values: tuple[Term, ...],
+        axes: Axes | None,
+        over: tree.Expr | None,
+        frame: Frame,
     ) -> Term | None:
+        """``call`` holds the arguments alone, ``values`` what they are."""
+        value = values[0]
         if axes is None or len(axes) != 1:
             message = f"{kind.name} works along exactly one axis"
             likely = next((axis for axis in LIKELY if axis in value.axes), "")
@@ -350,9 +359,35 @@ class _Checker:
             hint = f"its argument has {', '.join(value.axes)}{write}" if value.axes else "its argument is one number"
             self._error("FRL0247", message, (over or call).span, frame, hint)
             return None
-        if not self._present(kind, value, axes, over, frame):
+        if not self._present(kind, value, axes, over, frame) or not self._readable(kind, call, values, axes, over, frame):
             return None
-        return Operation(kind.name, (value,), value.axes, over=axes, span=self._here(call.span, frame))
+        return Operation(kind.name, values, value.axes, over=axes, span=self._here(call.span, frame))
+
+    def _readable(
+        self,
+        kind: Primitive,
+        call: tree.Call,
+        values: tuple[Term, ...],
+        axes: Axes,
+        over: tree.Expr | None,
+        frame: Frame,
+    ) -> bool:
+        """Whether the first argument has all axes that the function reads besides ``over``, and the others have none."""
+        if axes[0] in kind.reads:
+            message = f"{kind.name} cannot work along {axes[0]}, which holds the components of its points"
+            self._error("FRL0247", message, (over or call).span, frame)
+            return False
+        fine = True
+        for position, (argument, value) in enumerate(zip(call.arguments, values, strict=True)):
+            missing = without(kind.reads, *value.axes) if position == 0 else ()
+            if missing or (position and value.axes):
+                need = f"the axis {missing[0]}" if missing else "no axes: it is one number"
+                message = f"argument {position + 1} of {kind.name} must have {need}, but has axes {show(value.axes)}"
+                fitting = [name for name, has in self.slot.values.items() if missing and {*axes, *kind.reads} <= {*has}]
+                hint = _listed("values with that axis", fitting) if missing else "reduce it, or use a parameter"
+                self._error("FRL0244", message, argument.value.span, frame, hint)
+                fine = False
+        return fine
 
     def _subset(self, call: tree.Call, frame: Frame) -> Term | None:
         """``subset(q, n)``: the number is written out, since it is the length of an axis."""

@@ -46,11 +46,6 @@ def formulas(component: object) -> Iterator[Formula]:
             yield from formulas(getattr(component, name, None))
 
 
-def functions(formula: Formula) -> set[str]:
-    """Names of the functions a formula calls."""
-    return {term.function for term in terms(formula.term) if isinstance(term, Operation)}
-
-
 def members(term: Term) -> int | None:
     """How many members a value with the axis ``ensemble`` has: as many as were drawn for a subset, None for all."""
     while not (isinstance(term, Operation) and term.function == "subset"):

@@ -50,6 +50,8 @@ _SAFE_BINARY = {
     "pow": ("((abs({0}) + 0.5)^clip({1}, -2, 2))", lambda x, y: (x + 0.5) ** 2 + 4),
 }
 _BOUNDED = (("tanh({0})", 1.0), ("clip({0}, -5, 5)", 5.0), ("({0} / (1 + abs({0})))", 1.0))
+_SMOOTH_ALONG = ("softmax", "log_softmax", "mean_shift")
+"""Functions along an axis whose gradients reach their argument everywhere."""
 _STEPS = ("lt", "le", "gt", "ge", "eq", "ne")
 _WRITTEN = {name: operator for operator, name in OPERATORS.items()}
 
@@ -243,13 +245,24 @@ class FormulaWriter:
 
     def _along(self, allowed: Axes, depth: int) -> Piece:
         axis = self._one_of(sorted(self._available() & set(allowed)))
-        name = self._one_of([name for name, primitive in PRIMITIVES.items() if primitive.kind == "along"])
-        if name in ("best", "rank"):
-            inner = self.carrier(axis, allowed, 0)
-        else:
+        along = {name: p for name, p in PRIMITIVES.items() if p.kind == "along" and self._carriers(axis, p.reads)}
+        primitive = along[self._one_of(along)]
+        smooth = primitive.name in _SMOOTH_ALONG
+        if primitive.reads:
+            inner = self._value(self._one_of(self._carriers(axis, primitive.reads)))
+        elif smooth:
             inner = self._limited(self._joined(self.carrier(axis, allowed, depth - 1), allowed, depth - 1), 50.0)
-        smooth = inner.reads if name not in ("best", "rank") else frozenset()
-        return Piece(f"{name}({inner.text}, over = {axis})", inner.axes, max(inner.size, 8.0) * 2, smooth)
+        else:
+            inner = self.carrier(axis, allowed, 0)
+        arguments = [inner.text, *(self._positive().text for _ in range(primitive.arity - 1))]
+        text = f"{primitive.name}({', '.join(arguments)}, over = {axis})"
+        piece = Piece(text, inner.axes, max(inner.size, 8.0) * 2, inner.reads if smooth else frozenset())
+        return self._fitted(piece, allowed)
+
+    def _carriers(self, axis: str, reads: Axes) -> list[str]:
+        """The values that have the axis and all that is read besides it; where nothing is, any value will do."""
+        wanted = {axis, *reads} if axis not in reads else None
+        return [n for n, axes in self.slot.values.items() if not reads or (wanted is not None and wanted <= {*axes})]
 
     def _joined(self, piece: Piece, allowed: Axes, depth: int) -> Piece:
         """The piece, perhaps with another one added: all its axes stay."""

@@ -19,12 +19,12 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from flowrl_dsl.algorithm import Parameter
+from flowrl_dsl.components.sections.critic import READ_BY_BACKUP
 from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.formula import FUNCTIONS
 from flowrl_dsl.lazy import MODULES
 from flowrl_dsl.registry import ANY, POSITIVE, Component, Interval, Slot, families, members_of, providers
 from flowrl_dsl.spec import stdlib
-from flowrl_dsl.spec.compatibility import READ_BY_BACKUP
 from flowrl_dsl.spec.kinds import Kind, choices, kinds, without_none
 from flowrl_dsl.spec.options import SOURCES, Options, default_expression
 from flowrl_dsl.spec.order import PARTS
@@ -259,7 +259,7 @@ class SpecWriter:
         if fitting and self._perhaps():
             return self._one_of(fitting)
         way = "fixed" if fixed else self._one_of(("fixed", "schedule", "learned"))
-        if way == "learned" and (1.0 not in interval or not self.capabilities & _measured()):
+        if way == "learned" and 1.0 not in interval:
             way = "fixed"
         self.declaring, before = True, self.declaring
         value, changes = 1.0, {}
@@ -476,11 +476,6 @@ def _provided(component: Component) -> frozenset[str]:
         return component.capabilities()
     except (AttributeError, TypeError):
         return component.provides
-
-
-def _measured() -> set[str]:
-    """What the mechanisms measure."""
-    return {c for member in members_of("mechanism").values() for c in member.provides}
 
 
 def _keeps_copies(section: str, options: Mapping[str, str]) -> bool:

@@ -49,7 +49,7 @@ from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.resolve import Resolution, resolve
 from flowrl_dsl.syntax.formatter import format_file
 from flowrl_dsl.syntax.parser import parse
-from flowrl_dsl.testing.strategies import batch_of
+from flowrl_dsl.testing.strategies import batch_of, replay_of
 
 RTOL, ATOL = 2e-3, 2e-5
 """By how much two ways to compute the same may differ: relative to the largest number of an array, and absolutely."""
@@ -547,7 +547,7 @@ def _first_bad(trial: Trial, batch: Mapping[str, Any] | None) -> str:
 def check_update_is_repeated_step(trial: Trial, n: int = 2) -> None:
     """``update(n)`` does what n steps on the batches it draws do; metrics are means over the steps that report them."""
     program = trial.program
-    replay = {**batch_of(program, trial.seed + 1, rows=12), "size": np.int32(9)}
+    replay = replay_of(program, trial.seed + 1)
     updated = on_host(program.update(as_arrays(trial.state), replay, n, trial.hyper))
     state, reported = trial.state, []
     for _ in range(n):
@@ -565,12 +565,14 @@ _WEIGHTS: dict[str, Callable[[np.ndarray, int], bool]] = {
     "jax.nn.softmax": lambda w, axis: bool((w >= 0).all() and np.allclose(w.sum(axis), 1, atol=1e-4)),
     "best": lambda w, axis: bool(np.isin(w, (0, 1)).all() and (w.sum(axis) == 1).all()),
     "jax.nn.log_softmax": lambda w, axis: bool(np.allclose(np.exp(w).sum(axis), 1, atol=1e-4)),
+    "simplex_linear": lambda w, axis: bool(np.allclose(w.sum(axis), 1, atol=1e-4)),
+    "simplex_square": lambda w, axis: bool((w >= 0).all() and np.allclose(w.sum(axis), 1, atol=1e-4)),
     "rank": lambda w, axis: bool((w >= 0).all() and (w < w.shape[axis]).all() and (w.min(axis) == 0).all()),
 }
 
 
 def check_weights(trial: Trial) -> None:
-    """What a formula calls weights is: softmax and best sum to 1 along their axis, ranks count from 0."""
+    """What a formula calls weights is: softmax, best and their like sum to 1 along their axis, ranks count from 0."""
     for node in trial.program.graphs["step"].nodes.values():
         if node.op == "Weights" and isinstance(node.expr, Call) and node.expr.function in _WEIGHTS:
             axis = next(part.value for key, part in node.expr.kwargs if key == "axis" and isinstance(part, Literal))

@@ -12,6 +12,7 @@ Everything is driven by the registry: a component that is registered takes part,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,8 +34,25 @@ STYLES = ("plain", "zero", "equal rows", "large", "at the bounds", "all terminal
 
 def batch_of(program: Program, seed: int = 0, style: str = "plain", rows: int | None = None) -> dict[str, np.ndarray]:
     """A valid batch: actions in [-1, 1], terminal flags 0 or 1, observations up to 100, rewards up to 1000."""
-    rng = np.random.default_rng(seed)
     shapes = {name: (rows or shape.shape[0], *shape.shape[1:]) for name, shape in program.examples()[1].items()}
+    values = _rows_of(shapes, np.random.default_rng(seed), style)
+    if "count" in values:
+        horizon = shapes["rewards"][1]
+        values["count"] = np.random.default_rng(seed).integers(1, horizon + 1, shapes["count"])
+        values["rewards"] = np.where(np.arange(horizon) < values["count"][:, None], values["rewards"], 0.0)
+    return {name: np.asarray(value, np.float32) for name, value in values.items()}
+
+
+def replay_of(program: Program, seed: int = 0, rows: int = 12, size: int = 9) -> dict[str, np.ndarray]:
+    """A ring of ``rows`` places, the ``size`` newest of them filled; episodes end now and then."""
+    rng, obs, action = np.random.default_rng(seed), program.obs_size, program.action_size
+    shapes = {"s": (rows, obs), "a": (rows, action), "r": (rows,), "d": (rows,), "s_next": (rows, obs)}
+    values = {name: np.asarray(value, np.float32) for name, value in _rows_of(shapes, rng, "plain").items()}
+    values["end"] = np.maximum(values["d"], rng.integers(0, 2, rows)).astype(np.float32)
+    return values | {"size": np.int32(size), "total": np.int32(size)}
+
+
+def _rows_of(shapes: Mapping[str, tuple[int, ...]], rng: np.random.Generator, style: str) -> dict[str, np.ndarray]:
     values = {name: rng.normal(size=shape) for name, shape in shapes.items()}
     values["a"] = rng.uniform(-1, 1, shapes["a"])
     values["d"] = rng.integers(0, 2, shapes["d"]).astype(float)
@@ -46,12 +64,12 @@ def batch_of(program: Program, seed: int = 0, style: str = "plain", rows: int | 
         case "large":
             for name, value in values.items():
                 if name not in ("a", "d"):
-                    values[name] = np.clip(value, -2, 2) * (500 if name == "r" else 50)
+                    values[name] = np.clip(value, -2, 2) * (500 if name in ("r", "rewards") else 50)
         case "at the bounds":
             values["a"] = np.sign(values["a"])
         case "all terminal" | "none terminal":
             values["d"] = np.full(shapes["d"], float(style == "all terminal"))
-    return {name: np.asarray(value, np.float32) for name, value in values.items()}
+    return values
 
 
 @st.composite

@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowrl_dsl.components.backbones.deterministic import deterministic_action
+from flowrl_dsl.components.backbones.generator import generate, straight_through_clip
 from flowrl_dsl.components.backbones.tanh_gaussian import (
     gaussian_head,
     tanh_gaussian_density,
     tanh_gaussian_draw,
     tanh_gaussian_log_prob,
 )
+from flowrl_dsl.components.context import gaussian_noise
 from flowrl_dsl.components.denoising import denoise, denoise_given, denoiser, observation_features, uniform_time
 from flowrl_dsl.components.embeddings.fourier import fourier_features
 from flowrl_dsl.components.networks.mlp import mlp
@@ -179,3 +181,41 @@ def test_deterministic_actions_are_tanh_of_the_network_and_equal_for_all_particl
     many = deterministic_action(net, params, S, 3)
     assert many.shape == (4, 3, 2)
     np.testing.assert_array_equal(many, np.broadcast_to(np.asarray(a)[:, None], (4, 3, 2)))
+
+
+# generator
+
+GENERATOR = mlp((("z", 5), ("s", 3)), (8,), 2, "mish", False)
+GENERATOR_PARAMS = random_params(GENERATOR, {"z": np.zeros((1, 5)), "s": S}, scale=0.8)
+
+
+@pytest.mark.parametrize("particles", [None, 6])
+def test_the_generator_equals_the_loop(particles):
+    """One draw of noise for each action; the clip of the result is at work."""
+    key = jax.random.PRNGKey(2)
+    a = np.asarray(generate(GENERATOR, GENERATOR_PARAMS, S, key, 5, particles))
+    z = np.asarray(gaussian_noise(key, S, 5, particles), np.float64)
+    assert a.shape == (*z.shape[:-1], 2) and len(np.unique(z)) == z.size
+    raw = np.zeros(a.shape)
+    for i in np.ndindex(z.shape[:-1]):
+        raw[i] = reference.mlp(reference.f64(GENERATOR_PARAMS), [z[i], S[i[0]]], ["z", "s"], "mish")
+    np.testing.assert_allclose(a, np.clip(raw, -1, 1), rtol=1e-4, atol=1e-5)
+    assert (np.abs(raw) > 1).any() and (np.abs(raw) < 1).any() and np.abs(a).max() <= 1
+
+
+def test_the_noise_of_the_generator_is_standard_normal():
+    """Through a linear network that adds up its noise: f = sum_i z_i / sqrt 5 + s_1."""
+
+    class Sum:
+        def apply(self, params, inputs):
+            return jnp.sum(inputs["z"], -1, keepdims=True) / jnp.sqrt(5.0) * 0.2 + inputs["s"][..., :1] * 0.01
+
+    a = np.asarray(generate(Sum(), {}, np.array([[0.0, 1, 2], [10.0, 0, 0]], "f"), jax.random.PRNGKey(0), 5, 4000))
+    np.testing.assert_allclose(a.mean((1, 2)), [0.0, 0.1], atol=0.02)
+    np.testing.assert_allclose(a.std((1, 2)), [0.2, 0.2], rtol=0.05)
+
+
+@pytest.mark.parametrize("x", [-3.0, -1.0, 0.3, 1.0, 1.3, 1e6])
+def test_the_clip_is_straight_through(x):
+    value, slope = jax.value_and_grad(straight_through_clip)(np.float32(x))
+    assert float(value) == np.clip(np.float32(x), -1, 1) and float(slope) == 1.0

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from flowrl_dsl.components.common import take_best, weighted_squared_error
+from flowrl_dsl.components.context import gaussian_noise
 from flowrl_dsl.components.mechanisms.likelihood_ratio import clipped_ratio_loss
 from flowrl_dsl.components.mechanisms.weighted_regression import divergence_from_uniform
+from flowrl_dsl.driver import resolve_or_raise
 from flowrl_dsl.formula import Constant, Formula
 from tests import reference
 from tests.helpers import (
@@ -190,6 +192,12 @@ def test_no_gradient_flows_through_weights_or_proposals():
     np.testing.assert_allclose(seen.outputs["gradient"]["trunk"]["bias"], expected, rtol=1e-2, atol=1e-4)
 
 
+def test_negative_weights_have_no_share_in_the_divergence():
+    w = np.array([[0.75, 0.75, -0.5, 0.0], [2.0, -1.0, 0.0, 0.0]], "f")
+    assert float(divergence_from_uniform(w)) == pytest.approx((np.log(2) + np.log(4)) / 2, rel=1e-5)
+    assert float(divergence_from_uniform(w)) == float(divergence_from_uniform(np.maximum(w, 0)))
+
+
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_the_divergence_from_uniform_at_its_ends(n):
     uniform, single = np.full((3, n), 0.2, "f"), np.eye(n, dtype="f")[:1] * 5
@@ -346,6 +354,70 @@ def test_an_objective_may_hold_a_gradient_of_its_own():
     assert float(seen.outputs["loss"]) == pytest.approx(loss(p["policy"]["head"]["bias"]), rel=1e-3)
     expected = reference.gradient(loss, p["policy"]["head"]["bias"], 1e-4)
     np.testing.assert_allclose(seen.outputs["gradient"]["head"]["bias"], expected, rtol=2e-2, atol=1e-3)
+
+
+# drift
+
+
+def generator(**options):
+    return policy(component("backbone", "generator", noise=4), **options)
+
+
+def test_drift_equals_the_loop():
+    """Target, loss, and the gradient -2 V of each sample carried back through the network, clipped targets among them."""
+    seen, p = run(algorithm(improve("drift"), policy=generator()), gradient=True)
+    a, goal = f64(seen["samples"]), f64(seen["goal"])
+    assert a.shape == (BATCH, 4, 2) and np.abs(a).max() <= 1
+    g, errors = np.zeros(a.shape), []
+    for i, n in np.ndindex(BATCH, 4):
+        g[i, n] = reference.gradient(lambda x, i=i: mean_q(p["critic"], ROWS["s"][i], x), a[i, n])
+        expected = [min(max(a[i, n, k] + g[i, n, k], -1.0), 1.0) for k in range(2)]
+        np.testing.assert_allclose(goal[i, n], expected, rtol=1e-3, atol=1e-4)
+        errors += [(a[i, n, k] - expected[k]) ** 2 for k in range(2)]
+    assert 0 < np.sum(np.abs(goal) == 1) < goal.size, "the bound never holds, or always"
+    assert float(seen.outputs["loss"]) == pytest.approx(np.mean(errors), rel=1e-3)
+    z = f64(gaussian_noise(seen["samples.key"], DATA["s"], 4, 4))
+
+    def loss(bias):
+        q, total = changed(p["policy"], ("head", "bias"), bias), 0.0
+        for i in np.ndindex(BATCH, 4):
+            raw = reference.mlp(q, [z[i], ROWS["s"][i[0]]], ["z", "s"], "mish")
+            start = reference.mlp(p["policy"], [z[i], ROWS["s"][i[0]]], ["z", "s"], "mish")
+            total += np.sum((a[i] + (raw - start) - goal[i]) ** 2)  # straight through: as if nothing had been clipped
+        return total / a.size
+
+    expected = reference.gradient(loss, p["policy"]["head"]["bias"])
+    np.testing.assert_allclose(seen.outputs["gradient"]["head"]["bias"], expected, rtol=2e-2, atol=1e-3)
+
+
+def test_a_drift_of_zero_moves_nothing_and_a_field_with_fewer_axes_is_broadcast():
+    seen, _ = run(algorithm(improve("drift", field=Formula(Constant(0.0))), policy=generator()), gradient=True)
+    assert float(seen.outputs["loss"]) == 0.0
+    assert all(not np.any(leaf) for leaf in jax.tree.leaves(seen.outputs["gradient"]))
+    field = ew("mul", 0.25, ew("div", var("N"), 4.0))
+    seen, _ = run(algorithm(improve("drift", field=Formula(field)), policy=generator()))
+    np.testing.assert_allclose(seen["goal"], np.minimum(f64(seen["samples"]) + 0.25, 1.0), atol=1e-6)
+
+
+def test_the_field_of_driftpo_equals_the_loop():
+    """V = strength |V-| up - V-, shortened to the reach: with the critic's gradient gone it drives the samples apart."""
+    sets = ["critic.network=mlp([8], activation=tanh)", "policy.network=mlp([8], activation=mish)", "drift.particles=5"]
+    alg = resolve_or_raise("driftpo", None, [*sets, "policy.backbone.noise=4", "strength=2", "reach=0.3"])[0]
+    state = random_state(alg, 2)
+    seen, critic = loss_of(alg, state, DATA), params_of(state)["critic"]
+    a, field, short = f64(seen["samples"]), f64(seen["constant_field"]), 0
+    for i in range(BATCH):
+        dense = reference.mean_shift(a[i], 0.05)
+        for n in range(5):
+            g = reference.gradient(lambda x, i=i: mean_q(critic, ROWS["s"][i], x), a[i, n])
+            v = 2 * np.sqrt(np.sum(dense[n] ** 2)) * g / np.sqrt(np.sum(g**2)) - dense[n]
+            size = np.sqrt(np.sum(v**2))
+            short += size > 0.3
+            np.testing.assert_allclose(field[i, n], v * min(1.0, 0.3 / size), rtol=2e-3, atol=1e-4)
+    assert 0 < short < BATCH * 5, "the reach never matters, or always"
+    spread = lambda x: np.mean([np.sum((x[i] - x[i].mean(0)) ** 2) for i in range(BATCH)])  # noqa: E731
+    alone = np.array([-reference.mean_shift(a[i], 0.05) for i in range(BATCH)])
+    assert spread(a + 0.1 * alone) > spread(a)
 
 
 # likelihood ratio

@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowrl_dsl.axes import AXES
-from flowrl_dsl.formula import Constant, Formula
+from flowrl_dsl.formula import Constant, Formula, Operation
 from flowrl_dsl.graph.builder import Builder
 from flowrl_dsl.graph.formulas import FormulaBuilder
 from flowrl_dsl.graph.nodes import Type
 from flowrl_dsl.lowering.evaluate import interpret
+from tests import reference
 from tests.helpers import along, ew, grad, let, red, var
 
-SIZES = {name: size for name, size in zip(AXES, (2, 3, 4, 2, 3, 2), strict=True)}
+SIZES = {name: size for name, size in zip(AXES, (2, 3, 2, 4, 2, 2, 3, 2), strict=True)}
 VALUES = {
     "scalar": (),
     "r": ("batch",),
@@ -95,6 +96,17 @@ def test_functions_along_an_axis_keep_it(axis):
         line[position] = slice(None)
         smaller[index] = np.sum(x[tuple(line)] < x[index])
     np.testing.assert_array_equal(value(along("rank", named("qn"), axis)), smaller)
+
+
+def test_functions_along_an_axis_take_further_numbers():
+    """The weights of linear_simplex at equal candidates, by a literal and by an input."""
+    flat = ew("sign", named("w"))
+    for b in (Constant(-0.5), named("scalar")):
+        term = Operation("simplex_linear", (flat, b), flat.axes, ("particle",))
+        np.testing.assert_allclose(value(term), np.full((3, 4), 0.25), rtol=1e-6)
+    term = Operation("mean_shift", (named("an"), Constant(0.5)), VALUES["an"], ("particle",))
+    for i in range(3):
+        np.testing.assert_allclose(value(term)[i], reference.mean_shift(DATA["an"][i], 0.5), rtol=1e-4, atol=1e-5)
 
 
 def test_equal_values_have_equal_ranks_and_one_best():

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from flowrl_dsl.components.context import Sizes
 from flowrl_dsl.diagnostics import Diagnostics, Span
-from flowrl_dsl.formula import FUNCTIONS, PRIMITIVES, Slot
+from flowrl_dsl.formula import FUNCTIONS, PRIMITIVES, Slot, functions
 from flowrl_dsl.registry import Component, families, members_of, register
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec import stdlib, typecheck
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.scope import Scope, Site
-from flowrl_dsl.spec.walk import depends_on, functions
+from flowrl_dsl.spec.walk import depends_on
 from flowrl_dsl.syntax.parser import parse, parse_expression
 from flowrl_dsl.testing import invariants, strategies
 

@@ -14,12 +14,12 @@ OBS, ACTION = 3, 2
 def _transitions(count: int, start: int) -> list[np.ndarray]:
     base = np.arange(start, start + count, dtype=np.float32)[:, None]
     s = base + np.arange(OBS, dtype=np.float32) / 10
-    return [s, -base.repeat(ACTION, 1), base[:, 0] * 2, (base[:, 0] % 2).astype(bool), s + 1]
+    return [s, -base.repeat(ACTION, 1), base[:, 0] * 2, (base[:, 0] % 4 == 1), (base[:, 0] % 2).astype(bool), s + 1]
 
 
 def _model(added: int, capacity: int) -> dict[str, np.ndarray]:
     """Row k of all ever added stands at k modulo the capacity, the newest wins, and the rest is zero."""
-    names, parts = ("s", "a", "r", "d", "s_next"), _transitions(added, 0)
+    names, parts = ("s", "a", "r", "d", "end", "s_next"), _transitions(added, 0)
     ring = {n: np.zeros((capacity, *part.shape[1:]), np.float32) for n, part in zip(names, parts, strict=True)}
     for k in range(added):
         for name, part in zip(names, parts, strict=True):
@@ -30,6 +30,7 @@ def _model(added: int, capacity: int) -> dict[str, np.ndarray]:
 def _same(replay: Replay, added: int) -> None:
     view = replay.view()
     assert int(view["size"]) == replay.size == min(added, replay.capacity)
+    assert int(view["total"]) == added
     for name, expected in _model(added, replay.capacity).items():
         assert np.array_equal(np.asarray(view[name]), expected), name
 

@@ -72,7 +72,7 @@ class ToyProgram:
     def _batch(self, state: dict[str, Any], replay: dict[str, jax.Array]) -> dict[str, jax.Array]:
         key = jax.random.fold_in(jax.random.fold_in(state["key"], 7), state["step"])
         rows = jax.random.randint(key, (self.loop.batch,), 0, replay["size"])
-        return {name: values[rows] for name, values in replay.items() if name != "size"}
+        return {name: replay[name][rows] for name in ("s", "a", "r", "d", "s_next")}
 
     def _faulty(self, state: dict[str, Any]) -> jax.Array:
         return jnp.where(state["step"] == self.blow_up_at, jnp.inf, 1.0)

@@ -18,7 +18,7 @@ def read(text: str, lenient: bool = False) -> tuple[Stage, list[str]]:
     expr, found = parse_expression(text, "order")
     assert expr is not None, found
     diagnostics = Diagnostics()
-    return OrderReader(PARTS, STILL, lenient, diagnostics).read(expr), [d.code for d in diagnostics]
+    return OrderReader(PARTS, STILL, lenient, {"alpha"}, diagnostics).read(expr), [d.code for d in diagnostics]
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,15 @@ def read(text: str, lenient: bool = False) -> tuple[Stage, list[str]]:
 def test_orders(text: str, wanted: Stage) -> None:
     assert read(text) == (wanted, [])
     assert read(show_stage(wanted)) == (wanted, [])
+
+
+@pytest.mark.parametrize(("measured", "codes"), [((), []), (("alpha",), ["FRL0235"])])
+def test_only_what_measures_by_itself_may_stand_before_the_policy(measured: tuple[str, ...], codes: list[str]) -> None:
+    expr, _ = parse_expression("alpha -> critic -> policy -> targets", "order")
+    assert expr is not None
+    diagnostics = Diagnostics()
+    OrderReader(PARTS, STILL, False, measured, diagnostics).read(expr)
+    assert [d.code for d in diagnostics] == codes
 
 
 def test_the_default_moves_everything_once() -> None:

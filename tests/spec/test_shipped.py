@@ -18,7 +18,8 @@ from tests.spec.helpers import algorithm_of
 
 SPECS = shipped_specs()
 TASKS = (None, "Hopper-v5", "Ant-v5", "HalfCheetah-v5")
-OURS = ("diffusion_bptt", "dpmd", "qsm", "qsm_dpmd", "qvpo", "sac", "td3")
+GEMPO = ("gempo_exp", "gempo_linear", "gempo_square")
+OURS = ("dacer", "diffusion_bptt", "dpmd", "driftpo", *GEMPO, "qsm", "qsm_dpmd", "qvpo", "sac", "td3")
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -81,6 +82,45 @@ def test_dpmd(task: str | None, kl: float) -> None:
     (block,) = algorithm.improvements
     assert (block.mechanism.particles.value, block.mechanism.particles.source) == (64, "old_policy")
     assert algorithm.sections["policy"].old.every == 1000
+
+
+@pytest.mark.parametrize(("task", "kl"), [(None, 2.0), ("Hopper-v5", 2.5), ("Ant-v5", 1.5), ("Walker2d-v5", 2.0)])
+@pytest.mark.parametrize("name", GEMPO)
+def test_gempo(name: str, task: str | None, kl: float) -> None:
+    algorithm, base = (algorithm_of(resolve(spec, task=task)) for spec in (name, "dpmd"))
+    assert algorithm.parameters["temperature"].learned.target_kl.value == kl
+    (block,), (plain,) = algorithm.improvements, base.improvements
+    assert block.mechanism.clip_error.value == 5.0
+    assert (block.mechanism.particles, block.mechanism.noise) == (plain.mechanism.particles, plain.mechanism.noise)
+    assert algorithm.order == base.order and algorithm.sections == base.sections
+    function = {"gempo_exp": "softmax", "gempo_linear": "simplex_linear", "gempo_square": "simplex_square"}[name]
+    assert block.mechanism.weight.term.function == function
+    lines = [line for line in SPECS[name].read_text(encoding="utf-8").splitlines() if line.strip()]
+    assert sum(not line.startswith("#") for line in lines) <= 15
+
+
+@pytest.mark.parametrize(
+    ("task", "strength", "reach"), [(None, 4, 1), ("Hopper-v5", 2, 1), ("Walker2d-v5", 2, 1), ("Humanoid-v5", 4, 0.5)]
+)
+def test_driftpo(task: str | None, strength: float, reach: float) -> None:
+    algorithm = algorithm_of(resolve("driftpo", task=task))
+    assert show_stage(algorithm.order) == "critic -> policy -> targets"
+    assert {name: p.value for name, p in algorithm.parameters.items()} == {"strength": strength, "reach": reach}
+    assert algorithm.sections["policy"].backbone.noise == 16 and algorithm.sections["critic"].ensemble == 5
+    (block,) = algorithm.improvements
+    assert block.mechanism.particles == 32
+
+
+@pytest.mark.parametrize(("task", "start"), [(None, 0.3), ("HalfCheetah-v5", 0.45), ("Humanoid-v5", 0.45)])
+def test_dacer(task: str | None, start: float) -> None:
+    algorithm = algorithm_of(resolve("dacer", task=task))
+    assert show_stage(algorithm.order) == "[critic, every(2, policy), every(10000, noise_scale)] -> targets"
+    learned = algorithm.parameters["noise_scale"].learned
+    assert (learned.init, learned.target_entropy.text, learned.optimizer.learning_rate.value) == (start, "-0.9 * A", 3e-2)
+    assert (learned.entropy.components, learned.entropy.samples) == (3, 200)
+    rates = [algorithm.sections[name].optimizer.learning_rate.value for name in ("policy", "critic")]
+    assert rates == [1e-4, 1e-4] and algorithm.sections["critic"].backup.text.startswith("0.2 * r + ")
+    assert algorithm.sections["act"].explore.value.scale == Scalar(name="noise_scale")
 
 
 @pytest.mark.parametrize(("task", "n"), [(None, 2), ("HalfCheetah-v5", 4), ("Hopper-v5", None)])

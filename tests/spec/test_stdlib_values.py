@@ -7,10 +7,12 @@ import math
 import pytest
 
 from flowrl_dsl.formula import Constant, Operation, Term, Variable
-from tests.spec.test_typecheck import checked
+from flowrl_dsl.registry import Slot
+from tests.spec.test_typecheck import REVERSED, SLOT, checked
 
 SCORES = [1.0, 2.0, 4.0, 1.0]
 VALUES: dict[str, list[float]] = {"score": SCORES, "tau": [0.5], "sigma": [2.0], "t": [1.0]}
+VALUES |= {"x": [1.0, 3.0, -2.0], "z": [2.0, 0.0, 1.0], "w": [0.5, 0.2, 0.3]}
 ELEMENTWISE = {
     "add": lambda x, y: x + y,
     "sub": lambda x, y: x - y,
@@ -56,8 +58,8 @@ def value(term: Term) -> list[float]:
     return [ELEMENTWISE[term.function](*row) for row in rows]
 
 
-def of(text: str) -> list[float]:
-    formula, scope = checked(text)
+def of(text: str, slot: Slot = SLOT) -> list[float]:
+    formula, scope = checked(text, slot)
     assert formula is not None, scope.diagnostics.found
     return value(formula.term)
 
@@ -86,3 +88,16 @@ def test_values() -> None:
 def test_scores_and_losses() -> None:
     assert of("normalized_score(score)") == [0.5, 1, 2, 0.5]
     assert of("huber(score - 2, 1)") == [0.5, 0, 1.5, 0.5]
+
+
+def test_expectations() -> None:
+    """One component of an action and three reverse samples: means 0.5 and 1.3, E[x z] = 0.4, E[z z] = 2.3."""
+    assert of("expected(x, w)", REVERSED) == pytest.approx([0.5])
+    assert of("covariance(x, z, w)", REVERSED) == pytest.approx([0.4 - 0.5 * 1.3])
+    assert of("covariance(z, z, w)", REVERSED) == pytest.approx([2.3 - 1.3**2])
+    multiple = (0.4 - 0.5 * 1.3) / (2.3 - 1.3**2)
+    assert of("least_variance(x, z, w)", REVERSED) == pytest.approx([0.5 - multiple * 1.3])
+
+
+def test_the_least_variance_is_none_where_x_is_a_constant_and_a_multiple_of_z() -> None:
+    assert of("least_variance(4 - 3 * z, z, w)", REVERSED) == pytest.approx([4.0])

@@ -82,6 +82,9 @@ def axes(text: str, **how: str) -> tuple[str, ...]:
         ("min(Q(s, a), over = [particle, ensemble])", B),
         ("softmax(Q(s, a) / tau, over = particle)", EBP),
         ("best(score, over = particle) * rank(score, over = particle)", BP),
+        ("simplex_linear(Q(s, a), -tau, over = particle)", EBP),
+        ("simplex_square(score, over = batch)", BP),
+        ("mean_shift(a, tau, over = particle)", ("batch", "particle", "action")),
         ("norm(a, over = action)", BP),
         ("norm(a_t)", ()),
         ("count(a, over = [batch, action])", ("particle",)),
@@ -184,6 +187,15 @@ def test_gradient_by_an_argument_of_a_definition() -> None:
         ("softmax(score, over = reverse)", "FRL0246", (23, 30)),
         ("softmax(score)", "FRL0247", (1, 15)),
         ("softmax(score, over = [batch, particle])", "FRL0247", (23, 40)),
+        ("softmax(score, tau, over = particle)", "FRL0243", (1, 37)),
+        ("simplex_linear(score, over = particle)", "FRL0243", (1, 39)),
+        ("simplex_linear(score, sigma, over = particle)", "FRL0244", (23, 28)),
+        ("simplex_linear(score, 0.5)", "FRL0247", (1, 27)),
+        ("mean_shift(score, 0.1, over = particle)", "FRL0244", (12, 17)),
+        ("mean_shift(a_t, 0.1, over = particle)", "FRL0246", (29, 37)),
+        ("mean_shift(a, score, over = particle)", "FRL0244", (15, 20)),
+        ("mean_shift(a, 0.1, over = action)", "FRL0247", (27, 33)),
+        ("mean_shift(a, 0.1)", "FRL0247", (1, 19)),
         ("grad(Q(s, a_t), wrt = a_t)", "FRL0249", (6, 15)),
         ("grad(score, wrt = sigma)", "FRL0249", (6, 11)),
         ("grad(eps(s, a_t, t), wrt = a_t)", "FRL0249", (6, 20)),
@@ -290,8 +302,11 @@ def test_every_primitive_is_typed() -> None:
             assert axes(f"{primitive.name}(Q(s, a), 2)") == EBP
             continue
         over = "" if primitive.kind == "elementwise" else ", over = particle"
-        found = axes(f"{primitive.name}({', '.join(['score'] * primitive.arity)}{over})")
-        assert found == (B if primitive.kind == "reduction" else BP), primitive.name
+        first = "a" if primitive.reads else "score"
+        others = ["tau" if primitive.kind == "along" else "score"] * (primitive.arity - 1)
+        found = axes(f"{primitive.name}({', '.join([first, *others])}{over})")
+        kept = ("batch", "particle", "action") if primitive.reads else BP
+        assert found == (B if primitive.kind == "reduction" else kept), primitive.name
 
 
 STDLIB = {
@@ -302,20 +317,36 @@ STDLIB = {
     "advantage(score)": BP,
     "shares(relu(score))": BP,
     "linear_weights(score)": BP,
+    "linear_simplex(score, tau, -0.5)": BP,
+    "square_simplex(score, tau)": BP,
     "square_weights(score)": BP,
     "exponential_advantage(score, sigma, beta, 100)": BP,
     "soft_value(score, tau)": B,
     "soft_q(score, sigma, tau)": BP,
     "td(sigma, t, 0.99, sigma)": B,
     "normalized_score(a_t)": BA,
+    "direction(a_t)": BA,
+    "shortened(a_t, tau)": BA,
     "huber(score - sigma, 1)": BP,
 }
 
 
+REVERSED = Slot(
+    result=BA,
+    values={"x": ("batch", "reverse", "action"), "z": ("batch", "reverse", "action"), "w": ("batch", "reverse")},
+)
+EXPECTATIONS = {"expected(x, w)": BA, "covariance(x, z, w)": B, "least_variance(x, z, w)": BA}
+
+
 def test_every_definition_of_the_standard_library_is_used_here() -> None:
-    assert {text.partition("(")[0] for text in STDLIB} == {*stdlib.definitions()}
+    assert {text.partition("(")[0] for text in (*STDLIB, *EXPECTATIONS)} == {*stdlib.definitions()}
 
 
 @pytest.mark.parametrize("text", STDLIB)
 def test_standard_library(text: str) -> None:
     assert axes(text) == STDLIB[text]
+
+
+@pytest.mark.parametrize("text", EXPECTATIONS)
+def test_expectations_over_reverse_samples(text: str) -> None:
+    assert axes(text, slot=REVERSED) == EXPECTATIONS[text]

@@ -16,4 +16,4 @@ class Mean(ActionChoice):
     requires = frozenset({"mode"})
 
     def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
-        return ctx.policy.backbone.mode(ctx, ctx.versions[source], s, name)
+        return ctx.policy.backbone.mode(*ctx.actor(source, s), name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from flowrl_dsl.components.base import Adaptation, Optimizer
+from flowrl_dsl.components.base import Adaptation, Estimator, Optimizer
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
@@ -33,7 +33,9 @@ class Learned(Adaptation):
 
     Loss ``log x (target_kl - kl)`` or ``log x (entropy - target_entropy)``, the measured quantity held constant.
 
-    What is measured is the policy that the stage ``policy`` has read: its value from before the step.
+    What is measured is the policy that the stage ``policy`` has read: its value from before the step.  Where its samples
+    have no log-density, ``entropy`` says how their entropy is estimated; it is then the policy that the stage of the
+    parameter reads, and inside ``every(n, ...)`` the estimate is made in each n-th update only.
     """
 
     name = "learned"
@@ -42,21 +44,29 @@ class Learned(Adaptation):
     init: float = Field(1.0, gt=0, description="value at the start")
     target_kl: Scalar | None = option("divergence from the proposals to hold", "none", NOT_NEGATIVE)
     target_entropy: Formula | None = slot("entropy of the policy to hold", TARGET, "none")
+    entropy: Estimator | None = option("estimates the entropy from samples; none for their log-density", "none")
     optimizer: Optimizer = option("turns gradients into parameters", "adam(3e-4)")
 
     @model_validator(mode="after")
     def _one_target(self) -> Learned:
         if (self.target_kl is None) == (self.target_entropy is None):
             raise ValueError("give exactly one of target_kl and target_entropy")
+        if self.entropy is not None and self.target_entropy is None:
+            raise ValueError("entropy goes unread: what is held is target_kl")
         return self
 
     def needs(self) -> frozenset[str]:
-        """The measured quantity; an entropy can be measured only where samples have a log-density."""
-        return frozenset({self.measure, "log_prob"} if self.measure == "entropy" else {self.measure})
+        """What a mechanism must measure; an entropy can be measured only where draws have a log-density."""
+        if self.entropy is not None:
+            return frozenset()
+        return frozenset({"kl"} if self.target_kl is not None else {"entropy", "draw_log_prob"})
 
-    @property
-    def measure(self) -> str:
-        return "kl" if self.target_kl is not None else "entropy"
+    def measured(self, ctx: Context, s: Value) -> Value:
+        if self.entropy is None:
+            return ctx.measured("kl" if self.target_kl is not None else "entropy")
+        value = ctx.builder.stop(self.entropy.entropy(ctx, s), "measured")
+        ctx.metric("entropy", value)
+        return value
 
     def start(self, ctx: Context, name: str) -> Value:
         return ctx.builder.add("Init", call(log_of, self.init), (), SCALAR, name)

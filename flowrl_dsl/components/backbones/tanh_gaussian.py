@@ -60,7 +60,7 @@ class TanhGaussian(Backbone):
 
     name = "tanh_gaussian"
     paper: ClassVar[str] = "arXiv:1801.01290"
-    provides = frozenset({"log_prob", "mode", "reparameterized"})
+    provides = frozenset({"log_prob", "draw_log_prob", "mode", "reparameterized"})
 
     log_std_min: float = Field(-5.0, description="lower end of log std")
     log_std_max: float = Field(2.0, description="upper end of log std")

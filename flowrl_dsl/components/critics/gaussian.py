@@ -8,7 +8,7 @@ from flowrl_dsl.components.base import Future
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.ensembles import Distributional, of_lowest_member, over_members
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, Call, call, kernel
+from flowrl_dsl.graph.expr import Arg, Partial, call, kernel, partial
 from flowrl_dsl.graph.nodes import SCALAR, TREE
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import POSITIVE, UNIT, Scalar, option, register
@@ -77,7 +77,7 @@ class Gaussian(Distributional):
 
     name = "gaussian"
     paper = "arXiv:2310.05858"
-    provides = frozenset({"q_value", "value_distribution"})
+    provides = frozenset({"q_value", "energy", "value_distribution"})
 
     heads: ClassVar[int] = 2
 
@@ -85,8 +85,8 @@ class Gaussian(Distributional):
     rate: Scalar = option("share of the new batch in the averages of the standard deviation and the variance", "0.005", UNIT)
     floor: Scalar = option("keeps the gradients of small standard deviations bounded", "0.1", POSITIVE)
 
-    def mean(self) -> Call:
-        return call(return_mean, Arg(0))
+    def mean(self) -> Partial:
+        return partial(return_mean)
 
     def memory(self, ctx: Context, members: int) -> dict[str, Value]:
         return {"critic_spread": ctx.builder.add("Init", call(no_spread, members), (), TREE, "critic_spread")}

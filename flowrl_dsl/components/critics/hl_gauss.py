@@ -9,7 +9,7 @@ from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.ensembles import Distributional, over_members
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, Call, call, kernel
+from flowrl_dsl.graph.expr import Arg, Partial, call, kernel, partial
 from flowrl_dsl.graph.nodes import SCALAR
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import POSITIVE, Scalar, option, register
@@ -72,8 +72,8 @@ class HLGauss(Distributional):
     def heads(self) -> int:
         return self.bins
 
-    def mean(self) -> Call:
-        return call(expected_bin, Arg(0), v_min=self.v_min, v_max=self.v_max)
+    def mean(self) -> Partial:
+        return partial(expected_bin, v_min=self.v_min, v_max=self.v_max)
 
     def loss(
         self, ctx: Context, params: Value, s: Value, a: Value, y: Value, future: Future, reduction: str

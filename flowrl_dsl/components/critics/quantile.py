@@ -8,7 +8,7 @@ from flowrl_dsl.components.base import Future
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.ensembles import Distributional, of_lowest_member, over_members
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, Call, call, kernel
+from flowrl_dsl.graph.expr import Arg, Partial, call, kernel, partial
 from flowrl_dsl.graph.nodes import SCALAR, TREE
 from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import POSITIVE, Scalar, option, register
@@ -51,7 +51,7 @@ class Quantile(Distributional):
 
     name = "quantile"
     paper = "arXiv:1710.10044"
-    provides = frozenset({"q_value", "value_distribution"})
+    provides = frozenset({"q_value", "energy", "value_distribution"})
 
     quantiles: int = Field(25, ge=2, description="number of quantiles n")
     kappa: Scalar = option("up to which error the loss is quadratic", "1", POSITIVE)
@@ -60,8 +60,8 @@ class Quantile(Distributional):
     def heads(self) -> int:
         return self.quantiles
 
-    def mean(self) -> Call:
-        return call(mean_quantile, Arg(0))
+    def mean(self) -> Partial:
+        return partial(mean_quantile)
 
     def loss(
         self, ctx: Context, params: Value, s: Value, a: Value, y: Value, future: Future, reduction: str

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pydantic import model_validator
+
 from flowrl_dsl.components.base import Mechanism
+from flowrl_dsl.components.common import uses_draw_density
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
@@ -13,7 +16,7 @@ from flowrl_dsl.registry import Formula, Slot, register, slot
 OBJECTIVE = Slot(
     result=("batch",),
     values={"s": ("batch", "obs"), "a": ("batch", "action")},
-    functions=("Q", "Q_target", "log_prob"),
+    functions=("Q", "Q_target", "log_prob", "draw_log_prob"),
     sizes={"A": "action"},
     through="a",
 )
@@ -29,7 +32,7 @@ def negative_mean(x):
 class Reparameterized(Mechanism):
     """Maximise ``E[objective(s, a)]``, a ~ pi(. | s), by differentiating through the draw (all denoising steps of it).
 
-    Measures ``entropy = -E[log pi(a | s)]`` where the policy has a log-density.
+    Measures ``entropy = -E[log pi(a | s)]`` where the policy rates what it draws.
     """
 
     name = "reparameterized"
@@ -39,9 +42,14 @@ class Reparameterized(Mechanism):
 
     objective: Formula = slot("maximised in the mean over the batch", OBJECTIVE, "min(Q(s, a), over = ensemble)")
 
+    @model_validator(mode="after")
+    def _rates_its_own_draw(self) -> Reparameterized:
+        uses_draw_density(self.objective, "s", "a")
+        return self
+
     def loss(self, ctx: Context, s: Value, a: Value) -> Value:
         drawn = ctx.draw("policy", s, "action")
-        if "log_prob" in ctx.policy.backbone.capabilities():
+        if ctx.rated("policy", drawn):
             density = ctx.builder.stop(ctx.log_prob("policy", s, drawn), "log_prob_constant")
             expr = call(negative_mean, Arg(0))
             ctx.measure("entropy", ctx.builder.add("Reduce", expr, (density,), SCALAR, "entropy"))

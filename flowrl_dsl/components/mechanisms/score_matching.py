@@ -78,23 +78,25 @@ class ScoreMatching(Mechanism):
         used = sorted(REVERSE & variables(self.target or self.velocity))
         if used and self.reverse is None:
             raise ValueError(f"{' and '.join(used)} need reverse samples: add for instance `reverse = 64`")
-        if not used and self.reverse is not None:
-            raise ValueError("reverse goes unread: the formula mentions neither a_hat nor noise_hat")
         return self
+
+    def unread(self) -> dict[str, str]:
+        used = REVERSE & variables(self.target or self.velocity)
+        return {} if used else {"reverse": "the formula mentions neither a_hat nor noise_hat"}
 
     def needs(self) -> frozenset[str]:
         return self.requires | ({"flow_field"} if self.velocity is not None else set())
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Value:
-        b, backbone, params = ctx.builder, ctx.policy.backbone, ctx.versions["policy"]
+        b, backbone = ctx.builder, ctx.policy.backbone
         noised = backbone.noised(ctx, a)
         values = noised.values() | self._reverse_samples(ctx, noised)
         formula = self.target or self.velocity
         sizes = {} if self.reverse is None else {"M": self.reverse}
         target = b.stop(ctx.formula(formula, "target", sizes, s=s, a=a, **values))
         target = ctx.broadcast(target, ("batch", "action"), noised.a_t)
-        fitted = backbone.predict if self.velocity is None else backbone.velocity
-        said = fitted(ctx.in_training(), params, s, noised.a_t, noised.t)
+        predict = backbone.predict if self.velocity is None else backbone.velocity
+        said = predict(*ctx.in_training().actor("policy", s), noised.a_t, noised.t)
         return b.add("Loss", call(mean_squared_error, Arg(0), Arg(1)), (said, target), SCALAR, "loss")
 
     def _reverse_samples(self, ctx: Context, noised: Noised) -> dict[str, Value]:

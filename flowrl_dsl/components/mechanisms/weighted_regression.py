@@ -27,8 +27,12 @@ def spread(a, noise, scale):
 
 @kernel
 def divergence_from_uniform(weight):
-    """log N - H(p), p = weight / sum of weights: KL of the reweighted proposals from the proposals, mean over states."""
-    p = weight / jnp.maximum(jnp.sum(weight, axis=-1, keepdims=True), 1e-12)
+    """log N - H(p), p = w / sum w, w the positive part of the weights: KL of the reweighted proposals from the proposals.
+
+    The mean over states.  Proposals of negative weight are pushed away from; they have no share in what is imitated.
+    """
+    positive = jnp.maximum(weight, 0.0)
+    p = positive / jnp.maximum(jnp.sum(positive, axis=-1, keepdims=True), 1e-12)
     return jnp.mean(jnp.log(p.shape[-1]) + jnp.sum(p * jnp.log(jnp.maximum(p, 1e-12)), axis=-1))
 
 
@@ -37,7 +41,7 @@ class WeightedRegression(Mechanism):
     """``E[sum_n w_n mean_A (eps(s, a_t, t) - noise)^2]`` over N proposals of each state, each with its own t and noise.
 
     With normalised weights this is the mean over proposals of ``N w_n`` times the error.  No gradient flows through the
-    proposals or their weights.  Measures ``kl = log N - H(w)``.
+    proposals or their weights.  Measures ``kl = log N - H(w)``, w the positive parts of the weights as shares of their sum.
     """
 
     name = "weighted_regression"

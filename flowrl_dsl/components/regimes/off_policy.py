@@ -24,8 +24,12 @@ BATCH = {
 }
 """The batch record: observation, action in [-1, 1], reward, terminal (1 = true end), next observation."""
 
+WINDOWS = {name: axes for name, axes in BATCH.items() if name != "r"} | {"rewards": ("batch", "step"), "count": ("batch",)}
+"""The record for returns of several steps: their rewards and number; d and s_next are those of the last one."""
+
 INTEGER = Type(dtype="i32")
 KEY = Type(dtype="u32")
+PRIORITY = Type(("batch",))
 
 
 @kernel
@@ -68,12 +72,17 @@ class OffPolicy(Regime):
 
 
 def _sections(algorithm: Algorithm) -> list[Any]:
-    return [algorithm.sections[name] for name in ("critic", "policy") if name in algorithm.sections]
+    return [algorithm.sections[name] for name in ("encoder", "critic", "policy") if name in algorithm.sections]
 
 
 def _normalizer(algorithm: Algorithm) -> Any:
     observe: Any = algorithm.sections.get("observe")
     return None if observe is None else observe.normalize
+
+
+def _prioritized(algorithm: Algorithm) -> bool:
+    train: Any = algorithm.sections["train"]
+    return train.sampling.prioritized and "critic" in algorithm.sections
 
 
 def _init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Type]]:
@@ -90,6 +99,8 @@ def _init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Ty
         state[f"{group}_opt"] = learned.optimizer.init(ctx, state[group], f"{parameter.name}_opt")
     if _normalizer(algorithm) is not None:
         state["normalizer"] = _normalizer(algorithm).init(ctx)
+    if _prioritized(algorithm):
+        state["priority"] = b.add("Init", call("jnp.zeros", (algorithm.sections["train"].batch,)), (), PRIORITY, "priority")
     state["key"] = key
     for name, start in (("step", 0), ("bad_update", -1)):
         state[name] = b.add("Init", call("jnp.asarray", start, dtype="int32"), (), INTEGER, name)
@@ -112,10 +123,14 @@ def _observed(ctx: Context, s: Value, name: str) -> Value:
 def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], record: Record) -> Graph:
     ctx = _context(algorithm, sizes, groups, "step", record)
     b, state = ctx.builder, dict(ctx.versions)
-    batch = {name: b.input(f"batch.{name}", Type(axes)) for name, axes in BATCH.items()}
+    fields = WINDOWS if getattr(algorithm.sections.get("critic"), "n_step", 1) > 1 else BATCH
+    batch = {name: b.input(f"batch.{name}", Type(axes)) for name, axes in fields.items()}
     key = b.add("Key", call(step_key, Arg(0), Arg(1)), (state["key"], state["step"]), KEY, "step_key")
     if _normalizer(algorithm) is not None:
         state["normalizer"] = _normalizer(algorithm).update(ctx, state["normalizer"], batch["s"])
+    if _prioritized(algorithm):
+        # stays so where the critic does not move in this update: the batch keeps the priorities it had
+        state["priority"] = ctx.broadcast(b.constant(float("nan"), "not_judged"), ("batch",), batch["d"])
     ctx = ctx.with_key(key).reading(dict(state))
     batch |= {name: _observed(ctx, batch[name], f"normalized_{name}") for name in ("s", "s_next")}
     state |= _Stages(batch).run(ctx, algorithm.order)
@@ -172,13 +187,13 @@ class _Stages:
 
     def _single(self, ctx: Context, name: str) -> dict[str, Value]:
         sections = ctx.algorithm.sections
-        if name == "critic":
-            return ctx.critic.update(ctx, self.batch)
+        if name in ("encoder", "critic"):
+            return sections[name].update(ctx, self.batch)
         if name == "policy":
             return ctx.policy.update(ctx, self.batch["s"], self.batch["a"])
         if name == "targets":
             copies: dict[str, Value] = {}
-            for section in ("critic", "policy"):
+            for section in ("critic", "policy", "encoder"):
                 if section in sections:
                     copies |= sections[section].follow(ctx)
             return copies
@@ -187,7 +202,7 @@ class _Stages:
     def _learned(self, ctx: Context, name: str) -> dict[str, Value]:
         learned: Any = ctx.algorithm.parameters[name].learned
         group = learned_group(name)
-        loss = learned.loss(ctx, ctx.versions[group], ctx.measured(learned.measure))
+        loss = learned.loss(ctx, ctx.versions[group], learned.measured(ctx, self.batch["s"]))
         return ctx.descend(group, loss, learned.optimizer, label=name)
 
     def _every(self, ctx: Context, n: int, inner: Stage) -> dict[str, Value]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flowrl_dsl.components.base import ActionChoice, Critic, Future, Network, Optimizer, Section, Target
+from flowrl_dsl.components.common import uses_draw_density
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.formula import functions, variables
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.nodes import TREE, Type
+from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import UNIT, Drawn, Formula, Scalar, Slot, option, register, slot
 
 BACKUP = Slot(
@@ -21,11 +25,32 @@ BACKUP = Slot(
         "d": ("batch",),
         "s_next": ("batch", "obs"),
         "a_next": ("batch", "action"),
-        "discount": (),
+        "discount": ("batch",),
     },
-    functions=("Q", "Q_target", "log_prob"),
+    functions=("Q", "Q_target", "log_prob", "draw_log_prob", "within_seen"),
     sizes={"A": "action"},
 )
+
+READ_BY_BACKUP = {"discount": "discount", "next_action": "a_next", "seen": "within_seen"}
+"""Options that nothing but the backup reads, and the names it reads them by."""
+
+
+@kernel
+def interval(low, high):
+    """A range of values."""
+    return {"low": jnp.asarray(low, jnp.float32), "high": jnp.asarray(high, jnp.float32)}
+
+
+@kernel
+def wider(seen, y):
+    """The range of the values seen before and of y."""
+    return {"low": jnp.minimum(seen["low"], jnp.min(y)), "high": jnp.maximum(seen["high"], jnp.max(y))}
+
+
+@kernel
+def n_step_return(rewards, discount):
+    """sum_k discount^k r_k of each window: [batch]."""
+    return rewards @ discount ** jnp.arange(rewards.shape[-1])
 
 
 @kernel
@@ -39,6 +64,11 @@ class CriticSection(Section):
     """Action values fitted to temporal-difference targets: ``mean_e mean_B (Q_e(s, a) - y)^2``, y the ``backup``.
 
     No gradient flows through y.  a_next is chosen by ``next_action`` at s_next.
+
+    With ``n_step = n`` the backup sees as r the return ``sum_{k<n} discount^k r_k`` of the n steps from (s, a) on, as s_next
+    and d the end of the last of them, and as discount ``discount^n``.  A window is shorter where an episode ends, and at
+    the newest transition.  ``within_seen(x)`` bounds x to the range of all targets up to the last refresh of ``seen``, at
+    first [0, 0].
     """
 
     name = "critic"
@@ -49,45 +79,87 @@ class CriticSection(Section):
     optimizer: Optimizer = option("turns gradients into parameters", "adam(3e-4)")
     target: Target | None = option("keeps the copy behind `Q_target`", "ema(0.005)")
     discount: Scalar = option("discount factor", "0.99", UNIT)
+    n_step: int = Field(1, ge=1, description="steps n of the return that a backup starts from")
     next_action: Drawn[ActionChoice] = option("how a_next is chosen", "sample from policy")
     backup: Formula = slot(
         "the regression target y",
         BACKUP,
         "r + discount * (1 - d) * min(Q_target(s_next, a_next), over = ensemble)",
     )
+    seen: Target | None = option("how the range of targets so far reaches `within_seen`", "none")
     reduction: Literal["mean", "sum"] = Field("mean", description="of the members' losses")
 
+    @model_validator(mode="after")
+    def _rates_what_it_draws(self) -> CriticSection:
+        choice = self.next_action
+        if uses_draw_density(self.backup, "s_next", "a_next") and (choice.value.name, choice.source) != ("sample", "policy"):
+            raise ValueError("draw_log_prob(s_next, a_next) needs next_action = sample from policy")
+        return self
+
+    def unread(self) -> dict[str, str]:
+        read = variables(self.backup) | functions(self.backup)
+        if "value_distribution" in self.kind.provides:
+            read |= {"discount", "a_next"}
+        return {option: f"the backup does not mention {name}" for option, name in READ_BY_BACKUP.items() if name not in read}
+
     def capabilities(self) -> frozenset[str]:
-        return frozenset({"q_target"} if self.target is not None else ()) | self.kind.capabilities()
+        kept = {"q_target": self.target, "seen_values": self.seen}
+        return frozenset(name for name, copy in kept.items() if copy is not None) | self.kind.capabilities()
 
     def copies(self) -> dict[str, Target]:
         """Copies of the parameters, by name."""
         return {} if self.target is None else {"critic_target": self.target}
 
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
-        params = self.kind.init(ctx, key, self.ensemble)
+        params = self.kind.init(ctx.widened(action=True), key, self.ensemble)
         state = {"critic": params, "critic_opt": self.optimizer.init(ctx, params, "critic_opt")}
-        return state | self.kind.memory(ctx, self.ensemble) | {name: params for name in self.copies()}
+        state |= self.kind.memory(ctx, self.ensemble)
+        if self.seen is not None:
+            for name, low, high in (("critic_seen", 1e8, -1e8), ("critic_bounds", 0.0, 0.0)):
+                state[name] = ctx.builder.add("Init", call(interval, low, high), (), TREE, name)
+        return state | {name: params for name in self.copies()}
 
     def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The new versions after one step towards the temporal-difference targets."""
+        if not self.kind.trains:
+            return {}
         b, s_next = ctx.builder, batch["s_next"]
         judge = "critic_target" if self.target is not None else "critic"
         choice = self.next_action
         a_next = choice.value.choose(ctx, choice.source, s_next, "a_next", judge)
-        discount = ctx.scalar(self.discount)
-        values = {**batch, "a_next": a_next, "discount": discount}
-        y = b.stop(ctx.formula(self.backup, "backup", **values), "y")
-        y = ctx.broadcast(y, ("batch",), batch["r"])
-        keep = b.add("Arithmetic", call(continuation, Arg(0), Arg(1)), (discount, batch["d"]), batch["d"].type, "keep")
-        future = Future(s_next, a_next, keep, judge)
-        params = ctx.versions["critic"]
-        loss, memory = self.kind.loss(ctx, params, batch["s"], batch["a"], y, future, self.reduction)
-        return ctx.descend("critic", loss, self.optimizer) | memory
+        values = self._returns(ctx, batch)
+        y = b.stop(ctx.formula(self.backup, "backup", **values, a_next=a_next), "y")
+        y = ctx.broadcast(y, ("batch",), batch["d"])
+        sampling = ctx.algorithm.sections["train"].sampling
+        keep = b.elementwise("continuation", values["discount"], values["d"], name="keep")
+        future = Future(*ctx.judge(judge, s_next, a_next)[1:], keep)
+        loss, memory = self.kind.loss(*ctx.judge("critic", batch["s"], batch["a"]), y, future, self.reduction)
+        written = ctx.descend("critic", loss, self.optimizer) | memory
+        if sampling.prioritized:
+            written["priority"] = sampling.priority(ctx, ctx.q("critic", batch["s"], batch["a"]), y)
+        if self.seen is not None:
+            inputs = (ctx.versions["critic_seen"], y)
+            written["critic_seen"] = b.add("Reduce", call(wider, Arg(0), Arg(1)), inputs, TREE, "seen")
+        return written
+
+    def _returns(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
+        """The values of the backup: the batch, its returns, and what the value at their end is discounted by [batch]."""
+        b, rate = ctx.builder, ctx.scalar(self.discount)
+        if self.n_step == 1:
+            return batch | {"discount": ctx.broadcast(rate, ("batch",), batch["r"])}
+        seen = {name: value for name, value in batch.items() if name not in ("rewards", "count")}
+        inputs = (batch["rewards"], rate)
+        seen["r"] = b.add("Return", call(n_step_return, Arg(0), Arg(1)), inputs, Type(("batch",)), "n_step_return")
+        seen["discount"] = b.elementwise("jnp.power", rate, batch["count"], name="n_step_discount")
+        return seen
 
     def follow(self, ctx: Context) -> dict[str, Value]:
         """The copies after this update."""
-        return {
+        copies = {
             name: target.follow(ctx, ctx.versions[name], ctx.versions["critic"], name)
             for name, target in self.copies().items()
         }
+        if self.seen is not None:
+            bounds, seen = ctx.versions["critic_bounds"], ctx.versions["critic_seen"]
+            copies["critic_bounds"] = self.seen.follow(ctx, bounds, seen, "critic_bounds")
+        return copies

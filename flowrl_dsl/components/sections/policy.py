@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 from flowrl_dsl.components.base import Backbone, Network, Optimizer, Sampler, Section, Target
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
@@ -10,7 +12,10 @@ from flowrl_dsl.registry import option, register
 
 @register
 class Policy(Section):
-    """The actor: one descent of the weighted sum of the ``improve`` blocks' losses at each update."""
+    """The actor: one descent of the weighted sum of the ``improve`` blocks' losses at each update.
+
+    Blocks whose mechanism trains the critic descend the critic's parameters instead, with the critic's optimizer.
+    """
 
     name = "policy"
 
@@ -21,6 +26,12 @@ class Policy(Section):
     target: Target | None = option("keeps the copy `policy_target`", "none")
     old: Target | None = option("keeps the copy `old_policy`", "none")
 
+    def unread(self) -> dict[str, str]:
+        if self.backbone.trains:
+            return {}
+        reason = f'backbone "{self.backbone.name}" has no parameters of its own'
+        return dict.fromkeys(("network", "optimizer", "target", "old"), reason)
+
     def capabilities(self) -> frozenset[str]:
         return frozenset(self.copies())
 
@@ -30,24 +41,28 @@ class Policy(Section):
         return {name: target for name, target in kept.items() if target is not None}
 
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
-        params = self.backbone.init(ctx, key)
+        params = self.backbone.init(ctx.widened(), key)
         state = {"policy": params, "policy_opt": self.optimizer.init(ctx, params, "policy_opt")}
         return state | {name: params for name in self.copies()}
 
     def update(self, ctx: Context, s: Value, a: Value) -> dict[str, Value]:
         """The new versions after one step on the sum of the weighted losses."""
-        b = ctx.builder
-        losses = []
+        losses: dict[str, list[Value]] = {}
         for block in ctx.algorithm.improvements:
             with ctx.scope(block.label, block.span):
                 loss = block.mechanism.loss(ctx, s, a)
                 if len(ctx.algorithm.improvements) > 1:
                     ctx.metric(f"{block.label}_loss", loss)
-                losses.append(b.elementwise("jnp.multiply", ctx.scalar(block.weight), loss, name="weighted_loss"))
-        total = losses[0]
-        for loss in losses[1:]:
-            total = b.elementwise("jnp.add", total, loss, name="loss")
-        return ctx.descend("policy", total, self.optimizer)
+                weighted = ctx.builder.elementwise("jnp.multiply", ctx.scalar(block.weight), loss, name="weighted_loss")
+                losses.setdefault(block.mechanism.trains, []).append(weighted)
+        written: dict[str, Value] = {}
+        for group, terms in losses.items():
+            if group == "critic" and not ctx.critic.kind.trains:
+                continue
+            total = reduce(lambda x, y: ctx.builder.elementwise("jnp.add", x, y, name="loss"), terms)
+            own = group == "policy"
+            written |= ctx.descend(group, total, (self if own else ctx.critic).optimizer, "" if own else "improve")
+        return written
 
     def follow(self, ctx: Context) -> dict[str, Value]:
         """The copies after this update."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Section
-from flowrl_dsl.registry import register
+from flowrl_dsl.components.base import Sampling, Section
+from flowrl_dsl.registry import option, register
 
 
 @register
@@ -18,6 +18,7 @@ class Train(Section):
     batch: int = Field(256, ge=1, description="transitions of one update (B)")
     warmup: int = Field(5_000, ge=0, description="environment steps with uniformly random actions before the first update")
     replay: int = Field(1_000_000, ge=1, description="capacity of the replay buffer in transitions")
+    sampling: Sampling = option("how batches are drawn from the replay", "uniform")
     updates: int = Field(1, ge=1, description="updates for each environment step")
     envs: int = Field(1, ge=1, description="environments stepped side by side")
     action_repeat: int = Field(1, ge=1, description="environment frames for each action")

@@ -1,0 +1,37 @@
+"""No actor network: actions are drawn by following the critic's own gradient."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from flowrl_dsl.components.base import Backbone, Draw
+from flowrl_dsl.components.context import Context, leading, rows
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, Record
+from flowrl_dsl.graph.nodes import TREE
+from flowrl_dsl.registry import register
+
+
+@register
+class Energy(Backbone):
+    """``pi(a|s)`` proportional to ``exp(beta Q(s, a))``, drawn by Langevin steps on Q; there is nothing to train but Q.
+
+    The newest critic judges, as the stage that draws sees it.
+    """
+
+    name = "energy"
+    paper: ClassVar[str] = "arXiv:1702.08165"
+    requires = frozenset({"energy", "energy_sampler"})
+    trains: ClassVar[bool] = False
+
+    def init(self, ctx: Context, key: Value) -> Value:
+        """No parameters."""
+        return ctx.builder.add("Init", Record(()), (), TREE, "policy")
+
+    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
+        """Actions by the policy's sampler, from standard normal noise."""
+        prior = ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles)
+        inputs = [ctx.versions["critic"], s, prior, ctx.draw_key(f"{name}_steps")]
+        energy = ctx.critic.kind.energy(ctx, Arg(0), rows(1, s, leading(s, prior)))
+        expr = ctx.policy.sampler.chain(ctx, energy, Arg(2), Arg(3), inputs)
+        return Draw(ctx.builder.add("Sample", expr, inputs, prior.type, name))

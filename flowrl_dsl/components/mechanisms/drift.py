@@ -1,0 +1,57 @@
+"""Drift: the policy's own samples regress to where a field would carry them."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from flowrl_dsl.components.base import Mechanism
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.nodes import SCALAR
+from flowrl_dsl.lazy import jax, jnp
+from flowrl_dsl.registry import Formula, Slot, register, slot
+
+FIELD = Slot(
+    result=("batch", "particle", "action"),
+    values={"s": ("batch", "obs"), "a": ("batch", "particle", "action")},
+    functions=("Q", "Q_target", "log_prob"),
+    sizes={"A": "action", "N": "particle"},
+)
+
+
+@kernel
+def drifted(a, v):
+    """a + v within [-1, 1], a constant."""
+    return jax.lax.stop_gradient(jnp.clip(a + v, -1.0, 1.0))
+
+
+@kernel
+def drift_loss(a, goal):
+    """Mean of (a - goal)^2 over everything."""
+    return jnp.mean(jnp.square(a - goal))
+
+
+@register
+class Drift(Mechanism):
+    """``E[mean_{N, A} (a - clip(a + V(s, a), -1, 1))^2]``, N samples a of the policy for each state, the clip a constant.
+
+    The gradient flows through the samples alone; with respect to them it is ``-2 V`` where nothing is clipped, so that one
+    small step of descent moves each sample along the field V.
+    """
+
+    name = "drift"
+    paper = "arXiv:2602.04770"
+    requires = frozenset({"reparameterized"})
+
+    particles: int = Field(32, ge=1, description="samples of the policy for each state")
+    field: Formula = slot("where the samples are carried; no gradient flows through it", FIELD)
+
+    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
+        b = ctx.builder
+        drawn = ctx.draw("policy", s, "samples", particles=self.particles)
+        fixed = b.stop(drawn, "fixed_samples")
+        v = ctx.formula(self.field, "field", sizes={"N": self.particles}, s=s, a=fixed)
+        v = ctx.broadcast(b.stop(v, "constant_field"), drawn.axes, drawn)
+        goal = b.elementwise("drifted", fixed, v, name="goal")
+        return b.add("Loss", call(drift_loss, Arg(0), Arg(1)), (drawn, goal), SCALAR, "loss")

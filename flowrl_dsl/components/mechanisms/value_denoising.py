@@ -1,0 +1,26 @@
+"""Value denoising: noisy actions are worth what the clean ones are, so that the critic's slope leads back to those."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from flowrl_dsl.components.base import Mechanism
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.registry import register
+
+
+@register
+class ValueDenoising(Mechanism):
+    """``E[(Q_e(s, a + sigma_l noise, l) - mean_e Q_e(s, a, L))^2]``, a from the batch, l a random level of more noise.
+
+    It trains the critic, which an energy policy follows: the policy improves because the slope of its values does.
+    """
+
+    name = "value_denoising"
+    paper: ClassVar[str] = "arXiv:1907.05600"
+    requires = frozenset({"noise_levels"})
+    trains: ClassVar[str] = "critic"
+
+    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
+        return ctx.critic.kind.denoising_loss(*ctx.judge("critic", s, a))

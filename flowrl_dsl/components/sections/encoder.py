@@ -1,0 +1,122 @@
+"""Section ``encoder``: embeddings of states and of state-action pairs that policy and critic read beside their inputs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from flowrl_dsl.axes import union
+from flowrl_dsl.components.base import Network, Optimizer, Section, Target
+from flowrl_dsl.components.context import Context, init_params, leading, rows
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, Build, build, call, kernel
+from flowrl_dsl.graph.nodes import SCALAR, TREE, Type
+from flowrl_dsl.lazy import jax, jnp, nn
+from flowrl_dsl.registry import option, register
+
+
+@kernel
+def unit_size(x):
+    """x divided by the mean size of its components."""
+    return x / jnp.maximum(jnp.mean(jnp.abs(x), axis=-1, keepdims=True), 1e-8)
+
+
+@kernel
+def state_action_encoder(state, pair):
+    """z(s) = unit_size(f(s)) by ``embed``, and z(s, a) = g(z(s), a)."""
+
+    class StateActionEncoder(nn.Module):
+        state: nn.Module
+        pair: nn.Module
+
+        def embed(self, s):
+            return unit_size(self.state({"s": s}))
+
+        def __call__(self, s, a):
+            return self.pair({"z": self.embed(s), "a": a})
+
+    return StateActionEncoder(state, pair)
+
+
+@kernel
+def state_embedding(net, params, s):
+    """z(s)."""
+    return net.apply({"params": params}, s, method="embed")
+
+
+@kernel
+def pair_embedding(net, params, s, a):
+    """z(s, a)."""
+    return net.apply({"params": params}, s, a)
+
+
+@kernel
+def prediction_error(net, params, s, a, s_next, key=None):
+    """Mean of (z(s, a) - z(s_next))^2, z(s_next) constant.  With a key the dropout of z(s, a) is on."""
+    ahead = jax.lax.stop_gradient(state_embedding(net, params, s_next))
+    said = net.apply({"params": params}, s, a, rngs=None if key is None else {"dropout": key})
+    return jnp.mean(jnp.square(said - ahead))
+
+
+@kernel
+def joined(x, z):
+    """x and z side by side; x is repeated along the leading axes of z."""
+    return jnp.concatenate([jnp.broadcast_to(x, (*z.shape[:-1], x.shape[-1])), z], axis=-1)
+
+
+@register
+class EncoderSection(Section):
+    """``z(s, a)`` is trained to be ``z(s_next)``; policy and critic read z(s), the critic z(s, a) as well.
+
+    They read it from a copy, and their target copies from the copy before: at each refresh the older copy becomes the
+    newer one, and the newer one what has been learned.
+    """
+
+    name = "encoder"
+    paper: ClassVar[str] = "arXiv:2306.02451"
+    requires = frozenset({"reparameterized"})
+
+    size: int = Field(256, ge=1, description="components of an embedding")
+    network: Network = option("network of each of the two encoders", "mlp([256, 256], activation = elu)")
+    optimizer: Optimizer = option("turns gradients into parameters", "adam(3e-4)")
+    target: Target = option("how the copies that are read follow", "copy(every = 250)")
+
+    def module(self, ctx: Context) -> Build:
+        state = self.network.module("state_encoder", (("s", ctx.sizes.obs),), self.size)
+        pair = self.network.module("pair_encoder", (("z", self.size), ("a", ctx.sizes.action)), self.size)
+        return build("encoder_net", state_action_encoder, state=state, pair=pair)
+
+    def init(self, ctx: Context, key: Value) -> dict[str, Value]:
+        zeros = [call("jnp.zeros", (1, size)) for size in (ctx.sizes.obs, ctx.sizes.action)]
+        params = ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), *zeros), (key,), TREE, "encoder")
+        copies = {"encoder_fixed": params, "encoder_target": params}
+        return {"encoder": params, "encoder_opt": self.optimizer.init(ctx, params, "encoder_opt"), **copies}
+
+    def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
+        """The new versions after one step of prediction."""
+        inputs = [ctx.versions["encoder"], batch["s"], batch["a"], batch["s_next"]]
+        dropout = ctx.in_training().dropout(self.network, inputs)
+        expr = call(prediction_error, self.module(ctx), *map(Arg, range(4)), **dropout)
+        return ctx.descend("encoder", ctx.builder.add("Loss", expr, inputs, SCALAR, "loss"), self.optimizer)
+
+    def follow(self, ctx: Context) -> dict[str, Value]:
+        """The copies after this update."""
+        old, read, new = (ctx.versions[name] for name in ("encoder_target", "encoder_fixed", "encoder"))
+        return {
+            "encoder_target": self.target.follow(ctx, old, read, "encoder_target"),
+            "encoder_fixed": self.target.follow(ctx, read, new, "encoder_fixed"),
+        }
+
+    def with_state(self, ctx: Context, params: Value, s: Value) -> Value:
+        """[s, z(s)]: [..., obs]."""
+        z = ctx.builder.add("Embed", call(state_embedding, self.module(ctx), Arg(0), Arg(1)), (params, s), s.type, "z_s")
+        return ctx.builder.add("Embed", call(joined, Arg(0), Arg(1)), (s, z), s.type, "s_and_z")
+
+    def with_pair(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
+        """[a, z(s, a)]: [..., action] over the axes of s and a."""
+        lead = leading(s, a)
+        type = Type(union(lead, ("action",)))
+        expr = call(pair_embedding, self.module(ctx), Arg(0), rows(1, s, lead), rows(2, a, lead))
+        z = ctx.builder.add("Embed", expr, (params, s, a), type, "z_sa")
+        return ctx.builder.add("Embed", call(joined, rows(0, a, lead), Arg(1)), (a, z), type, "a_and_z")

@@ -1,0 +1,196 @@
+"""Batches drawn from the replay, against loops over the episodes that filled it."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowrl_dsl.components.samplings.lap import lap_priority
+from flowrl_dsl.components.sections.critic import n_step_return
+from flowrl_dsl.lowering.batches import (
+    judged,
+    no_priorities,
+    prioritized_rows,
+    transitions,
+    windows,
+    with_new_rows,
+)
+from flowrl_dsl.runtime.replay import Replay
+from tests.helpers import (
+    QUICK,
+    Seen,
+    algorithm,
+    batch,
+    component,
+    critic,
+    every,
+    graphs_of,
+    program_of,
+    random_state,
+    replay,
+    scalar,
+    seq,
+)
+
+
+def filled(capacity, envs, steps, seed):
+    """A replay of ``steps`` steps of ``envs`` environments, and each environment's rows in order, with their places."""
+    rng, replay = np.random.default_rng(seed), Replay(capacity, 1, 1)
+    lines = [[] for _ in range(envs)]
+    for step in range(steps):
+        number = np.arange(envs) + step * envs
+        end = rng.random(envs) < 0.3
+        d = end & (rng.random(envs) < 0.5)
+        r = rng.normal(size=envs)
+        replay.add(number[:, None], -number[:, None], r, d, end, number[:, None] + 0.5)
+        for e in range(envs):
+            lines[e].append({"number": number[e], "r": np.float32(r[e]), "d": d[e], "end": end[e]})
+    return replay, lines
+
+
+_windows = jax.jit(windows, static_argnums=(2, 3), compiler_options=QUICK)
+
+
+@settings(max_examples=12, deadline=None)
+@given(shape=st.sampled_from([(6, 1, 3), (8, 2, 3), (12, 3, 2)]), steps=st.integers(1, 12), seed=st.integers(0, 1000))
+def test_windows_are_the_steps_of_one_environment_up_to_the_end_of_the_episode(shape, steps, seed):
+    capacity, envs, horizon = shape
+    replay, lines = filled(capacity, envs, steps, seed)
+    view, total = replay.view(), steps * envs
+    kept = range(max(0, total - capacity), total)
+    rows = np.array([number % capacity for number in kept])
+    got = _windows({k: view[k] for k in view}, jnp.asarray(np.resize(rows, capacity)), horizon, envs)
+    for i, number in enumerate(kept):
+        line = lines[number % envs][number // envs :]
+        length = next((k + 1 for k in range(min(horizon, len(line))) if line[k]["end"]), min(horizon, len(line)))
+        rewards = [line[k]["r"] for k in range(length)] + [0.0] * (horizon - length)
+        np.testing.assert_allclose(got["rewards"][i], rewards, rtol=1e-6)
+        assert float(got["count"][i]) == length
+        assert float(got["s"][i, 0]) == number and float(got["a"][i, 0]) == -number
+        assert float(got["s_next"][i, 0]) == line[length - 1]["number"] + 0.5
+        assert bool(got["d"][i]) == line[length - 1]["d"]
+
+
+def test_a_window_of_one_step_is_the_transition():
+    replay, _ = filled(6, 1, 5, 0)
+    rows, view = jnp.arange(5), replay.view()
+    one, window = transitions(view, rows), windows(view, rows, 1, 1)
+    np.testing.assert_array_equal(window["rewards"][:, 0], one["r"])
+    for name in ("s", "a", "d", "s_next"):
+        np.testing.assert_array_equal(window[name], one[name])
+
+
+def test_the_return_is_the_discounted_sum():
+    rewards = np.random.default_rng(0).normal(size=(4, 5))
+    expected = [sum(0.9**k * row[k] for k in range(5)) for row in rewards]
+    np.testing.assert_allclose(n_step_return(jnp.asarray(rewards, "f"), 0.9), expected, rtol=1e-5)
+
+
+def test_the_backup_sees_the_return_and_the_discount_of_its_length():
+    """y = sum_k 0.9^k r_k + 0.9^count (1 - d) min_e Q_target(s_next, a_next)"""
+    alg = algorithm(critic=critic(n_step=3))
+    data, rng = batch(), np.random.default_rng(2)
+    count = rng.integers(1, 4, len(data["d"]))
+    rewards = np.where(np.arange(3) < count[:, None], rng.normal(size=(len(count), 3)), 0.0)
+    given = {k: v for k, v in data.items() if k != "r"} | {
+        "rewards": jnp.asarray(rewards, "f"),
+        "count": jnp.asarray(count, "f"),
+    }
+    graphs, hyper = graphs_of(alg)
+    state = random_state(alg)
+    inputs = {
+        f"{group}.{k}": v
+        for group, values in (("state", state), ("batch", given), ("hyper", hyper))
+        for k, v in values.items()
+    }
+    seen = Seen(graphs["step"], inputs)
+    q = np.asarray(seen[next(name for name in seen.values if name.startswith("critic.min"))], np.float64)
+    returns = [sum(0.9**k * rewards[i, k] for k in range(3)) for i in range(len(count))]
+    expected = np.array(returns) + 0.9**count * (1 - np.asarray(data["d"])) * q
+    np.testing.assert_allclose(seen["critic.y"], expected, rtol=1e-4, atol=1e-5)
+
+
+# priorities
+
+
+class SlowPriorities:
+    """A list of priorities by place, and the largest so far."""
+
+    def __init__(self, capacity):
+        self.table, self.largest, self.seen = [0.0] * capacity, 1.0, 0
+
+    def notice(self, total):
+        for number in range(max(self.seen, total - len(self.table)), total):
+            self.table[number % len(self.table)] = self.largest
+        self.seen = total
+
+    def judge(self, rows, priority, refresh):
+        for row, value in zip(rows, priority, strict=True):
+            if not np.isnan(value):
+                self.table[row] = float(value)
+        self.largest = max(self.table) if refresh else max([self.largest, *(self.table[row] for row in rows)])
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans(), st.booleans()), min_size=1, max_size=8), st.integers(0, 99))
+def test_priorities_follow_the_slow_table(events, seed):
+    capacity, total, rng = 6, 0, np.random.default_rng(seed)
+    slow, fast = SlowPriorities(capacity), no_priorities(capacity)
+    for added, refresh, judges in events:
+        total += added
+        size = min(total, capacity)
+        slow.notice(total)
+        fast = with_new_rows(fast, {"total": np.int32(total), "size": np.int32(size)})
+        if size:
+            rows = rng.choice(size, min(size, 3), replace=False)
+            priority = np.where(judges, rng.uniform(0.5, 3, len(rows)), np.nan).astype("f")
+            slow.judge(rows, priority, refresh)
+            fast = judged(fast, jnp.asarray(rows), jnp.asarray(priority), refresh)
+        np.testing.assert_allclose(fast["priority"], slow.table, rtol=1e-6)
+        assert float(fast["largest"]) == np.float32(slow.largest)
+
+
+def test_rows_are_drawn_in_proportion_to_their_priorities():
+    table, n = np.array([1.0, 0.0, 4.0, 3.0, 0.0, 0.0]), 20_000
+    priorities = no_priorities(6) | {"priority": jnp.asarray(table, "f")}
+    rows = np.asarray(prioritized_rows(jax.random.PRNGKey(0), priorities, {"size": np.int32(4)}, n))
+    share = np.bincount(rows, minlength=6) / n
+    np.testing.assert_allclose(share, table / 8, atol=5 * np.sqrt(0.25 / n))
+    assert share[1] == share[4] == share[5] == 0
+
+
+def test_the_priority_is_the_largest_error_of_a_member():
+    q, y = np.array([[1.0, 5.0], [0.5, -4.0]]), np.array([0.8, 1.0])
+    np.testing.assert_allclose(lap_priority(jnp.asarray(q), jnp.asarray(y), 0.4, 1.0), [1.0, 5**0.4], rtol=1e-5)
+
+
+def lap(order=None):
+    numbers = {"alpha": scalar("train.sampling.alpha", 0.5), "floor": scalar("train.sampling.floor", 0.01)}
+    return algorithm(order=order, sampling=component("sampling", "lap", refresh=2, **numbers))
+
+
+def test_updates_judge_the_rows_they_drew_and_new_ones_come_first():
+    p = program_of(lap())
+    p.capacity = 32
+    state = p.init(0)
+    seen = p.draw_batch(state, replay(size=32))
+    table = np.asarray(state["priorities"]["priority"])
+    assert (table == 0).all()
+    after, _ = p.update(state, replay(size=32), 1, p.hyper)
+    table = np.asarray(after["priorities"]["priority"])
+    changed = np.flatnonzero(table != 1)
+    drawn = {tuple(row) for row in np.asarray(seen["s"])}
+    assert changed.size and {tuple(np.asarray(replay(size=32)["s"])[row]) for row in changed} <= drawn
+    assert set(np.asarray(after["priority"])) == set(table[changed])
+
+
+def test_where_the_critic_rests_the_batch_keeps_its_priorities():
+    p = program_of(lap(order=seq(every(2, "critic"), "policy", "targets")))
+    p.capacity = 32
+    after, _ = p.update(p.init(0), replay(size=32), 1, p.hyper)
+    assert np.isnan(after["priority"]).all() and (np.asarray(after["priorities"]["priority"]) == 1).all()
+    again, _ = p.update(after, replay(size=32), 1, p.hyper)
+    assert np.isfinite(again["priority"]).all() and (np.asarray(again["priorities"]["priority"]) != 1).any()
