@@ -16,8 +16,12 @@ from flowrl_dsl.lazy import jax, jnp
 
 @kernel
 def init_ensemble(net, key, members, *examples):
-    """Fresh parameters for each member, along a leading axis."""
-    return jax.vmap(lambda k: net.init(k, *examples)["params"])(jax.random.split(key, members))
+    """Fresh parameters for each member, along a leading axis.
+
+    One member after the other: a batch of orthogonal matrices would be factored by the threads of XLA's pool while a thread
+    of that pool waits for them, and two such batches at once wait for each other forever on a machine of two cores.
+    """
+    return jax.lax.map(lambda k: net.init(k, *examples)["params"], jax.random.split(key, members))
 
 
 @kernel

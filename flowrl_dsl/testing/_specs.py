@@ -351,6 +351,8 @@ class SpecWriter:
                 backup = options[key] = self.formula(kind.slot, lets)
             elif kind.role == "formula":
                 backup = kind.default or ""
+        if "seen" in options and "within_seen" not in backup:
+            backup = options["backup"] = f"within_seen({backup})"
         read = set(_WORD.findall(" ".join([backup, *lets])))
         for key, kind in kinds(cls).items():
             shaping = kind.role in ("component", "literal") and bool(structure)

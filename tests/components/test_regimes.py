@@ -180,7 +180,7 @@ def test_every_gradient_reaches_its_own_parameters_and_no_others(name):
     """An optimizer step changes the group its gradient belongs to; every other group's output is untouched by it."""
     graph = graphs_of(ALGORITHMS[name]())[0]["step"]
     steps = [node for node in graph.nodes.values() if node.op == "GradientStep"]
-    assert len(steps) == 2 + bool(ALGORITHMS[name]().learned())
+    assert len(steps) == 2 + bool(ALGORITHMS[name]().learned()) + ("encoder" in ALGORITHMS[name]().sections)
     newest: dict[str, tuple[str, str]] = {}
     for node in steps:
         group = _first_version(graph, node.inputs[0]).removeprefix("state.")
@@ -188,7 +188,13 @@ def test_every_gradient_reaches_its_own_parameters_and_no_others(name):
         assert gradient.op == GRAD and gradient.inputs[1] == node.inputs[0]
         assert (node.inputs[0], node.inputs[2]) == newest.get(group, (f"state.{group}", f"state.{group}_opt"))
         newest[group] = tuple(item.name for item in graph.nodes.values() if item.inputs == (node.name,))
-        followers = {f"state.{group}", f"state.{group}_opt", f"state.{group}_target", f"state.old_{group}"}
+        followers = {
+            f"state.{group}",
+            f"state.{group}_opt",
+            f"state.{group}_target",
+            f"state.old_{group}",
+            f"state.{group}_fixed",
+        }
         for output, value in graph.outputs.items():
             if output.startswith("state.") and output not in followers:
                 assert node.name not in _carried(graph, value), (output, node.name)

@@ -47,7 +47,8 @@ def mixture_parameters(x, share, floor):
     mean = jnp.einsum("nk,nd->kd", share, x, precision="highest") / jnp.maximum(total, 1e-6)[:, None]
     away = x[:, None, :] - mean
     covariance = jnp.einsum("nk,nki,nkj->kij", share, away, away, precision="highest")
-    values, vectors = jnp.linalg.eigh(covariance / jnp.maximum(total, 1e-6)[:, None, None])
+    # one matrix after the other: a thread that waits for a batch of them may keep others from being done (see init_ensemble)
+    values, vectors = jax.lax.map(jnp.linalg.eigh, covariance / jnp.maximum(total, 1e-6)[:, None, None])
     return total / x.shape[0], mean, jnp.maximum(values, 0.0) + floor, vectors
 
 
@@ -81,11 +82,12 @@ def mixture_bound(weight, values):
 def mixture_entropy(key, a, components, iterations, floor):
     """The mean over states of the entropy bound of a mixture fitted to the actions a [state, samples, action]."""
 
-    def one(key, x):
+    def one(state):
+        key, x = state
         weight, _, values, _ = fit_mixture(x, mixture_start(key, x, components), iterations, floor)
         return mixture_bound(weight, values)
 
-    return jnp.mean(jax.vmap(one)(jax.random.split(key, a.shape[0]), a))
+    return jnp.mean(jax.lax.map(one, (jax.random.split(key, a.shape[0]), a)))
 
 
 @register
