@@ -20,6 +20,12 @@ from flowrl_dsl.formula import FUNCTIONS, PRIMITIVES
 from flowrl_dsl.registry import ANY, CAPABILITIES, Component, Drawn, Scalar, families, language_of
 
 ORDER = ["regime", "section", "backbone", "network", "embedding", "noise_schedule", "sampler", "mechanism", "critic"]
+PRIMITIVE_KINDS = {
+    "elementwise": "Arithmetic",
+    "reduction": "Reductions",
+    "along": "Along one axis",
+    "draw": "Random choice",
+}
 REFERENCE = Path(__file__).parent / "reference"
 
 
@@ -128,7 +134,7 @@ def formulas_page() -> str:
         result = "the arguments' axes" + (f" without {', '.join(f.drops)}" if f.drops else "")
         result += f", with {', '.join(f.adds)}" if f.adds else ""
         lines.append(f"| `{f.name}({arguments})` | `{f.needs}` | {result} | {f.doc} |")
-    for kind, title in (("elementwise", "Arithmetic"), ("reduction", "Reductions"), ("along", "Along one axis")):
+    for kind, title in PRIMITIVE_KINDS.items():
         lines += ["", f"## {title}", "", "| function | arguments | |", "|---|---|---|"]
         lines += [f"| `{p.name}` | {p.arity} | {p.doc} |" for p in PRIMITIVES.values() if p.kind == kind]
     return "\n".join(line.replace("|x|", "\\|x\\|") for line in lines) + "\n"

@@ -156,9 +156,9 @@ class Primitive:
     """Arithmetic of formulas.
 
     ``kind`` is ``elementwise`` (arguments broadcast by axis name), ``reduction`` (removes the axes named by ``over``; all
-    of them when none is named) or ``along`` (works along exactly one axis of its first argument and keeps it; ``over`` is
-    required, further arguments are numbers without axes).  ``reads`` names axes that the first argument of an ``along``
-    must have besides the one it works along.
+    of them when none is named), ``along`` (works along exactly one axis of its first argument and keeps it; ``over`` is
+    required, further arguments are numbers without axes) or ``draw`` (random members of an ensemble; the second argument is
+    a whole number).  ``reads`` names axes that the first argument of an ``along`` must have besides the one it works along.
     """
 
     name: str
@@ -234,6 +234,7 @@ PRIMITIVES: dict[str, Primitive] = {
             "(x, h): from each point to the Gaussian-weighted mean of all, width the median distance but at least h",
             reads=("action",),
         ),
+        Primitive("subset", 2, "draw", "n different members of the ensemble, the same ones for all rows"),
     )
 }
 

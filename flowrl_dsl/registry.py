@@ -45,6 +45,7 @@ CAPABILITIES: dict[str, str] = {
     "noise_levels": "action values smoothed over noise of several sizes",
     "q_value": "action values Q(s, a)",
     "q_target": "action values of a target copy",
+    "value_distribution": "a spread of returns around their mean, which the next state's return passes on",
     "seen_values": "the range of the targets so far",
     "policy_target": "a slowly moving copy of the policy",
     "old_policy": "an occasionally refreshed copy of the policy",

@@ -173,4 +173,12 @@ CODES = (
         ),
         "Leave out what is default, or extend a spec that has most of it.",
     ),
+    Code(
+        "FRL0323",
+        "dropout that is never on",
+        "The policy's dropout is on where its network is fitted by regression: in weighted regression, selection and score "
+        "matching.  Where actions are drawn it is off.",
+        _with(policy="  policy { backbone = tanh_gaussian  network = mlp([256, 256], dropout = 0.1) }"),
+        "Remove the option, or set it on the critic's network.",
+    ),
 )

@@ -421,6 +421,13 @@ CODES = (
         "Let the formula depend on the value named in the message.",
     ),
     Code(
+        "FRL0257",
+        "ensembles of different lengths",
+        "A subset of an ensemble has fewer members than the whole, so that the two cannot be paired member by member.",
+        _objective("mean(Q(s, a) - subset(Q(s, a), 1), over = ensemble)"),
+        "Reduce both over ensemble before they meet, or draw subsets of the same length.",
+    ),
+    Code(
         "FRL0260",
         "--set without path=value",
         "Overrides are of the form path=value.",

@@ -41,6 +41,21 @@ class Noised:
         return {"a_t": self.a_t, "noise": self.noise, "alpha": self.alpha, "sigma": self.sigma, "t": self.t}
 
 
+@dataclass(frozen=True)
+class Future:
+    """What follows a transition, for critics that fit the spread of returns around the mean that the backup gives.
+
+    Parameters of the copy that judges (``critic_target`` where it is kept, else ``critic``), next observation [batch, obs]
+    and action [batch, action] as the critic's methods are given them, and what the next value is multiplied by,
+    discount (1 - d) [batch].
+    """
+
+    params: Value
+    s: Value
+    a: Value
+    keep: Value
+
+
 class Section(Component):
     """A braced section of a spec."""
 
@@ -142,9 +157,17 @@ class NoiseSchedule(Component):
 
 
 class Network(Component):
-    """A feed-forward network with named inputs."""
+    """A feed-forward network with named inputs.
+
+    One with an option ``dropout`` drops units exactly when it is applied with a random key of that name.
+    """
 
     family: ClassVar[str] = "network"
+
+    @property
+    def drops_units(self) -> bool:
+        """Whether the network differs in training, so that what trains it must hand it a random key."""
+        return getattr(self, "dropout", 0.0) > 0
 
     @abstractmethod
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
@@ -182,9 +205,20 @@ class Critic(Component):
         """mean_e Q_e(s, a) as a function of (a, level); offered by kinds that provide ``energy``."""
         raise TypeError(f'critic "{self.name}" does not provide energy; its use should have been refused')
 
+    def memory(self, ctx: Context, members: int) -> dict[str, Value]:
+        """What the loss keeps from update to update beside the parameters, before the first one: groups by name."""
+        return {}
+
     @abstractmethod
-    def loss(self, ctx: Context, params: Value, s: Value, a: Value, y: Value, reduction: str) -> Value:
-        """The loss [] whose descent moves the values towards the targets y [batch]."""
+    def loss(
+        self, ctx: Context, params: Value, s: Value, a: Value, y: Value, future: Future, reduction: str
+    ) -> tuple[Value, dict[str, Value]]:
+        """The loss [] whose descent moves the values towards the targets y [batch], and the new versions of ``memory``.
+
+        y is the mean of the return, whatever backup gave it.  A critic that fits the whole distribution of returns takes
+        its spread from the judging copy at the next state: y + keep (Z'(s', a') - E Z'(s', a')), Z' of the ensemble
+        member with the lowest mean (the first of them).  No gradient flows through targets.
+        """
 
 
 class Mechanism(Component):

@@ -44,6 +44,12 @@ def gaussian_noise(key, s, size, particles=None):
 
 
 @kernel
+def random_members(key, q, n):
+    """n different members, drawn at random: the same for all rows.  The members stand along the leading axis."""
+    return q[jax.random.permutation(key, q.shape[0])[:n]]
+
+
+@kernel
 def broadcast_rows(x, like, dimensions):
     """x repeated to the leading dimensions of another array."""
     return jnp.broadcast_to(x, like.shape[:dimensions])
@@ -90,7 +96,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Context:
-    """``versions`` are the parameter groups as the stage being built reads them."""
+    """``versions`` are the parameter groups as the stage being built reads them.
+
+    In ``training`` the networks that are applied are being fitted: those with dropout drop units.
+    """
 
     builder: Builder
     algorithm: Algorithm
@@ -98,6 +107,7 @@ class Context:
     versions: Mapping[str, Value]
     key: Value
     record: Record = field(default_factory=Record)
+    training: bool = False
 
     @property
     def policy(self) -> Any:
@@ -120,6 +130,10 @@ class Context:
         """The same context, reading other versions of the parameters."""
         return replace(self, versions=versions)
 
+    def in_training(self) -> Context:
+        """The same context, for what a loss fits; targets, proposals and acting stay outside of it."""
+        return replace(self, training=True)
+
     @contextmanager
     def scope(self, name: str, span: Any = None) -> Iterator[None]:
         with self.builder.scope(name, span):
@@ -140,6 +154,13 @@ class Context:
         """The number as one more input of a node that is being put together."""
         inputs.append(self.scalar(scalar))
         return Arg(len(inputs) - 1)
+
+    def dropout(self, network: Any, inputs: list[Value]) -> dict[str, Arg]:
+        """The random key for the units that a network drops, as one more input of a node; in training alone."""
+        if not (self.training and network.drops_units):
+            return {}
+        inputs.append(self.draw_key("dropout"))
+        return {"key": Arg(len(inputs) - 1)}
 
     def parameter(self, parameter: Parameter) -> Value:
         """A ``param``: an input, a function of the update counter, or learned (the state holds its logarithm)."""
@@ -240,6 +261,7 @@ class Context:
         scope: dict[str, Value] = dict(values)
         visible = _Lazily(scope, self._parameter_or_size({"A": self.sizes.action, **sizes}))
         functions: dict[str, Callable[..., Value]] = {
+            "subset": self._subset,
             "Q": lambda s, a: self.q("critic", s, a),
             "Q_target": lambda s, a: self.q("critic_target", s, a),
             "log_prob": lambda s, a: self.log_prob("policy", s, a),
@@ -249,6 +271,11 @@ class Context:
             "velocity": lambda s, a_t, t: self.policy.backbone.velocity(*self.actor("policy", s), a_t, t),
         }
         return FormulaBuilder(b, visible, functions).build(formula, name)
+
+    def _subset(self, q: Value, n: int) -> Value:
+        """n random members of an ensemble; each call draws anew."""
+        expr = call(random_members, Arg(0), Arg(1), n)
+        return self.builder.add("Subset", expr, (self.draw_key("subset"), q), q.type, "subset")
 
     def _parameter_or_size(self, sizes: Mapping[str, int]) -> Callable[[str], Value]:
         def find(name: str) -> Value:

@@ -52,9 +52,9 @@ def denoiser(trunk, time, obs):
 
 
 @kernel
-def denoise(net, params, a_t, t, s):
-    """What the network says of noisy actions: their noise, or their velocity."""
-    return net.apply({"params": params}, a_t, t, s)
+def denoise(net, params, a_t, t, s, key=None):
+    """What the network says of noisy actions: their noise, or their velocity.  With a key its dropout is on."""
+    return net.apply({"params": params}, a_t, t, s, rngs=None if key is None else {"dropout": key})
 
 
 @kernel
@@ -113,8 +113,10 @@ class Denoising(Backbone):
     def raw(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value, name: str) -> Value:
         """The network's output [..., action]."""
         lead = leading(s, a_t, t)
+        inputs = [params, s, a_t, t]
         args = (self.module(ctx), Arg(0), rows(2, a_t, lead), rows(3, t, lead), rows(1, s, lead))
-        return ctx.builder.add("Predict", call(denoise, *args), (params, s, a_t, t), Type(union(lead, ("action",))), name)
+        expr = call(denoise, *args, **ctx.dropout(ctx.policy.network, inputs))
+        return ctx.builder.add("Predict", expr, inputs, Type(union(lead, ("action",))), name)
 
     def _time(self, ctx: Context, a: Value, draw: Call) -> Value:
         """A random time for each action; ``draw`` is an expression of (key, actions)."""

@@ -124,6 +124,7 @@ class FormulaBuilder:
     values: Mapping[str, Value]
     functions: Mapping[str, Callable[..., Value]]
     _bound: dict[str, tuple[Term, Value]] = field(default_factory=dict)
+    _drawn: list[tuple[Term, Value]] = field(default_factory=list)
 
     def build(self, formula: Formula, name: str) -> Value:
         """The formula's value as a node called ``name``."""
@@ -160,6 +161,8 @@ class FormulaBuilder:
         function = term.function
         if function == "stop":
             return self.builder.stop(self._term(term.operands[0]), name)
+        if function == "subset":
+            return self._subset(term)
         if function not in PRIMITIVES:
             return self.functions[function](*(self._term(operand) for operand in term.operands))
         if function in _REDUCTION:
@@ -168,6 +171,17 @@ class FormulaBuilder:
         if function in _ALONG:
             return self._along(term, name)
         return self._elementwise(term, name)
+
+    def _subset(self, term: Operation) -> Value:
+        """Random members; the same call is the same draw wherever it stands in the formula."""
+        for known, value in self._drawn:
+            if known == term:
+                return value
+        q, count = term.operands
+        assert isinstance(count, Constant)
+        value = self.functions["subset"](self._term(q), int(count.value))
+        self._drawn.append((term, value))
+        return value
 
     def _along(self, term: Operation, name: str) -> Value:
         operands = [self._term(operand) for operand in term.operands]

@@ -23,6 +23,7 @@ KEPT = {
 def check(scope: Scope) -> None:
     """Report every need that nothing meets, and every sampler that nothing needs."""
     available = scope.maybe.union(*(_capabilities(reached.component, scope) for reached in scope.reached))
+    _check_subsets(scope)
     silent = _unused_sampler(scope)
     kept = {(r.site.path.split(".")[0], r.capability) for r in scope.required if r.capability in SOURCES}
     for required in scope.required:
@@ -34,6 +35,17 @@ def check(scope: Scope) -> None:
         for capability in sorted(needs(reached.component, scope) - available):
             if (reached.path.split(".")[0], capability) not in kept:
                 _report_need(reached, capability, scope)
+
+
+def _check_subsets(scope: Scope) -> None:
+    """Report subsets of more members than the critic's ensemble has."""
+    critic, origin = _at(scope, "critic"), scope.origins.get("critic.ensemble")
+    wrong = origin is not None and any(d.span == origin.span for d in scope.diagnostics.errors)
+    size = getattr(critic.component, "ensemble", None) if critic is not None and not wrong else None
+    for subset in scope.subsets:
+        if size is not None and subset.count > size:
+            message = f"subset takes at most the {size} members of the ensemble, found {subset.count}"
+            scope.error("FRL0214", message, subset.site, subset.span, f"critic.ensemble is {size}")
 
 
 def check_unread(component: Component, what: str, written: Mapping[str, tree.Assign], scope: Scope) -> None:

@@ -356,6 +356,16 @@ def long_spec(linter: _Linter) -> None:
         linter.warn("FRL0322", message, linter.place, hint)
 
 
+def idle_dropout(linter: _Linter) -> None:
+    """A policy whose units are never dropped, since nothing fits its network by regression."""
+    path = "policy.network.dropout"
+    rate = linter.get(path)
+    fits = any("noise_process" in improvement.mechanism.needs() for improvement in linter.algorithm.improvements)
+    if isinstance(rate, float) and rate > 0 and not fits:
+        message = "the policy's dropout is never on: no improve block fits its network by regression"
+        linter.warn("FRL0323", message, linter.written(path), "actions are drawn without it")
+
+
 RULES: tuple[Callable[[_Linter], None], ...] = (
     division_by_zero,
     edge_of_range,
@@ -379,4 +389,5 @@ RULES: tuple[Callable[[_Linter], None], ...] = (
     every_update,
     endless_schedule,
     long_spec,
+    idle_dropout,
 )

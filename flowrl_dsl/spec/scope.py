@@ -59,6 +59,15 @@ class Required:
     span: Span
 
 
+@dataclass(frozen=True)
+class Subset:
+    """Members drawn from the whole ensemble: how many, and where that is said."""
+
+    count: int
+    site: Site
+    span: Span
+
+
 @dataclass
 class Scope:
     """The declarations of one algorithm, and what its checks have found out so far."""
@@ -73,6 +82,7 @@ class Scope:
     used: set[tuple[str, Span]] = field(default_factory=set)
     reached: list[Reached] = field(default_factory=list)
     required: list[Required] = field(default_factory=list)
+    subsets: list[Subset] = field(default_factory=list)
     maybe: set[str] = field(default_factory=set)
     """Capabilities that parts with errors might have provided; nobody is told that they are missing."""
 

@@ -29,9 +29,9 @@ from flowrl_dsl.formula import (
 )
 from flowrl_dsl.registry import families, language_of
 from flowrl_dsl.spec.numbers import NotANumber, fold
-from flowrl_dsl.spec.scope import Required, Scope, Site, inside
+from flowrl_dsl.spec.scope import Required, Scope, Site, Subset, inside
 from flowrl_dsl.spec.text import text_of
-from flowrl_dsl.spec.walk import depends_on, expanded_size
+from flowrl_dsl.spec.walk import depends_on, expanded_size, members
 from flowrl_dsl.syntax import tree
 
 FEATURES = ("obs", "action")
@@ -261,6 +261,8 @@ class _Checker:
         if any(value is None for value in values):
             return None
         terms = tuple(value for value in values if value is not None)
+        if not self._same_members(terms, call.span, frame):
+            return None
         axes = union(without(union(*(t.axes for t in terms)), *function.drops), function.adds)
         return Operation(function.name, terms, axes, span=here)
 
@@ -307,6 +309,8 @@ class _Checker:
         if primitive.kind == "elementwise":
             operands = self._positional(call, primitive.arity, frame)
             return None if operands is None else self._elementwise(primitive.name, tuple(operands), call.span, frame)
+        if primitive.kind == "draw":
+            return self._subset(call, frame)
         over, rest = self._split(call, "over", frame)
         operands = self._positional(rest, primitive.arity, frame, ("over",))
         values = [self.term(operand, frame) for operand in operands or ()]
@@ -321,7 +325,7 @@ class _Checker:
     def _elementwise(self, name: str, operands: tuple[tree.Expr, ...], span: Span, frame: Frame) -> Term | None:
         values = [self.term(operand, frame) for operand in operands]
         terms = tuple(value for value in values if value is not None)
-        if len(terms) < len(values):
+        if len(terms) < len(values) or not self._same_members(terms, span, frame):
             return None
         return Operation(name, terms, union(*(t.axes for t in terms)), span=self._here(span, frame))
 
@@ -384,6 +388,48 @@ class _Checker:
                 self._error("FRL0244", message, argument.value.span, frame, hint)
                 fine = False
         return fine
+
+    def _subset(self, call: tree.Call, frame: Frame) -> Term | None:
+        """``subset(q, n)``: the number is written out, since it is the length of an axis."""
+        operands = self._positional(call, 2, frame)
+        values = [self.term(operand, frame) for operand in operands or ()]
+        if operands is None or values[0] is None or values[1] is None:
+            return None
+        q, count = values[0], values[1]
+        if "ensemble" not in q.axes:
+            message = f"subset draws members of an ensemble: its argument has axes {show(q.axes)}"
+            self._error("FRL0246", message, operands[0].span, frame, "draw before reducing: min(subset(Q(s, a), 2), ...)")
+            return None
+        while isinstance(count, Bound):
+            count = count.value
+        if not isinstance(count, Constant) or not count.value.is_integer():
+            hint = "it shapes the compiled program, so that neither a parameter nor arithmetic can stand here"
+            message = f"subset takes a whole number of members, found {text_of(operands[1])}"
+            self._error("FRL0213", message, operands[1].span, frame, hint)
+            return None
+        if not self._enough(q, int(count.value), operands[1].span, frame):
+            return None
+        return Operation("subset", (q, count), q.axes, span=self._here(call.span, frame))
+
+    def _enough(self, q: Term, count: int, span: Span, frame: Frame) -> bool:
+        """Whether so many members can be drawn; how many the whole ensemble has is known when all has been read."""
+        drawn = members(q)
+        if count < 1 or (drawn is not None and count > drawn):
+            most = "" if drawn is None else f" and at most the {drawn} there are"
+            self._error("FRL0214", f"subset takes at least 1 member{most}, found {count}", span, frame)
+            return False
+        if drawn is None:
+            self.scope.subsets.append(Subset(count, self.site, frame.call or span))
+        return True
+
+    def _same_members(self, terms: tuple[Term, ...], span: Span, frame: Frame) -> bool:
+        """Whether all values with an axis ``ensemble`` have as many members."""
+        counts = list(dict.fromkeys(members(term) for term in terms if "ensemble" in term.axes))
+        if len(counts) > 1:
+            words = ["all members" if count is None else f"a subset of {count}" for count in counts]
+            message = f"{words[0]} and {words[1]} of the ensemble meet, which have different lengths"
+            self._error("FRL0257", message, span, frame, "reduce each over ensemble first")
+        return len(counts) <= 1
 
     def _present(self, primitive: Primitive, value: Term, axes: Axes, over: tree.Expr | None, frame: Frame) -> bool:
         missing = without(axes, *value.axes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowrl_dsl.formula import Bound, Formula, Operation, Term, Variable, inner, terms
+from flowrl_dsl.formula import Bound, Constant, Formula, Operation, Term, Variable, inner, terms
 from flowrl_dsl.registry import Component, Drawn
 
 
@@ -44,6 +44,17 @@ def formulas(component: object) -> Iterator[Formula]:
     elif isinstance(component, Component):
         for name in type(component).model_fields:
             yield from formulas(getattr(component, name, None))
+
+
+def members(term: Term) -> int | None:
+    """How many members a value with the axis ``ensemble`` has: as many as were drawn for a subset, None for all."""
+    while not (isinstance(term, Operation) and term.function == "subset"):
+        inside = next((part for part in inner(term) if "ensemble" in part.axes), None)
+        if inside is None:
+            return None
+        term = inside
+    count = term.operands[1]
+    return int(count.value) if isinstance(count, Constant) else None
 
 
 def depends_on(root: Term, name: str) -> bool:

@@ -86,7 +86,8 @@ class FormulaWriter:
 
     ``capabilities`` decides which functions of networks are called.  ``parameter`` gives the name of a positive parameter,
     ``bind`` makes a let of a part and gives its name, ``define`` turns a template over arguments into a definition and
-    gives its name; each may be None.  Where ``differentiates`` is false, no ``grad`` is written.
+    gives its name; each may be None.  Where ``differentiates`` is false, no ``grad`` is written.  ``members`` is the size
+    of the critic's ensemble, as far as it is known.
     """
 
     draw: Draw
@@ -97,6 +98,7 @@ class FormulaWriter:
     define: Callable[[list[str], str], str] | None = None
     bound: list[Piece] = field(default_factory=list)
     differentiates: bool = True
+    members: int = 1
 
     def formula(self, depth: int = 3) -> str:
         """A formula that fits the slot and depends on what it must, or on an action where there is one."""
@@ -177,7 +179,14 @@ class FormulaWriter:
         extra = without(piece.axes, *allowed)
         return self._reduction(piece, extra) if extra else piece
 
+    def _some_members(self, piece: Piece) -> Piece:
+        """Perhaps a subset of the members; it is reduced at once, since it cannot meet the whole ensemble."""
+        if not self._perhaps():
+            return piece
+        return piece.wrapped(f"subset({{0}}, {self.draw(st.integers(1, self.members))})")
+
     def _reduction(self, piece: Piece, over: Axes) -> Piece:
+        piece = self._some_members(piece) if "ensemble" in over else piece
         names = [name for name, primitive in PRIMITIVES.items() if primitive.kind == "reduction"]
         name = self._one_of(names)
         rest = without(piece.axes, *over)
@@ -330,6 +339,7 @@ class FormulaWriter:
             piece = piece.wrapped(self._one_of(("tanh({0})", "square(tanh({0}))", "({0} / (1 + abs({0})))")), 1.0)
         extra = without(piece.axes, *allowed)
         if extra:
+            piece = self._some_members(piece) if "ensemble" in extra else piece
             reduction = self._one_of(("mean", "min", "max"))
             piece = piece.wrapped(f"{reduction}({{0}}, over = {_listed(extra)})", axes=without(piece.axes, *extra))
         return self._joined(piece, ordered(set(allowed)), depth)

@@ -64,6 +64,7 @@ class SpecWriter:
     names: set[str] = field(default_factory=set)
     declaring: bool = False
     trains_critic: bool = False
+    members: int = 1
 
     def spec(self) -> str:
         sections = members_of("section")
@@ -71,6 +72,8 @@ class SpecWriter:
         structure = {"policy": self._structure(sections["policy"], given["policy"])}
         if given["critic"] or self.draw(st.integers(0, 5)) < 5:
             structure["critic"] = self._structure(sections["critic"], given["critic"])
+            default = sections["critic"].model_fields["ensemble"].default
+            self.members = int(structure["critic"].get("ensemble", default))
         if sections["encoder"].requires <= self.capabilities and self.draw(st.integers(0, 5)) == 5:
             structure["encoder"] = self._structure(sections["encoder"], {})
         blocks = [self._improve(mechanism) for mechanism in self._mechanisms()]
@@ -214,6 +217,7 @@ class SpecWriter:
             return str(self._one_of(allowed))
         if annotation is float:
             near = [self._rounded((1.0 if default is None else default) * factor) for factor in FACTORS]
+            near = [*near[:1], *NUMBERS] if default == 0 else near
             allowed = [x for x in near if _within(x, bounds)]
             return f"{self._one_of(allowed):g}" if allowed and (default is None or self._perhaps()) else None
         return None if default is not None else '"x"'
@@ -300,6 +304,7 @@ class SpecWriter:
             parameter=lambda: self._parameter(POSITIVE),
             bind=bind if block is not None else None,
             define=define,
+            members=self.members,
         )
         return writer.formula(self.draw(st.integers(1, 3)))
 

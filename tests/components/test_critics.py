@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flowrl_dsl.components.critics.q import ensemble_loss, ensemble_values, init_ensemble
+from flowrl_dsl.components.ensembles import ensemble_loss, ensemble_values, init_ensemble
 from flowrl_dsl.components.networks.mlp import mlp
 from tests import reference
 from tests.helpers import QUICK

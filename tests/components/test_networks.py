@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from flowrl_dsl.components.activations import activation_function, mish
-from flowrl_dsl.components.networks.mlp import mlp, orthogonal_by_input
+from flowrl_dsl.components.first_layer import orthogonal_by_input
+from flowrl_dsl.components.networks.mlp import mlp
 from tests import reference
 from tests.helpers import random_params
 

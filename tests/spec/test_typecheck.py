@@ -298,6 +298,9 @@ def test_mistakes_inside_a_definition_are_shown_at_its_call() -> None:
 
 def test_every_primitive_is_typed() -> None:
     for primitive in PRIMITIVES.values():
+        if primitive.kind == "draw":
+            assert axes(f"{primitive.name}(Q(s, a), 2)") == EBP
+            continue
         over = "" if primitive.kind == "elementwise" else ", over = particle"
         first = "a" if primitive.reads else "score"
         others = ["tau" if primitive.kind == "along" else "score"] * (primitive.arity - 1)

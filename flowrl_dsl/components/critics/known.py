@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import Critic
+from flowrl_dsl.components.base import Critic, Future
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Expr, Record, call, kernel
@@ -92,6 +92,8 @@ class Known(Critic):
         """Nothing to learn: 0."""
         return ctx.builder.constant(0.0, "loss")
 
-    def loss(self, ctx: Context, params: Value, s: Value, a: Value, y: Value, reduction: str) -> Value:
+    def loss(
+        self, ctx: Context, params: Value, s: Value, a: Value, y: Value, future: Future, reduction: str
+    ) -> tuple[Value, dict[str, Value]]:
         """Nothing to learn: 0."""
-        return ctx.builder.constant(0.0, "loss")
+        return ctx.builder.constant(0.0, "loss"), {}

@@ -7,21 +7,21 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import Critic
+from flowrl_dsl.components.base import Future
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context, leading, rows
-from flowrl_dsl.components.critics.q import ensemble_loss, ensemble_values, init_ensemble
+from flowrl_dsl.components.ensembles import Ensemble, ensemble_loss, ensemble_values
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, Build, Expr, call, kernel
-from flowrl_dsl.graph.nodes import SCALAR, TREE, Type
+from flowrl_dsl.graph.expr import Arg, Expr, call, kernel
+from flowrl_dsl.graph.nodes import SCALAR, Type
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import register
 
 
 @kernel
-def values_at_level(net, params, s, a, level):
+def values_at_level(net, params, s, a, level, key=None):
     """Q_e(s, a, level) of every member e; one level for all actions, or one for each."""
-    return ensemble_values(net, params, {"s": s, "a": a, "level": jnp.asarray(level)[..., None]})
+    return ensemble_values(net, params, {"s": s, "a": a, "level": jnp.asarray(level)[..., None]}, key)
 
 
 @kernel
@@ -43,7 +43,7 @@ def blurred(a, noise, level, low, high):
 
 
 @register
-class NoiseConditioned(Critic):
+class NoiseConditioned(Ensemble):
     """``Q_e(s, a, l)`` at L noise levels, sigma falling geometrically from ``high`` to ``low``; ``Q_e(s, a)`` is the last.
 
     The temporal-difference loss fits the last level.  The others are for ``improve value_denoising``, which makes level l
@@ -53,6 +53,7 @@ class NoiseConditioned(Critic):
     name = "noise_conditioned"
     paper: ClassVar[str] = "arXiv:1907.05600"
     provides = frozenset({"q_value", "energy", "noise_levels"})
+    heads: ClassVar[int] = 1
 
     levels: int = Field(10, ge=2, description="noise levels L")
     low: float = Field(0.001, gt=0, description="standard deviation of the noise at the last level")
@@ -60,29 +61,26 @@ class NoiseConditioned(Critic):
 
     _ordered = ordered_ends("low", "high")
 
-    def module(self, ctx: Context) -> Build:
-        inputs = (("s", ctx.sizes.obs), ("a", ctx.sizes.action), ("level", 1))
-        return ctx.critic.network.module("critic_net", inputs, 1)
-
-    def init(self, ctx: Context, key: Value, members: int) -> Value:
-        sizes = {"s": ctx.sizes.obs, "a": ctx.sizes.action, "level": 1}
-        example = {name: call("jnp.zeros", (1, size)) for name, size in sizes.items()}
-        expr = call(init_ensemble, self.module(ctx), Arg(0), members, example)
-        return ctx.builder.add("Init", expr, (key,), TREE, "critic")
+    def inputs(self, ctx: Context) -> tuple[tuple[str, int], ...]:
+        return (*super().inputs(ctx), ("level", 1))
 
     def value(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
         """Q_e(s, a, L): [ensemble, ...] over the axes of s and a."""
-        lead = leading(s, a)
-        expr = call(values_at_level, self.module(ctx), Arg(0), rows(1, s, lead), rows(2, a, lead), 1.0)
-        return ctx.builder.add("QValue", expr, (params, s, a), Type(union(("ensemble",), lead)), "q")
+        lead, inputs = leading(s, a), [params, s, a]
+        args = (self.module(ctx), Arg(0), rows(1, s, lead), rows(2, a, lead), 1.0)
+        expr = call(values_at_level, *args, **ctx.dropout(ctx.critic.network, inputs))
+        return ctx.builder.add("QValue", expr, inputs, Type(union(("ensemble",), lead)), "q")
 
     def energy(self, ctx: Context, params: Expr, s: Expr) -> Expr:
         return call(mean_value_at_level, self.module(ctx), params, s)
 
-    def loss(self, ctx: Context, params: Value, s: Value, a: Value, y: Value, reduction: str) -> Value:
-        q = self.value(ctx, params, s, a)
+    def loss(
+        self, ctx: Context, params: Value, s: Value, a: Value, y: Value, future: Future, reduction: str
+    ) -> tuple[Value, dict[str, Value]]:
+        q = self.value(ctx.in_training(), params, s, a)
         ctx.metric("q", q)
-        return ctx.builder.add("Loss", call(ensemble_loss, Arg(0), Arg(1), reduction=reduction), (q, y), SCALAR, "loss")
+        expr = call(ensemble_loss, Arg(0), Arg(1), reduction=reduction)
+        return ctx.builder.add("Loss", expr, (q, y), SCALAR, "loss"), {}
 
     def denoising_loss(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
         """``mean_e mean_B (Q_e(s, a + sigma_l noise, l) - mean_e Q_e(s, a, L))^2`` at a random level l < L: []."""
@@ -94,7 +92,9 @@ class NoiseConditioned(Critic):
         noisy = b.add(
             "Diffuse", call(blurred, *map(Arg, range(3)), low=self.low, high=self.high), (a, noise, level), a.type, "a_l"
         )
-        at_level = call(values_at_level, self.module(ctx), *map(Arg, range(4)))
-        q = b.add("QValue", at_level, (params, s, noisy, level), Type(("ensemble", "batch")), "q_l")
+        inputs = [params, s, noisy, level]
+        dropout = ctx.in_training().dropout(ctx.critic.network, inputs)
+        at_level = call(values_at_level, self.module(ctx), *map(Arg, range(4)), **dropout)
+        q = b.add("QValue", at_level, inputs, Type(("ensemble", "batch")), "q_l")
         expr = call(ensemble_loss, Arg(0), Arg(1), reduction="mean")
         return b.add("Loss", expr, (q, b.stop(clean, "fixed_value")), SCALAR, "loss")

@@ -96,7 +96,7 @@ class ScoreMatching(Mechanism):
         target = b.stop(ctx.formula(formula, "target", sizes, s=s, a=a, **values))
         target = ctx.broadcast(target, ("batch", "action"), noised.a_t)
         predict = backbone.predict if self.velocity is None else backbone.velocity
-        said = predict(*ctx.actor("policy", s), noised.a_t, noised.t)
+        said = predict(*ctx.in_training().actor("policy", s), noised.a_t, noised.t)
         return b.add("Loss", call(mean_squared_error, Arg(0), Arg(1)), (said, target), SCALAR, "loss")
 
     def _reverse_samples(self, ctx: Context, noised: Noised) -> dict[str, Value]:

@@ -8,48 +8,35 @@ from pydantic import Field
 
 from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Network
+from flowrl_dsl.components.first_layer import first_layer
 from flowrl_dsl.graph.expr import Build, build, kernel
 from flowrl_dsl.lazy import nn
 from flowrl_dsl.registry import register
 
 
 @kernel
-def orthogonal_by_input(key, inputs, width):
-    """One orthogonal matrix (gain sqrt 2) for all inputs together, split into a kernel for each named input."""
-    whole = nn.initializers.orthogonal(2.0**0.5)(key, (sum(size for _, size in inputs), width))
-    kernels, row = {}, 0
-    for name, size in inputs:
-        kernels[name] = whole[row : row + size]
-        row += size
-    return kernels
-
-
-@kernel
-def mlp(inputs, sizes, outputs, activation, layer_norm):
+def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0):
     """A perceptron of named inputs: h = act(sum_i x_i W_i + b), then dense layers, then a linear head.
 
-    ``inputs`` are pairs (name, size).  ``project`` gives the part of the first layer that some of the inputs make up:
-    what does not change from call to call is projected once and handed in as ``projected``.
+    With a random key ``dropout`` units are dropped after each activation.
     """
     act = activation_function(activation)
 
-    class MLP(nn.Module):
+    class MLP(first_layer(inputs, sizes[0])):
         def setup(self):
+            super().setup()
             orthogonal = nn.initializers.orthogonal(2.0**0.5)
-            self.first = self.param("first", orthogonal_by_input, inputs, sizes[0])
-            self.bias = self.param("bias", nn.initializers.zeros, (sizes[0],))
             self.hidden = [nn.Dense(size, kernel_init=orthogonal) for size in sizes[1:]]
             self.norms = [nn.LayerNorm() for _ in sizes] if layer_norm else []
+            self.drop = nn.Dropout(dropout)
             self.head = nn.Dense(outputs, kernel_init=orthogonal)
 
-        def project(self, values):
-            return sum(values[name] @ self.first[name] for name, _ in inputs if name in values)
-
         def __call__(self, values, projected=0.0):
-            h = self.project(values) + projected + self.bias
+            h = self.start(values, projected)
             for i in range(len(sizes)):
                 h = self.hidden[i - 1](h) if i else h
                 h = act(self.norms[i](h) if layer_norm else h)
+                h = self.drop(h, deterministic=not self.has_rng("dropout"))
             return self.head(h)
 
     return MLP()
@@ -68,7 +55,8 @@ class MLP(Network):
     sizes: tuple[int, ...] = Field(min_length=1, description="widths of the hidden layers")
     activation: Literal["relu", "mish", "elu", "gelu", "silu", "tanh"] = Field("relu", description="between layers")
     layer_norm: bool = Field(False, description="normalise each hidden layer before its activation")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden units dropped in training, after each activation")
 
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
         options = {"sizes": self.sizes, "activation": self.activation, "layer_norm": self.layer_norm}
-        return build(name, mlp, inputs=inputs, outputs=outputs, **options)
+        return build(name, mlp, inputs=inputs, outputs=outputs, **options, dropout=self.dropout)

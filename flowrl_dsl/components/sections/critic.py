@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from flowrl_dsl.components.base import ActionChoice, Critic, Network, Optimizer, Section, Target
+from flowrl_dsl.components.base import ActionChoice, Critic, Future, Network, Optimizer, Section, Target
 from flowrl_dsl.components.common import uses_draw_density
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.formula import functions, variables
@@ -53,6 +53,12 @@ def n_step_return(rewards, discount):
     return rewards @ discount ** jnp.arange(rewards.shape[-1])
 
 
+@kernel
+def continuation(discount, d):
+    """discount (1 - d): what the value of the next state is multiplied by."""
+    return discount * (1 - d)
+
+
 @register
 class CriticSection(Section):
     """Action values fitted to temporal-difference targets: ``mean_e mean_B (Q_e(s, a) - y)^2``, y the ``backup``.
@@ -92,6 +98,8 @@ class CriticSection(Section):
 
     def unread(self) -> dict[str, str]:
         read = variables(self.backup) | functions(self.backup)
+        if "value_distribution" in self.kind.provides:
+            read |= {"discount", "a_next"}
         return {option: f"the backup does not mention {name}" for option, name in READ_BY_BACKUP.items() if name not in read}
 
     def capabilities(self) -> frozenset[str]:
@@ -105,6 +113,7 @@ class CriticSection(Section):
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
         params = self.kind.init(ctx.widened(action=True), key, self.ensemble)
         state = {"critic": params, "critic_opt": self.optimizer.init(ctx, params, "critic_opt")}
+        state |= self.kind.memory(ctx, self.ensemble)
         if self.seen is not None:
             for name, low, high in (("critic_seen", 1e8, -1e8), ("critic_bounds", 0.0, 0.0)):
                 state[name] = ctx.builder.add("Init", call(interval, low, high), (), TREE, name)
@@ -118,11 +127,14 @@ class CriticSection(Section):
         judge = "critic_target" if self.target is not None else "critic"
         choice = self.next_action
         a_next = choice.value.choose(ctx, choice.source, s_next, "a_next", judge)
-        y = b.stop(ctx.formula(self.backup, "backup", **self._returns(ctx, batch), a_next=a_next), "y")
+        values = self._returns(ctx, batch)
+        y = b.stop(ctx.formula(self.backup, "backup", **values, a_next=a_next), "y")
         y = ctx.broadcast(y, ("batch",), batch["d"])
         sampling = ctx.algorithm.sections["train"].sampling
-        loss = self.kind.loss(*ctx.judge("critic", batch["s"], batch["a"]), y, self.reduction)
-        written = ctx.descend("critic", loss, self.optimizer)
+        keep = b.elementwise("continuation", values["discount"], values["d"], name="keep")
+        future = Future(*ctx.judge(judge, s_next, a_next)[1:], keep)
+        loss, memory = self.kind.loss(*ctx.judge("critic", batch["s"], batch["a"]), y, future, self.reduction)
+        written = ctx.descend("critic", loss, self.optimizer) | memory
         if sampling.prioritized:
             written["priority"] = sampling.priority(ctx, ctx.q("critic", batch["s"], batch["a"]), y)
         if self.seen is not None:

@@ -52,10 +52,11 @@ def pair_embedding(net, params, s, a):
 
 
 @kernel
-def prediction_error(net, params, s, a, s_next):
-    """Mean of (z(s, a) - z(s_next))^2, z(s_next) constant."""
+def prediction_error(net, params, s, a, s_next, key=None):
+    """Mean of (z(s, a) - z(s_next))^2, z(s_next) constant.  With a key the dropout of z(s, a) is on."""
     ahead = jax.lax.stop_gradient(state_embedding(net, params, s_next))
-    return jnp.mean(jnp.square(pair_embedding(net, params, s, a) - ahead))
+    said = net.apply({"params": params}, s, a, rngs=None if key is None else {"dropout": key})
+    return jnp.mean(jnp.square(said - ahead))
 
 
 @kernel
@@ -94,8 +95,9 @@ class EncoderSection(Section):
 
     def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The new versions after one step of prediction."""
-        inputs = (ctx.versions["encoder"], batch["s"], batch["a"], batch["s_next"])
-        expr = call(prediction_error, self.module(ctx), *map(Arg, range(4)))
+        inputs = [ctx.versions["encoder"], batch["s"], batch["a"], batch["s_next"]]
+        dropout = ctx.in_training().dropout(self.network, inputs)
+        expr = call(prediction_error, self.module(ctx), *map(Arg, range(4)), **dropout)
         return ctx.descend("encoder", ctx.builder.add("Loss", expr, inputs, SCALAR, "loss"), self.optimizer)
 
     def follow(self, ctx: Context) -> dict[str, Value]:

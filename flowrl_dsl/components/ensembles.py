@@ -1,0 +1,137 @@
+"""What critics share that are ensembles of networks of (s, a): their parameters along a leading axis."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+from flowrl_dsl.axes import Axes, union
+from flowrl_dsl.components.base import Critic, Future
+from flowrl_dsl.components.context import Context, leading, rows
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Partial, call, kernel
+from flowrl_dsl.graph.nodes import TREE, Type
+from flowrl_dsl.lazy import jax, jnp
+
+
+@kernel
+def init_ensemble(net, key, members, *examples):
+    """Fresh parameters for each member, along a leading axis.
+
+    One member after the other: a batch of orthogonal matrices would be factored by the threads of XLA's pool while a thread
+    of that pool waits for them, and two such batches at once wait for each other forever on a machine of two cores.
+    """
+    return jax.lax.map(lambda k: net.init(k, *examples)["params"], jax.random.split(key, members))
+
+
+@kernel
+def ensemble_outputs(net, params, inputs, key=None):
+    """What every member's network says, along a leading axis.  With a key dropout is on, for each member by its own key."""
+    if key is None:
+        return jax.vmap(lambda p: net.apply({"params": p}, inputs))(params)
+    keys = jax.random.split(key, jax.tree.leaves(params)[0].shape[0])
+    return jax.vmap(lambda p, k: net.apply({"params": p}, inputs, rngs={"dropout": k}))(params, keys)
+
+
+@kernel
+def ensemble_values(net, params, inputs, key=None):
+    """Q_e(s, a) of every member e, along a leading axis."""
+    return ensemble_outputs(net, params, inputs, key)[..., 0]
+
+
+@kernel
+def over_members(losses, reduction):
+    """The mean or the sum of the members' losses."""
+    return jnp.mean(losses) if reduction == "mean" else jnp.sum(losses)
+
+
+@kernel
+def ensemble_loss(q, y, reduction, bound=None):
+    """Error to the targets: mean over the batch, then mean or sum over the members.
+
+    The error of a value is x^2, x = Q_e - y; with a bound k it is Huber's: x^2 / 2 up to |x| = k, k (|x| - k/2) beyond.
+    """
+    x = jnp.abs(q - y)
+    error = jnp.square(x) if bound is None else jnp.where(x <= bound, jnp.square(x) / 2, bound * (x - bound / 2))
+    return over_members(jnp.mean(error, axis=-1), reduction)
+
+
+@kernel
+def mean_value_of(net, params, s, read):
+    """mean_e of the values that ``read`` finds in the outputs at (s, a), as a function of a; a level is ignored."""
+    return lambda a, level: jnp.mean(read(ensemble_outputs(net, params, {"s": s, "a": a})), axis=0)
+
+
+@kernel
+def of_lowest_member(outputs, q):
+    """For each row, what the member with the lowest value q (the first of them) says: [E, B, ...] becomes [B, ...]."""
+    lowest = jnp.argmin(q, axis=0).reshape(1, -1, *[1] * (outputs.ndim - 2))
+    return jnp.take_along_axis(outputs, lowest, axis=0)[0]
+
+
+class Ensemble(Critic):
+    """A critic of several networks of (s, a), each with ``heads`` outputs."""
+
+    provides = frozenset({"q_value"})
+
+    @property
+    @abstractmethod
+    def heads(self) -> int:
+        """Outputs of one member's network."""
+
+    def inputs(self, ctx: Context) -> tuple[tuple[str, int], ...]:
+        """Names and sizes of what the networks read."""
+        return (("s", ctx.sizes.obs), ("a", ctx.sizes.action))
+
+    def module(self, ctx: Context) -> Build:
+        return ctx.critic.network.module("critic_net", self.inputs(ctx), self.heads)
+
+    def init(self, ctx: Context, key: Value, members: int) -> Value:
+        example = {name: call("jnp.zeros", (1, size)) for name, size in self.inputs(ctx)}
+        expr = call(init_ensemble, self.module(ctx), Arg(0), members, example)
+        return ctx.builder.add("Init", expr, (key,), TREE, "critic")
+
+    def applied(self, ctx: Context, function: Callable, params: Value, s: Value, a: Value) -> tuple[Call, list[Value]]:
+        """A function of networks, parameters and named inputs, and in training a random key: expression and its inputs."""
+        lead, inputs = leading(s, a), [params, s, a]
+        named = {"s": rows(1, s, lead), "a": rows(2, a, lead)}
+        return call(function, self.module(ctx), Arg(0), named, **ctx.dropout(ctx.critic.network, inputs)), inputs
+
+
+class Distributional(Ensemble):
+    """An ensemble whose outputs describe a distribution of returns; ``mean`` says which value they stand for."""
+
+    provides = frozenset({"q_value", "energy"})
+
+    @abstractmethod
+    def mean(self) -> Partial:
+        """The value [ensemble, ...] as a function of the outputs [ensemble, ..., heads]."""
+
+    def energy(self, ctx: Context, params: Expr, s: Expr) -> Expr:
+        return call(mean_value_of, self.module(ctx), params, s, self.mean())
+
+    def value(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
+        """The means of the distributions: [ensemble, ...] over the axes of s and a."""
+        return self.value_of(ctx, self.outputs(ctx, params, s, a), leading(s, a))
+
+    def value_of(self, ctx: Context, outputs: Value, lead: Axes) -> Value:
+        """The value that outputs of rows ``lead`` stand for."""
+        mean = self.mean()
+        expr = call(mean.function, Arg(0), **dict(mean.kwargs))
+        return ctx.builder.add("QValue", expr, (outputs,), Type(union(("ensemble",), lead)), "q")
+
+    def outputs(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
+        """What the networks say, [ensemble, ..., heads]: one node, whatever is read from it."""
+        expr, inputs = self.applied(ctx, ensemble_outputs, params, s, a)
+        return ctx.builder.add("Predict", expr, inputs, TREE, "q_outputs")
+
+    def fitted(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
+        """The outputs that a loss fits; their value is reported."""
+        outputs = self.outputs(ctx.in_training(), params, s, a)
+        ctx.metric("q", self.value_of(ctx, outputs, leading(s, a)))
+        return outputs
+
+    def judged(self, ctx: Context, future: Future) -> tuple[Value, Value]:
+        """Outputs and values of the judging copy at the next state and action."""
+        outputs = self.outputs(ctx, future.params, future.s, future.a)
+        return outputs, self.value_of(ctx, outputs, leading(future.s, future.a))
