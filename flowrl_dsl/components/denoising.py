@@ -116,6 +116,10 @@ class Denoising(Backbone):
         args = (self.module(ctx), Arg(0), rows(2, a_t, lead), rows(3, t, lead), rows(1, s, lead))
         return ctx.builder.add("Predict", call(denoise, *args), (params, s, a_t, t), Type(union(lead, ("action",))), name)
 
+    def field(self, network: Call) -> Call:
+        """What the sampler follows; ``network`` is an expression of the network as a function of (a_t, t)."""
+        return network
+
     def _time(self, ctx: Context, a: Value, draw: Call) -> Value:
         """A random time for each action; ``draw`` is an expression of (key, actions)."""
         return ctx.builder.add("Noise", draw, (ctx.draw_key("t"), a), Type(leading(a)), "t")
@@ -136,8 +140,8 @@ class Denoising(Backbone):
         for option_name, value in _sampler_inputs(ctx, sampler, name).items():
             options[option_name] = Arg(len(inputs))
             inputs.append(value)
-        field = call(denoise_given, self.module(ctx), Arg(0), rows(1, s, leading(s, prior)))
-        expr = call(sampler.kernel, field, *schedule, Arg(2), **options)
+        network = call(denoise_given, self.module(ctx), Arg(0), rows(1, s, leading(s, prior)))
+        expr = call(sampler.kernel, self.field(network), *schedule, Arg(2), **options)
         return Draw(ctx.builder.add("Sample", expr, inputs, prior.type, name))
 
 
