@@ -107,9 +107,9 @@ def ddpm(
         if clip is not None:
             clean = np.clip(clean, -clip, clip)
         # the mean of a_u given a_t and a_0, by the product of two Gaussians in a_u
-        prior_mean, prior_var = np.sqrt(kept_u) * clean, 1 - kept_u
-        precision = 1 / prior_var + rate / (1 - rate)
-        a = (prior_mean / prior_var + np.sqrt(rate) * a / (1 - rate)) / precision
+        prior_mean, prior_var = np.sqrt(kept_u) * clean, 1 - kept_u  # no variance at the end of a discrete schedule
+        precision = 1 + prior_var * rate / (1 - rate)  # times prior_var
+        a = (prior_mean + prior_var * np.sqrt(rate) * a / (1 - rate)) / precision
         if k < steps - 1:
             a = a + np.sqrt(1 - rate) * noises[k]
     return a if clip is None else np.clip(a, -clip, clip)
