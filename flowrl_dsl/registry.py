@@ -37,6 +37,7 @@ CAPABILITIES: dict[str, str] = {
     "noise_process": "a forward process that turns an action into noise",
     "noise_prediction": "a network that predicts the noise of a noisy action",
     "diffusion_sampler": "a way to draw actions from a noise prediction",
+    "edm_sampler": "a way to draw actions from a noise prediction whose time is the noise level itself",
     "continuous_time": "a noise schedule for every time between two ends",
     "flow_field": "a velocity field that carries noise to actions",
     "flow_sampler": "a way to draw actions from a velocity field",

@@ -112,12 +112,111 @@ def ddpm(
         if clip is not None:
             clean = np.clip(clean, -clip, clip)
         # the mean of a_u given a_t and a_0, by the product of two Gaussians in a_u
-        prior_mean, prior_var = np.sqrt(kept_u) * clean, 1 - kept_u
-        precision = 1 / prior_var + rate / (1 - rate)
-        a = (prior_mean / prior_var + np.sqrt(rate) * a / (1 - rate)) / precision
+        prior_mean, prior_var = np.sqrt(kept_u) * clean, 1 - kept_u  # no variance at the end of a discrete schedule
+        precision = 1 + prior_var * rate / (1 - rate)  # times prior_var
+        a = (prior_mean + prior_var * np.sqrt(rate) * a / (1 - rate)) / precision
         if k < steps - 1:
             a = a + np.sqrt(1 - rate) * noises[k]
     return a if clip is None else np.clip(a, -clip, clip)
+
+
+def dpm_solver_2(eps: Callable, alpha: Callable, a: np.ndarray, grid: list[float], clip: float | None) -> np.ndarray:
+    """Single steps of second order for one action, as published: in log-SNR, with exponentials of its steps."""
+
+    def sigma(t: float) -> float:
+        return np.sqrt(1 - alpha(t) ** 2)
+
+    def bounded(noise: np.ndarray, a: np.ndarray, t: float) -> np.ndarray:
+        clean = (a - sigma(t) * noise) / alpha(t)
+        return noise if clip is None else (a - alpha(t) * np.clip(clean, -clip, clip)) / sigma(t)
+
+    for t, u in pairwise(grid):
+        middle = (t + u) / 2
+        snr_t, snr_m, snr_u = (np.log(alpha(x) / sigma(x)) for x in (t, middle, u))
+        h = snr_u - snr_t
+        r = (snr_m - snr_t) / h
+        first = bounded(eps(a, t), a, t)
+        between = alpha(middle) / alpha(t) * a - sigma(middle) * np.expm1(r * h) * first
+        second = bounded(eps(between, middle), between, middle)
+        noise = bounded(first + (second - first) / (2 * r), a, t)
+        a = alpha(u) / alpha(t) * a - sigma(u) * np.expm1(h) * noise
+    return a if clip is None else np.clip(a, -clip, clip)
+
+
+def dpm_solver_pp_2m(eps: Callable, alpha: Callable, a: np.ndarray, grid: list[float], clip: float | None) -> np.ndarray:
+    """Multistep on the predicted clean action for one action, first order in the first and the last step."""
+    bound = np.inf if clip is None else clip
+    steps = [(t, u, np.sqrt(1 - alpha(t) ** 2), np.sqrt(1 - alpha(u) ** 2)) for t, u in pairwise(grid)]
+    before, h_before = None, None
+    for k, (t, u, sigma_t, sigma_u) in enumerate(steps):
+        h = np.log(alpha(u) / sigma_u) - np.log(alpha(t) / sigma_t)
+        clean = np.clip((a - sigma_t * eps(a, t)) / alpha(t), -bound, bound)
+        direction = clean
+        if 0 < k < len(steps) - 1:
+            ratio = h_before / h
+            direction = np.clip((1 + 1 / (2 * ratio)) * clean - 1 / (2 * ratio) * before, -bound, bound)
+        a = sigma_u / sigma_t * a - alpha(u) * np.expm1(-h) * direction
+        before, h_before = clean, h
+    return np.clip(a, -bound, bound)
+
+
+def noise_levels(most: float, least: float, steps: int, rho: float) -> list[float]:
+    """Levels evenly spaced in their rho-th root, then 0."""
+    roots = [most ** (1 / rho) + k / max(steps - 1, 1) * (least ** (1 / rho) - most ** (1 / rho)) for k in range(steps)]
+    return [root**rho for root in roots] + [0.0]
+
+
+def edm_heun(denoise: Callable, a: np.ndarray, levels: list[float], clip: float | None) -> np.ndarray:
+    """Heun's steps in the noise level for one action; ``denoise(a, sigma)`` predicts the clean action."""
+    bound = np.inf if clip is None else clip
+    a = levels[0] * a
+    for t, u in pairwise(levels):
+        slope = (a - np.clip(denoise(a, t), -bound, bound)) / t
+        there = a + (u - t) * slope
+        if u > 0:
+            slope = (slope + (there - np.clip(denoise(there, u), -bound, bound)) / u) / 2
+        a = a + (u - t) * slope
+    return a
+
+
+def edm_denoiser(params: Any, a_t: np.ndarray, sigma: float, s: np.ndarray, data: float) -> np.ndarray:
+    """D = c_skip a_t + c_out F(c_in a_t, log(sigma)/4, s)"""
+    total = sigma**2 + data**2
+    f = denoiser(params, a_t / np.sqrt(total), np.log(sigma) / 4, s)
+    return data**2 / total * a_t + sigma * data / np.sqrt(total) * f
+
+
+def euler(velocity: Callable, a: np.ndarray, steps: int, clip: float | None) -> np.ndarray:
+    for k in range(steps):
+        a = a + velocity(a, k / steps) / steps
+    return a if clip is None else np.clip(a, -clip, clip)
+
+
+def midpoint(velocity: Callable, a: np.ndarray, steps: int, clip: float | None) -> np.ndarray:
+    for k in range(steps):
+        halfway = a + velocity(a, k / steps) / (2 * steps)
+        a = a + velocity(halfway, (k + 0.5) / steps) / steps
+    return a if clip is None else np.clip(a, -clip, clip)
+
+
+def heun(velocity: Callable, a: np.ndarray, steps: int, clip: float | None) -> np.ndarray:
+    for k in range(steps):
+        first = velocity(a, k / steps)
+        a = a + (first + velocity(a + first / steps, (k + 1) / steps)) / (2 * steps)
+    return a if clip is None else np.clip(a, -clip, clip)
+
+
+def runge_kutta(slope: Callable, a: np.ndarray, start: float, end: float, steps: int = 400) -> np.ndarray:
+    """The classical fourth-order method for da/dx = slope(a, x)."""
+    h = (end - start) / steps
+    for k in range(steps):
+        x = start + k * h
+        k1 = slope(a, x)
+        k2 = slope(a + h / 2 * k1, x + h / 2)
+        k3 = slope(a + h / 2 * k2, x + h / 2)
+        k4 = slope(a + h * k3, x + h)
+        a = a + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    return a
 
 
 def adam(params: np.ndarray, gradients: list[np.ndarray], rate: float, clip: float | None = None) -> np.ndarray:

@@ -115,7 +115,8 @@ class Sampler(Component):
     """How actions are drawn from an iterative backbone.
 
     ``kernel`` names the function that does it: (field[, alpha], initial noise, times[, clip][, key]) -> actions, where field
-    is the prediction as a function of (a_t, t) and times are the ends of the steps, in the order they are taken;
+    is the prediction as a function of (a_t, t), the initial noise is standard normal (where the process starts from more
+    than that, the kernel scales it) and times are the ends of the steps, in the order they are taken;
     ``draws`` says whether it takes a random key, ``rated`` whether it returns a log-density with the actions.
     """
 
@@ -123,6 +124,10 @@ class Sampler(Component):
     kernel: ClassVar[str]
     draws: ClassVar[bool]
     rated: ClassVar[bool] = False
+
+    def levels(self, sigma_max: float, sigma_min: float) -> Call:
+        """The noise levels of the steps, falling to 0: [steps + 1]; offered by samplers that provide ``edm_sampler``."""
+        raise TypeError(f'sampler "{self.name}" does not provide edm_sampler; its use should have been refused')
 
 
 class EnergySampler(Sampler):

@@ -118,6 +118,10 @@ class Denoising(Backbone):
         expr = call(denoise, *args, **ctx.dropout(ctx.policy.network, inputs))
         return ctx.builder.add("Predict", expr, inputs, Type(union(lead, ("action",))), name)
 
+    def field(self, network: Call) -> Call:
+        """What the sampler follows; ``network`` is an expression of the network as a function of (a_t, t)."""
+        return network
+
     def _time(self, ctx: Context, a: Value, draw: Call) -> Value:
         """A random time for each action; ``draw`` is an expression of (key, actions)."""
         return ctx.builder.add("Noise", draw, (ctx.draw_key("t"), a), Type(leading(a)), "t")
@@ -138,8 +142,8 @@ class Denoising(Backbone):
         for option_name, value in _sampler_inputs(ctx, sampler, name).items():
             options[option_name] = Arg(len(inputs))
             inputs.append(value)
-        field = call(denoise_given, self.module(ctx), Arg(0), rows(1, s, leading(s, prior)))
-        expr = call(sampler.kernel, field, *schedule, Arg(2), **options)
+        network = call(denoise_given, self.module(ctx), Arg(0), rows(1, s, leading(s, prior)))
+        expr = call(sampler.kernel, self.field(network), *schedule, Arg(2), **options)
         if not sampler.rated:
             return Draw(ctx.builder.add("Sample", expr, inputs, prior.type, name))
         drawn = ctx.builder.add("Sample", expr, inputs, TREE, f"{name}_draw")

@@ -30,6 +30,12 @@ def alpha_of_betas(t, levels, betas):
     return jnp.exp(kept / 2)[jnp.round(t * levels).astype(jnp.int32)]
 
 
+@kernel
+def log_snr(alpha):
+    """log(alpha / sigma), sigma^2 = 1 - alpha^2; finite where alpha rounds to 1."""
+    return jnp.log(alpha) - jnp.log(jnp.maximum(1 - alpha**2, 1e-7)) / 2
+
+
 class Continuous(NoiseSchedule):
     """A schedule for all t in [t_min, t_max]; training draws them uniformly, samplers go from t_max to t_min."""
 

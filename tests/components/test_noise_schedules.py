@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,9 +11,10 @@ from hypothesis import strategies as st
 
 from flowrl_dsl.components.backbones.diffusion import sigma_of
 from flowrl_dsl.components.denoising import diffuse
+from flowrl_dsl.components.samplers.ddpm import ddpm
 from flowrl_dsl.lowering.evaluate import evaluate
 from tests import reference
-from tests.helpers import component
+from tests.helpers import QUICK, component
 
 ALPHAS = {"cosine": reference.cosine_alpha, "linear": reference.linear_alpha}
 
@@ -86,3 +90,110 @@ def test_sigma_is_a_number_however_little_noise_there_is(name, t):
     """alpha may round to a little more than 1: no root of a negative number."""
     sigma = sigma_of(alpha_of(name)(jnp.linspace(t, 2 * t, 100)))
     assert np.isfinite(sigma).all()
+
+
+# discrete schedules
+
+
+def cosine_betas(levels, s, most):
+    def f(t):
+        return np.cos(np.pi / 2 * (t + s) / (1 + s)) ** 2
+
+    return [min(1 - f(k / levels) / f((k - 1) / levels), most) for k in range(1, levels + 1)]
+
+
+def vp_betas(levels, low, high):
+    return [1 - np.exp(-low / levels - (high - low) * (2 * k - 1) / (2 * levels**2)) for k in range(1, levels + 1)]
+
+
+DISCRETE = {
+    "discrete_linear": ({"levels": 7, "beta_min": 0.05, "beta_max": 0.5}, [0.05 + 0.45 * k / 6 for k in range(7)]),
+    "discrete_cosine": ({"levels": 20, "s": 0.02, "beta_max": 0.9}, cosine_betas(20, 0.02, 0.9)),
+    "discrete_vp": ({"levels": 5, "b_min": 0.2, "b_max": 9.0}, vp_betas(5, 0.2, 9.0)),
+}
+
+
+def discrete(name):
+    return component("noise_schedule", name, **DISCRETE[name][0])
+
+
+def slow_alpha(name, k):
+    """sqrt of the product of 1 - beta_j up to level k"""
+    kept = 1.0
+    for beta in DISCRETE[name][1][:k]:
+        kept *= 1 - beta
+    return np.sqrt(kept)
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_alpha_of_a_level_is_the_root_of_the_product(name):
+    levels = DISCRETE[name][0]["levels"]
+    alpha = evaluate(discrete(name).alpha(), ())(jnp.arange(levels + 1) / levels)
+    np.testing.assert_allclose(alpha, [slow_alpha(name, k) for k in range(levels + 1)], rtol=2e-5)
+    assert alpha[0] == 1 and (np.diff(alpha) < 0).all() and alpha[-1] > 0
+
+
+def test_the_bound_on_a_step_of_the_cosine_schedule_holds_at_its_end():
+    """Without it the last level would be pure noise, with an alpha of 0 that samplers divide by."""
+    betas = evaluate(discrete("discrete_cosine").betas(), ())
+    assert float(betas[-1]) == pytest.approx(0.9) and (np.asarray(betas[:-1]) < 0.9).all()
+    assert cosine_betas(20, 0.02, 1.0)[-1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("levels", [1, 5, 1000])
+def test_discrete_vp_lies_on_the_continuous_linear_schedule(levels):
+    t = jnp.arange(levels + 1) / levels
+    discrete_vp = alpha_of("discrete_vp", levels=levels, b_min=0.1, b_max=10.0)(t)
+    linear = alpha_of("linear", beta_min=0.1, beta_max=10.0)(t)
+    np.testing.assert_allclose(discrete_vp, linear, rtol=1e-4)
+
+
+@pytest.mark.parametrize("levels, steps", [(5, 5), (20, 20), (20, 6), (1000, 15), (7, 1)])
+def test_the_steps_of_a_discrete_schedule_fall_from_1_to_0_on_its_levels(levels, steps):
+    times = np.asarray(evaluate(component("noise_schedule", "discrete_vp", levels=levels).times(steps), ()), np.float64)
+    assert len(times) == steps + 1 and times[0] == 1 and times[-1] == 0
+    assert (np.diff(times) < 0).all()
+    np.testing.assert_allclose(times * levels, np.round(times * levels), atol=1e-4)
+    # evenly, to within the rounding to a level
+    assert np.abs(times - np.linspace(1, 0, steps + 1)).max() <= 0.5 / levels + 1e-6
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_training_draws_every_level_with_noise_alike(name):
+    levels, n = DISCRETE[name][0]["levels"], 20_000
+    t = np.asarray(evaluate(discrete(name).draw(), (jax.random.PRNGKey(0), jnp.zeros((n // 4, 4, 2)))), np.float64)
+    assert t.shape == (n // 4, 4)
+    np.testing.assert_allclose(t * levels, np.round(t * levels), atol=1e-4)
+    counts = np.bincount(np.round(t * levels).astype(int).ravel(), minlength=levels + 1)
+    assert len(counts) == levels + 1 and counts[0] == 0
+    assert np.abs(counts[1:] - n / levels).max() < 5 * np.sqrt(n / levels)
+
+
+@pytest.mark.parametrize("name, steps", [("discrete_vp", 5), ("discrete_cosine", 20), ("discrete_linear", 3)])
+def test_ddpm_over_a_discrete_schedule_equals_the_loop_and_ends_without_noise(name, steps):
+    """Also where the sampler skips levels; its last step, to level 0, lands on the predicted clean action."""
+    schedule, levels = discrete(name), DISCRETE[name][0]["levels"]
+    start, key = np.random.default_rng(0).normal(size=(3, 2)).astype("f"), jax.random.PRNGKey(3)
+
+    def eps(a, t, np=jnp):
+        return np.sin(3 * a + t)
+
+    times, alpha = evaluate(schedule.times(steps), ()), evaluate(schedule.alpha(), ())
+    got = jax.jit(lambda a: ddpm(eps, alpha, a, key, times, 0.8), compiler_options=QUICK)(start)
+    noises = np.array([jax.random.normal(k, (3, 2)) for k in jax.random.split(key, steps)], np.float64)
+    grid = [float(np.round(t * levels) / levels) for t in np.asarray(times, np.float64)]
+    for row in range(3):
+        eps_of, alpha_at = partial(eps, np=np), lambda t: slow_alpha(name, round(t * levels))
+        expected = reference.ddpm(eps_of, alpha_at, start[row].astype(np.float64), noises[:, row], grid, 0.8)
+        np.testing.assert_allclose(got[row], expected, rtol=2e-3, atol=2e-3)
+
+
+def test_ddpm_adds_no_noise_on_the_last_step_of_a_discrete_schedule():
+    """One step over all levels: the predicted clean action, whatever the key."""
+    schedule = component("noise_schedule", "discrete_vp")
+    times, alpha = evaluate(schedule.times(1), ()), evaluate(schedule.alpha(), ())
+    start = jnp.array([[0.3, -0.2]])
+    once, again = (ddpm(lambda a, t: 0.1 * a, alpha, start, jax.random.PRNGKey(k), times) for k in (0, 1))
+    np.testing.assert_array_equal(once, again)
+    kept = float(alpha(1.0))
+    np.testing.assert_allclose(once, (1 - 0.1 * np.sqrt(1 - kept**2)) * np.asarray(start) / kept, rtol=1e-4)

@@ -8,6 +8,7 @@ one adds Gaussian noise to an affine map, so they are a recursion, and the drawn
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from itertools import pairwise
 
@@ -23,13 +24,22 @@ from flowrl_dsl.components.noise_schedules.cosine import cosine_alpha
 from flowrl_dsl.components.noise_schedules.linear import linear_alpha
 from flowrl_dsl.components.samplers.ddim import ddim
 from flowrl_dsl.components.samplers.ddpm import ddpm
+from flowrl_dsl.components.samplers.dpm_solver_2 import dpm_solver_2
+from flowrl_dsl.components.samplers.dpm_solver_pp_2m import dpm_solver_pp_2m
+from flowrl_dsl.components.samplers.edm_heun import edm_heun, falling_levels
+from flowrl_dsl.components.samplers.euler import euler
+from flowrl_dsl.components.samplers.heun import heun
+from flowrl_dsl.components.samplers.midpoint import midpoint
 from tests import reference
+from tests.helpers import QUICK
 
 MU = np.array([0.3, -0.5])
 C = np.array([[0.5, 0.2], [0.2, 0.3]])
 TIMES = (1e-3, 0.9946)
 ALPHA = {"cosine": partial(cosine_alpha, s=0.008), "linear": partial(linear_alpha, beta_min=0.1, beta_max=20.0)}
 REFERENCE = {"cosine": reference.cosine_alpha, "linear": reference.linear_alpha}
+DETERMINISTIC = {kernel.__name__: kernel for kernel in (ddim, dpm_solver_2, dpm_solver_pp_2m)}
+FLOW = {kernel.__name__: kernel for kernel in (euler, midpoint, heun)}
 
 
 def grid_of(steps, times=TIMES):
@@ -102,15 +112,51 @@ def crooked(a, t, np=jnp):
     return np.sin(3 * a + t) + 0.3 * a**2
 
 
-@pytest.mark.parametrize("name, steps, clip", [("cosine", 1, 1.0), ("cosine", 4, None), ("linear", 4, 0.4)])
-def test_each_step_of_ddim_equals_the_loop(name, steps, clip):
+def drawn_by(samplers):
+    """What each of the samplers draws from three rows of noise with the crooked prediction, compiled together."""
     start = np.random.default_rng(0).normal(size=(3, 2)).astype("f")
-    got = ddim(crooked, ALPHA[name], jnp.asarray(start), grid_of(steps, (0.01, 0.9)), clip)
-    grid = reference.times(0.01, 0.9, steps)
+    run = jax.jit(lambda a: {name: f(a) for name, f in samplers.items()}, compiler_options=QUICK)
+    return start.astype(np.float64), run(jnp.asarray(start))
+
+
+@pytest.mark.parametrize(
+    "name, steps, clip", [("cosine", 1, 1.0), ("cosine", 2, 0.4), ("cosine", 5, None), ("linear", 5, 0.4)]
+)
+def test_each_step_equals_the_loop(name, steps, clip):
+    times, grid = grid_of(steps, (0.01, 0.9)), reference.times(0.01, 0.9, steps)
+    samplers = {k: partial(draw, crooked, ALPHA[name], times=times, clip=clip) for k, draw in DETERMINISTIC.items()}
+    start, got = drawn_by(samplers)
+    for sampler, row in itertools.product(DETERMINISTIC, range(3)):
+        slow = getattr(reference, sampler)
+        expected = slow(partial(crooked, np=np), REFERENCE[name], start[row], grid, clip)
+        np.testing.assert_allclose(got[sampler][row], expected, rtol=2e-3, atol=2e-3, err_msg=sampler)
+
+
+@pytest.mark.parametrize("steps, clip", [(1, 1.0), (5, None), (5, 0.4)])
+def test_each_step_along_a_velocity_equals_the_loop(steps, clip):
+    times = time_grid(0.0, 1.0, steps)
+    start, got = drawn_by({k: partial(draw, crooked, times=times, clip=clip) for k, draw in FLOW.items()})
+    for sampler, row in itertools.product(FLOW, range(3)):
+        expected = getattr(reference, sampler)(partial(crooked, np=np), start[row], steps, clip)
+        np.testing.assert_allclose(got[sampler][row], expected, rtol=1e-4, atol=1e-5, err_msg=sampler)
+
+
+@pytest.mark.parametrize("steps, clip", [(1, 1.0), (2, None), (5, None), (5, 0.4)])
+def test_each_step_of_edm_heun_equals_the_loop(steps, clip):
+    times, levels = falling_levels(2.0, 0.05, steps, 3.0), reference.noise_levels(2.0, 0.05, steps, 3.0)
+    start, got = drawn_by({"edm_heun": partial(edm_heun, crooked, times=times, clip=clip)})
     for row in range(3):
-        eps = partial(crooked, np=np)
-        expected = reference.ddim(eps, REFERENCE[name], start[row].astype(np.float64), grid, clip)
-        np.testing.assert_allclose(got[row], expected, rtol=2e-3, atol=2e-3)
+        expected = reference.edm_heun(lambda a, t: a - t * crooked(a, t, np), start[row], levels, clip)
+        np.testing.assert_allclose(got["edm_heun"][row], expected, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("most, least, steps, rho", [(80.0, 0.002, 18, 7.0), (3.0, 1.0, 3, 1.0), (5.0, 0.1, 1, 7.0)])
+def test_noise_levels_fall_from_the_most_to_the_least_and_then_to_none(most, least, steps, rho):
+    levels = np.asarray(falling_levels(most, least, steps, rho))
+    np.testing.assert_allclose(levels, reference.noise_levels(most, least, steps, rho), rtol=1e-4)
+    assert len(levels) == steps + 1 and levels[0] == pytest.approx(most, rel=1e-4) and levels[-1] == 0
+    assert steps == 1 or levels[-2] == pytest.approx(least, rel=1e-3)
+    assert (np.diff(levels) < 0).all()
 
 
 @pytest.mark.parametrize("name, steps, clip", [("cosine", 1, 1.0), ("cosine", 4, None), ("linear", 4, 0.4)])
@@ -141,14 +187,18 @@ def test_ddpm_is_a_function_of_its_key():
     assert (a != c).any()
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=QUICK)
 def wild(start, key, slope, clip):
-    """Both samplers with a prediction that is far off."""
+    """All samplers of noise predictions and velocities, with one that is far off."""
 
     def eps(a, t):
         return slope * a + 1e3
 
-    return ddim(eps, ALPHA["cosine"], start, grid_of(2), clip), ddpm(eps, ALPHA["cosine"], start, key, grid_of(2), clip)
+    alpha, times = ALPHA["cosine"], grid_of(3)
+    levels = falling_levels(80.0, 0.002, 3, 7.0)
+    drawn = [draw(eps, alpha, start, times, clip) for draw in DETERMINISTIC.values()]
+    drawn += [draw(eps, start, time_grid(0.0, 1.0, 2), clip) for draw in FLOW.values()]
+    return [*drawn, ddpm(eps, alpha, start, key, times, clip), edm_heun(eps, start, levels, clip)]
 
 
 @settings(max_examples=25, deadline=None)
@@ -159,7 +209,7 @@ def test_clip_keeps_actions_within_bounds_and_finite(clip, slope, seed):
         assert np.isfinite(a).all() and np.abs(a).max() <= np.float32(clip)
 
 
-@pytest.mark.parametrize("name", ["ddim", "ddpm"])
+@pytest.mark.parametrize("name", [*DETERMINISTIC, "ddpm"])
 def test_a_point_target_is_found_in_few_steps(name):
     """eps = (a_t - alpha m)/sigma is exact for a policy that always plays m: even one step finds it."""
     alpha, m = ALPHA["cosine"], jnp.array([0.25, -0.75])
@@ -169,9 +219,19 @@ def test_a_point_target_is_found_in_few_steps(name):
 
     start = jax.random.normal(jax.random.PRNGKey(0), (5, 2))
     options = {"key": jax.random.PRNGKey(1)} if name == "ddpm" else {}
-    a = {"ddim": ddim, "ddpm": ddpm}[name](eps, alpha, start, times=grid_of(20), clip=1.0, **options)
+    a = (DETERMINISTIC | {"ddpm": ddpm})[name](eps, alpha, start, times=grid_of(20), clip=1.0, **options)
     # what is left is the noise at t_min, and for ddpm none of the step before: at most 3 sigma of it
     np.testing.assert_allclose(a, jnp.broadcast_to(m, a.shape), atol=0.05)
+
+
+@pytest.mark.parametrize("name", [*FLOW, "edm_heun"])
+def test_a_point_target_is_found_exactly_where_no_noise_is_left(name):
+    m, start = jnp.array([0.25, -0.75]), jax.random.normal(jax.random.PRNGKey(0), (5, 2))
+    if name == "edm_heun":
+        a = edm_heun(lambda a, t: (a - m) / t, start, falling_levels(80.0, 0.002, 3, 7.0), 1.0)
+    else:
+        a = FLOW[name](lambda a, t: m - start, start, time_grid(0.0, 1.0, 3), 1.0)
+    np.testing.assert_allclose(a, jnp.broadcast_to(m, a.shape), atol=1e-5)
 
 
 def test_gradients_through_the_loop_are_the_gradients_of_the_loop():

@@ -39,17 +39,41 @@ def mean_squared_error(x, y):
 
 
 @kernel
+def cut_normal(u, low, high):
+    """Standard normal numbers between low and high, high >= |low|, from numbers u in (0, 1): by the quantiles.
+
+    Probabilities are counted from the upper end, where float32 resolves the smallest ones; good for low up to 10.
+    """
+    above_low, above_high = (jax.lax.erfc(jnp.minimum(x, 10.0) / 2**0.5) / 2 for x in (low, high))
+    above = jnp.clip(above_high + u * (above_low - above_high), 1e-30, 1 - 1e-7)
+    return jnp.clip(-jax.scipy.special.ndtri(above), low, high)
+
+
+@kernel
+def cut_exponential(u, rate):
+    """Numbers in [0, 1] with density proportional to exp(-rate x), rate >= 0, from numbers u in (0, 1): by the quantiles."""
+    steep = jnp.maximum(rate, 1e-3)
+    return jnp.where(rate < steep, 1 - u, -jnp.log1p((1 - u) * jnp.expm1(-steep)) / steep)
+
+
+@kernel
 def reverse_samples(key, a_t, alpha, sigma, count):
     """Clean actions that noise could have turned into a_t, and that noise: (a_hat, noise_hat), [..., count, action].
 
-    noise_hat is standard normal, truncated so that a_hat = (a_t - sigma noise_hat) / alpha stays in [-1, 1].  Where the
-    interval lies so far out that float32 leaves nothing between its ends, noise_hat is the end nearer to 0.
+    noise_hat is standard normal, cut off so that a_hat = (a_t - sigma noise_hat) / alpha stays in [-1, 1].  Computed for
+    a_t >= 0, and mirrored elsewhere: noise_hat is then between low and high with high >= |low|.  Where that interval is
+    short, or far out, exp(-noise^2/2) is exponential in it to within 2 %, and a_hat is drawn as such a share of [-1, 1]:
+    float32 has no more than a few numbers between low and high there.
     """
-    a_t, alpha, sigma = a_t[..., None, :], alpha[..., None, None], sigma[..., None, None]
-    low, high = (a_t - alpha) / sigma, (a_t + alpha) / sigma
-    shape = (*a_t.shape[:-2], count, a_t.shape[-1])
-    noise = jnp.clip(jax.random.truncated_normal(key, low, high, shape), low, high)
-    return (a_t - sigma * noise) / alpha, noise
+    a_t, alpha, sigma = a_t[..., None, :], alpha[..., None, None], jnp.maximum(sigma, 1e-6)[..., None, None]
+    u = jax.random.uniform(key, (*a_t.shape[:-2], count, a_t.shape[-1]), minval=1e-7)
+    side, size = jnp.where(a_t < 0, -1.0, 1.0), jnp.abs(a_t)
+    low, high = (size - alpha) / sigma, (size + alpha) / sigma
+    flat = (low > 10) | (high - low < 0.02)
+    share = cut_exponential(u, low * (high - low))
+    drawn = (size - sigma * cut_normal(u, low, high)) / jnp.where(flat, 1.0, alpha)
+    a_hat = side * jnp.clip(jnp.where(flat, 1 - 2 * share, drawn), -1.0, 1.0)
+    return a_hat, (a_t - alpha * a_hat) / sigma
 
 
 @register

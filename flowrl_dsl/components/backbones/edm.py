@@ -1,0 +1,123 @@
+"""Variance-exploding diffusion with a preconditioned denoiser (EDM)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from flowrl_dsl.components.base import Draw, Embedding, Noised
+from flowrl_dsl.components.common import ordered_ends
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.denoising import Denoising
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, Call, call, kernel
+from flowrl_dsl.lazy import jax, jnp
+from flowrl_dsl.registry import option, register
+
+
+@kernel
+def log_normal_level(key, a, mean, std):
+    """A noise level for each action: log sigma ~ N(mean, std^2)."""
+    return jnp.exp(mean + std * jax.random.normal(key, a.shape[:-1]))
+
+
+@kernel
+def edm_input(a_t, sigma, sigma_data):
+    """c_in a_t = a_t / sqrt(sigma^2 + sigma_data^2): of unit variance whatever the noise level."""
+    return a_t / jnp.sqrt(sigma**2 + sigma_data**2)
+
+
+@kernel
+def edm_time(sigma):
+    """c_noise = log(sigma) / 4"""
+    return jnp.log(sigma) / 4
+
+
+@kernel
+def edm_noise(a_t, f, sigma, sigma_data):
+    """eps = (a_t - D)/sigma with D = c_skip a_t + c_out f, where the division by sigma cancels:
+
+    eps = (sigma c_in a_t - sigma_data f) c_in
+    """
+    c_in = 1 / jnp.sqrt(sigma**2 + sigma_data**2)
+    return (sigma * c_in * a_t - sigma_data * f) * c_in
+
+
+@kernel
+def edm_target(a, noise, sigma, sigma_data):
+    """What f should be: (a - c_skip a_t)/c_out with a_t = a + sigma noise, where the division by sigma cancels:
+
+    c_in (sigma a / sigma_data - sigma_data noise)
+    """
+    return (sigma * a / sigma_data - sigma_data * noise) / jnp.sqrt(sigma**2 + sigma_data**2)
+
+
+@kernel
+def edm_noise_given(network, sigma_data):
+    """eps(a_t, sigma) of the preconditioned network f(c_in a_t, c_noise)."""
+
+    def eps(a_t, t):
+        return edm_noise(a_t, network(edm_input(a_t, t, sigma_data), edm_time(t)), t, sigma_data)
+
+    return eps
+
+
+@register
+class EDM(Denoising):
+    """Diffusion policy in the noise level itself: ``a_t = a + sigma noise``, with the denoiser ``D = c_skip a_t + c_out F``.
+
+    ``F(c_in a_t, c_noise, s)`` is the network, ``c_skip = sigma_data^2 / (sigma^2 + sigma_data^2)``,
+    ``c_out = sigma sigma_data c_in``, ``c_in = 1/sqrt(sigma^2 + sigma_data^2)``, ``c_noise = log(sigma)/4``.  In formulas
+    ``t = sigma``, ``alpha = 1`` and ``eps = (a_t - D)/sigma``.  Regression compares F with ``(a - c_skip a_t)/c_out``, which
+    weighs all noise levels alike.  Training draws ``log sigma ~ N(p_mean, p_std^2)``; the sampler starts from
+    ``sigma_max noise`` and follows ``da/dsigma = eps`` down to sigma_min, then goes to ``D``.
+    """
+
+    name = "edm"
+    paper: ClassVar[str] = "arXiv:2206.00364"
+    provides = frozenset({"noise_process", "noise_prediction", "reparameterized"})
+    requires = frozenset({"edm_sampler"})
+
+    time: Embedding = option("features of c_noise", "fourier(64)")
+    obs: tuple[int, ...] = Field((128, 128), description="layers of the observation embedding; [] for none")
+    sigma_min: float = Field(0.002, gt=0, description="least noise level of the sampler, but for 0")
+    sigma_max: float = Field(80.0, gt=0, description="noise level the sampler starts from")
+    sigma_data: float = Field(0.5, gt=0, description="standard deviation of actions; of uniform ones in [-1, 1] it is 0.58")
+    p_mean: float = Field(-1.2, description="mean of log sigma in training")
+    p_std: float = Field(1.2, gt=0, description="standard deviation of log sigma in training")
+
+    _ordered = ordered_ends("sigma_min", "sigma_max")
+
+    def predict(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value) -> Value:
+        """eps(a_t, t, s)."""
+        f = self._network(ctx, params, s, a_t, t)
+        return ctx.builder.elementwise("edm_noise", a_t, f, t, self._sigma_data(ctx), name="eps", op="Predict")
+
+    def noised(self, ctx: Context, a: Value) -> Noised:
+        """Noisy actions at random noise levels: a_t = a + sigma noise."""
+        sigma = self._time(ctx, a, call(log_normal_level, Arg(0), Arg(1), mean=self.p_mean, std=self.p_std))
+        alpha = ctx.builder.add("NoiseSchedule", call("jnp.ones_like", Arg(0)), (sigma,), sigma.type, "alpha")
+        return self._noised(ctx, a, sigma, alpha, sigma)
+
+    def regression(self, ctx: Context, params: Value, s: Value, a: Value, noised: Noised) -> tuple[Value, Value]:
+        """F, and (a - c_skip a_t)/c_out."""
+        values = (a, noised.noise, noised.sigma, self._sigma_data(ctx))
+        target = ctx.builder.elementwise("edm_target", *values, name="network_target")
+        return self._network(ctx, params, s, noised.a_t, noised.t), target
+
+    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
+        """Actions by the policy's sampler, from noise of size sigma_max."""
+        levels = ctx.policy.sampler.levels(self.sigma_max, self.sigma_min)
+        return self._sampled(ctx, params, s, name, particles, levels)
+
+    def field(self, network: Call) -> Call:
+        return call(edm_noise_given, network, sigma_data=self.sigma_data)
+
+    def _network(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value) -> Value:
+        """F(c_in a_t, c_noise, s)."""
+        scaled = ctx.builder.elementwise("edm_input", a_t, t, self._sigma_data(ctx), name="scaled")
+        return self.raw(ctx, params, s, scaled, ctx.builder.elementwise("edm_time", t, name="c_noise"), "network")
+
+    def _sigma_data(self, ctx: Context) -> Value:
+        return ctx.builder.constant(self.sigma_data, "sigma_data")
