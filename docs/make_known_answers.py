@@ -22,16 +22,18 @@ UPDATES, DRAWS = 4000, 2000
 
 SMALL = ("policy.network=mlp([128, 128], activation = mish)", "policy.optimizer=adam(1e-3)", "train.batch=256")
 DENOISING = (*SMALL, "policy.backbone.obs=[]")
+MIRROR = (*DENOISING, "weighted_regression.particles=32 from old_policy", "policy.old=copy(every = 250)")
 REVERSE = (*DENOISING, "score_matching.reverse=128")
 DENSITY, VALUE = "density", "value"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a spec is after, a ``density`` or the highest ``value``, and what is set on the command line for it."""
+    """What a spec is after, a ``density`` or the highest ``value``, what is set for it, and whether its Q is exact."""
 
     aim: str
     sets: tuple[str, ...]
+    exact: bool = True
 
 
 SPECS: dict[str, Entry] = {
@@ -40,13 +42,20 @@ SPECS: dict[str, Entry] = {
     "rfm": Entry(DENSITY, (*REVERSE, "temperature=0.1")),
     "rfm_flow": Entry(DENSITY, (*REVERSE, "temperature=0.1")),
     "qsm": Entry(DENSITY, DENOISING),
-    "dpmd": Entry(VALUE, (*DENOISING, "weighted_regression.particles=32 from old_policy", "policy.old=copy(every = 250)")),
-    "fpmd": Entry(VALUE, (*DENOISING, "weighted_regression.particles=32 from old_policy", "policy.old=copy(every = 250)")),
+    "dime": Entry(DENSITY, (*DENOISING, "temperature=0.1")),
+    "dpmd": Entry(VALUE, MIRROR),
+    "fpmd": Entry(VALUE, MIRROR),
+    "gempo_exp": Entry(VALUE, MIRROR),
+    "gempo_linear": Entry(VALUE, MIRROR),
+    "gempo_square": Entry(VALUE, MIRROR),
     "qvpo": Entry(VALUE, (*DENOISING, "selection.particles=32 from policy")),
     "qsm_dpmd": Entry(VALUE, (*DENOISING, "policy.old=copy(every = 250)")),
     "diffusion_bptt": Entry(VALUE, DENOISING),
-    "nclql": Entry(VALUE, ()),
+    "dacer": Entry(VALUE, DENOISING),
+    "driftpo": Entry(VALUE, SMALL),
+    "nclql": Entry(VALUE, ("critic.backup=r", "critic.optimizer=adam(1e-3)", "train.batch=256"), exact=False),
     "sac": Entry(VALUE, SMALL),
+    "redq": Entry(VALUE, SMALL),
     "td3": Entry(VALUE, SMALL),
 }
 
@@ -62,7 +71,8 @@ def train(job: tuple[str, str]) -> str:
     from flowrl_dsl.testing.known_answers import learn
 
     spec, shape = job
-    found = learn(spec, shape, sets=SPECS[spec].sets, updates=UPDATES, draws=DRAWS)
+    entry = SPECS[spec]
+    found = learn(spec, shape, sets=entry.sets, exact=entry.exact, updates=UPDATES, draws=DRAWS)
     RUNS.mkdir(parents=True, exist_ok=True)
     np.savez(path_of(spec, shape), actions=found.actions, sharpness=found.sharpness)
     return f"done: {spec} {shape}"

@@ -131,30 +131,40 @@ class Learned:
 
 
 def learn(
-    spec: str, shape: str, *, sets: Sequence[str] = (), updates: int = 4000, seed: int = 0, draws: int = 2000
+    spec: str,
+    shape: str,
+    *,
+    sets: Sequence[str] = (),
+    updates: int = 4000,
+    seed: int = 0,
+    draws: int = 2000,
+    exact: bool = True,
 ) -> Learned:
-    """Train a spec on the one state with the exact Q; the replay holds uniform actions and more and more of its own."""
-    sets = (f"critic.kind=known({shape}, height = {HEIGHT})", "act.explore=sample", *sets)
+    """Train a spec on the one state with the exact Q; the replay holds uniform actions and more and more of its own.
+
+    Where the critic is the policy there is nothing to train beside it: not ``exact``, it learns Q from rewards that are Q.
+    """
+    sets = (*[f"critic.kind=known({shape}, height = {HEIGHT})"][: int(exact)], "act.explore=sample", *sets)
     algorithm, _ = driver.resolve_or_raise(spec, None, sets)
     program = driver.build_program(algorithm, 1, 2)
     program.capacity = KEPT
     hyper, state = program.hyper, program.init(seed)
     actions = np.random.default_rng(seed).uniform(-1, 1, (KEPT, 2)).astype(np.float32)
     for start in range(0, updates, 250):
-        state, _ = program.update(state, _replay(actions), min(250, updates - start), hyper)
+        state, _ = program.update(state, _replay(actions, shape), min(250, updates - start), hyper)
         own = program.act(state, np.zeros((ADDED, 1), np.float32), start, "explore", hyper)
         actions = np.concatenate([actions[ADDED:], np.asarray(own)])
     drawn = program.act(state, np.zeros((draws, 1), np.float32), updates, "explore", hyper)
-    temperature = _temperature(program, state, _replay(actions), hyper)
+    temperature = _temperature(program, state, _replay(actions, shape), hyper)
     return Learned(np.asarray(drawn), HEIGHT / temperature if temperature else 1.0)
 
 
-def _replay(actions: np.ndarray) -> dict[str, Any]:
+def _replay(actions: np.ndarray, shape: str) -> dict[str, Any]:
     rows = len(actions)
-    zeros, ones = np.zeros(rows, np.float32), np.ones(rows, np.float32)
+    r, ones = HEIGHT * known_value(actions, shape), np.ones(rows, np.float32)
     s = np.zeros((rows, 1), np.float32)
     counts = {"size": np.int32(rows), "total": np.int32(rows)}
-    return jax.tree.map(jnp.asarray, {"s": s, "a": actions, "r": zeros, "d": ones, "end": ones, "s_next": s, **counts})
+    return jax.tree.map(jnp.asarray, {"s": s, "a": actions, "r": r, "d": ones, "end": ones, "s_next": s, **counts})
 
 
 def _temperature(program: Program, state: Any, replay: Any, hyper: dict[str, float]) -> float | None:

@@ -19,7 +19,25 @@ from tests.spec.helpers import algorithm_of
 SPECS = shipped_specs()
 TASKS = (None, "Hopper-v5", "Ant-v5", "HalfCheetah-v5")
 GEMPO = ("gempo_exp", "gempo_linear", "gempo_square")
-OURS = ("dacer", "diffusion_bptt", "dpmd", "driftpo", *GEMPO, "qsm", "qsm_dpmd", "qvpo", "sac", "td3")
+OURS = (
+    "dacer",
+    "diffusion_bptt",
+    "dpmd",
+    "driftpo",
+    *GEMPO,
+    "idem",
+    "nclql",
+    "qsm",
+    "qsm_dpmd",
+    "qvpo",
+    "redq",
+    "rfm",
+    "rfm_flow",
+    "sac",
+    "sdac",
+    "td3",
+    "td7",
+)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -109,6 +127,7 @@ def test_driftpo(task: str | None, strength: float, reach: float) -> None:
     assert algorithm.sections["policy"].backbone.noise == 16 and algorithm.sections["critic"].ensemble == 5
     (block,) = algorithm.improvements
     assert block.mechanism.particles == 32
+    assert "min(subset(Q_target(s_next, a_next), 2), over = ensemble)" in algorithm.sections["critic"].backup.text
 
 
 @pytest.mark.parametrize(("task", "start"), [(None, 0.3), ("HalfCheetah-v5", 0.45), ("Humanoid-v5", 0.45)])
@@ -121,6 +140,24 @@ def test_dacer(task: str | None, start: float) -> None:
     rates = [algorithm.sections[name].optimizer.learning_rate.value for name in ("policy", "critic")]
     assert rates == [1e-4, 1e-4] and algorithm.sections["critic"].backup.text.startswith("0.2 * r + ")
     assert algorithm.sections["act"].explore.value.scale == Scalar(name="noise_scale")
+    assert algorithm.sections["critic"].kind.name == "gaussian"
+
+
+def test_redq() -> None:
+    algorithm, base = (algorithm_of(resolve(spec)) for spec in ("redq", "sac"))
+    assert show_stage(algorithm.order) == "critic -> targets -> every(20, policy -> temperature)"
+    critic, train = algorithm.sections["critic"], algorithm.sections["train"]
+    assert (critic.ensemble, train.updates) == (10, 20)
+    assert critic.backup.term.function == "add" and algorithm.sections["policy"] == base.sections["policy"]
+    assert algorithm.improvements[0].mechanism.objective.text.startswith("mean(Q(s, a), over = ensemble)")
+
+
+@pytest.mark.parametrize(("task", "bins", "most"), [(None, 101, 200), ("HalfCheetah-v5", 201, 1500)])
+def test_qsm_hl_gauss(task: str | None, bins: int, most: float) -> None:
+    algorithm, base = (algorithm_of(resolve(spec, task=task)) for spec in ("qsm_hl_gauss", "qsm"))
+    kind = algorithm.sections["critic"].kind
+    assert (kind.name, kind.bins, kind.v_max) == ("hl_gauss", bins, most)
+    assert algorithm.improvements == base.improvements and algorithm.sections["policy"] == base.sections["policy"]
 
 
 @pytest.mark.parametrize(("task", "n"), [(None, 2), ("HalfCheetah-v5", 4), ("Hopper-v5", None)])

@@ -10,7 +10,7 @@ from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Critic, Future
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Expr, Record, call, kernel
+from flowrl_dsl.graph.expr import Record, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import register
@@ -51,12 +51,6 @@ def known_ensemble(a, shape, height, members):
     return jnp.broadcast_to(value, (members, *value.shape))
 
 
-@kernel
-def known_energy(shape, height):
-    """The value as a function of (a, level); every level has the same."""
-    return lambda a, level: height * known_value(a, shape)
-
-
 @register
 class Known(Critic):
     """``Q(s, a) = height log p(a)`` for a density p on [-1, 1]^2 that is written down; nothing is learned.
@@ -66,14 +60,11 @@ class Known(Critic):
     """
 
     name = "known"
-    provides = frozenset({"q_value", "energy", "noise_levels"})
+    provides = frozenset({"q_value"})
     trains: ClassVar[bool] = False
 
     shape: Literal["ring", "moons", "uneven", "checkerboard"] = Field("ring", description="which density")
     height: float = Field(0.1, gt=0, description="factor of its logarithm")
-    levels: int = Field(10, ge=2, description="noise levels that samplers are told of; the value is the same at all")
-    low: float = Field(0.001, gt=0, description="noise of the last level")
-    high: float = Field(0.1, gt=0, description="noise of the first level")
 
     def init(self, ctx: Context, key: Value, members: int) -> Value:
         """No parameters."""
@@ -84,13 +75,6 @@ class Known(Critic):
         options = {"shape": self.shape, "height": self.height, "members": ctx.critic.ensemble}
         expr = call(known_ensemble, rows(0, a, lead), **options)
         return ctx.builder.add("QValue", expr, (a,), Type(union(("ensemble",), lead)), "q")
-
-    def energy(self, ctx: Context, params: Expr, s: Expr) -> Expr:
-        return call(known_energy, shape=self.shape, height=self.height)
-
-    def denoising_loss(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
-        """Nothing to learn: 0."""
-        return ctx.builder.constant(0.0, "loss")
 
     def loss(
         self, ctx: Context, params: Value, s: Value, a: Value, y: Value, future: Future, reduction: str

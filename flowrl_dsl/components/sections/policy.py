@@ -57,8 +57,6 @@ class Policy(Section):
                 losses.setdefault(block.mechanism.trains, []).append(weighted)
         written: dict[str, Value] = {}
         for group, terms in losses.items():
-            if group == "critic" and not ctx.critic.kind.trains:
-                continue
             total = reduce(lambda x, y: ctx.builder.elementwise("jnp.add", x, y, name="loss"), terms)
             own = group == "policy"
             written |= ctx.descend(group, total, (self if own else ctx.critic).optimizer, "" if own else "improve")
