@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 from math import erf, exp, pi, sqrt
 
@@ -48,6 +49,7 @@ from tests.helpers import (
 from tests.helpers import mlp as mlp_network
 
 RNG = np.random.default_rng(7)
+quick = partial(jax.jit, compiler_options=QUICK)
 E, B = 3, 5
 
 
@@ -75,19 +77,21 @@ def member(tree, e):
 
 
 def test_the_lowest_member_speaks_for_each_row_and_the_first_one_among_equals():
+    rng = np.random.default_rng(1)
     q = np.array([[1.0, 2.0, 0.0, 3.0], [0.5, 2.0, 1.0, 3.0], [0.7, 1.0, 0.0, 3.0]])
-    outputs = RNG.normal(size=(3, 4, 6))
-    got = of_lowest_member(jnp.asarray(outputs), jnp.asarray(q))
+    outputs = rng.normal(size=(3, 4, 6))
+    got = quick(of_lowest_member)(jnp.asarray(outputs), jnp.asarray(q))
     np.testing.assert_allclose(got, [outputs[1, 0], outputs[2, 1], outputs[0, 2], outputs[0, 3]], rtol=1e-6)
     np.testing.assert_allclose(of_lowest_member(jnp.asarray(outputs[..., 0]), jnp.asarray(q)), got[:, 0], rtol=1e-6)
 
 
 def test_the_energy_is_the_mean_over_members_of_what_they_stand_for():
+    rng = np.random.default_rng(2)
     network = mlp((("s", 3), ("a", 2)), (4,), 6, "tanh", False)
     one = random_params(network, {"s": jnp.zeros((1, 3)), "a": jnp.zeros((1, 2))})
     params = jax.tree.map(lambda leaf: np.stack([leaf, -leaf]), one)
-    s, a = RNG.normal(size=(B, 3)).astype("f"), RNG.uniform(-1, 1, (B, 2)).astype("f")
-    got = mean_value_of(network, params, s, mean_quantile)(jnp.asarray(a), 1.0)
+    s, a = rng.normal(size=(B, 3)).astype("f"), rng.uniform(-1, 1, (B, 2)).astype("f")
+    got = quick(lambda a: mean_value_of(network, params, s, mean_quantile)(a, 1.0))(a)
     for row in range(B):
         outputs = [reference.mlp(member(reference.f64(params), e), [s[row], a[row]], ["s", "a"], "tanh") for e in range(2)]
         assert float(got[row]) == pytest.approx(np.mean([o.mean() for o in outputs]), rel=1e-4, abs=1e-5)
@@ -98,9 +102,7 @@ def test_the_energy_is_the_mean_over_members_of_what_they_stand_for():
 OUTPUTS = RNG.normal(size=(E, B, 2))
 Y, Z = RNG.normal(size=B), 3 * RNG.normal(size=B)
 SPREAD = {"std": np.array([0.4, 0.0, 2.0]), "variance": np.array([0.3, 0.0, 4.0])}
-gaussian_slope = jax.jit(
-    jax.value_and_grad(gaussian_return_loss, argnums=(0, 1, 2), has_aux=True), static_argnums=7, compiler_options=QUICK
-)
+gaussian_slope = quick(jax.value_and_grad(gaussian_return_loss, has_aux=True), static_argnums=7)
 
 
 def f32(tree):
@@ -121,7 +123,7 @@ def averages(spread, std, rate):
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_the_gradients_of_the_gaussian_loss_are_those_of_dsac_t(reduction):
     rate, clip, floor = 0.25, 1.2, 0.1
-    (_, spread), slopes = gaussian_slope(*f32((OUTPUTS, Y, Z, SPREAD)), rate, clip, floor, reduction)
+    (_, spread), slope = gaussian_slope(*f32((OUTPUTS, Y, Z, SPREAD)), rate, clip, floor, reduction)
     mean, raw = OUTPUTS[..., 0], OUTPUTS[..., 1]
     std = softplus(raw)
     new = averages(SPREAD, std, rate)
@@ -135,7 +137,7 @@ def test_the_gradients_of_the_gaussian_loss_are_those_of_dsac_t(reduction):
         share = 1 / B / (E if reduction == "mean" else 1)
         expected[e, i] = share * by_mean, share * by_std / (1 + np.exp(-raw[e, i]))  # through the softplus
     assert any(limited) and not all(limited)
-    np.testing.assert_allclose(slopes[0], expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(slope, expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(spread["std"], new["std"], rtol=1e-5)
     np.testing.assert_allclose(spread["variance"], new["variance"], rtol=1e-5)
 
@@ -162,7 +164,7 @@ def test_a_random_return_lies_around_y_by_the_spread_of_the_lowest_member():
     outputs = np.broadcast_to(np.array([[2.0, 1.0], [-1.0, 0.3], [0.0, -2.0]])[:, None], (3, 2 * n, 2))
     keep = np.repeat([0.9, 0.0], n)
     args = (jnp.asarray(outputs), jnp.asarray(outputs[..., 0]), jnp.full(2 * n, 5.0), jnp.asarray(keep))
-    z = np.asarray(random_return(jax.random.PRNGKey(3), *args), np.float64)
+    z = np.asarray(quick(random_return)(jax.random.PRNGKey(3), *args), np.float64)
     std = 0.9 * softplus(0.3)
     assert abs(z[:n].mean() - 5) < 5 * std / sqrt(n)
     assert abs(z[:n].std() - std) < 5 * std / sqrt(2 * n)
@@ -171,7 +173,7 @@ def test_a_random_return_lies_around_y_by_the_spread_of_the_lowest_member():
 
 def test_mean_and_spread_settle_at_those_of_the_returns():
     """y varies by 0.5 and the return around it by 0.7: the spread learned is that of both together."""
-    rows, steps, average_from = 256, 900, 400
+    rows, steps, average_from = 128, 700, 300
 
     def update(carry, key):
         outputs, spread = carry
@@ -198,8 +200,9 @@ def test_mean_and_spread_settle_at_those_of_the_returns():
 
 # hl_gauss
 
-histogram_slope = jax.jit(jax.value_and_grad(histogram_loss), static_argnums=5, compiler_options=QUICK)
-histogram = jax.jit(smoothed_histogram, static_argnums=3, compiler_options=QUICK)
+histogram_slope = quick(jax.value_and_grad(histogram_loss), static_argnums=5)
+histogram = quick(smoothed_histogram, static_argnums=3)
+mean_bin = quick(expected_bin)
 V_MIN, V_MAX, BINS = -2.0, 3.0, 10
 WIDTH = (V_MAX - V_MIN) / BINS
 CENTRES = [V_MIN + (k + 0.5) * WIDTH for k in range(BINS)]
@@ -229,7 +232,7 @@ def test_the_mean_of_a_target_histogram_is_the_target(ratio):
     bins, low, high = 60, -15.0, 15.0
     width = (high - low) / bins
     p = histogram(jnp.asarray(inside), low, high, bins, ratio)
-    error = np.abs(np.asarray(expected_bin(jnp.log(p + 1e-30), low, high)) - inside)
+    error = np.abs(np.asarray(mean_bin(np.log(np.asarray(p) + 1e-30), low, high)) - inside)
     bound = width / pi * exp(-2 * pi**2 * ratio**2)
     assert error.max() < 1.01 * bound + 2e-5
     assert ratio > 0.5 or error.max() > 0.9 * bound
@@ -245,18 +248,20 @@ def test_targets_beyond_an_end_count_as_that_end_and_are_reported():
 
 
 def test_the_value_of_a_histogram_is_its_mean_over_the_centres():
-    logits = RNG.normal(size=(E, B, BINS))
-    got = expected_bin(jnp.asarray(logits), V_MIN, V_MAX)
+    rng = np.random.default_rng(3)
+    logits = rng.normal(size=(E, B, BINS))
+    got = mean_bin(logits, V_MIN, V_MAX)
     for e, i in np.ndindex(E, B):
         p = reference.softmax(logits[e, i])
         assert float(got[e, i]) == pytest.approx(sum(x * c for x, c in zip(p, CENTRES, strict=True)), abs=1e-5)
-    certain = expected_bin(100 * jnp.eye(BINS), V_MIN, V_MAX)
+    certain = mean_bin(100 * jnp.eye(BINS), V_MIN, V_MAX)
     np.testing.assert_allclose(certain, CENTRES, atol=1e-6)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_the_histogram_loss_is_the_cross_entropy_and_pulls_towards_the_target(reduction):
-    logits, y = RNG.normal(size=(E, B, BINS)), RNG.uniform(-3, 4, B)
+    rng = np.random.default_rng(4)
+    logits, y = rng.normal(size=(E, B, BINS)), rng.uniform(-3, 4, B)
     value, slope = histogram_slope(*f32((logits, y)), V_MIN, V_MAX, 0.75, reduction)
     target = np.asarray(histogram(jnp.asarray(y), V_MIN, V_MAX, BINS, 0.75), np.float64)
     members, expected = [], np.zeros_like(logits)
@@ -290,24 +295,25 @@ def quantile_loss_by_loops(theta, targets, kappa, reduction):
 
 @pytest.mark.parametrize("reduction, kappa", [("mean", 1.0), ("sum", 0.3)])
 def test_the_quantile_loss_equals_a_loop_over_members_rows_quantiles_and_targets(reduction, kappa):
-    theta, targets = RNG.normal(size=(E, B, N)), RNG.normal(size=(B, 3))
+    rng = np.random.default_rng(5)
+    theta, targets = rng.normal(size=(E, B, N)), rng.normal(size=(B, 3))
     sizes = np.abs(targets[:, None] - theta[0][..., None])
     assert sizes.min() < kappa < sizes.max()
-    got = quantile_huber_loss(*f32((theta, targets)), kappa, reduction)
+    got = quick(quantile_huber_loss, static_argnums=3)(*f32((theta, targets)), kappa, reduction)
     assert float(got) == pytest.approx(quantile_loss_by_loops(theta, targets, kappa, reduction), rel=1e-5)
 
 
 def test_the_quantile_loss_is_least_at_the_quantiles_of_the_targets():
     """Almost without the quadratic part, each output alone is best at the sample its share of the samples lies below."""
-    samples = np.sort(RNG.normal(size=21) ** 3).astype("f")
+    rng = np.random.default_rng(6)
+    samples = np.sort(rng.normal(size=21) ** 3).astype("f")
     tried = np.sort(np.concatenate([samples, (samples[1:] + samples[:-1]) / 2, [-9.0, 9.0]])).astype("f")
 
-    def losses(i):
-        return jax.vmap(lambda x: quantile_huber_loss(jnp.zeros((1, 1, N)).at[0, 0, i].set(x), samples[None], 1e-5, "sum"))(
-            tried
-        )
-
-    best = [float(tried[int(jnp.argmin(losses(i)))]) for i in range(N)]
+    theta = np.zeros((N, len(tried), 1, 1, N), "f")
+    for i in range(N):
+        theta[i, :, 0, 0, i] = tried  # the others stay at 0: the loss is a sum over the outputs
+    losses = quick(jax.vmap(jax.vmap(lambda t: quantile_huber_loss(t, samples[None], 1e-5, "sum"))))(theta)
+    best = [float(tried[k]) for k in np.argmin(losses, axis=1)]
     below = [int(np.ceil((i + 0.5) / N * 21)) for i in range(N)]
     assert best == [float(samples[k - 1]) for k in below]
 
@@ -316,7 +322,7 @@ def test_a_quadratic_quantile_loss_weighs_the_errors_of_either_sign_by_tau():
     """With a kappa beyond all errors the minimum is the tau-expectile: tau E(x - m)+ = (1 - tau) E(m - x)+."""
     samples, kappa = np.array([-1.0, 0.0, 4.0]), 100.0
 
-    @jax.jit
+    @quick
     def slope(theta):
         return jax.grad(quantile_huber_loss)(theta, jnp.asarray(samples, "f")[None], kappa, "sum")[0, 0]
 
@@ -334,10 +340,11 @@ def test_a_quadratic_quantile_loss_weighs_the_errors_of_either_sign_by_tau():
 
 
 def test_shifted_quantiles_keep_the_shape_of_the_lowest_member_and_have_the_mean_y():
-    outputs, y, keep = RNG.normal(size=(E, B, N)), RNG.normal(size=B), np.array([0.9, 0.9, 0.0, 0.5, 1.0])
+    rng = np.random.default_rng(7)
+    outputs, y, keep = rng.normal(size=(E, B, N)), rng.normal(size=B), np.array([0.9, 0.9, 0.0, 0.5, 1.0])
     q = outputs.mean(-1)
     np.testing.assert_allclose(mean_quantile(jnp.asarray(outputs)), q, rtol=1e-5)
-    got = np.asarray(shifted_quantiles(*f32((outputs, q, y, keep))))
+    got = np.asarray(quick(shifted_quantiles)(*f32((outputs, q, y, keep))))
     for b, j in np.ndindex(B, N):
         theta = outputs[lowest(q, b), b]
         assert got[b, j] == pytest.approx(y[b] + keep[b] * (theta[j] - sum(theta) / N), abs=1e-5)
@@ -363,7 +370,6 @@ VALUE = {
 }
 DATA = batch(5)
 READ = ("critic", "critic_target", "critic_spread")
-RANDOM = np.random.default_rng(11)
 BY_ITSELF = {"target": None, "backup": backup(red("min", net("Q", S_NEXT, A_NEXT), "ensemble"))}
 """Of a critic that judges with the parameters it learns."""
 
@@ -480,10 +486,11 @@ def test_the_gradient_of_a_distribution_s_loss_reaches_no_target(kind):
 
 def same_slope(got, loss, params, h=1e-5):
     """The gradient equals central differences of a loss along random directions."""
+    rng = np.random.default_rng(8)
     leaves, structure = jax.tree.flatten(params)
     slopes = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(got)]
-    for _ in range(3):
-        directions = [RANDOM.normal(size=leaf.shape) for leaf in leaves]
+    for _ in range(2):
+        directions = [rng.normal(size=leaf.shape) for leaf in leaves]
         up, down = (
             loss(jax.tree.unflatten(structure, [x + sign * h * d for x, d in zip(leaves, directions, strict=True)]))
             for sign in (1, -1)

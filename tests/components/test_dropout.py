@@ -8,11 +8,15 @@ import jax
 import numpy as np
 import pytest
 
+from flowrl_dsl.components.critics.noise_conditioned import values_at_level
+from flowrl_dsl.components.denoising import denoise, denoiser
+from flowrl_dsl.components.embeddings.fourier import fourier_features
 from flowrl_dsl.components.ensembles import ensemble_outputs
 from flowrl_dsl.components.networks.bronet import bronet
 from flowrl_dsl.components.networks.mlp import mlp
 from flowrl_dsl.components.networks.residual_mlp import residual_mlp
 from flowrl_dsl.components.networks.simba import simba
+from flowrl_dsl.components.sections.encoder import prediction_error, state_action_encoder
 from flowrl_dsl.graph.expr import Build, walk
 from flowrl_dsl.graph.nodes import TREE, Graph, ancestors, region
 from flowrl_dsl.lowering.evaluate import interpret
@@ -37,7 +41,7 @@ from tests.helpers import mlp as mlp_network
 
 RATE = 0.3
 INPUTS = (("s", 3),)
-WIDTH, ROWS = 40, 50
+WIDTH, ROWS = 30, 50
 S = {"s": np.random.default_rng(0).normal(size=(ROWS, 3)).astype("f")}
 NETWORKS = {
     "mlp": lambda rate: mlp(INPUTS, (WIDTH, WIDTH), 2, "tanh", False, rate),
@@ -95,7 +99,7 @@ def test_layers_and_keys_drop_different_units(name):
 @each
 def test_without_a_key_nothing_drops(name):
     run, params = dropping(name)
-    plain = NETWORKS[name](0.0).apply({"params": params}, S)
+    plain = jax.jit(lambda p: NETWORKS[name](0.0).apply({"params": p}, S), compiler_options=QUICK)(params)
     np.testing.assert_allclose(run(params, None)[0], plain, rtol=1e-4, atol=1e-5)
     assert np.abs(run(params, key(1))[0] - plain).max() > 1e-2
 
@@ -124,6 +128,45 @@ def test_members_of_an_ensemble_drop_units_of_their_own():
     np.testing.assert_array_equal(off[0], off[1])
     assert np.abs(on[0] - on[1]).max() > 1e-2
     assert np.abs(on - off).max(axis=(1, 2)).min() > 1e-2
+
+
+def denoised():
+    """What a denoiser says, as a function of a key."""
+    trunk = mlp((("a", 2), ("t", 4), ("s", 3)), (6,), 2, "tanh", False, RATE)
+    net, inputs = (
+        denoiser(trunk, fourier_features(4, 1.0, 4), None),
+        (np.ones((4, 2), "f"), np.full(4, 0.5, "f"), S["s"][:4]),
+    )
+    params = random_params(net, *inputs)
+    return lambda key: denoise(net, params, *inputs, key)
+
+
+def predicted():
+    """The error of an encoder's prediction."""
+    state, pair = (mlp(inputs, (6,), 3, "tanh", False, RATE) for inputs in (INPUTS, (("z", 3), ("a", 2))))
+    net, inputs = state_action_encoder(state, pair), (S["s"][:4], np.ones((4, 2), "f"))
+    params = random_params(net, *inputs)
+    return lambda key: prediction_error(net, params, *inputs, S["s"][4:8], key)
+
+
+def rated_at_a_level():
+    """Values that are told how noisy the action is."""
+    net = mlp((("s", 3), ("a", 2), ("level", 1)), (6,), 1, "tanh", False, RATE)
+    inputs = {"s": S["s"][:4], "a": np.ones((4, 2), "f")}
+    one = random_params(net, inputs | {"level": np.ones((1, 1), "f")})
+    params = jax.tree.map(lambda leaf: leaf[None], one)
+    return lambda key: values_at_level(net, params, *inputs.values(), 0.5, key)
+
+
+@pytest.mark.parametrize("make", [denoised, predicted, rated_at_a_level])
+def test_whatever_applies_a_network_with_a_key_drops_units(make):
+    said = make()
+
+    def run(first, second):
+        return said(None), said(first), said(second)
+
+    off, on, other = map(np.asarray, jax.jit(run, compiler_options=QUICK)(key(1), key(2)))
+    assert np.abs(on - off).max() > 1e-3 and np.abs(other - on).max() > 1e-3
 
 
 # in the graphs of an algorithm
