@@ -67,22 +67,30 @@ class Built:
     applied: list[Applied]
 
 
-def build_graphs(algorithm: Algorithm, obs_size: int, action_size: int, passes: Sequence[str] | None = None) -> Built:
-    """The update graphs of an algorithm for a task of these sizes; ``passes`` None means all."""
+def build_graphs(
+    algorithm: Algorithm, obs_size: int, action_size: int, passes: Sequence[str] | None = None, rows: int | None = None
+) -> Built:
+    """The update graphs of an algorithm for a task of these sizes.
+
+    ``passes`` None means all.  ``rows`` that are computed at once where a state has many actions; None for what suits
+    processors.
+    """
     from flowrl_dsl.components.context import Sizes
-    from flowrl_dsl.passes import run_passes
+    from flowrl_dsl.passes import ROWS, run_passes
 
     graphs, hyper = algorithm.regime.graphs(algorithm, Sizes(obs_size, action_size))
-    results = {name: run_passes(graph, passes) for name, graph in graphs.items()}
+    results = {name: run_passes(graph, passes, rows=ROWS if rows is None else rows) for name, graph in graphs.items()}
     return Built({name: graph for name, (graph, _) in results.items()}, hyper, results["step"][1])
 
 
-def build_program(algorithm: Algorithm, obs_size: int, action_size: int, passes: Sequence[str] | None = None) -> Program:
-    """The program of an algorithm for a task of these sizes."""
+def build_program(
+    algorithm: Algorithm, obs_size: int, action_size: int, passes: Sequence[str] | None = None, rows: int | None = None
+) -> Program:
+    """The program of an algorithm for a task of these sizes; ``passes`` and ``rows`` as in :func:`build_graphs`."""
     from flowrl_dsl.lowering import lower
     from flowrl_dsl.lowering.program import Loop
 
-    built = build_graphs(algorithm, obs_size, action_size, passes)
+    built = build_graphs(algorithm, obs_size, action_size, passes, rows)
     train, critic = algorithm.sections["train"], algorithm.sections.get("critic")
     counts = {name: getattr(train, name) for name in type(train).model_fields if name != "sampling"}
     refresh = train.sampling.refresh if train.sampling.prioritized and critic is not None else None

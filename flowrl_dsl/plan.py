@@ -99,7 +99,7 @@ def _is_network(group: Any) -> bool:
 
 
 def _passes(applied: list) -> str:
-    rows = [(a.name, f"{a.nodes_before} -> {a.nodes_after} nodes") for a in applied]
+    rows = [(a.name, f"{a.nodes_before} -> {a.nodes_after} nodes", f"{a.changed} computed differently") for a in applied]
     return _table("passes over the step", rows)
 
 

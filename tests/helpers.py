@@ -439,7 +439,7 @@ ALGORITHMS = {f.__name__: f for f in (qsm, dpmd, qvpo, sac, td3, bptt, ratio, hy
 def graphs_of(alg: Algorithm, *, passes: bool = True) -> tuple[dict[str, Graph], dict[str, float]]:
     graphs, hyper = alg.regime.graphs(alg, SIZES)
     if passes:
-        graphs = {name: run_passes(graph, check_each=True)[0] for name, graph in graphs.items()}
+        graphs = {name: run_passes(graph, rows=6, check_each=True)[0] for name, graph in graphs.items()}
     return graphs, hyper
 
 

@@ -5,24 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from flowrl_dsl.axes import union, without
-from flowrl_dsl.components.activations import mish
+from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Backbone, Draw, Embedding, Noised
 from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Literal, build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
+from flowrl_dsl.graph.pieces import in_pieces
 from flowrl_dsl.lazy import jax, jnp, nn
 
 
 @kernel
-def observation_features(sizes):
+def observation_features(sizes, activation="mish"):
     """Dense layers of the given widths, Mish after each; orthogonal kernels of gain sqrt 2, zero biases."""
+    act = activation_function(activation)
 
     class ObservationFeatures(nn.Module):
         @nn.compact
         def __call__(self, s):
             for size in sizes:
-                s = mish(nn.Dense(size, kernel_init=nn.initializers.orthogonal(2.0**0.5))(s))
+                s = act(nn.Dense(size, kernel_init=nn.initializers.orthogonal(2.0**0.5))(s))
             return s
 
     return ObservationFeatures()
@@ -32,8 +34,8 @@ def observation_features(sizes):
 def denoiser(trunk, time, obs):
     """f(a_t, t, s) = trunk(a_t, time(t), obs(s)).
 
-    ``condition`` gives the observation's part of the trunk's first layer, which all actions and steps share; a scalar t
-    is embedded as one row, whatever the number of actions.
+    ``condition`` gives what depends on the observation alone, which all actions and steps share; a scalar t is embedded as
+    one row, whatever the number of actions.
     """
 
     class Denoiser(nn.Module):
@@ -58,10 +60,25 @@ def denoise(net, params, a_t, t, s, key=None):
 
 
 @kernel
-def denoise_given(net, params, s):
-    """f(a_t, t) for fixed observations, whose part of the network is computed once."""
+def denoise_at(net, params, s):
+    """f(a_t, t) for fixed observations."""
+    return lambda a_t, t: net.apply({"params": params}, a_t, t, s)
+
+
+@kernel
+def denoise_given(net, params, s, chunk=None):
+    """f(a_t, t) for fixed observations, whose part of the network is computed once, whatever the number of steps.
+
+    With ``chunk`` the network sees no more than so many rows at once.
+    """
     conditioned = net.apply({"params": params}, s, method="condition")
-    return lambda a_t, t: net.apply({"params": params}, a_t, t, conditioned=conditioned)
+
+    def f(a_t, t, c):
+        return net.apply({"params": params}, a_t, t, conditioned=c)
+
+    if chunk is None:
+        return lambda a_t, t: f(a_t, t, conditioned)
+    return lambda a_t, t: in_pieces(lambda a, c: (f(a, t, c),), (a_t, conditioned), (0, 0), (0,), chunk)[0]
 
 
 @kernel
@@ -99,7 +116,9 @@ class Denoising(Backbone):
 
     def module(self, ctx: Context) -> Build:
         network, size = ctx.policy.network, ctx.sizes
-        embedding: Any = build("obs_embedding", observation_features, sizes=self.obs) if self.obs else Literal(None)
+        embedding: Any = (
+            build("obs_embedding", observation_features, sizes=self.obs, activation="mish") if self.obs else Literal(None)
+        )
         features = self.obs[-1] if self.obs else size.obs
         time = self.time.module("time_embedding")
         inputs = (("a", size.action), ("t", self.time.hidden), ("s", features))
@@ -142,7 +161,7 @@ class Denoising(Backbone):
         for option_name, value in _sampler_inputs(ctx, sampler, name).items():
             options[option_name] = Arg(len(inputs))
             inputs.append(value)
-        network = call(denoise_given, self.module(ctx), Arg(0), rows(1, s, leading(s, prior)))
+        network = call(denoise_at, self.module(ctx), Arg(0), rows(1, s, leading(s, prior)))
         expr = call(sampler.kernel, self.field(network), *schedule, Arg(2), **options)
         if not sampler.rated:
             return Draw(ctx.builder.add("Sample", expr, inputs, prior.type, name))

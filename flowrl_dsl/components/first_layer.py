@@ -1,9 +1,9 @@
-"""The first layer of every network: one kernel for each named input, so that what many rows share is multiplied once."""
+"""The first layer of every network of named inputs: one kernel for each of them."""
 
 from __future__ import annotations
 
 from flowrl_dsl.graph.expr import kernel
-from flowrl_dsl.lazy import nn
+from flowrl_dsl.lazy import jnp, nn
 
 
 @kernel
@@ -18,11 +18,19 @@ def orthogonal_by_input(key, inputs, width, gain=2.0**0.5):
 
 
 @kernel
-def first_layer(inputs, width, gain=2.0**0.5):
-    """The base of a network of named inputs, pairs (name, size): h = sum_i x_i W_i + b.
+def joined_rows(values, inputs):
+    """The named inputs side by side, each repeated to the leading dimensions that they have together."""
+    lead = jnp.broadcast_shapes(*(value.shape[:-1] for value in values.values()))
+    return jnp.concatenate([jnp.broadcast_to(values[name], (*lead, size)) for name, size in inputs], axis=-1)
 
-    ``project`` gives the part that some of the inputs make up: what does not change from call to call is projected once
-    and handed in as ``projected``.
+
+@kernel
+def first_layer(inputs, width, gain=2.0**0.5, split=False):
+    """The base of a network of named inputs, pairs (name, size): h = [x_1, x_2, ...] W + b.
+
+    ``project`` gives what can be computed of it from some of the inputs, to be handed in as ``projected`` with the rest.
+    As it is written down, that is the inputs themselves, and all are joined for every row.  When ``split``, it is
+    sum_i x_i W_i: what many rows share is multiplied once.
     """
 
     class FirstLayer(nn.Module):
@@ -31,9 +39,12 @@ def first_layer(inputs, width, gain=2.0**0.5):
             self.bias = self.param("bias", nn.initializers.zeros, (width,))
 
         def project(self, values):
-            return sum(values[name] @ self.first[name] for name, _ in inputs if name in values)
+            return sum(values[name] @ self.first[name] for name, _ in inputs if name in values) if split else values
 
         def start(self, values, projected):
-            return self.project(values) + projected + self.bias
+            if split:
+                return self.project(values) + (0.0 if projected is None else projected) + self.bias
+            whole = jnp.concatenate([self.first[name] for name, _ in inputs])
+            return joined_rows({**values, **(projected or {})}, inputs) @ whole + self.bias
 
     return FirstLayer

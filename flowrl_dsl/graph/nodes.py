@@ -40,7 +40,10 @@ SCALAR = Type()
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One value.  ``name`` is unique in the graph and stable under passes; ``span`` is the line of the spec it is from."""
+    """One value.  ``name`` is unique in the graph and stable under passes; ``span`` is the line of the spec it is from.
+
+    ``chunk``: how many rows may be computed at once, where states are computed apart; it does not change the value.
+    """
 
     name: str
     op: str
@@ -48,6 +51,7 @@ class Node:
     expr: Expr | None
     type: Type
     span: Span | None = field(compare=False, default=None)
+    chunk: int | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@
     output state.critic = %critic.new
 
 ``$i`` is the node's input number i, ``@name`` a module, built once, ``&f(x)`` a function with some arguments given, and
-``x[:, ^]`` a value with an inserted axis.
+``x[:, ^]`` a value with an inserted axis, ``in pieces of n`` says how many rows are computed at once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def _print_node(node: Node) -> str:
     inputs = f"({', '.join('%' + i for i in node.inputs)})" if node.inputs else ""
     expr = f" = {_print(node.expr)}" if node.expr is not None else ""
     origin = f"  # {node.span}" if node.span is not None else ""
-    return f"%{node.name}: {node.type} = {node.op}{inputs}{expr}{origin}"
+    pieces = f" in pieces of {node.chunk}" if node.chunk is not None else ""
+    return f"%{node.name}: {node.type} = {node.op}{inputs}{pieces}{expr}{origin}"
 
 
 def _print(expr: Expr) -> str:
@@ -64,7 +65,7 @@ def _arguments(args: tuple[Expr, ...], kwargs: tuple[tuple[str, Expr], ...]) -> 
 
 _NODE = re.compile(
     r"%(?P<name>[\w.]+): (?P<type>\w+(?:\[[\w, ]*\])?) = "
-    r"(?P<op>\w+)(?:\((?P<inputs>[%\w., ]*)\))?(?: = (?P<expr>.*))?"
+    r"(?P<op>\w+)(?:\((?P<inputs>[%\w., ]*)\))?(?: in pieces of (?P<chunk>\d+))?(?: = (?P<expr>.*))?"
 )
 _ORIGIN = re.compile(r"  # [^\"']*$")
 _TOKEN = re.compile(
@@ -107,7 +108,8 @@ def _parse_node(line: str, modules: Mapping[str, Build]) -> Node:
         raise ValueError(f"not a node: {line!r}")
     inputs = tuple(i.strip().removeprefix("%") for i in (match["inputs"] or "").split(",") if i.strip())
     expr = None if match["expr"] is None else _Parser(match["expr"], modules).parse()
-    return Node(match["name"], match["op"], inputs, expr, _parse_type(match["type"]))
+    chunk = None if match["chunk"] is None else int(match["chunk"])
+    return Node(match["name"], match["op"], inputs, expr, _parse_type(match["type"]), chunk=chunk)
 
 
 def _parse_type(text: str) -> Type:

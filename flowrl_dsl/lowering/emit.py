@@ -36,7 +36,7 @@ from flowrl_dsl.graph.expr import (
 )
 from flowrl_dsl.graph.nodes import GRAD, INPUT, STOP, WHEN, Graph, Node
 from flowrl_dsl.lazy import MODULES
-from flowrl_dsl.lowering.schedule import Choose, Compute, Differentiate, Step, schedule
+from flowrl_dsl.lowering.schedule import Choose, Compute, Differentiate, InPieces, Step, schedule
 
 _HEADER = '''"""{title}
 
@@ -86,6 +86,7 @@ def _kernels(graphs: Iterable[Graph], builds: Mapping[str, Build]) -> list[str]:
     """Names of all kernels the program uses, each after those it calls."""
     expressions = [*_expressions(graphs), *(build.call for build in builds.values())]
     used = set().union(*(functions_in(expr) for expr in expressions))
+    used |= {"in_pieces" for graph in graphs for node in graph.nodes.values() if node.chunk is not None}
     order: dict[str, None] = {}
 
     def add(name: str) -> None:
@@ -169,7 +170,7 @@ class _Variables(dict):
         shortest = max(len(parts) - (2 if parts[-1] in _VAGUE else 1), 0)
         ends = ["_".join(parts[start:]) for start in range(shortest, -1, -1)]
         for candidate in chain(ends, (ends[-1] + "_" * n for n in count(1))):
-            names = {candidate, _inner_function(node.op, candidate)}
+            names = {candidate, _inner_function(node.op, candidate), f"{candidate}_piece"}
             if not (names & self._taken or any(keyword.iskeyword(name) or name in KERNELS for name in names)):
                 break
         self._taken |= names
@@ -202,6 +203,8 @@ def _kept(steps: Iterable[Step]) -> list[str]:
             kept += [*step.carried, step.loss, step.wrt, *_kept(step.body)]
         elif isinstance(step, Choose):
             kept += [*step.new, *step.old, step.condition, *_kept(step.body)]
+        elif isinstance(step, InPieces):
+            kept += [*step.reads, *step.results, *_kept([step.step])]
     return kept
 
 
@@ -272,6 +275,8 @@ class _Printer:
                 return self._differentiate(step)
             case Choose():
                 return self._choose(step)
+            case InPieces():
+                return self._in_pieces(step)
         raise TypeError(f"not a step: {step!r}")
 
     def _compute(self, node: Node) -> list[str]:
@@ -307,6 +312,25 @@ class _Printer:
             *indent("\n".join(body), "    ").split("\n"),
             f"{name} = jax.lax.cond({self.variables[step.condition]}, {function}, lambda: ({old}))",
         ]
+
+    def _in_pieces(self, step: InPieces) -> list[str]:
+        reads, results = step.reads, step.results
+        local = {name: _argument(self.variables[name]) for name in reads}
+        inside = _Printer({**self.variables, **local}, self.inlined)
+        function = f"{self.variables[step.node.name]}_piece"
+        returned = "".join(f"{inside.variables[name]}, " for name in results).rstrip(" ")
+        body = [*inside.steps([step.step]), f"return ({returned})"]
+        values = _tuple(self.variables[name] for name in reads)
+        arguments = f"{function}, {values}, {step.axes(reads)}, {step.axes(results)}, {step.limit}"
+        return [
+            f"def {function}({', '.join(local.values())}):",
+            *indent("\n".join(body), "    ").split("\n"),
+            f"{returned} = in_pieces({arguments}){_origin(step.node)}",
+        ]
+
+
+def _tuple(values: Iterable[str]) -> str:
+    return "(" + "".join(f"{value}, " for value in values).rstrip(" ") + ")"
 
 
 def _bare(value: str) -> str:

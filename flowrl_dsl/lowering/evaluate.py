@@ -23,8 +23,9 @@ from flowrl_dsl.graph.expr import (
     Record,
 )
 from flowrl_dsl.graph.nodes import GRAD, INPUT, STOP, WHEN, Graph, Node, region
+from flowrl_dsl.graph.pieces import in_pieces
 from flowrl_dsl.lazy import MODULES
-from flowrl_dsl.lowering.schedule import Choose, Compute, Differentiate, Step, new_values
+from flowrl_dsl.lowering.schedule import Choose, Compute, Differentiate, InPieces, Step, new_values
 
 Environment = MutableMapping[str, Any]
 
@@ -91,6 +92,8 @@ def run_schedule(steps: Sequence[Step], env: Environment) -> None:
                 _differentiate(step, env)
             case Choose():
                 _choose(step, env)
+            case InPieces():
+                _in_pieces(step, env)
 
 
 def _differentiate(step: Differentiate, env: Environment) -> None:
@@ -114,6 +117,18 @@ def _choose(step: Choose, env: Environment) -> None:
         return tuple(env[name] for name in step.old)
 
     env[step.node.name] = jax.lax.cond(env[step.condition], new, old)
+
+
+def _in_pieces(step: InPieces, env: Environment) -> None:
+    reads, results = step.reads, step.results
+
+    def piece(*values: Any) -> tuple[Any, ...]:
+        inside = ChainMap(dict(zip(reads, values, strict=True)), env)
+        run_schedule([step.step], inside)
+        return tuple(inside[name] for name in results)
+
+    found = in_pieces(piece, [env[name] for name in reads], step.axes(reads), step.axes(results), step.limit)
+    env.update(zip(results, found, strict=True))
 
 
 def interpret(graph: Graph, inputs: Mapping[str, Any], seen: Callable[[Node, Any], None] | None = None) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 A gradient's region (the nodes between its variable and its loss) becomes the body of a function that jax differentiates;
 values of the region that are needed outside come back with the gradient, so no forward pass is done twice.  What only the
-new values of a ``When`` need becomes the body of its branch.  The evaluator runs this schedule and the emitter prints it.
+new values of a ``When`` need becomes the body of its branch.  A node that is marked to be computed in pieces of its rows
+becomes the body of a loop over them.  The evaluator runs this schedule and the emitter prints it.
 """
 
 from __future__ import annotations
@@ -57,7 +58,45 @@ class Choose:
         return self.node.inputs[1 + len(self.node.inputs) // 2 :]
 
 
-Step = Compute | Differentiate | Choose
+@dataclass
+class InPieces:
+    """Do a step for some states at a time: ``reads`` are cut along their axis ``batch`` and ``results`` put together."""
+
+    step: Compute | Differentiate
+    graph: Graph
+
+    @property
+    def node(self) -> Node:
+        return self.step.node
+
+    @property
+    def limit(self) -> int:
+        """Rows of one piece."""
+        assert self.node.chunk is not None
+        return self.node.chunk
+
+    @property
+    def reads(self) -> list[str]:
+        """Values from outside that differ from state to state."""
+        if isinstance(self.step, Compute):
+            found = dict.fromkeys(self.node.inputs)
+        else:
+            inside = region(self.graph, self.node)
+            read = (i for name in inside for i in self.graph.nodes[name].inputs if i not in {*inside})
+            found = dict.fromkeys([self.step.wrt, *read])
+        return [name for name in found if "batch" in self.graph.nodes[name].type.axes]
+
+    @property
+    def results(self) -> list[str]:
+        carried = self.step.carried if isinstance(self.step, Differentiate) else []
+        return [self.node.name, *carried]
+
+    def axes(self, names: Iterable[str]) -> tuple[int, ...]:
+        """Where the states stand in these values."""
+        return tuple(self.graph.nodes[name].type.axes.index("batch") for name in names)
+
+
+Step = Compute | Differentiate | Choose | InPieces
 
 
 def new_values(node: Node) -> tuple[str, ...]:
@@ -133,7 +172,7 @@ class _Block:
         else:
             for i in node.inputs:
                 self.visit(i)
-            self.steps.append(Compute(node))
+            self.steps.append(self._apart(Compute(node)))
         self.busy.discard(name)
         self.done.add(name)
 
@@ -146,7 +185,10 @@ class _Block:
         block = _Block(self.graph, self.done - set(inside), [loss])
         function = Differentiate(node, block.steps)
         self.gradients[node.name] = function, block
-        self.steps.append(function)
+        self.steps.append(self._apart(function))
+
+    def _apart(self, step: Compute | Differentiate) -> Step:
+        return step if step.node.chunk is None else InPieces(step, self.graph)
 
     def _outside(self, inside: list[str], *known: str) -> list[str]:
         """What the nodes of a region read from outside it, in order."""

@@ -10,39 +10,50 @@ from dataclasses import dataclass
 
 from flowrl_dsl.graph.nodes import Graph
 from flowrl_dsl.graph.verify import verify
+from flowrl_dsl.passes.activations import cheap_activations
+from flowrl_dsl.passes.chunk import ROWS, chunk_rows
 from flowrl_dsl.passes.cse import common_subexpressions
 from flowrl_dsl.passes.dce import dead_nodes
+from flowrl_dsl.passes.first_layer import split_first_layers
+from flowrl_dsl.passes.hoist import hoist_conditions
 
 Pass = Callable[[Graph], Graph]
 
 PIPELINE: dict[str, Pass] = {
     "cse": common_subexpressions,
     "dce": dead_nodes,
+    "first_layer": split_first_layers,
+    "hoist": hoist_conditions,
+    "activations": cheap_activations,
+    "chunk": chunk_rows,
 }
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What one pass did to one graph."""
+    """What one pass did to one graph: nodes before and after it, and how many of those left are computed differently."""
 
     name: str
     nodes_before: int
     nodes_after: int
+    changed: int
 
 
-def run_passes(graph: Graph, names: Iterable[str] | None = None, *, check_each: bool = False) -> tuple[Graph, list[Applied]]:
-    """Run the named passes (all of them by default) in pipeline order.
+def run_passes(
+    graph: Graph, names: Iterable[str] | None = None, *, rows: int = ROWS, check_each: bool = False
+) -> tuple[Graph, list[Applied]]:
+    """Run the named passes (all of them by default) in pipeline order; ``chunk`` takes so many ``rows`` at once.
 
     The graph is verified before the first and after the last pass; after every pass with ``check_each``.  Raises
-    ``GraphError`` when an invariant is broken and ``KeyError`` for an unknown name.
+    ``GraphError`` when an invariant is broken and ``ValueError`` for an unknown name.
     """
     chosen = list(PIPELINE) if names is None else sorted(names, key=list(PIPELINE).index)
     verify(graph)
     applied = []
     for name in chosen:
-        before = len(graph.nodes)
-        graph = PIPELINE[name](graph)
-        applied.append(Applied(name, before, len(graph.nodes)))
+        before, graph = graph, chunk_rows(graph, rows) if name == "chunk" else PIPELINE[name](graph)
+        changed = sum(node != before.nodes[key] for key, node in graph.nodes.items())
+        applied.append(Applied(name, len(before.nodes), len(graph.nodes), changed))
         if check_each:
             verify(graph)
     verify(graph)

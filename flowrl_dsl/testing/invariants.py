@@ -58,6 +58,8 @@ SIZES = (3, 2)
 MODES = ("explore", "evaluate")
 COUNTER = np.int32(3)
 """Which random draw the actions of a trial are."""
+FEW_ROWS = 5
+"""Rows that are computed at once: so few that the small programs of tests are computed in pieces."""
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 """Compiler options for what runs once."""
 
@@ -167,7 +169,7 @@ class Trial:
         self.algorithm = algorithm
         self.seed = seed
         self.thorough = thorough
-        self.program = build_program(algorithm, *SIZES)
+        self.program = build_program(algorithm, *SIZES, rows=FEW_ROWS)
         if not thorough:
             _compile_quickly(self.program)
         self.hyper: dict[str, float] = dict(self.program.hyper)

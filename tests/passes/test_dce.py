@@ -45,5 +45,5 @@ def test_the_pipeline_reports_what_it_did_and_keeps_outputs(name):
 def test_passes_run_in_the_order_of_the_pipeline_and_unknown_ones_are_refused():
     _, applied = run_passes(graph(), ["dce", "cse"])
     assert [a.name for a in applied] == ["cse", "dce"]
-    with pytest.raises((KeyError, ValueError)):
+    with pytest.raises(ValueError):
         run_passes(graph(), ["magic"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from flowrl_dsl.components.activations import mish
+from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Embedding
 from flowrl_dsl.graph.expr import Build, build, kernel
 from flowrl_dsl.lazy import jnp, nn
@@ -12,7 +12,7 @@ from flowrl_dsl.registry import register
 
 
 @kernel
-def fourier_features(size, scale, hidden):
+def fourier_features(size, scale, hidden, activation="mish"):
     """[cos(2 pi f t), sin(2 pi f t)] with trained frequencies f ~ N(0, scale^2), then two dense layers."""
 
     class FourierFeatures(nn.Module):
@@ -22,7 +22,7 @@ def fourier_features(size, scale, hidden):
             angle = 2 * jnp.pi * t[..., None] * f
             features = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
             orthogonal = nn.initializers.orthogonal(2.0**0.5)
-            h = mish(nn.Dense(hidden, kernel_init=orthogonal)(features))
+            h = activation_function(activation)(nn.Dense(hidden, kernel_init=orthogonal)(features))
             return nn.Dense(hidden, kernel_init=orthogonal)(h)
 
     return FourierFeatures()
@@ -43,4 +43,4 @@ class Fourier(Embedding):
     hidden: int = Field(64, ge=1, description="width of the two layers behind the features")
 
     def module(self, name: str) -> Build:
-        return build(name, fourier_features, size=self.size, scale=self.scale, hidden=self.hidden)
+        return build(name, fourier_features, size=self.size, scale=self.scale, hidden=self.hidden, activation="mish")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from flowrl_dsl.components.activations import mish
+from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Embedding
 from flowrl_dsl.graph.expr import Build, build, kernel
 from flowrl_dsl.lazy import jnp, nn
@@ -12,7 +12,7 @@ from flowrl_dsl.registry import register
 
 
 @kernel
-def positional_features(size, longest, hidden):
+def positional_features(size, longest, hidden, activation="mish"):
     """Cosines and sines of t at periods from 2 pi / 1000 to 2 pi ``longest`` / 1000, then two dense layers."""
 
     class PositionalFeatures(nn.Module):
@@ -23,7 +23,7 @@ def positional_features(size, longest, hidden):
             angle = t[..., None] * f
             features = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
             orthogonal = nn.initializers.orthogonal(2.0**0.5)
-            h = mish(nn.Dense(hidden, kernel_init=orthogonal)(features))
+            h = activation_function(activation)(nn.Dense(hidden, kernel_init=orthogonal)(features))
             return nn.Dense(hidden, kernel_init=orthogonal)(h)
 
     return PositionalFeatures()
@@ -44,4 +44,4 @@ class Positional(Embedding):
     hidden: int = Field(64, ge=1, description="width of the two layers behind the features")
 
     def module(self, name: str) -> Build:
-        return build(name, positional_features, size=self.size, longest=self.longest, hidden=self.hidden)
+        return build(name, positional_features, size=self.size, longest=self.longest, hidden=self.hidden, activation="mish")

@@ -12,13 +12,13 @@ from flowrl_dsl.registry import register
 
 
 @kernel
-def bronet(inputs, width, blocks, outputs, dropout):
+def bronet(inputs, width, blocks, outputs, dropout, split=False):
     """relu(norm(first layer)); h + norm(dense(relu(norm(dense(h))))), block after block; head(h).
 
     With a random key ``dropout`` part of what each block adds is dropped.
     """
 
-    class BroNet(first_layer(inputs, width)):
+    class BroNet(first_layer(inputs, width, split=split)):
         def setup(self):
             super().setup()
             orthogonal = nn.initializers.orthogonal(2.0**0.5)
@@ -27,7 +27,7 @@ def bronet(inputs, width, blocks, outputs, dropout):
             self.drop = nn.Dropout(dropout)
             self.head = nn.Dense(outputs, kernel_init=orthogonal)
 
-        def __call__(self, values, projected=0.0):
+        def __call__(self, values, projected=None):
             h = nn.relu(self.norms[0](self.start(values, projected)))
             for i in range(0, 2 * blocks, 2):
                 added = nn.relu(self.norms[i + 1](self.layers[i](h)))
@@ -54,4 +54,4 @@ class BroNet(Network):
 
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
         shape = {"width": self.width, "blocks": self.blocks, "outputs": outputs}
-        return build(name, bronet, inputs=inputs, **shape, dropout=self.dropout)
+        return build(name, bronet, inputs=inputs, **shape, dropout=self.dropout, split=False)

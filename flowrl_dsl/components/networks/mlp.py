@@ -15,14 +15,14 @@ from flowrl_dsl.registry import register
 
 
 @kernel
-def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0):
+def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0, split=False):
     """A perceptron of named inputs: h = act(sum_i x_i W_i + b), then dense layers, then a linear head.
 
     With a random key ``dropout`` units are dropped after each activation.
     """
     act = activation_function(activation)
 
-    class MLP(first_layer(inputs, sizes[0])):
+    class MLP(first_layer(inputs, sizes[0], split=split)):
         def setup(self):
             super().setup()
             orthogonal = nn.initializers.orthogonal(2.0**0.5)
@@ -31,7 +31,7 @@ def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0):
             self.drop = nn.Dropout(dropout)
             self.head = nn.Dense(outputs, kernel_init=orthogonal)
 
-        def __call__(self, values, projected=0.0):
+        def __call__(self, values, projected=None):
             h = self.start(values, projected)
             for i in range(len(sizes)):
                 h = self.hidden[i - 1](h) if i else h
@@ -58,5 +58,5 @@ class MLP(Network):
     dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden units dropped in training, after each activation")
 
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
-        options = {"sizes": self.sizes, "activation": self.activation, "layer_norm": self.layer_norm}
+        options = {"sizes": self.sizes, "activation": self.activation, "layer_norm": self.layer_norm, "split": False}
         return build(name, mlp, inputs=inputs, outputs=outputs, **options, dropout=self.dropout)

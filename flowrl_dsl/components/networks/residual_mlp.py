@@ -15,14 +15,14 @@ from flowrl_dsl.registry import register
 
 
 @kernel
-def residual_mlp(inputs, width, blocks, outputs, activation, dropout):
+def residual_mlp(inputs, width, blocks, outputs, activation, dropout, split=False):
     """h + dense(act(norm(dense(act(norm(h)))))), block after block; head(act(norm(h))).
 
     With a random key ``dropout`` part of what each block adds is dropped.
     """
     act = activation_function(activation)
 
-    class ResidualMLP(first_layer(inputs, width)):
+    class ResidualMLP(first_layer(inputs, width, split=split)):
         def setup(self):
             super().setup()
             orthogonal = nn.initializers.orthogonal(2.0**0.5)
@@ -31,7 +31,7 @@ def residual_mlp(inputs, width, blocks, outputs, activation, dropout):
             self.drop = nn.Dropout(dropout)
             self.head = nn.Dense(outputs, kernel_init=orthogonal)
 
-        def __call__(self, values, projected=0.0):
+        def __call__(self, values, projected=None):
             h = self.start(values, projected)
             for i in range(0, 2 * blocks, 2):
                 added = self.layers[i](act(self.norms[i](h)))
@@ -60,4 +60,6 @@ class ResidualMLP(Network):
 
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
         shape = {"width": self.width, "blocks": self.blocks, "outputs": outputs}
-        return build(name, residual_mlp, inputs=inputs, **shape, activation=self.activation, dropout=self.dropout)
+        return build(
+            name, residual_mlp, inputs=inputs, **shape, activation=self.activation, dropout=self.dropout, split=False
+        )

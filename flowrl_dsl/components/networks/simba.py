@@ -12,13 +12,13 @@ from flowrl_dsl.registry import register
 
 
 @kernel
-def simba(inputs, width, blocks, outputs, expansion, dropout):
+def simba(inputs, width, blocks, outputs, expansion, dropout, split=False):
     """h + narrow(relu(widen(norm(h)))), block after block; head(norm(h)).
 
     With a random key ``dropout`` part of what each block adds is dropped.
     """
 
-    class Simba(first_layer(inputs, width, 1.0)):
+    class Simba(first_layer(inputs, width, 1.0, split)):
         def setup(self):
             super().setup()
             he = nn.initializers.he_normal()
@@ -28,7 +28,7 @@ def simba(inputs, width, blocks, outputs, expansion, dropout):
             self.drop = nn.Dropout(dropout)
             self.head = nn.Dense(outputs, kernel_init=nn.initializers.orthogonal(1.0))
 
-        def __call__(self, values, projected=0.0):
+        def __call__(self, values, projected=None):
             h = self.start(values, projected)
             for i in range(blocks):
                 added = self.narrow[i](nn.relu(self.widen[i](self.norms[i](h))))
@@ -56,4 +56,4 @@ class Simba(Network):
 
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
         shape = {"width": self.width, "blocks": self.blocks, "outputs": outputs}
-        return build(name, simba, inputs=inputs, **shape, expansion=self.expansion, dropout=self.dropout)
+        return build(name, simba, inputs=inputs, **shape, expansion=self.expansion, dropout=self.dropout, split=False)

@@ -1,0 +1,34 @@
+"""Computing piece by piece what is computed for each state by itself."""
+
+from __future__ import annotations
+
+from flowrl_dsl.graph.expr import kernel
+from flowrl_dsl.lazy import jax, jnp
+
+
+@kernel
+def in_pieces(function, values, axes, out_axes, limit):
+    """function(*values), for some states at a time: what lies between in memory then stays in the processor's cache.
+
+    ``axes`` are the positions of the states in the values (arrays or trees of arrays), ``out_axes`` those in the tuple of
+    results.  A value [..., states, n, features] has n rows for each state; a piece has as many states as divide their
+    number and keep it within ``limit`` rows, at least one.
+    """
+    leaves = [(leaf, axis) for value, axis in zip(values, axes, strict=True) for leaf in jax.tree.leaves(value)]
+    states = leaves[0][0].shape[leaves[0][1]]
+    rows = max(leaf.size // (states * leaf.shape[-1]) for leaf, axis in leaves if axis < leaf.ndim - 1)
+    pieces = next(n for n in range(1, states + 1) if states % n == 0 and (states // n * rows <= limit or n == states))
+    if pieces == 1:
+        return function(*values)
+
+    def cut(x, axis):
+        parts = x.reshape(*x.shape[:axis], pieces, states // pieces, *x.shape[axis + 1 :])
+        return jnp.moveaxis(parts, axis, 0)
+
+    def joined(x, axis):
+        parts = jnp.moveaxis(x, 0, axis)
+        return parts.reshape(*parts.shape[:axis], states, *parts.shape[axis + 2 :])
+
+    cuts = tuple(jax.tree.map(lambda x, axis=axis: cut(x, axis), value) for value, axis in zip(values, axes, strict=True))
+    results = jax.lax.map(lambda parts: function(*parts), cuts)
+    return tuple(joined(result, axis) for result, axis in zip(results, out_axes, strict=True))

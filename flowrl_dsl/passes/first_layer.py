@@ -1,0 +1,24 @@
+"""First layers split by input where many rows share one.
+
+before   h = [s, a] @ [W_s; W_a] + b, with s repeated for every action
+after    h = s @ W_s + a @ W_a + b, with s @ W_s computed once for each state
+
+Networks of named inputs have one kernel for each of them; the option ``split`` of their builders says how they use them.
+Where every row has its own inputs one product is faster than several, and stays.
+"""
+
+from __future__ import annotations
+
+from flowrl_dsl.graph.expr import Expand, Expr, walk
+from flowrl_dsl.graph.nodes import Graph, Node
+from flowrl_dsl.passes.rewriting import rebuilt, rewrite_expressions
+
+
+def split_first_layers(graph: Graph) -> Graph:
+    """The graph whose networks multiply what many rows share once."""
+    return rewrite_expressions(graph, _split)
+
+
+def _split(node: Node) -> Expr | None:
+    shares = node.op == "Sample" or (node.expr is not None and any(isinstance(part, Expand) for part in walk(node.expr)))
+    return rebuilt(node.expr, "split", False, True, "_by_input") if shares else node.expr

@@ -1,0 +1,108 @@
+"""Passes that change how nodes are computed: what they change, by the text of a spec's graph, and what they leave alone."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import pytest
+
+from flowrl_dsl.driver import build_graphs, resolve_or_raise
+from flowrl_dsl.graph.nodes import Graph
+from flowrl_dsl.graph.text import parse_graph, print_graph
+from flowrl_dsl.passes import PIPELINE, run_passes
+
+
+@cache
+def graph_of(spec: str, name: str = "step") -> Graph:
+    """The graph of a shipped spec before any pass."""
+    return build_graphs(resolve_or_raise(spec, None, ())[0], 3, 2, passes=()).graphs[name]
+
+
+def changes(spec: str, *passes: str, graph: str = "step") -> dict[str, tuple[str, str]]:
+    """The lines of the graph's text that the last pass changed: by node, before and after it."""
+    before, _ = run_passes(graph_of(spec, graph), passes[:-1])
+    after, _ = run_passes(graph_of(spec, graph), passes)
+    lines = [dict(re.findall(r"^(?:%|module )([\w.]+)(.*)", print_graph(g), re.M)) for g in (before, after)]
+    return {name: (lines[0].get(name, ""), text) for name, text in lines[1].items() if lines[0].get(name) != text}
+
+
+def ops(graph: Graph, names: set[str]) -> set[str]:
+    return {graph.nodes[name].op for name in names if name in graph.nodes}
+
+
+def test_first_layers_are_split_where_many_actions_share_an_observation_and_in_samplers() -> None:
+    changed = changes("sdac", "first_layer")
+    assert "split=True" in changed["critic_net_by_input"][1] and "split=True" in changed["policy_trunk_by_input"][1]
+    before, after = changed["policy.score_matching.q"]
+    assert "@critic_net," in before and "@critic_net_by_input," in after
+    assert ops(graph_of("sdac"), {*changed}) == {"QValue", "Sample"}
+
+
+def test_first_layers_stay_joined_where_every_row_has_its_own_inputs() -> None:
+    assert changes("sac", "first_layer") == {}
+    assert not any("critic.q" in name for name in changes("sdac", "first_layer"))
+
+
+@pytest.mark.parametrize("spec, sampler", [("qsm", "ddpm"), ("rfm_flow", "midpoint"), ("dime", "path")])
+def test_observations_are_conditioned_on_before_the_loop(spec: str, sampler: str) -> None:
+    changed = changes(spec, "hoist", graph="explore")
+    (before, after), *_ = changed.values()
+    assert f"{sampler}(denoise_at(" in before and f"{sampler}(denoise_given(" in after
+    assert ops(graph_of(spec, "explore"), {*changed}) == {"Sample"}
+
+
+def test_mish_needs_one_exponential() -> None:
+    changed = changes("qsm", "activations")
+    assert "activation='quick_mish'" in changed["policy_trunk_quick"][1]
+    assert all("activation='mish'" not in after for _, after in changed.values())
+    assert changes("td3", "activations") == {}
+
+
+@pytest.mark.parametrize("spec", ["sdac", "dpmd"])
+def test_values_of_many_actions_are_computed_in_pieces(spec: str) -> None:
+    changed = changes(spec, "hoist", "chunk")
+    marked = {name for name, (_, after) in changed.items() if "in pieces of 4096" in after}
+    assert ops(graph_of(spec), marked) == {"QValue"}
+    assert all({"reverse", "particle"} & {*graph_of(spec).nodes[name].type.axes} for name in marked)
+    samples = [after for name, (_, after) in changed.items() if name not in marked]
+    assert all("denoise_given(" in text and "chunk=4096)" in text for text in samples)
+
+
+def test_a_gradient_by_many_actions_is_computed_in_pieces_with_all_that_leads_to_it() -> None:
+    graph, _ = run_passes(graph_of("idem"), ["cse", "chunk"])
+    marked = [node.op for node in graph.nodes.values() if node.chunk is not None]
+    assert marked == ["Grad"]
+
+
+@pytest.mark.parametrize("spec", ["sac", "td3", "qsm", "diffusion_bptt"])
+def test_what_has_one_action_for_each_state_is_computed_at_once(spec: str) -> None:
+    graph, _ = run_passes(graph_of(spec))
+    assert all(node.chunk is None for node in graph.nodes.values())
+
+
+def test_a_gradient_that_mixes_states_is_computed_at_once() -> None:
+    """The loss of weighted regression is a mean over states, and its gradient one by parameters."""
+    graph, _ = run_passes(graph_of("dpmd"))
+    assert all(node.chunk is None for node in graph.nodes.values() if node.op == "Grad")
+
+
+@pytest.mark.parametrize("spec", ["idem", "dpmd", "rfm_flow"])
+def test_marks_and_rewritten_modules_are_part_of_the_text(spec: str) -> None:
+    graph, _ = run_passes(graph_of(spec))
+    assert parse_graph(print_graph(graph)) == graph
+
+
+def test_the_report_says_how_many_nodes_are_computed_differently() -> None:
+    applied = {a.name: a for a in run_passes(graph_of("qsm"))[1]}
+    assert list(applied) == list(PIPELINE)
+    assert applied["cse"].changed == 0 and applied["hoist"].changed == 1 and applied["chunk"].changed == 1
+    assert applied["activations"].nodes_before == applied["activations"].nodes_after
+
+
+def test_passes_repeat_nothing() -> None:
+    """A graph that has been through a pass comes out of it as it is."""
+    for spec in ("qsm", "idem"):
+        graph, _ = run_passes(graph_of(spec))
+        for change in PIPELINE.values():
+            assert change(graph) == graph
