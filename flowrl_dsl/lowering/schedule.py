@@ -60,7 +60,10 @@ class Choose:
 
 @dataclass
 class InPieces:
-    """Do a step for some states at a time: ``reads`` are cut along their axis ``batch`` and ``results`` put together."""
+    """Do a step for some states at a time: ``reads`` are cut along their axis ``batch`` and ``results`` put together.
+
+    Results without that axis are means over states.
+    """
 
     step: Compute | Differentiate
     graph: Graph
@@ -91,9 +94,10 @@ class InPieces:
         carried = self.step.carried if isinstance(self.step, Differentiate) else []
         return [self.node.name, *carried]
 
-    def axes(self, names: Iterable[str]) -> tuple[int, ...]:
+    def axes(self, names: Iterable[str]) -> tuple[int | None, ...]:
         """Where the states stand in these values."""
-        return tuple(self.graph.nodes[name].type.axes.index("batch") for name in names)
+        found = (self.graph.nodes[name].type.axes for name in names)
+        return tuple(axes.index("batch") if "batch" in axes else None for axes in found)
 
 
 Step = Compute | Differentiate | Choose | InPieces

@@ -5,8 +5,9 @@ before   q = QValue(critic, s, a_hat)                   500 x 256 rows at once, 
 after    for 8 states at a time: q and g of their rows  4000 rows stay in the cache from layer to layer
 
 Nodes are marked with the number of rows they may compute at once (``Node.chunk``); how many states that makes is decided
-when sizes are known.  Marked are action values, and gradients by actions with all that leads to them, where each state is
-computed by itself; and the network inside a sampler's loop (after ``hoist``).
+when sizes are known.  Marked are, where each state is computed by itself: action values; gradients by actions with all that
+leads to them; gradients by parameters of losses that are means over states, which are the means of the gradients of the
+pieces; and the network inside a sampler's loop (after ``hoist``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flowrl_dsl.graph.expr import Call, Expr, Literal, rewrite
-from flowrl_dsl.graph.nodes import GRAD, Graph, Node, region
+from flowrl_dsl.graph.nodes import GRAD, SCALAR, Graph, Node, region
 
 ROWS = 4096
 """On two cores pieces of 2000 to 8000 rows of 256 numbers were equally fast: docs/performance.md."""
@@ -22,6 +23,8 @@ MANY = frozenset({"particle", "reverse"})
 """Axes of several actions for one state."""
 _BY_STATE = frozenset({"QValue", "Predict", "Arithmetic", "Reduce", "Subset"})
 """Operations that treat states alike and apart, if their values have the axis ``batch``."""
+_LINEAR = {"jnp.add": 2, "jnp.multiply": 1}
+"""Arithmetic that keeps a mean over states one, and how many of its two operands may depend on the states."""
 
 
 def chunk_rows(graph: Graph, rows: int = ROWS) -> Graph:
@@ -45,16 +48,34 @@ def _many(node: Node) -> bool:
 
 
 def _by_state(graph: Graph, node: Node) -> bool:
-    """Whether the node can be computed for some states without the others."""
-    sliced = [i for i in node.inputs if "batch" in graph.nodes[i].type.axes]
-    return node.op in _BY_STATE and "batch" in node.type.axes and bool(sliced)
+    """Whether the node can be computed for some states without the others; what is random can not, but for subsets."""
+    read = [graph.nodes[i].type for i in node.inputs]
+    drawn = node.op != "Subset" and any(type.dtype == "u32" for type in read)
+    return node.op in _BY_STATE and not drawn and "batch" in node.type.axes and any("batch" in type.axes for type in read)
+
+
+def _mean_over_states(graph: Graph, node: Node, inside: list[str]) -> bool:
+    """Whether the node is a mean over states, or a sum of such means times numbers."""
+    if node.type != SCALAR or node.op == "Loss":
+        return node.type == SCALAR
+    depends = sum(i in inside for i in node.inputs)
+    return isinstance(node.expr, Call) and depends <= _LINEAR.get(node.expr.function, 0)
 
 
 def _gradient_by_state(graph: Graph, name: str, inside: list[str]) -> bool:
-    """Whether a gradient is one by many actions of a sum over states, each of which it depends on alone."""
+    """Whether a gradient can be put together from gradients of some states each.
+
+    It is one by many actions of a sum over states, or one by parameters of a mean over states with many actions each.
+    """
     loss, wrt = (graph.nodes[i] for i in graph.nodes[name].inputs)
-    heavy = any(graph.nodes[i].op in ("QValue", "Predict") for i in inside)
-    return heavy and _many(wrt) and "batch" in loss.type.axes and all(_by_state(graph, graph.nodes[i]) for i in inside)
+    parts = [graph.nodes[i] for i in inside]
+    if "batch" in wrt.type.axes:
+        possible = "batch" in loss.type.axes and all(_by_state(graph, node) for node in parts)
+    else:
+        means = [node for node in parts if "batch" not in node.type.axes]
+        possible = loss in means and all(_mean_over_states(graph, node, inside) for node in means)
+        possible = possible and all(_by_state(graph, node) for node in parts if node not in means)
+    return possible and any(node.op in ("QValue", "Predict") and _many(node) for node in parts)
 
 
 def _in_pieces(expr: Expr, rows: int) -> Expr:

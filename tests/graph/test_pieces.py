@@ -59,6 +59,14 @@ def test_states_may_stand_anywhere_and_values_may_be_trees():
     np.testing.assert_allclose(got, f({"s": S}, x)[0], rtol=1e-5)
 
 
+def test_results_without_states_are_means_over_them():
+    def f(s):
+        return jnp.mean(s**2), {"mean": jnp.mean(s, axis=0)}, 2 * s
+
+    got = in_pieces(f, (S,), (0,), (None, None, 0), 4)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), got, f(S))
+
+
 def test_gradients_pass_through():
     def total(s):
         return jnp.sum(in_pieces(by_state, (s, ACTIONS), (0, 0), (0, 1), 10)[1])

@@ -8,9 +8,14 @@ from functools import cache
 import pytest
 
 from flowrl_dsl.driver import build_graphs, resolve_or_raise
-from flowrl_dsl.graph.nodes import Graph
+from flowrl_dsl.graph.builder import Builder, Value
+from flowrl_dsl.graph.expr import Arg, call
+from flowrl_dsl.graph.nodes import SCALAR, Graph, Type
 from flowrl_dsl.graph.text import parse_graph, print_graph
 from flowrl_dsl.passes import PIPELINE, run_passes
+from flowrl_dsl.passes.chunk import chunk_rows
+
+MANY = ("batch", "particle", "action")
 
 
 @cache
@@ -63,8 +68,9 @@ def test_mish_needs_one_exponential() -> None:
 def test_values_of_many_actions_are_computed_in_pieces(spec: str) -> None:
     changed = changes(spec, "hoist", "chunk")
     marked = {name for name, (_, after) in changed.items() if "in pieces of 4096" in after}
-    assert ops(graph_of(spec), marked) == {"QValue"}
-    assert all({"reverse", "particle"} & {*graph_of(spec).nodes[name].type.axes} for name in marked)
+    values = {name for name in marked if graph_of(spec).nodes[name].op == "QValue"}
+    assert values and ops(graph_of(spec), marked) <= {"QValue", "Grad"}
+    assert all({"reverse", "particle"} & {*graph_of(spec).nodes[name].type.axes} for name in values)
     samples = [after for name, (_, after) in changed.items() if name not in marked]
     assert all("denoise_given(" in text and "chunk=4096)" in text for text in samples)
 
@@ -81,10 +87,55 @@ def test_what_has_one_action_for_each_state_is_computed_at_once(spec: str) -> No
     assert all(node.chunk is None for node in graph.nodes.values())
 
 
-def test_a_gradient_that_mixes_states_is_computed_at_once() -> None:
-    """The loss of weighted regression is a mean over states, and its gradient one by parameters."""
-    graph, _ = run_passes(graph_of("dpmd"))
-    assert all(node.chunk is None for node in graph.nodes.values() if node.op == "Grad")
+def marked_gradients(graph: Graph) -> list[str]:
+    """The parameters by which gradients are computed in pieces."""
+    return [node.inputs[1] for node in chunk_rows(graph).nodes.values() if node.op == "Grad" and node.chunk is not None]
+
+
+def test_a_gradient_by_parameters_is_computed_in_pieces_where_its_loss_is_a_mean_over_states() -> None:
+    for spec in ("dpmd", "qvpo", "qsm_dpmd"):
+        assert marked_gradients(graph_of(spec)) == ["state.policy"]
+
+
+def loss_of(make) -> Graph:
+    """A graph with the gradient by parameters of a loss that ``make`` builds of action values [batch, particle]."""
+    b = Builder("t")
+    params, s, a = (b.input(f"state.{n}", Type(axes)) for n, axes in (("p", ()), ("s", ("batch",)), ("a", MANY)))
+    q = b.elementwise("jnp.multiply", b.elementwise("jnp.multiply", params, s), a, name="q", op="QValue")
+    b.output("g", b.grad(make(b, q, params), params, "g"))
+    return b.finish()
+
+
+def mean_loss(b: Builder, q: Value) -> Value:
+    return b.add("Loss", call("jnp.mean", Arg(0)), (q,), SCALAR, "loss")
+
+
+def of_means(function: str):
+    return lambda b, q, p: b.elementwise(function, mean_loss(b, q), mean_loss(b, q))
+
+
+@pytest.mark.parametrize(
+    "make, marked",
+    [
+        (lambda b, q, p: mean_loss(b, q), True),
+        (lambda b, q, p: b.elementwise("jnp.multiply", b.constant(0.5), mean_loss(b, q)), True),
+        (of_means("jnp.add"), True),
+        (of_means("jnp.multiply"), False),
+        (of_means("jnp.maximum"), False),
+        (lambda b, q, p: b.elementwise("jnp.exp", mean_loss(b, q)), False),
+        (lambda b, q, p: mean_loss(b, b.add("Weights", call("jax.nn.softmax", Arg(0), axis=0), (q,), q.type, "w")), False),
+        (lambda b, q, p: mean_loss(b, b.reduce("jnp.mean", q, ("batch",))), False),
+        (lambda b, q, p: q, False),
+    ],
+)
+def test_a_gradient_that_mixes_states_otherwise_is_computed_at_once(make, marked: bool) -> None:
+    assert bool(marked_gradients(loss_of(make))) == marked
+
+
+def test_dropout_is_drawn_for_all_rows_at_once() -> None:
+    sets = ("policy.network=mlp([4], dropout = 0.5)",)
+    graph = build_graphs(resolve_or_raise("dpmd", None, sets)[0], 3, 2, passes=()).graphs["step"]
+    assert marked_gradients(graph) == []
 
 
 @pytest.mark.parametrize("spec", ["idem", "dpmd", "rfm_flow"])
