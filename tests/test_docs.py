@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from flowrl_dsl.arguments import parser
-from flowrl_dsl.spec.resolve import resolve
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -41,29 +43,81 @@ def test_the_readme_quotes_shipped_specs(text: str) -> None:
     assert source.endswith(text)
 
 
-@pytest.mark.parametrize("text", _quoted(ROOT / "docs" / "tutorial.md", "algorithm "), ids=lambda t: t.split()[1])
-def test_the_tutorials_specs_are_valid(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "mine.flowrl"
-    path.write_text(text)
-    resolution = resolve(str(path))
-    assert not list(resolution.diagnostics), [d.message for d in resolution.diagnostics]
-
-
-def test_the_tutorials_component_works(tmp_path: Path) -> None:
-    """In a process of its own: registering it here would change what other tests see."""
-    (source,) = _quoted(ROOT / "docs" / "tutorial.md", '"""Lion')
-    (tmp_path / "lion.py").write_text(source)
-    use = """
-import lion
-from flowrl_dsl.driver import build_graphs, resolve_or_raise
-algorithm, _ = resolve_or_raise("qsm", None, ["policy.optimizer=lion(1e-4)"])
-print(build_graphs(algorithm, 3, 1).hyper["policy.optimizer.learning_rate"])
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
+RUN = """
+import contextlib, io, json, sys
+from flowrl_dsl.cli import main
+results = []
+for words in json.load(sys.stdin):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
+        try:
+            code = main(words)
+        except SystemExit as stopped:
+            code = stopped.code
+    results.append((code, out.getvalue()))
+json.dump(results, sys.stdout)
 """
-    command = [sys.executable, "-c", use]
-    found = subprocess.run(
-        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}"}, capture_output=True, text=True
-    )
-    assert found.stdout.strip() == "0.0001", found.stderr
+"""Runs commands one after the other in one process, which imports jax once."""
+
+
+@pytest.fixture(scope="module")
+def readers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of the tutorial under the names it gives them, and its package installed as by pip."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    for name, body in re.findall(r"`([\w.]+)`[^\n`]*:\n\n```\w*\n(.*?)^```", TUTORIAL, re.S | re.M):
+        (folder / name).write_text(body)
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    info = folder / "site" / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    lines = [f"{key} = {value}" for key, value in project["entry-points"]["flowrl_dsl.components"].items()]
+    (info / "entry_points.txt").write_text("\n".join(["[flowrl_dsl.components]", *lines, ""]))
+    return folder
+
+
+def _in_folder(folder: Path, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(map(str, (folder, folder / "site", ROOT)))
+    env = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, *words]
+    return subprocess.run(command, cwd=folder, env=env, input=given, capture_output=True, text=True, check=False)
+
+
+def _without_training(words: list[str]) -> list[str]:
+    """The command, where it would train or compile: up to the graph that would be compiled."""
+    if words[0] == "train":
+        words = ["compile", *words[1:]]
+    return [*words, "--emit", "graph"] if words[0] == "compile" and "--emit" not in words else words
+
+
+def test_the_tutorials_commands_do_what_it_says(readers_folder: Path) -> None:
+    written = (readers_folder / "hybrid.flowrl").read_text()
+    forgetful = written.replace("mean(Q_target(s, a), over = ensemble)", "Q_target(s, a)")
+    (readers_folder / "wrong.flowrl").write_text(forgetful)
+    (refused,) = re.findall(r"^```\n(error\[.*?)^```", TUTORIAL, re.S | re.M)
+    assert len(written.strip().splitlines()) == 10
+    shown = re.findall(r"^flowrl-dsl (.*)$|`flowrl-dsl ([^`]* [^`]*)`", TUTORIAL, re.M)
+    commands = [_without_training(shlex.split(block or inline)) for block, inline in shown]
+    commands = [*commands, ["check", "wrong.flowrl"], ["compile", "quick.flowrl", "--emit", "spec"]]
+    done = _in_folder(readers_folder, "-c", RUN, given=json.dumps(commands))
+    results = {" ".join(c): result for c, result in zip(commands, json.loads(done.stdout), strict=True)}
+    assert results.pop("check wrong.flowrl") == [1, refused]
+    assert [command for command, (code, _) in results.items() if code != 0] == []
+    assert all(out == "" for command, (_, out) in results.items() if command.startswith("check"))
+    assert "log_snr" in results["list noise_schedule"][1]
+    assert "def log_snr_alpha(t, most, least):" in (readers_folder / "quick.py").read_text()
+
+
+PROGRAM = "check_program(invariants.trial(text))"
+
+
+@pytest.mark.parametrize("check", ["check_valid(text)", pytest.param(PROGRAM, marks=pytest.mark.slow)])
+def test_the_tutorials_test_passes(readers_folder: Path, check: str) -> None:
+    """As it is written only among the slow tests, since to build programs takes a while; else on the texts alone."""
+    text = (readers_folder / "test_log_snr.py").read_text()
+    assert PROGRAM in text
+    (readers_folder / "test_it.py").write_text(text.replace(PROGRAM, check))
+    done = _in_folder(readers_folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py")
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

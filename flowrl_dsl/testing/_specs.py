@@ -52,7 +52,7 @@ _WORD = re.compile(r"\w+")
 class SpecWriter:
     """Writes one spec.
 
-    ``including`` fixes choices by family (``{"backbone": "diffusion"}``): the first component of that family that is drawn.
+    ``including`` asks for components by family (``{"backbone": "diffusion"}``): each is taken at the first place it fits.
     Declarations that parts of the spec need are collected on the way, so that none goes unused.
     """
 
@@ -70,7 +70,7 @@ class SpecWriter:
         sections = members_of("section")
         given = self._backbone_and_helpers(sections)
         structure = {"policy": self._structure(sections["policy"], given["policy"])}
-        if given["critic"] or self.draw(st.integers(0, 5)) < 5:
+        if given["critic"] or "critic" in self.including or self.draw(st.integers(0, 5)) < 5:
             structure["critic"] = self._structure(sections["critic"], given["critic"])
             default = sections["critic"].model_fields["ensemble"].default
             self.members = int(structure["critic"].get("ensemble", default))
@@ -99,6 +99,10 @@ class SpecWriter:
             del self.including[family]
             return typing.cast(str, wanted)
         return self._one_of(sorted(possible))
+
+    def _asked(self, family: str) -> bool:
+        """Whether a component of the family is still asked for, and could stand here."""
+        return self.including.get(family) in self._members(family, self.capabilities)
 
     def _name(self) -> str:
         """A name that is free in the language: ordinary ones, and such that mean something in Python or in jax."""
@@ -129,11 +133,11 @@ class SpecWriter:
         chosen = [name for name in optional if self._perhaps()]
         subsets = [list(s) for n in range(len(optional) + 1) for s in itertools.combinations(optional, n)]
         for subset in [chosen, *(s for s in subsets if s != chosen)]:
-            before = self.declared.copy()
+            before, asked = self.declared.copy(), dict(self.including)
             text = self._arguments(cls, subset, interval, in_schedule)
             if self._fits(cls.family, text):
                 return text
-            self.declared = before
+            self.declared, self.including = before, asked
         return reject()
 
     def _arguments(self, cls: type[Component], optional: Collection[str], interval: Interval, in_schedule: bool) -> str:
@@ -178,6 +182,8 @@ class SpecWriter:
     def _option(self, cls: type[Component], name: str, kind: Kind, wanted: bool, in_schedule: bool = False) -> str | None:
         """The text of an option; None where it is left to its default."""
         info = cls.model_fields[name]
+        if (kind.role == "component" or kind.draws_component) and self._asked(kind.family):
+            return self.component(kind.family) if kind.role == "component" else self._drawn(kind)
         required = kind.default is None and (kind.language or info.is_required())
         if kind.optional and kind.default in (None, "none"):
             if not wanted:
@@ -404,11 +410,11 @@ class SpecWriter:
         subsets = [list(s) for n in range(len(optional) + 1) for s in itertools.combinations(optional, n)]
         # a random formula need not use what an option offers it: some tries for the options that were chosen
         for subset in [*[chosen] * 4, *(s for s in subsets if s != chosen)]:
-            before = self.declared.copy()
+            before, asked = self.declared.copy(), dict(self.including)
             body = self._block(cls, subset)
             if self._block_fits(cls, body):
                 return f"improve {self._weight()}{cls.name} {{\n{body}\n}}"
-            self.declared = before
+            self.declared, self.including = before, asked
         return reject()
 
     def _block(self, cls: type[Component], optional: Collection[str]) -> str:
@@ -572,7 +578,8 @@ def specs(draw: Draw, including: Mapping[str, str] | None = None, most_blocks: i
     An algorithm of one or two (``most_blocks``) weighted ``improve`` blocks, with parameters that are fixed, scheduled or
     learned, formulas with lets and definitions in their slots, and any order of its stages.  Networks are a few units wide,
     loops a few steps long, so that it compiles in seconds.  ``including`` asks for components by family, such as
-    ``{"backbone": "diffusion", "mechanism": "selection"}``, which must fit together.
+    ``{"backbone": "diffusion", "mechanism": "selection"}``, which must fit together: each stands at the first place that is
+    drawn for its family.
     """
     families()
     return SpecWriter(draw, dict(including or {}), most_blocks).spec()

@@ -38,6 +38,7 @@ from flowrl_dsl.graph.expr import Arg, Call, Literal, call, kernel
 from flowrl_dsl.graph.nodes import INPUT, SCALAR, Graph, Node
 from flowrl_dsl.graph.text import parse_graph, print_graph
 from flowrl_dsl.graph.verify import verify
+from flowrl_dsl.lowering.batches import no_priorities
 from flowrl_dsl.lowering.cost import host_callbacks
 from flowrl_dsl.lowering.emit import emit_python
 from flowrl_dsl.lowering.evaluate import interpret, run_schedule
@@ -177,7 +178,7 @@ class Trial:
 
     @cached_property
     def fresh(self) -> dict[str, Any]:
-        return on_host(self.program.init(self.seed))
+        return _of_graph(self.program, on_host(self.program.init(self.seed)))
 
     @cached_property
     def state(self) -> dict[str, Any]:
@@ -283,6 +284,11 @@ def _compile_quickly(program: Program) -> None:
     program.jit_step = jax.jit(program._step, donate_argnums=0, compiler_options=QUICK)
     program.jit_update = jax.jit(program._update, donate_argnums=0, compiler_options=QUICK)
     program.jit_act = {mode: jax.jit(partial(program._act, mode), compiler_options=QUICK) for mode in program.jit_act}
+
+
+def _of_graph(program: Program, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The groups of the state that the step's graph writes: without priorities, which the loop keeps for the replay."""
+    return {name: value for name, value in state.items() if f"state.{name}" in program.graphs["step"].outputs}
 
 
 @kernel
@@ -439,6 +445,10 @@ def _with_poison(graph: Graph) -> Graph:
     return Graph(graph.name, nodes, graph.outputs)
 
 
+KEPT_BY_LOSS = ("critic_spread", "critic_seen", "priority")
+"""What the stage of the critic writes from its errors and targets, beside the critic."""
+
+
 class _Reach:
     """Which groups of the state a change of one group's gradient may reach, by the order of the spec alone."""
 
@@ -468,19 +478,21 @@ class _Reach:
         if name == "targets":
             sections = self.algorithm.sections.items()
             copies = {copy: original for original, section in sections for copy in getattr(section, "copies", dict)()}
+            copies |= {"critic_bounds": "critic_seen", "encoder_fixed": "encoder", "encoder_target": "encoder_fixed"}
             return {copy for copy, original in copies.items() if original in seen}
         if name == "policy" and seen:
             self.measured = True
         learned = name in self.algorithm.parameters
         group = learned_group(name) if learned else name
         reached = group == self.group or seen or (learned and self.measured)
-        return {group, f"{group}_opt"} if reached else set()
+        beside = KEPT_BY_LOSS if group == "critic" else ()
+        return {group, f"{group}_opt", *beside} if reached else set()
 
 
 def check_same_key_same_result(trial: Trial) -> None:
     """The same key gives bit for bit the same state, step and actions; another key another state."""
     program = trial.program
-    assert_equal("init ", on_host(program.init(trial.seed)), trial.fresh)
+    assert_equal("init ", _of_graph(program, on_host(program.init(trial.seed))), trial.fresh)
     again = on_host(program.step(as_arrays(trial.state), trial.batch, trial.hyper))
     assert_equal("step ", again, trial.stepped)
     other = on_host(program.init(trial.seed + 1))
@@ -518,9 +530,11 @@ def check_passes_keep_values(trial: Trial) -> None:
 
 
 def check_state_donated(trial: Trial) -> None:
-    """A step consumes the state it is given."""
+    """A step consumes the state it is given, as far as it reads it."""
     given = as_arrays(trial.state)
-    leaves = jax.tree.leaves(given)
+    graph = trial.program.graphs["step"]
+    read = {name for node in graph.nodes.values() for name in node.inputs} | set(graph.outputs.values())
+    leaves = jax.tree.leaves({name: group for name, group in given.items() if f"state.{name}" in read})
     jax.block_until_ready(trial.program.step(given, trial.batch, trial.hyper))
     kept = sum(not leaf.is_deleted() for leaf in leaves)
     assert not kept, f"{kept} of {len(leaves)} arrays of the state are not donated"
@@ -547,14 +561,23 @@ def _first_bad(trial: Trial, batch: Mapping[str, Any] | None) -> str:
 
 
 def check_update_is_repeated_step(trial: Trial, n: int = 2) -> None:
-    """``update(n)`` does what n steps on the batches it draws do; metrics are means over the steps that report them."""
+    """``update(n)`` does what n steps on the batches it draws do; metrics are means over the steps that report them.
+
+    Where batches are drawn by priorities, which the loop keeps and not the step: what n updates of one step do.
+    """
     program = trial.program
     replay = replay_of(program, trial.seed + 1)
-    updated = on_host(program.update(as_arrays(trial.state), replay, n, trial.hyper))
     state, reported = trial.state, []
+    if program.loop.refresh is not None:
+        program.capacity = len(replay["r"])
+        state = state | {"priorities": on_host(no_priorities(program.capacity))}
+    updated = on_host(program.update(as_arrays(state), replay, n, trial.hyper))
     for _ in range(n):
-        batch = on_host(program.draw_batch(state, replay))
-        state, metrics = on_host(program.step(as_arrays(state), batch, trial.hyper))
+        if program.loop.refresh is None:
+            batch = on_host(program.draw_batch(state, replay))
+            state, metrics = on_host(program.step(as_arrays(state), batch, trial.hyper))
+        else:
+            state, metrics = on_host(program.update(as_arrays(state), replay, 1, trial.hyper))
         reported.append(metrics)
     assert_close("update and repeated steps: state ", updated[0], state)
     for name, value in updated[1].items():
@@ -596,6 +619,7 @@ def check_shapes(trial: Trial) -> None:
     program traces to the same shapes."""
     program = trial.program
     state, batch, hyper = program.examples()
+    state = _of_graph(program, state)
     counters = {name: np.int32(0) for name, leaf in state.items() if getattr(leaf, "dtype", None) == np.int32}
 
     def values(state: Any, batch: Any, hyper: Any) -> dict[str, Any]:
@@ -607,6 +631,8 @@ def check_shapes(trial: Trial) -> None:
         printed = jax.eval_shape(trial.printed["step"], state, batch, hyper)
     _assert_same_shapes("the printed step changes", (state, metrics), printed)
     lengths = {"batch": batch["s"].shape[0], "obs": program.obs_size, "action": program.action_size}
+    if "encoder" in trial.algorithm.sections:  # what stands beside an embedding is as long as both together
+        lengths = {"batch": lengths["batch"]}
     traced = jax.eval_shape(values, state, batch, hyper)
     for node in program.graphs["step"].nodes.values():
         shape = getattr(traced[node.name], "shape", ())

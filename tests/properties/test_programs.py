@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings, target
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from flowrl_dsl.registry import members_of
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.testing import invariants, strategies
+from flowrl_dsl.testing.study import Study
 
 pytestmark = pytest.mark.slow
 
@@ -75,12 +76,20 @@ def test_random_programs_have_the_shapes_they_declare(text: str) -> None:
     invariants.check_graph_text_round_trip(trial)
 
 
-@pytest.mark.slow
-@settings(PROGRAMS, derandomize=False, max_examples=MANY)
-@given(strategies.specs(), st.data())
-def test_many_random_programs_keep_their_promises(text: str, data: st.DataObject) -> None:
-    target(float(len(text)))
-    check_everything(invariants.trial(text), data)
+def test_many_random_programs_keep_their_promises(capsys: pytest.CaptureFixture[str]) -> None:
+    """Goes on after a failure, and says at the end what it has covered."""
+    study = Study()
+
+    @settings(PROGRAMS, derandomize=False, max_examples=MANY)
+    @given(strategies.specs(), st.data())
+    def check(text: str, data: st.DataObject) -> None:
+        with study.composition(text):
+            check_everything(invariants.trial(text), data)
+
+    check()
+    with capsys.disabled():
+        print(f"\n{study.summary()}")
+    study.check()
 
 
 @pytest.mark.slow

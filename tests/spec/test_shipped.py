@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowrl_dsl.algorithm import Every, Sequence, Single, Together, show_stage
+from flowrl_dsl.formula import functions, variables
 from flowrl_dsl.registry import Scalar
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec.resolve import resolve
@@ -19,6 +20,7 @@ from tests.spec.helpers import algorithm_of
 SPECS = shipped_specs()
 TASKS = (None, "Hopper-v5", "Ant-v5", "HalfCheetah-v5")
 GEMPO = ("gempo_exp", "gempo_linear", "gempo_square")
+HYBRIDS = ("dime_redq", "drift_entropy", "edm_mirror", "flow_anchor", "qsm_dpmd", "qsm_td7", "sdac_quantile")
 OURS = (
     "dacer",
     "diffusion_bptt",
@@ -28,7 +30,7 @@ OURS = (
     "idem",
     "nclql",
     "qsm",
-    "qsm_dpmd",
+    *HYBRIDS,
     "qvpo",
     "redq",
     "rfm",
@@ -177,6 +179,71 @@ def test_the_hybrid_starts_from_dpmd() -> None:
     assert regression.weight == Scalar(name="weighted_regression.weight", value=1.0)
     assert score.weight == Scalar(name="score_matching.weight", value=0.5)
     assert algorithm.paper == "unpublished"
+
+
+@pytest.mark.parametrize("name", HYBRIDS)
+def test_a_hybrid_is_short_and_says_that_nobody_has_published_it(name: str) -> None:
+    lines = [line for line in SPECS[name].read_text(encoding="utf-8").splitlines() if line.strip()]
+    assert sum(not line.startswith("#") for line in lines) <= 20
+    assert algorithm_of(resolve(name)).paper == "unpublished"
+
+
+def test_sdac_quantile() -> None:
+    algorithm, base = (algorithm_of(resolve(spec)) for spec in ("sdac_quantile", "sdac"))
+    critic, (block,) = algorithm.sections["critic"], algorithm.improvements
+    assert (critic.kind.name, critic.ensemble) == ("quantile", 5)
+    assert block.mechanism.reverse == 500 and block.mechanism.target.text == base.improvements[0].mechanism.target.text
+    assert {"std", "Q"} <= functions(block.mechanism.target) and {"std", "Q_target"} <= functions(critic.backup)
+    assert algorithm.order == base.order and algorithm.sections["policy"] == base.sections["policy"]
+
+
+def test_flow_anchor() -> None:
+    algorithm = algorithm_of(resolve("flow_anchor"))
+    anchor, climb = algorithm.improvements
+    assert anchor.weight == Scalar(name="anchor") and climb.weight.value == 1
+    assert algorithm.parameters["anchor"].schedule.over == 100_000
+    assert (anchor.mechanism.name, climb.mechanism.name) == ("weighted_regression", "reparameterized")
+    policy = algorithm.sections["policy"]
+    assert (policy.backbone.name, policy.sampler.name, policy.sampler.steps) == ("flow", "midpoint", 4)
+
+
+@pytest.mark.parametrize(("task", "kl"), [(None, 2.0), ("Hopper-v5", 2.5)])
+def test_edm_mirror(task: str | None, kl: float) -> None:
+    algorithm, base = (algorithm_of(resolve(spec, task=task)) for spec in ("edm_mirror", "gempo_square"))
+    policy = algorithm.sections["policy"]
+    assert (policy.backbone.name, policy.sampler.name, policy.sampler.steps) == ("edm", "edm_heun", 5)
+    assert algorithm.improvements == base.improvements and algorithm.order == base.order
+    assert algorithm.parameters["temperature"].learned.target_kl.value == kl
+
+
+def test_drift_entropy() -> None:
+    algorithm, base = (algorithm_of(resolve(spec)) for spec in ("drift_entropy", "driftpo"))
+    assert show_stage(algorithm.order) == "critic -> policy -> every(100, temperature) -> targets"
+    learned = algorithm.parameters["temperature"].learned
+    assert (learned.init, learned.target_entropy.text, learned.entropy.samples) == (0.25, "-0.5 * A", 64)
+    (block,) = algorithm.improvements
+    assert variables(block.mechanism.field) >= {"temperature", "reach"} and "strength" not in variables(
+        block.mechanism.field
+    )
+    assert algorithm.sections["critic"] == base.sections["critic"]
+
+
+def test_dime_redq() -> None:
+    algorithm, base = (algorithm_of(resolve(spec)) for spec in ("dime_redq", "dime"))
+    assert show_stage(algorithm.order) == "critic -> targets -> every(5, policy -> temperature)"
+    critic = algorithm.sections["critic"]
+    assert (critic.ensemble, algorithm.sections["train"].updates) == (5, 5)
+    assert {"subset", "draw_log_prob"} <= functions(critic.backup)
+    assert algorithm.sections["policy"] == base.sections["policy"]
+
+
+def test_qsm_td7() -> None:
+    algorithm, base = (algorithm_of(resolve(spec)) for spec in ("qsm_td7", "qsm"))
+    assert show_stage(algorithm.order) == "encoder -> critic -> policy -> targets"
+    critic = algorithm.sections["critic"]
+    assert algorithm.sections["encoder"].size == 128 and critic.kind.huber.value == 1.0
+    assert "within_seen" in functions(critic.backup) and algorithm.sections["train"].sampling.name == "lap"
+    assert algorithm.sections["policy"] == base.sections["policy"] and algorithm.parameters == base.parameters
 
 
 def test_resolving_is_quick_and_leaves_jax_alone() -> None:
