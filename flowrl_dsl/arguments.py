@@ -39,6 +39,23 @@ def assignment(text: str) -> str:
     return text
 
 
+def passes(text: str) -> tuple[str, ...] | None:
+    """``all`` (as None), ``none`` (as no names), or names of passes with commas between them."""
+    from flowrl_dsl.diagnostics import nearest
+    from flowrl_dsl.passes import PIPELINE
+
+    if text in ("all", "none"):
+        return None if text == "all" else ()
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in PIPELINE:
+            close = nearest(name, PIPELINE)
+            hint = f'did you mean "{close}"? ' if close else ""
+            known = f"expected none, all, or names of {', '.join(PIPELINE)}"
+            raise argparse.ArgumentTypeError(f'there is no pass "{name}"; {hint}{known}')
+    return names
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="flowrl-dsl",
@@ -91,6 +108,8 @@ def _add_compile(commands: Commands) -> None:
     command.add_argument("spec", metavar="SPEC")
     command.add_argument("--task", metavar="TASK", help="gives the sizes, and the `for task` block that holds")
     command.add_argument("--emit", choices=_EMITTED, help="a form of the spec on its way")
+    help_text = "rewrites of the update graph to run: none, all (the default), or names with commas between them"
+    command.add_argument("--passes", type=passes, metavar="NAMES", help=help_text)
     command.add_argument("-o", dest="output", type=Path, metavar="FILE", help="write there instead of printing")
     _add_set(command)
 

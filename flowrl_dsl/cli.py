@@ -132,7 +132,7 @@ def _unless_misused(work: Callable[[], None]) -> int:
 def _compile(parsed: argparse.Namespace) -> int:
     from flowrl_dsl.driver import compile_report
 
-    text = compile_report(parsed.spec, parsed.emit, parsed.task, parsed.set)
+    text = compile_report(parsed.spec, parsed.emit, parsed.task, parsed.set, parsed.passes)
     if parsed.output is None:
         print(text, end="" if text.endswith("\n") else "\n")
     else:

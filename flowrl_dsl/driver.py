@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flowrl_dsl.graph.nodes import Graph
     from flowrl_dsl.lowering.program import Program
     from flowrl_dsl.passes import Applied
+    from flowrl_dsl.plan import Saving
 
 EMITTED = ("tree", "spec", "graph", "jaxpr", "hlo", "python")
 """What ``compile --emit`` can show of a spec on its way through the house."""
@@ -90,8 +91,10 @@ def build_program(algorithm: Algorithm, obs_size: int, action_size: int, passes:
     return lower(algorithm.name, built.graphs, built.hyper, loop, (obs_size, action_size))
 
 
-def compile_report(spec: str, form: str | None, task: str | None, sets: Sequence[str]) -> str:
-    """What a spec turns into, as text: the plan, or one of :data:`EMITTED`."""
+def compile_report(
+    spec: str, form: str | None, task: str | None, sets: Sequence[str], passes: Sequence[str] | None = None
+) -> str:
+    """What a spec turns into after these passes (None: all), as text: the plan, or one of :data:`EMITTED`."""
     algorithm, _ = resolve_or_raise(spec, task, sets)
     if form == "tree":
         from flowrl_dsl.syntax.parser import parse_file
@@ -105,15 +108,36 @@ def compile_report(spec: str, form: str | None, task: str | None, sets: Sequence
     if form == "graph":
         from flowrl_dsl.graph.text import print_graph
 
-        return "\n".join(print_graph(graph) for graph in build_graphs(algorithm, *sizes).graphs.values())
+        return "\n".join(print_graph(graph) for graph in build_graphs(algorithm, *sizes, passes).graphs.values())
     if form == "python":
-        return _emit_python(algorithm, sizes)
-    program = build_program(algorithm, *sizes)
+        return _emit_python(algorithm, sizes, passes)
+    program = build_program(algorithm, *sizes, passes)
     if form is None:
         from flowrl_dsl.plan import plan
 
-        return plan(algorithm, program, build_graphs(algorithm, *sizes).applied, task)
+        return plan(algorithm, program, _savings(algorithm, sizes, passes), task)
     return program.step_jaxpr() if form == "jaxpr" else program.step_hlo()
+
+
+def _savings(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[str] | None) -> list[Saving]:
+    """What each pass did to the step: the program is built after none, one, two, … of them."""
+    from flowrl_dsl.lowering.cost import matrix_product_flops
+    from flowrl_dsl.plan import Saving
+
+    applied = build_graphs(algorithm, *sizes, passes).applied
+    names = [one.name for one in applied]
+    step, flops, savings = None, 0, []
+    for done in range(len(names) + 1):
+        program = build_program(algorithm, *sizes, names[:done])
+        before, flops_before = step, flops
+        step = program.graphs["step"]
+        # tracing takes long, and a pass that found nothing to do saved nothing
+        if step != before:
+            flops = matrix_product_flops(program.jit_step, *program.examples())
+        if before is not None:
+            one = applied[done - 1]
+            savings.append(Saving(one.name, one.nodes_before, one.nodes_after, flops_before, flops))
+    return savings
 
 
 def task_sizes(task: str | None) -> tuple[int, int]:
@@ -125,11 +149,11 @@ def task_sizes(task: str | None) -> tuple[int, int]:
     return sizes(task)
 
 
-def _emit_python(algorithm: Algorithm, sizes: tuple[int, int]) -> str:
+def _emit_python(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[str] | None) -> str:
     from flowrl_dsl import __version__
     from flowrl_dsl.lowering.emit import emit_python
 
-    built = build_graphs(algorithm, *sizes)
+    built = build_graphs(algorithm, *sizes, passes)
     title = f"{algorithm.title or algorithm.name} ({algorithm.paper})" if algorithm.paper else algorithm.title
     about = f"Observations have {sizes[0]} components, actions {sizes[1]}."
     return emit_python(title or algorithm.name, about, built.graphs, built.hyper, __version__)
