@@ -39,6 +39,23 @@ def assignment(text: str) -> str:
     return text
 
 
+def passes(text: str) -> tuple[str, ...] | None:
+    """``all`` (as None), ``none`` (as no names), or names of passes with commas between them."""
+    from flowrl_dsl.diagnostics import nearest
+    from flowrl_dsl.passes import PIPELINE
+
+    if text in ("all", "none"):
+        return None if text == "all" else ()
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in PIPELINE:
+            close = nearest(name, PIPELINE)
+            hint = f'did you mean "{close}"? ' if close else ""
+            known = f"expected none, all, or names of {', '.join(PIPELINE)}"
+            raise argparse.ArgumentTypeError(f'there is no pass "{name}"; {hint}{known}')
+    return names
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="flowrl-dsl",
@@ -53,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     _add_compile(commands)
     _add_train(commands)
     _add_run_commands(commands)
+    _add_bench(commands)
     return top
 
 
@@ -91,6 +109,8 @@ def _add_compile(commands: Commands) -> None:
     command.add_argument("spec", metavar="SPEC")
     command.add_argument("--task", metavar="TASK", help="gives the sizes, and the `for task` block that holds")
     command.add_argument("--emit", choices=_EMITTED, help="a form of the spec on its way")
+    help_text = "rewrites of the update graph to run: none, all (the default), or names with commas between them"
+    command.add_argument("--passes", type=passes, metavar="NAMES", help=help_text)
     command.add_argument("-o", dest="output", type=Path, metavar="FILE", help="write there instead of printing")
     _add_set(command)
 
@@ -131,3 +151,26 @@ def _add_run_commands(commands: Commands) -> None:
     plot.add_argument("-o", dest="output", type=Path, default=Path("curves.png"), metavar="FILE", help="png, pdf or svg")
     diagnose = _add(commands, "diagnose", "look again at the update that was not finite")
     diagnose.add_argument("run", type=Path, metavar="RUN")
+
+
+_BENCH = {
+    "step": "one update with all passes next to one with none: time, share of the machine's speed, compilation, memory",
+    "act": "microseconds of an action, for 1, 16 and 256 observations",
+    "env": "steps per second of a task's environments, next to Gymnasium's own",
+    "train": "a short training, and what its time is spent on",
+}
+
+
+def _add_bench(commands: Commands) -> None:
+    bench = _add(commands, "bench", "measure the speed of specs, or of environments, on this machine")
+    kinds = bench.add_subparsers(title="kinds", metavar="KIND", dest="kind", required=True)
+    for name, help_text in _BENCH.items():
+        kind = _add(kinds, name, help_text)
+        if name != "env":
+            kind.add_argument("specs", nargs="*", metavar="SPEC", help="all that are shipped, unless named")
+            _add_set(kind)
+        needed = name in ("env", "train")
+        default = "HalfCheetah-v5" if needed else "none: the sizes of HalfCheetah, no environment needed"
+        kind.add_argument("--task", metavar="TASK", help=f"a Gymnasium id or dm_control/DOMAIN-TASK (default {default})")
+        kind.add_argument("--repeat", type=positive, metavar="N", help="samples of each measurement")
+        kind.add_argument("--json", type=Path, metavar="FILE", help="keep the numbers there too")

@@ -132,7 +132,7 @@ def _unless_misused(work: Callable[[], None]) -> int:
 def _compile(parsed: argparse.Namespace) -> int:
     from flowrl_dsl.driver import compile_report
 
-    text = compile_report(parsed.spec, parsed.emit, parsed.task, parsed.set)
+    text = compile_report(parsed.spec, parsed.emit, parsed.task, parsed.set, parsed.passes)
     if parsed.output is None:
         print(text, end="" if text.endswith("\n") else "\n")
     else:
@@ -189,6 +189,22 @@ def _diagnose(parsed: argparse.Namespace) -> int:
     raise DiagnosticError([found])
 
 
+def _bench(parsed: argparse.Namespace) -> int:
+    from flowrl_dsl.bench import report
+    from flowrl_dsl.bench.kind import Asked
+
+    if parsed.json is not None:
+        report.claim(parsed.json)
+    specs, sets = tuple(getattr(parsed, "specs", ())), tuple(getattr(parsed, "set", ()))
+    found = report.collect(Asked(parsed.kind, specs, parsed.task, sets, parsed.repeat))
+    print(report.text(found))
+    if parsed.json is not None:
+        _write(parsed.json, report.as_json(found))
+    if found.interrupted:
+        return INTERRUPTED
+    return SPEC_ERROR if found.failed else OK
+
+
 def _write(path: Path, text: str) -> None:
     from flowrl_dsl.runtime import files
 
@@ -232,6 +248,7 @@ _COMMANDS = {
     "eval": _eval,
     "plot": _plot,
     "diagnose": _diagnose,
+    "bench": _bench,
 }
 
 if __name__ == "__main__":

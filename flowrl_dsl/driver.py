@@ -98,8 +98,10 @@ def build_program(
     return lower(algorithm.name, built.graphs, built.hyper, loop, (obs_size, action_size))
 
 
-def compile_report(spec: str, form: str | None, task: str | None, sets: Sequence[str]) -> str:
-    """What a spec turns into, as text: the plan, or one of :data:`EMITTED`."""
+def compile_report(
+    spec: str, form: str | None, task: str | None, sets: Sequence[str], passes: Sequence[str] | None = None
+) -> str:
+    """What a spec turns into after these passes (None: all), as text: the plan, or one of :data:`EMITTED`."""
     algorithm, _ = resolve_or_raise(spec, task, sets)
     if form == "tree":
         from flowrl_dsl.syntax.parser import parse_file
@@ -113,14 +115,17 @@ def compile_report(spec: str, form: str | None, task: str | None, sets: Sequence
     if form == "graph":
         from flowrl_dsl.graph.text import print_graph
 
-        return "\n".join(print_graph(graph) for graph in build_graphs(algorithm, *sizes).graphs.values())
+        return "\n".join(print_graph(graph) for graph in build_graphs(algorithm, *sizes, passes).graphs.values())
     if form == "python":
-        return _emit_python(algorithm, sizes)
-    program = build_program(algorithm, *sizes)
+        return _emit_python(algorithm, sizes, passes)
+    program = build_program(algorithm, *sizes, passes)
     if form is None:
+        from flowrl_dsl.lowering.cost import matrix_product_flops
         from flowrl_dsl.plan import plan
 
-        return plan(algorithm, program, build_graphs(algorithm, *sizes).applied, task)
+        straight = build_program(algorithm, *sizes, ())
+        flops = tuple(matrix_product_flops(p.jit_step, *p.examples()) for p in (straight, program))
+        return plan(algorithm, program, build_graphs(algorithm, *sizes, passes).applied, flops, task)
     return program.step_jaxpr() if form == "jaxpr" else program.step_hlo()
 
 
@@ -133,11 +138,11 @@ def task_sizes(task: str | None) -> tuple[int, int]:
     return sizes(task)
 
 
-def _emit_python(algorithm: Algorithm, sizes: tuple[int, int]) -> str:
+def _emit_python(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[str] | None) -> str:
     from flowrl_dsl import __version__
     from flowrl_dsl.lowering.emit import emit_python
 
-    built = build_graphs(algorithm, *sizes)
+    built = build_graphs(algorithm, *sizes, passes)
     title = f"{algorithm.title or algorithm.name} ({algorithm.paper})" if algorithm.paper else algorithm.title
     about = f"Observations have {sizes[0]} components, actions {sizes[1]}."
     return emit_python(title or algorithm.name, about, built.graphs, built.hyper, __version__)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowrl_dsl.algorithm import Algorithm, Origin, show_stage
+
+if TYPE_CHECKING:
+    from flowrl_dsl.passes import Applied
 
 _UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 
@@ -20,16 +23,19 @@ def human(value: float, unit: str = "") -> str:
     return f"{value:.3g} {unit}".rstrip()
 
 
-def plan(algorithm: Algorithm, program: Any, applied: list, task: str | None) -> str:
-    """The plan of a program; compiles its step to measure it."""
+def plan(algorithm: Algorithm, program: Any, applied: Sequence[Applied], flops: tuple[int, int], task: str | None) -> str:
+    """The plan of a program; compiles its step to measure it.
+
+    ``flops`` are those of the matrix products of the step, before the passes and after them.
+    """
     sections = [
         _heading(algorithm, program, task),
         _axes(algorithm),
         "order of one update\n  " + show_stage(algorithm.order),
         _settings(algorithm),
         _networks(program),
-        _passes(applied),
-        _cost(program),
+        _passes(applied, flops),
+        _cost(program, flops[1]),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -98,22 +104,30 @@ def _is_network(group: Any) -> bool:
     return isinstance(group, dict) and any(leaf.ndim > 1 for leaf in jax.tree.leaves(group))
 
 
-def _passes(applied: list) -> str:
-    rows = [(a.name, f"{a.nodes_before} -> {a.nodes_after} nodes", f"{a.changed} computed differently") for a in applied]
+def _passes(applied: Sequence[Applied], flops: tuple[int, int]) -> str:
+    """A line for each pass, and one for the matrix products before and after all of them."""
+    rows = [(a.name, _change(a.nodes_before, a.nodes_after, str) + " nodes", f"{a.changed} changed") for a in applied]
+    before, after = flops
+    share = f"{abs(after - before) / max(before, 1):.1%} {'more' if after > before else 'fewer'}" if after != before else ""
+    rows.append(("together", _change(before, after, lambda number: human(number, "flop")), share))
     return _table("passes over the step", rows)
 
 
-def _cost(program: Any) -> str:
-    return _table("one update", list(_measure(program)))
+def _change(before: int, after: int, shown: Callable[[int], str]) -> str:
+    """``74 -> 73``; a number that stayed is shown once."""
+    return shown(before) if before == after else f"{shown(before)} -> {shown(after)}"
+
+
+def _cost(program: Any, flops: int) -> str:
+    return _table("one update", [("matrix products", human(flops, "flop")), *_measure(program)])
 
 
 def _measure(program: Any) -> Iterator[tuple[str, str]]:
     import jax
 
-    from flowrl_dsl.lowering.cost import count_bytes, host_callbacks, matrix_product_flops
+    from flowrl_dsl.lowering.cost import count_bytes, host_callbacks
 
     state, batch, hyper = program.examples()
-    yield "matrix products", human(matrix_product_flops(program.jit_step, state, batch, hyper), "flop")
     start = time.perf_counter()
     executable = program.jit_step.lower(state, batch, hyper).compile()
     seconds = time.perf_counter() - start

@@ -26,8 +26,9 @@ ALLOWED: dict[str, set[str]] = {
     "lowering": {"lowering", "graph"} | BASE,
     "runtime": {"runtime", "lowering", "diagnostics", "__init__"},
     "testing": {"testing", "graph", "components", "passes", "lowering", "spec", "syntax", "driver", "__init__"} | BASE,
+    "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
     "top": {"driver", "plan", "catalogue", "cli", "arguments", "runs", "__init__"}
-    | {"syntax", "spec", "graph", "components", "passes", "lowering", "runtime"}
+    | {"syntax", "spec", "graph", "components", "passes", "lowering", "runtime", "bench"}
     | BASE,
 }
 LIBRARIES: dict[str, set[str]] = {
@@ -40,9 +41,10 @@ LIBRARIES: dict[str, set[str]] = {
     "lowering": {"jax", "numpy"},
     "runtime": {"jax", "numpy", "gymnasium", "dm_control", "mujoco", "matplotlib", "rich", "tensorboardX", "wandb", "orbax"},
     "testing": {"jax", "numpy", "hypothesis"},
+    "bench": {"jax", "numpy", "gymnasium"},
     "top": {"jax", "rich", "typer", "click"},
 }
-EAGER_JAX_ALLOWED = ("lowering", "runtime", "testing")
+EAGER_JAX_ALLOWED = ("lowering", "runtime", "testing", "bench")
 
 
 def _room(path: Path) -> str:

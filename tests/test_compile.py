@@ -11,6 +11,8 @@ import pytest
 from flowrl_dsl import cli
 from flowrl_dsl.driver import EMITTED, build_graphs, compile_report, resolve_or_raise
 from flowrl_dsl.graph.text import parse_graph
+from flowrl_dsl.passes import PIPELINE, Applied
+from flowrl_dsl.plan import _passes
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec.resolve import resolve
 
@@ -46,6 +48,43 @@ def test_the_plan_counts_parameters_products_and_executables(plan: str) -> None:
     assert "executables      1, host callbacks 0" in plan
     # forward: 4 rows through 2 x (23 x 8 + 8) weights, 2 flop each; the whole step takes several such passes
     assert re.search(r"matrix products  [\d.]+ kflop", plan)
+
+
+def test_the_plan_says_what_each_pass_saved(plan: str) -> None:
+    table = plan.split("passes over the step\n")[1].split("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in table] == [*PIPELINE, "together"]
+    assert all(re.search(r"\d+ nodes  +\d+ changed", line) for line in table[:-1]) and "flop" in table[-1]
+
+
+def test_what_a_pass_did_is_shown_as_a_change() -> None:
+    applied = [Applied("one", 80, 80, 3), Applied("two", 80, 75, 0)]
+    rows = [
+        ("one", "80 nodes", "3 changed"),
+        ("two", "80 -> 75 nodes", "0 changed"),
+        ("together", "4 Mflop -> 1 Mflop", "75.0% fewer"),
+    ]
+    shown = _passes(applied, (4_000_000, 1_000_000)).splitlines()[1:]
+    assert shown == [f"  {name:<8}  {nodes:<18}  {changed}" for name, nodes, changed in rows]
+    assert _passes((), (7, 7)).splitlines()[1:] == ["  together  7 flop"]
+
+
+def test_passes_are_chosen_by_name(capsys) -> None:
+    def nodes(*words: str) -> int:
+        assert cli.main(["compile", "td3", "--emit", "graph", *words]) == 0
+        return len(capsys.readouterr().out.splitlines())
+
+    assert nodes("--passes", "none") > nodes("--passes", "all") == nodes()
+    assert nodes("--passes", "dce,cse") == nodes("--passes", "cse, dce") == nodes("--passes", "cse,dce")
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [("dec", 'did you mean "dce"?'), ("cse,", "expected none, all, or names of "), ("none,dce", "")],
+)
+def test_an_unknown_pass_is_wrong_usage(names: str, hint: str, capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["compile", "td3", "--passes", names])
+    assert caught.value.code == 2 and hint in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("spec", SPECS)

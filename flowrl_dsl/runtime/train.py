@@ -43,7 +43,7 @@ class Training:
         display: Display,
         open_sinks: Callable[[int], Sequence[Sink]] = lambda step: (),
     ):
-        """``open_sinks`` is called once, with the step that the run goes on from."""
+        """``open_sinks`` is called once, with the step that the run goes on from, when all is ready for that step."""
         self.program, self.settings, self.folder = program, settings, folder
         self.display, self.open_sinks = display, open_sinks
         self.sinks: Sequence[Sink] = ()
@@ -117,7 +117,7 @@ class Training:
         self._clock, self._clock_updates = time.monotonic(), self.updates
         while self.step < settings.steps:
             before = self.step
-            self._advance()
+            self.advance()
             if self.iteration % _SHOW_EVERY == 0:
                 self.display.advance(self.step)
             if passed(before, self.step, settings.log_every) or self.step >= settings.steps:
@@ -130,7 +130,7 @@ class Training:
                 raise Interrupted
         return result
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
         """One action in every environment, and the updates it entitles to."""
         settings = self.settings
         if self.step < settings.warmup:

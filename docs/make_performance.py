@@ -1,0 +1,53 @@
+"""Measure the speed of all shipped specs and write the tables of docs/performance.md.
+
+``python docs/make_performance.py``, on a machine that does nothing else.  What was measured is kept in ``runs/performance``:
+remove a file there to measure it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from flowrl_dsl.bench.report import KINDS, from_json, markdown
+
+DOCS = Path(__file__).parent
+KEPT = DOCS.parent / "runs" / "performance"
+
+
+def measure(kind: str) -> None:
+    """One kind, in a process of its own; what was interrupted is not kept."""
+    draft, path = KEPT / f"{kind}.draft.json", KEPT / f"{kind}.json"
+    subprocess.run([sys.executable, "-m", "flowrl_dsl.cli", "bench", kind, "--json", str(draft)], check=False)
+    if draft.exists() and draft.stat().st_size and not from_json(draft.read_text()).interrupted:
+        draft.replace(path)
+
+
+def filled(page: str, tables: dict[str, str]) -> str:
+    """The page with each table between the marks of its kind."""
+    for kind, table in tables.items():
+        before, _, rest = page.partition(f"<!-- {kind} -->")
+        _, _, after = rest.partition(f"<!-- end of {kind} -->")
+        page = f"{before}<!-- {kind} -->\n{table}\n<!-- end of {kind} -->{after}"
+    return page
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only-write", action="store_true", help="measure nothing; write the page from what there is")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
+    asked = parser.parse_args()
+    KEPT.mkdir(parents=True, exist_ok=True)
+    paths = {kind: KEPT / f"{kind}.json" for kind in asked.kinds}
+    for kind, path in paths.items():
+        if not asked.only_write and not path.exists():
+            measure(kind)
+    tables = {kind: markdown(from_json(path.read_text())) for kind, path in paths.items() if path.exists()}
+    page = DOCS / "performance.md"
+    page.write_text(filled(page.read_text(), tables))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""What every kind of benchmark is made of, and how it goes through the specs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowrl_dsl.diagnostics import DiagnosticError
+from flowrl_dsl.resources import shipped_specs
+from flowrl_dsl.runtime.errors import Interrupted
+
+DEFAULT_TASK = "HalfCheetah-v5"
+"""Where environments are stepped and no task is named."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The words of a ``bench`` command; no specs means all that are shipped, ``repeat`` None the kind's own number."""
+
+    kind: str
+    specs: tuple[str, ...] = ()
+    task: str | None = None
+    sets: tuple[str, ...] = ()
+    repeat: int | None = None
+
+
+class CannotMeasure(Exception):
+    """Said by a kind of benchmark itself; its message is the whole reason."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """What could not be measured, and why, in a line."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number about the machine that the rows are compared with."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Kind:
+    """``measure(asked, repeat)`` gives rows, instances of the dataclass ``row``, as soon as each is known.
+
+    ``columns`` are the table's titles and what stands below them; ``summary`` is over all rows, of which there is at least
+    one.
+    """
+
+    title: str
+    row: type
+    columns: Mapping[str, Callable[[Any], str]]
+    measure: Callable[[Asked, int], Iterator[Any]]
+    repeat: int
+    summary: Callable[[Sequence[Any]], dict[str, float]] = lambda rows: {}
+
+
+def each_spec(asked: Asked, measure: Callable[[str], Iterable[Any]]) -> Iterator[Any]:
+    """The rows of every spec; one that cannot be measured is a :class:`Failed` and the others follow."""
+    specs = asked.specs or tuple(shipped_specs())
+    for position, spec in enumerate(specs, 1):
+        yield from attempt(spec, f"{asked.kind}: {spec}, {position} of {len(specs)}", lambda spec=spec: measure(spec))
+
+
+def attempt(what: str, doing: str, measure: Callable[[], Iterable[Any]]) -> Iterator[Any]:
+    """The rows of one measurement, or :class:`Failed`; ``doing`` is said on standard error before it begins."""
+    print(f"measuring {doing}", file=sys.stderr, flush=True)
+    try:
+        yield from measure()
+    except Interrupted:
+        raise
+    except Exception as error:
+        # XLA, a task, a component of the user's: whatever stops one must not lose the rest of a long table
+        yield Failed(what, reason(error))
+
+
+def reason(error: Exception) -> str:
+    """An exception in one line: of diagnostics the first with its notes."""
+    if isinstance(error, DiagnosticError) and error.diagnostics:
+        first = error.diagnostics[0]
+        text = "; ".join([f"{first.code}: {first.message}", *first.notes])
+        more = len(error.diagnostics) - 1
+        return text + (f" (and {more} more)" if more else "")
+    if isinstance(error, CannotMeasure):
+        return str(error)
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,184 @@
+"""``bench step``: the update with all passes next to the update with none, in one process.
+
+Needed floating-point operations are those of the matrix products of one update after all passes, counted from what jax
+traces (``lowering.cost.matrix_product_flops``).  A stage that runs in every n-th update only is counted as if it ran in
+each: of such a spec the share of the machine's speed is an upper bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from flowrl_dsl import driver
+from flowrl_dsl.bench.kind import Asked, Fact, Kind, each_spec
+from flowrl_dsl.bench.machine import empty_compilation_cache, matrix_product_speed
+from flowrl_dsl.bench.timing import geometric_mean, in_turns, ratio, seconds
+from flowrl_dsl.lowering.cost import matrix_product_flops
+from flowrl_dsl.plan import human
+from flowrl_dsl.runtime.replay import Replay
+
+if TYPE_CHECKING:
+    from flowrl_dsl.algorithm import Algorithm
+    from flowrl_dsl.graph.nodes import Graph
+    from flowrl_dsl.lowering.program import Program
+
+_ROWS = 4096
+_EPISODE = 100
+_SAMPLE_SECONDS = 0.2
+_MOST_UPDATES = 64
+
+
+@dataclass(frozen=True)
+class Row:
+    """One spec.  ``ratio`` is none / all, above 1 where the passes help; ``share`` of the measured matrix-product speed.
+
+    ``cold_s`` compiles the update with all passes and fills an empty cache, as a user's first run does; ``warm_s`` compiles
+    a second program from that cache, None where the backend keeps nothing.  Memory is the working memory in bytes of the
+    compiled update, that of its state not counted.
+    """
+
+    spec: str
+    many_actions: bool
+    ratio: float
+    none_ms: float
+    all_ms: float
+    flops: int
+    share: float
+    cold_s: float
+    warm_s: float | None
+    memory_none: int
+    memory_all: int
+    updates: int
+
+
+def measure(asked: Asked, repeat: int) -> Iterator[Row | Fact]:
+    sizes = driver.task_sizes(asked.task)
+    speed = matrix_product_speed()
+    yield Fact("matrix products, flop/s", speed)
+    yield from each_spec(asked, lambda spec: [_measure(spec, asked, sizes, repeat, speed)])
+
+
+def _measure(spec: str, asked: Asked, sizes: tuple[int, int], repeat: int, speed: float) -> Row:
+    algorithm, _ = driver.resolve_or_raise(spec, asked.task, asked.sets)
+    programs = {"none": _program(algorithm, sizes, ()), "all": _program(algorithm, sizes, None)}
+    state, replay = programs["all"].init(0), synthetic_replay(programs["all"])
+    with empty_compilation_cache() as folder:
+        best, cold = _compile(programs["all"], state, replay)
+        kept = any(folder.iterdir())
+        warm = _compile(_program(algorithm, sizes, None), state, replay)[1] if kept else None
+    compiled = {"none": _compile(programs["none"], state, replay)[0], "all": best}
+    updaters = {name: Updater(compiled[name], state, replay, programs[name]) for name in compiled}
+    count = _updates_in_a_sample(updaters.values())
+    samples = in_turns({name: partial(updater.update, count) for name, updater in updaters.items()}, repeat)
+    milliseconds = {name: 1e3 * median(found) / count for name, found in samples.items()}
+    memory = {name: one.memory_analysis().temp_size_in_bytes for name, one in compiled.items()}
+    flops = matrix_product_flops(programs["all"].jit_step, *programs["all"].examples())
+    return Row(
+        spec=spec,
+        many_actions=many_actions(driver.build_graphs(algorithm, *sizes, ()).graphs["step"]),
+        ratio=ratio(samples["none"], samples["all"]),
+        none_ms=milliseconds["none"],
+        all_ms=milliseconds["all"],
+        flops=flops,
+        share=flops / (milliseconds["all"] / 1e3) / speed,
+        cold_s=cold,
+        warm_s=warm,
+        memory_none=memory["none"],
+        memory_all=memory["all"],
+        updates=count,
+    )
+
+
+def many_actions(step: Graph) -> bool:
+    """Whether an update draws or values many actions for each state of its batch: particles or reverse samples.
+
+    Asked of the graph before any pass, in which these operations stand as the spec means them.  Draws of a few states, with
+    which an entropy is estimated now and then, do not count.
+    """
+    return any(
+        node.op in ("QValue", "Sample") and "batch" in node.type.axes and {"particle", "reverse"} & set(node.type.axes)
+        for node in step.nodes.values()
+    )
+
+
+def synthetic_replay(program: Program) -> dict[str, Any]:
+    """A replay on the device, full of random transitions in episodes of a hundred steps."""
+    random = np.random.default_rng(0)
+    obs = random.normal(size=(_ROWS + 1, program.obs_size))
+    actions = random.uniform(-1, 1, (_ROWS, program.action_size))
+    end = (np.arange(_ROWS) % _EPISODE == _EPISODE - 1).astype(np.float32)
+    replay = Replay(_ROWS, program.obs_size, program.action_size)
+    replay.add(obs[:-1], actions, random.normal(size=_ROWS), np.zeros(_ROWS), end, obs[1:])
+    return replay.view()
+
+
+def _program(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[str] | None) -> Program:
+    program = driver.build_program(algorithm, *sizes, passes)
+    program.capacity = _ROWS
+    return program
+
+
+def _compile(program: Program, state: Any, replay: Any) -> tuple[Any, float]:
+    """The compiled update, and the seconds from its graph to it."""
+    # what jax remembers of the program before would make this one look quicker to trace
+    jax.clear_caches()
+    found: list[Any] = []
+    took = seconds(lambda: found.append(program.jit_update.lower(state, replay, np.int32(1), _hyper(program)).compile()))
+    return found[0], took
+
+
+def _hyper(program: Program) -> dict[str, np.float32]:
+    return {name: np.float32(value) for name, value in program.hyper.items()}
+
+
+class Updater:
+    """A compiled update with a state of its own that goes on from call to call."""
+
+    def __init__(self, compiled: Any, state: Any, replay: Any, program: Program):
+        # a copy: the state is donated
+        self._state = jax.tree.map(lambda leaf: leaf.copy(), state)
+        self._compiled, self._replay, self._hyper = compiled, replay, _hyper(program)
+
+    def update(self, count: int) -> None:
+        """``count`` updates in one dispatch; returns when the device is done."""
+        self._state, _ = jax.block_until_ready(self._compiled(self._state, self._replay, np.int32(count), self._hyper))
+
+
+def _updates_in_a_sample(updaters: Any) -> int:
+    """Even, because a stage may run in every second update; enough that a sample is long beside its dispatch."""
+    for updater in updaters:
+        updater.update(2)
+    one = min(seconds(lambda updater=updater: updater.update(2)) for updater in updaters) / 2
+    return min(_MOST_UPDATES, 2 * max(1, math.ceil(_SAMPLE_SECONDS / one / 2)))
+
+
+def summary(rows: Sequence[Row]) -> dict[str, float]:
+    means = {"geometric mean of none / all": geometric_mean(row.ratio for row in rows)}
+    many = [row.ratio for row in rows if row.many_actions]
+    if many:
+        means["geometric mean of none / all, many actions for each state"] = geometric_mean(many)
+    return means
+
+
+COLUMNS = {
+    "spec": lambda row: row.spec + (" *" if row.many_actions else ""),
+    "none / all": lambda row: f"{row.ratio:.2f}",
+    "none, ms": lambda row: f"{row.none_ms:.3g}",
+    "all, ms": lambda row: f"{row.all_ms:.3g}",
+    "needed": lambda row: human(row.flops, "flop"),
+    "of speed": lambda row: f"{100 * row.share:.2g}%",
+    "compile cold, s": lambda row: f"{row.cold_s:.1f}",
+    "warm, s": lambda row: "-" if row.warm_s is None else f"{row.warm_s:.1f}",
+    "memory none": lambda row: human(row.memory_none, "B"),
+    "memory all": lambda row: human(row.memory_all, "B"),
+}
+
+KIND = Kind("one update, with all passes and with none (* many actions for each state)", Row, COLUMNS, measure, 10, summary)

@@ -1,0 +1,183 @@
+"""``bench train``: a short training, and what a step of its loop is spent on.
+
+The device computes while the environment does, so a part's own time shows only when the loop waits for it.  The first half
+of the steps that learn therefore runs as always and gives the speed; in the second half every part is waited for and gives
+the shares.  The warm-up, the first steps that learn (they compile), evaluations and checkpoints are not counted.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from flowrl_dsl import driver, runs
+from flowrl_dsl.bench.kind import DEFAULT_TASK, Asked, CannotMeasure, Kind, each_spec
+from flowrl_dsl.runtime import environments
+from flowrl_dsl.runtime.logs import RunFolder
+from flowrl_dsl.runtime.settings import Settings
+from flowrl_dsl.runtime.train import Training
+
+if TYPE_CHECKING:
+    from flowrl_dsl.lowering.program import Program
+
+DEFAULTS = {"train.steps": "2000", "train.warmup": "500"}
+PARTS = ("act", "environment", "replay", "update")
+OVERHEAD = "overhead"
+_COMPILING = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """``steps_per_second`` of the environments as trained; ``step_ms`` one turn of the loop when each part is waited for.
+
+    ``shares`` of ``step_ms`` by part sum to 1; what is in no part is ``overhead``.
+    """
+
+    spec: str
+    task: str
+    steps_per_second: float
+    step_ms: float
+    shares: dict[str, float]
+
+
+def measure(asked: Asked, repeat: int) -> Iterator[Row]:
+    task = asked.task or DEFAULT_TASK
+    sizes = environments.sizes(task)
+    runs.use_compilation_cache()
+    yield from each_spec(asked, lambda spec: [_measure(spec, task, sizes, asked.sets, repeat)])
+
+
+def _measure(spec: str, task: str, sizes: tuple[int, int], sets: Sequence[str], repeat: int) -> Row:
+    algorithm, _ = driver.resolve_or_raise(spec, task, with_defaults(sets))
+    program = driver.build_program(algorithm, *sizes)
+    steps = program.loop.steps
+    settings = Settings.of(program.loop, task, 0, episodes=1, evaluate_every=steps, checkpoint_every=steps)
+    program.capacity = settings.capacity
+    watches = [_train(spec, program, settings) for _ in range(repeat)]
+    turns = sum(watch.free_turns for watch in watches)
+    free = sum(watch.free_seconds for watch in watches)
+    seconds = {part: sum(watch.seconds[part] for watch in watches) for part in PARTS}
+    whole = sum(watch.watched_seconds for watch in watches)
+    watched = sum(watch.watched_turns for watch in watches)
+    return Row(spec, task, settings.envs * turns / free, 1e3 * whole / watched, shares(seconds, whole))
+
+
+def with_defaults(sets: Sequence[str]) -> tuple[str, ...]:
+    """A short training, unless the settings say how long."""
+    given = {one.partition("=")[0].strip() for one in sets}
+    return (*(f"{name}={value}" for name, value in DEFAULTS.items() if name not in given), *sets)
+
+
+def shares(seconds: dict[str, float], whole: float) -> dict[str, float]:
+    """The share of each part in the whole, and of what is in none; they sum to 1."""
+    return {part: spent / whole for part, spent in seconds.items()} | {OVERHEAD: 1 - sum(seconds.values()) / whole}
+
+
+def _train(spec: str, program: Program, settings: Settings) -> Watch:
+    watch = Watch(settings)
+    with tempfile.TemporaryDirectory() as home:
+        folder = RunFolder.create(Path(home), "bench", settings.task, settings.seed, {"spec": spec})
+        training = Training(program, settings, folder, _Silent(), lambda step: watch.attach(training))
+        training.run()
+    return watch
+
+
+class Watch:
+    """Clocks on the parts of a training's loop, hung on from outside: one that nobody watches pays nothing.
+
+    Raises :class:`CannotMeasure` for a training that ends before there is something to measure.
+    """
+
+    def __init__(self, settings: Settings):
+        turns = (settings.steps - settings.first_update) // settings.envs
+        if turns < _COMPILING + 2:
+            needed = settings.first_update + (_COMPILING + 2) * settings.envs
+            raise CannotMeasure(f"train.steps = {settings.steps} is too short: with this warm-up it takes {needed}")
+        self._half = _COMPILING + (turns - _COMPILING) // 2
+        self._learned, self._watching = 0, False
+        self.seconds = dict.fromkeys(PARTS, 0.0)
+        self.free_turns, self.free_seconds = 0, 0.0
+        self.watched_turns, self.watched_seconds = 0, 0.0
+
+    def attach(self, training: Training) -> tuple[()]:
+        """Called when environments and replay stand, before the first step; there is no sink to return."""
+        # the program outlives the training: the clocks hang on a copy
+        program = training.program = copy.copy(training.program)
+        program.act = self._part("act", program.act)
+        program.update = self._part("update", program.update)
+        training.environments.step = self._part("environment", training.environments.step)
+        training.replay.add = self._part("replay", training.replay.add)
+        training.replay.view = self._part("replay", training.replay.view)
+        training.advance = self._turn(training, training.advance)
+        return ()
+
+    def _part(self, name: str, function: Callable) -> Callable:
+        def timed(*arguments: Any) -> Any:
+            if not self._watching:
+                return function(*arguments)
+            began = time.perf_counter()
+            result = jax.block_until_ready(function(*arguments))
+            self.seconds[name] += time.perf_counter() - began
+            return result
+
+        return timed
+
+    def _turn(self, training: Training, advance: Callable[[], None]) -> Callable[[], None]:
+        def turn() -> None:
+            if self._learned in (_COMPILING, self._half):
+                self._count(lambda: jax.block_until_ready(training.state), 0)
+            self._watching = self._learned >= self._half
+            self._count(advance, 1)
+            self._watching = False
+            self._learned += training.updates > 0
+
+        return turn
+
+    def _count(self, work: Callable[[], Any], turns: int) -> None:
+        """Run it; its time belongs to the half that the training is in."""
+        began = time.perf_counter()
+        work()
+        took = time.perf_counter() - began
+        if self._watching:
+            self.watched_turns, self.watched_seconds = self.watched_turns + turns, self.watched_seconds + took
+        elif self._learned > _COMPILING or (self._learned == _COMPILING and turns):
+            self.free_turns, self.free_seconds = self.free_turns + turns, self.free_seconds + took
+
+
+class _Silent:
+    """A display that shows nothing."""
+
+    def __enter__(self) -> _Silent:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def advance(self, step: int) -> None: ...
+
+    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+def summary(rows: Sequence[Row]) -> dict[str, float]:
+    return {f"mean share of {part}": sum(row.shares[part] for row in rows) / len(rows) for part in (*PARTS, OVERHEAD)}
+
+
+def _share(part: str):
+    return lambda row: f"{row.shares[part]:.0%}"
+
+
+COLUMNS = {
+    "spec": lambda row: row.spec,
+    "steps/s": lambda row: f"{row.steps_per_second:,.0f}",
+    "waited for, ms/step": lambda row: f"{row.step_ms:.3g}",
+} | {part: _share(part) for part in (*PARTS, OVERHEAD)}
+
+KIND = Kind("a short training, and the shares of its parts", Row, COLUMNS, measure, 1, summary)

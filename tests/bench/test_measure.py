@@ -1,0 +1,107 @@
+"""Benchmarks that really run, as small as they can be; what they read from graphs and count in a loop."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import pytest
+
+from flowrl_dsl import cli, driver
+from flowrl_dsl.bench import env, machine
+from flowrl_dsl.bench.kind import Asked, CannotMeasure, Failed
+from flowrl_dsl.bench.step import many_actions, synthetic_replay
+from flowrl_dsl.bench.train import PARTS, Watch, _train, shares
+from flowrl_dsl.runtime import environments
+from flowrl_dsl.runtime.settings import Settings
+from tests.runtime.toy_program import ToyLoop, ToyProgram
+
+TINY = ("--set", "critic.network=mlp([8])", "--set", "policy.network=mlp([8])", "--set", "train.batch=4")
+TASK = "InvertedPendulum-v5"
+
+
+@pytest.mark.parametrize(
+    ("spec", "sets", "many"),
+    [
+        ("sdac", (), True),
+        ("rfm", (), True),
+        ("dpmd", (), True),
+        ("qvpo", (), True),
+        ("qsm", (), False),
+        ("td3", (), False),
+        ("diffusion_bptt", (), False),
+        # its entropy is of draws in a few states, now and then
+        ("dacer", (), False),
+    ],
+)
+def test_many_actions_are_read_from_the_graph(spec: str, sets: tuple[str, ...], many: bool) -> None:
+    algorithm, _ = driver.resolve_or_raise(spec, None, sets)
+    renamed = algorithm.model_copy(update={"name": "nameless"})
+    assert many_actions(driver.build_graphs(renamed, 5, 2, ()).graphs["step"]) is many
+
+
+def test_one_step_end_to_end(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(machine, "SHAPES", ((64, 64, 64),))
+    path = tmp_path / "found.json"
+    before = jax.config.jax_compilation_cache_dir
+    assert cli.main(["bench", "step", "td3", *TINY, "--repeat", "1", "--json", str(path)]) == 0
+    assert jax.config.jax_compilation_cache_dir == before
+    said = json.loads(path.read_text())
+    (row,) = said["rows"]
+    assert row["spec"] == "td3" and not row["many_actions"] and row["flops"] > 0 and row["updates"] % 2 == 0
+    assert all(row[name] > 0 for name in ("ratio", "none_ms", "all_ms", "share", "cold_s", "memory_all", "memory_none"))
+    assert row["warm_s"] is None or row["warm_s"] > 0
+    assert said["machine"]["device"] and said["facts"]["matrix products, flop/s"] > 0
+    assert "none / all" in capsys.readouterr().out
+
+
+def test_the_replay_has_episodes_and_no_empty_row() -> None:
+    replay = synthetic_replay(SimpleNamespace(obs_size=3, action_size=2))
+    rows = int(replay["size"])
+    assert replay["s"].shape == (rows, 3) and replay["a"].shape == (rows, 2) and int(replay["total"]) == rows
+    assert 0 < int(replay["end"].sum()) < rows / 10 and bool((abs(replay["s"]).sum(1) > 0).all())
+
+
+def _settings(**given: int) -> Settings:
+    return Settings.of(ToyLoop(), TASK, 0, **({"steps": 81, "warmup": 50, "episodes": 1} | given))
+
+
+def test_a_watched_training_counts_every_step_that_learns_once() -> None:
+    program = ToyProgram(*environments.sizes(TASK))
+    watch = _train("toy", program, _settings())
+    # the first five turns that learn compile; of the 26 others half is free
+    assert (watch.free_turns, watch.watched_turns) == (13, 13)
+    assert all(watch.seconds[part] > 0 for part in PARTS)
+    assert sum(watch.seconds.values()) < watch.watched_seconds
+    assert math.fsum(shares(watch.seconds, watch.watched_seconds).values()) == pytest.approx(1.0)
+    assert "act" not in vars(program) and "update" not in vars(program)
+
+
+def test_a_training_too_short_is_told_how_long_it_must_be() -> None:
+    with pytest.raises(CannotMeasure, match=r"train.steps = 56 is too short: with this warm-up it takes 57"):
+        Watch(_settings(steps=56))
+    Watch(_settings(steps=57))
+
+
+def test_environments_are_stepped_in_every_layer(monkeypatch) -> None:
+    monkeypatch.setattr(env, "_SECONDS", 0.01)
+    monkeypatch.setattr(env, "COUNTS", (2,))
+    monkeypatch.setattr(env, "_async", _broken)
+    *rows, failed = env.measure(Asked("env", task=TASK), 1)
+    assert [(row.layer, row.environments) for row in rows] == [("flowrl-dsl", 2), ("gymnasium SyncVectorEnv", 2)]
+    assert all(row.steps_per_second > 0 for row in rows)
+    assert failed == Failed("gymnasium AsyncVectorEnv, 2 copies", "OSError: no processes left")
+
+
+def _broken(task: str, count: int):
+    raise OSError("no processes left")
+
+
+def test_gymnasium_has_no_tasks_of_dm_control(monkeypatch) -> None:
+    monkeypatch.setattr(env, "_SECONDS", 0.01)
+    monkeypatch.setattr(env, "COUNTS", (1,))
+    (row,) = env.measure(Asked("env", task="dm_control/cartpole-balance"), 1)
+    assert row.layer == "flowrl-dsl"
