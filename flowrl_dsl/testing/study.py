@@ -1,10 +1,10 @@
 """What a long study of random specs has covered: compositions, pairs of components, failures. ::
 
-    study = Study()
-    with study.composition(text):        # one for each random spec
-        invariants.check_program(invariants.trial(text))
-    print(study.summary())
-    study.check()                        # raises if any composition failed
+study = Study()
+with study.composition(text):        # one for each random spec
+    invariants.check_program(invariants.trial(text))
+print(study.summary())
+study.check()                        # raises if any composition failed
 """
 
 from __future__ import annotations

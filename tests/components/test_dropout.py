@@ -173,7 +173,8 @@ def test_whatever_applies_a_network_with_a_key_drops_units(make):
 
 FITTED = {"score_matching", "weighted_regression", "selection", "value_denoising"}
 """Mechanisms whose loss fits a network to given targets; the others differentiate through what a policy draws."""
-NETS = {"critic_net", "policy_net", "encoder_net"}
+NETS = ("critic_net", "policy_net", "encoder_net")
+"""What modules of networks are called; passes add to the name of those that they change."""
 
 
 def with_dropout(alg, rate=RATE):
@@ -205,7 +206,7 @@ def applied(graph):
     return {
         name
         for name, node in graph.nodes.items()
-        if node.expr is not None and any(isinstance(part, Build) and part.name in NETS for part in walk(node.expr))
+        if node.expr is not None and any(isinstance(part, Build) and part.name.startswith(NETS) for part in walk(node.expr))
     }
 
 

@@ -84,7 +84,7 @@ def test_formulas_reach_the_whole_language() -> None:
     """Every function of formulas, and every network function of the slot, occurs in some formula."""
     slot, used = SLOTS["weighted_regression.weight"], Counter()
 
-    @settings(TEXTS, max_examples=500)
+    @settings(TEXTS, max_examples=800)
     @given(strategies.formulas(slot))
     def note(text: str) -> None:
         used.update(functions(typed(slot, text)))
