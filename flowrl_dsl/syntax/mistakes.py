@@ -387,6 +387,8 @@ def header_arguments(scene: Scene) -> Finding | None:
         return None
     name = scene.previous
     note = f"write the options into the body: {name} {{ key = value }}"
+    if scene.head.type == "IMPROVE":
+        note += f"; a weight that is a call stands in parentheses: improve ({name}(...)) * mechanism"
     return scene.at_token("FRL0136", f'"{name}" takes no arguments in parentheses here', note)
 
 
