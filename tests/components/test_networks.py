@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flowrl_dsl.components.activations import activation_function, mish
+from flowrl_dsl.components.activations import activation_function, mish, quick_mish
 from flowrl_dsl.components.first_layer import orthogonal_by_input
 from flowrl_dsl.components.networks.mlp import mlp
 from tests import reference
@@ -83,6 +83,7 @@ def test_layer_norm_normalises_before_the_activation(activation):
 
 EXACT = {
     "mish": reference.mish,
+    "quick_mish": reference.mish,
     "relu": lambda x: np.maximum(x, 0),
     "tanh": np.tanh,
     "silu": lambda x: x * np.exp(-np.logaddexp(0, -x)),
@@ -100,7 +101,8 @@ def test_activations_equal_their_definition_over_a_wide_range(name):
     np.testing.assert_allclose(got, EXACT[name](x.astype(np.float64)), rtol=2e-6, atol=1e-6)
 
 
-def test_mish_keeps_its_relative_precision_where_it_is_small():
+@pytest.mark.parametrize("mish", [mish, quick_mish])
+def test_mish_keeps_its_relative_precision_where_it_is_small(mish):
     x = np.concatenate([-np.linspace(1, 60, 60), np.logspace(-6, 0, 20), -np.logspace(-6, 0, 20)]).astype("f")
     exact = x.astype(np.float64) * np.tanh(np.log1p(np.exp(x.astype(np.float64))))
     np.testing.assert_allclose(np.asarray(mish(jnp.asarray(x)), np.float64), exact, rtol=2e-6)
@@ -116,7 +118,14 @@ def test_activations_have_finite_and_right_gradients(name):
     np.testing.assert_allclose(slope, (EXACT[name](x + h) - EXACT[name](x - h)) / (2 * h), rtol=1e-4, atol=1e-4)
 
 
-def test_mish_of_infinities_and_of_zero():
+@pytest.mark.parametrize("mish", [mish, quick_mish])
+def test_mish_of_infinities_and_of_zero(mish):
     assert float(mish(jnp.inf)) == jnp.inf
     assert float(mish(0.0)) == 0.0
     assert float(jax.grad(mish)(0.0)) == pytest.approx(0.6)
+
+
+def test_both_ways_of_computing_mish_have_the_same_second_derivative():
+    x = jnp.linspace(-8, 25, 200)
+    quick, plain = (jax.vmap(jax.grad(jax.grad(f)))(x) for f in (quick_mish, mish))
+    np.testing.assert_allclose(quick, plain, atol=1e-5)
