@@ -1,8 +1,9 @@
 """Train every published algorithm with three seeds and write docs/results.md: ``python docs/make_results.py``.
 
-Seven that stand for the mechanisms are trained on four tasks, the others on three of them.  Runs go to ``runs/results``.
-Finished ones are kept and interrupted ones resumed, so the command can be repeated.  Two run at a time, each on one thread,
-which uses two cores better than one run on two threads.
+Seven that stand for the mechanisms are trained on four tasks, the others on three of them.  What a finished run has
+measured is kept as a line of ``docs/results.jsonl``, so that a study can be spread over days and machines: a run that stands
+there is not repeated unless its settings have changed, and an interrupted one (``runs/results``) is resumed.  Two run at
+a time, each on one thread, which uses two cores better than one run on two threads.
 """
 
 from __future__ import annotations
@@ -10,41 +11,44 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from threading import Lock
+from typing import Any
 
-from flowrl_dsl.runtime.curves import Curve, read_curves
+from flowrl_dsl import __version__
+from flowrl_dsl.runtime.curves import Curve, Evaluations, curves_of, read_evaluations
 from flowrl_dsl.runtime.plot import draw
 
 DOCS = Path(__file__).parent
 RUNS = DOCS.parent / "runs" / "results"
+RECORDS = DOCS / "results.jsonl"
 SEEDS = (0, 1, 2)
 
-SMALL = (
-    "policy.network=mlp([64, 64], activation = mish)",
-    "policy.backbone.obs=[64, 64]",
-    "policy.backbone.time=fourier(16, hidden = 32)",
-    "policy.sampler.steps=8",
-    "policy.optimizer=adam(3e-4)",
-    "train.batch=128",
-)
-FEW = "weighted_regression.particles=16 from old_policy"
-QUICK_DUAL = "temperature=learned(1.0, target_kl = 1.3, optimizer = adam(3e-3))"
-"""With 16 particles log N is 2.8 in place of 4.2, so the divergence to hold is lower; and at 3e-4 the temperature would
+QUICK_CRITIC = ("critic.network=mlp([128, 128])", "critic.optimizer=adam(1e-3)")
+QUICK = (*QUICK_CRITIC, "policy.network=mlp([64, 64], activation = mish)", "policy.optimizer=adam(1e-3)", "train.batch=64")
+"""Small networks and batches, and rates that such short runs need."""
+STEADY = "policy.optimizer=adam(3e-4)"
+"""Where the critic's gradient flows through a sampler that clips: at 1e-3 all actions run into a bound, where it is 0."""
+SMALL = (*QUICK, "policy.backbone.obs=[64, 64]", "policy.backbone.time=fourier(16, hidden = 32)", "policy.sampler.steps=5")
+FEW = "weighted_regression.particles=8 from old_policy"
+QUICK_DUAL = "temperature=learned(1.0, target_kl = 1.0, optimizer = adam(3e-3))"
+"""With 8 particles log N is 2.1 in place of 4.2, so the divergence to hold is lower; and at 3e-4 the temperature would
 need most of such short runs to get where it has to be."""
 MIRROR = (*SMALL, FEW, QUICK_DUAL)
 REVERSE = (*SMALL, "score_matching.reverse=32")
-QUICK_CRITIC = "critic.optimizer=adam(3e-4)"
 
 MAIN: dict[str, tuple[str, ...]] = {
     "sac": (),
     "td3": (),
     "qsm": (),
-    "diffusion_bptt": (*SMALL, QUICK_CRITIC),
+    "diffusion_bptt": (*SMALL, STEADY),
     "dpmd": MIRROR,
     "qvpo": (*SMALL, "selection.particles=16 from policy"),
     "qsm_dpmd": MIRROR,
@@ -55,17 +59,17 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "idem": REVERSE,
     "rfm": REVERSE,
     "rfm_flow": REVERSE,
-    "qsm_hl_gauss": (),
+    "qsm_hl_gauss": SMALL,
     "fpmd": MIRROR,
     "gempo_exp": MIRROR,
     "gempo_linear": MIRROR,
     "gempo_square": MIRROR,
-    "dacer": (*SMALL, QUICK_CRITIC),
-    "dime": SMALL,
-    "driftpo": ("policy.network=mlp([64, 64], activation = mish)", "drift.particles=16", "train.batch=128"),
-    "nclql": (QUICK_CRITIC, "train.batch=128"),
+    "dacer": (*SMALL, STEADY),
+    "dime": (*SMALL, STEADY),
+    "driftpo": (*QUICK, "drift.particles=16"),
+    "nclql": (*QUICK_CRITIC, "train.batch=64"),
     "td7": (),
-    "redq": ("train.updates=5",),
+    "redq": (*QUICK_CRITIC, "train.updates=5"),
 }
 SPECS = MAIN | OTHERS
 
@@ -102,24 +106,45 @@ class Job:
         return RUNS / self.spec / self.task.name.replace("/", "_") / f"seed{self.seed}"
 
     @property
-    def finished(self) -> bool:
-        metrics = self.folder / "metrics.jsonl"
-        lines = metrics.read_text().splitlines() if metrics.exists() else []
-        return any(r["kind"] == "eval" and r["step"] >= self.task.steps for r in map(json.loads, lines))
+    def sets(self) -> tuple[str, ...]:
+        return (*SPECS[self.spec], f"train.warmup={self.task.warmup}", f"train.action_repeat={self.task.action_repeat}")
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What a record must say to be of this run."""
+        asked = {"spec": self.spec, "task": self.task.name, "seed": self.seed, "steps": self.task.steps}
+        return asked | {"evaluate_every": self.task.evaluate_every, "sets": list(self.sets)}
 
     def command(self) -> list[str]:
         base = [sys.executable, "-m", "flowrl_dsl.cli"]
-        if (self.folder / "run.json").exists():
+        begun = self.folder / "run.json"
+        if begun.exists() and json.loads(begun.read_text())["sets"] != list(self.sets):
+            shutil.rmtree(self.folder)  # a run of settings that the study no longer asks for
+        if begun.exists():
             return [*base, "resume", str(self.folder)]
-        sets = (*SPECS[self.spec], f"train.warmup={self.task.warmup}", f"train.action_repeat={self.task.action_repeat}")
         options = ["--task", self.task.name, "--seed", str(self.seed), "--steps", str(self.task.steps)]
         options += ["--evaluate-every", str(self.task.evaluate_every), "--out", str(self.folder)]
-        return [*base, "train", self.spec, *options, *(word for value in sets for word in ("--set", value))]
+        return [*base, "train", self.spec, *options, *(word for value in self.sets for word in ("--set", value))]
+
+
+# ------------------------------------------------------------------------------------------------------------ running
+
+_recording = Lock()
+
+
+def records() -> list[dict[str, Any]]:
+    """What the finished runs have measured."""
+    return [json.loads(line) for line in RECORDS.read_text().splitlines()] if RECORDS.exists() else []
+
+
+def recorded(job: Job, known: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """The record of a job, the latest if there are several."""
+    return next((record for record in reversed(list(known)) if job.key.items() <= record.items()), None)
 
 
 def run(job: Job) -> None:
     """One run in a process of its own, on one thread; its output goes into the run's log."""
-    if job.finished:
+    if recorded(job, records()):
         return
     RUNS.mkdir(parents=True, exist_ok=True)
     flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -127,13 +152,40 @@ def run(job: Job) -> None:
     log = RUNS / f"{job.spec}-{job.task.name.replace('/', '_')}-{job.seed}.log"
     with log.open("w") as out:
         code = subprocess.run(job.command(), env=env, stdout=out, stderr=subprocess.STDOUT, check=False).returncode
+    if code == 0:
+        record(job)
     print(f"{'done' if code == 0 else f'failed with {code}'}: {job.spec} {job.task.name} seed {job.seed}", flush=True)
 
 
+def record(job: Job) -> None:
+    """Add what a finished run has measured to the records."""
+    returns = read_evaluations(job.folder).returns
+    trained, timing = (map(json.loads, (job.folder / name).open()) for name in ("metrics.jsonl", "timing.jsonl"))
+    measured = {
+        "version": __version__,
+        "updates": max(line["updates"] for line in trained if line["kind"] == "train"),
+        "updates_per_second": median(line["updates_per_second"] for line in timing if line["updates_per_second"]),
+        "evaluated_at": list(returns),
+        "return_mean": [round(mean, 2) for mean, _ in returns.values()],
+        "return_std": [round(spread, 2) for _, spread in returns.values()],
+    }
+    with _recording, RECORDS.open("a") as out:
+        out.write(json.dumps(job.key | measured) + "\n")
+
+
+# ------------------------------------------------------------------------------------------------------------ writing
+
+
 def curves() -> list[Curve]:
-    """One curve for each spec and task whose runs are finished."""
-    paths = [job.folder for job in _jobs(SPECS, SEEDS, TASKS) if job.finished]
-    return [replace(curve, sets=()) for curve in read_curves(paths)]
+    """One curve for each spec and task of which a run is recorded."""
+    known = records()
+    found = (recorded(job, known) for job in _jobs(SPECS, SEEDS, TASKS))
+    return curves_of([_evaluations(record) for record in found if record])
+
+
+def _evaluations(record: dict[str, Any]) -> Evaluations:
+    values = zip(record["return_mean"], record["return_std"], strict=True)
+    return Evaluations(record["task"], record["spec"], (), dict(zip(record["evaluated_at"], values, strict=True)))
 
 
 def _jobs(specs: Iterable[str], seeds: Iterable[int], tasks: Iterable[Task]) -> list[Job]:
@@ -167,30 +219,27 @@ def speed(found: list[Curve], tasks: list[Task]) -> str:
     lines = ["| spec | " + " | ".join(task.name for task in tasks) + " |", "|---|" + "---|" * len(tasks)]
     marks = {}
     for task in tasks:
-        curves_of = [curve for curve in found if curve.task == task.name]
-        if curves_of:
-            low, high = min(c.center[0] for c in curves_of), max(c.center.max() for c in curves_of)
+        curves_of_task = [curve for curve in found if curve.task == task.name]
+        if curves_of_task:
+            low, high = min(c.center[0] for c in curves_of_task), max(c.center.max() for c in curves_of_task)
             marks[task.name] = (low + high) / 2
+    known = records()
+    by_place = {(curve.spec, curve.task): curve for curve in found}
     for spec in SPECS:
-        cells = [_reached(next((c for c in found if (c.spec, c.task) == (spec, t.name)), None), t, marks) for t in tasks]
+        cells = [_reached(by_place.get((spec, task.name)), task, marks, known) for task in tasks]
         lines.append(f"| {spec} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _reached(curve: Curve | None, task: Task, marks: dict[str, float]) -> str:
+def _reached(curve: Curve | None, task: Task, marks: dict[str, float], known: list[dict[str, Any]]) -> str:
     if curve is None:
         return "not run"
     there = curve.steps[curve.center >= marks[task.name]]
     if not len(there):
         return "not reached"
-    jobs = [Job(curve.spec, task, seed) for seed in SEEDS]
-    rates = sorted(rate for job in jobs if job.finished for rate in _updates_per_second(job))
-    return f"{there[0] / 1000:g} k, {(there[0] - task.warmup) / rates[len(rates) // 2]:.0f} s"
-
-
-def _updates_per_second(job: Job) -> list[float]:
-    lines = (job.folder / "timing.jsonl").read_text().splitlines()
-    return [rate for rate in (json.loads(line).get("updates_per_second", 0.0) for line in lines) if rate]
+    found = [recorded(Job(curve.spec, task, seed), known) for seed in SEEDS]
+    seconds = median(r["updates"] / r["updates_per_second"] for r in found if r)
+    return f"{there[0] / 1000:g} k, {seconds * (there[0] - task.warmup) / (task.steps - task.warmup):.0f} s"
 
 
 def write() -> None:
@@ -216,14 +265,16 @@ def fill(mark: str, text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only-write", action="store_true", help="run nothing; write the page from the runs there are")
+    parser.add_argument("--only-write", action="store_true", help="run nothing; write the page from what is recorded")
+    parser.add_argument("--jobs", type=int, default=2, help="how many run at a time")
     parser.add_argument("--specs", nargs="+", default=list(SPECS), choices=list(SPECS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--tasks", nargs="+", default=[t.name for t in TASKS], choices=[t.name for t in TASKS])
     asked = parser.parse_args()
     if not asked.only_write:
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(run, _jobs(asked.specs, asked.seeds, [t for t in TASKS if t.name in asked.tasks])))
+        jobs = _jobs(asked.specs, asked.seeds, [task for task in TASKS if task.name in asked.tasks])
+        with ThreadPoolExecutor(asked.jobs) as pool:
+            list(pool.map(run, jobs))
     write()
 
 

@@ -31,26 +31,33 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class _Run:
+class Evaluations:
+    """Those of one run: mean and standard deviation of the return over the episodes, by environment step."""
+
     task: str
     spec: str
     sets: tuple[str, ...]
-    evaluations: dict[int, tuple[float, float]]
+    returns: dict[int, tuple[float, float]]
 
 
 def read_curves(paths: Sequence[Path]) -> list[Curve]:
+    """The curves of the runs in some folders, as :func:`curves_of`.  Raises FRL0431 when a run has no evaluation."""
+    return curves_of([read_evaluations(path) for path in paths])
+
+
+def curves_of(runs: Sequence[Evaluations]) -> list[Curve]:
     """One curve for each spec (with its ``--set``) and task, in the order first met.
 
-    Raises FRL0431 when a run has no evaluation, or when the runs of a group share no step.
+    Raises FRL0431 when the runs of a group share no step.
     """
-    groups: dict[tuple, list[_Run]] = {}
-    for path in paths:
-        run = _read(path)
+    groups: dict[tuple, list[Evaluations]] = {}
+    for run in runs:
         groups.setdefault((run.task, run.spec, run.sets), []).append(run)
-    return [_curve(runs) for runs in groups.values()]
+    return [_curve(group) for group in groups.values()]
 
 
-def _read(path: Path) -> _Run:
+def read_evaluations(path: Path) -> Evaluations:
+    """What the run in a folder has evaluated so far.  Raises FRL0431 when that is nothing."""
     folder = RunFolder(path)
     settings = folder.settings
     evaluations = {
@@ -60,14 +67,14 @@ def _read(path: Path) -> _Run:
     }
     if not evaluations:
         raise RunError("FRL0431", f"{path} has no evaluation yet")
-    return _Run(settings["task"], settings["spec"], tuple(settings.get("sets", ())), evaluations)
+    return Evaluations(settings["task"], settings["spec"], tuple(settings.get("sets", ())), evaluations)
 
 
-def _curve(runs: list[_Run]) -> Curve:
-    steps = sorted(set.intersection(*(set(run.evaluations) for run in runs)))
+def _curve(runs: Sequence[Evaluations]) -> Curve:
+    steps = sorted(set.intersection(*(set(run.returns) for run in runs)))
     if not steps:
         raise RunError("FRL0431", f"the runs of {runs[0].spec} on {runs[0].task} were never evaluated at the same step")
-    values = np.array([[run.evaluations[step] for step in steps] for run in runs])
+    values = np.array([[run.returns[step] for step in steps] for run in runs])
     means, spreads = values[..., 0], values[..., 1]
     center = interquartile_mean(means.T)
     if len(runs) == 1:
