@@ -1,9 +1,10 @@
-"""Train every published algorithm with three seeds and write docs/results.md: ``python docs/make_results.py``.
+"""Train every shipped spec with three seeds and write docs/results.md and the table of docs/hybrids.md.
 
-Seven that stand for the mechanisms are trained on four tasks, the others on three of them.  What a finished run has
-measured is kept as a line of ``docs/results.jsonl``, so that a study can be spread over days and machines: a run that stands
-there is not repeated unless its settings have changed, and an interrupted one (``runs/results``) is resumed.  Two run at
-a time, each on one thread, which uses two cores better than one run on two threads.
+``python docs/make_results.py``.  Seven specs that stand for the mechanisms are trained on four tasks, the other published
+algorithms on three of them, the other hybrids on two.  What a finished run has measured is kept as a line of
+``docs/results.jsonl``, so that a study can be spread over days and machines: a run that stands there is not repeated unless
+its settings have changed, and an interrupted one (``runs/results``) is resumed.  Two run at a time, each on one thread,
+which uses two cores better than one run on two threads.
 """
 
 from __future__ import annotations
@@ -19,16 +20,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from threading import Lock
-from typing import Any
+
+from records import DOCS, Record, Records, fill, table
 
 from flowrl_dsl import __version__
 from flowrl_dsl.runtime.curves import Curve, Evaluations, curves_of, read_evaluations
 from flowrl_dsl.runtime.plot import draw
 
-DOCS = Path(__file__).parent
 RUNS = DOCS.parent / "runs" / "results"
-RECORDS = DOCS / "results.jsonl"
+RECORDS = Records("results.jsonl")
 SEEDS = (0, 1, 2)
 
 QUICK_CRITIC = ("critic.network=mlp([128, 128])", "critic.optimizer=adam(1e-3)")
@@ -36,7 +36,8 @@ QUICK = (*QUICK_CRITIC, "policy.network=mlp([64, 64], activation = mish)", "poli
 """Small networks and batches, and rates that such short runs need."""
 STEADY = "policy.optimizer=adam(3e-4)"
 """Where the critic's gradient flows through a sampler that clips: at 1e-3 all actions run into a bound, where it is 0."""
-SMALL = (*QUICK, "policy.backbone.obs=[64, 64]", "policy.backbone.time=fourier(16, hidden = 32)", "policy.sampler.steps=5")
+DENOISING = (*QUICK, "policy.backbone.obs=[64, 64]", "policy.backbone.time=fourier(16, hidden = 32)")
+SMALL = (*DENOISING, "policy.sampler.steps=5")
 FEW = "weighted_regression.particles=8 from old_policy"
 QUICK_DUAL = "temperature=learned(1.0, target_kl = 1.0, optimizer = adam(3e-3))"
 """With 8 particles log N is 2.1 in place of 4.2, so the divergence to hold is lower; and at 3e-4 the temperature would
@@ -71,7 +72,18 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "td7": (),
     "redq": (*QUICK_CRITIC, "train.updates=5"),
 }
-SPECS = MAIN | OTHERS
+OFTEN = tuple(f"{name}=copy(every = 50)" for name in ("encoder.target", "critic.target", "critic.seen"))
+"""Values reach one step further back at each refresh: every 250 updates that is 80 steps in such a short run."""
+HYBRIDS: dict[str, tuple[str, ...]] = {
+    "sdac_quantile": REVERSE,
+    "edm_mirror": (*DENOISING, FEW, QUICK_DUAL),
+    "flow_anchor": (*DENOISING, FEW, QUICK_DUAL, "anchor=linear(1.0 -> 0.1, over = 10_000)"),
+    "drift_entropy": (*QUICK, "drift.particles=16"),
+    "dime_redq": (*SMALL, STEADY, "train.updates=2", "order=critic -> targets -> every(2, policy -> temperature)"),
+    "qsm_td7": (*SMALL, "encoder.network=mlp([64, 64], activation = elu)", *OFTEN),
+}
+"""Beside qsm_dpmd, which stands in the first group."""
+SPECS = MAIN | OTHERS | HYBRIDS
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,8 @@ TASKS = (
 )
 OF_MAIN = ("Reacher-v5",)
 """Tasks of the first group alone."""
+OF_ALL = ("InvertedPendulum-v5", "dm_control/cartpole-swingup")
+"""Tasks of all groups."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +124,7 @@ class Job:
         return (*SPECS[self.spec], f"train.warmup={self.task.warmup}", f"train.action_repeat={self.task.action_repeat}")
 
     @property
-    def key(self) -> dict[str, Any]:
+    def key(self) -> Record:
         """What a record must say to be of this run."""
         asked = {"spec": self.spec, "task": self.task.name, "seed": self.seed, "steps": self.task.steps}
         return asked | {"evaluate_every": self.task.evaluate_every, "sets": list(self.sets)}
@@ -129,22 +143,10 @@ class Job:
 
 # ------------------------------------------------------------------------------------------------------------ running
 
-_recording = Lock()
-
-
-def records() -> list[dict[str, Any]]:
-    """What the finished runs have measured."""
-    return [json.loads(line) for line in RECORDS.read_text().splitlines()] if RECORDS.exists() else []
-
-
-def recorded(job: Job, known: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
-    """The record of a job, the latest if there are several."""
-    return next((record for record in reversed(list(known)) if job.key.items() <= record.items()), None)
-
 
 def run(job: Job) -> None:
     """One run in a process of its own, on one thread; its output goes into the run's log."""
-    if recorded(job, records()):
+    if RECORDS.find(job.key):
         return
     RUNS.mkdir(parents=True, exist_ok=True)
     flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -153,15 +155,15 @@ def run(job: Job) -> None:
     with log.open("w") as out:
         code = subprocess.run(job.command(), env=env, stdout=out, stderr=subprocess.STDOUT, check=False).returncode
     if code == 0:
-        record(job)
+        RECORDS.add(job.key | measured(job.folder))
     print(f"{'done' if code == 0 else f'failed with {code}'}: {job.spec} {job.task.name} seed {job.seed}", flush=True)
 
 
-def record(job: Job) -> None:
-    """Add what a finished run has measured to the records."""
-    returns = read_evaluations(job.folder).returns
-    trained, timing = (map(json.loads, (job.folder / name).open()) for name in ("metrics.jsonl", "timing.jsonl"))
-    measured = {
+def measured(folder: Path) -> Record:
+    """What a finished run has measured."""
+    returns = read_evaluations(folder).returns
+    trained, timing = (map(json.loads, (folder / name).open()) for name in ("metrics.jsonl", "timing.jsonl"))
+    return {
         "version": __version__,
         "updates": max(line["updates"] for line in trained if line["kind"] == "train"),
         "updates_per_second": median(line["updates_per_second"] for line in timing if line["updates_per_second"]),
@@ -169,41 +171,42 @@ def record(job: Job) -> None:
         "return_mean": [round(mean, 2) for mean, _ in returns.values()],
         "return_std": [round(spread, 2) for _, spread in returns.values()],
     }
-    with _recording, RECORDS.open("a") as out:
-        out.write(json.dumps(job.key | measured) + "\n")
+
+
+def jobs_of(specs: Iterable[str], seeds: Iterable[int], tasks: Iterable[Task]) -> list[Job]:
+    """Seed by seed, so that an interrupted study has something of every spec."""
+    jobs = (Job(spec, task, seed) for seed in seeds for task in tasks for spec in specs)
+    return [job for job in jobs if job.task.name in _tasks_of(job.spec)]
+
+
+def _tasks_of(spec: str) -> list[str]:
+    names = [task.name for task in TASKS]
+    if spec in MAIN:
+        return names
+    return [name for name in names if name not in OF_MAIN and (spec in OTHERS or name in OF_ALL)]
 
 
 # ------------------------------------------------------------------------------------------------------------ writing
 
 
-def curves() -> list[Curve]:
-    """One curve for each spec and task of which a run is recorded."""
-    known = records()
-    found = (recorded(job, known) for job in _jobs(SPECS, SEEDS, TASKS))
-    return curves_of([_evaluations(record) for record in found if record])
+def curves() -> dict[tuple[str, str], Curve]:
+    """The curve of each spec and task of which a run is recorded."""
+    found = (RECORDS.find(job.key) for job in jobs_of(SPECS, SEEDS, TASKS))
+    return {(curve.spec, curve.task): curve for curve in curves_of([_evaluations(record) for record in found if record])}
 
 
-def _evaluations(record: dict[str, Any]) -> Evaluations:
+def _evaluations(record: Record) -> Evaluations:
     values = zip(record["return_mean"], record["return_std"], strict=True)
     return Evaluations(record["task"], record["spec"], (), dict(zip(record["evaluated_at"], values, strict=True)))
 
 
-def _jobs(specs: Iterable[str], seeds: Iterable[int], tasks: Iterable[Task]) -> list[Job]:
-    jobs = (Job(spec, task, seed) for seed in seeds for task in tasks for spec in specs)
-    return [job for job in jobs if job.spec in MAIN or job.task.name not in OF_MAIN]
-
-
-def table(found: list[Curve], specs: Iterable[str], tasks: list[Task]) -> str:
+def returns_of(found: dict[tuple[str, str], Curve], specs: Iterable[str], tasks: list[Task]) -> str:
     """Final inter-quartile means with intervals, one row a spec."""
-    by_place = {(curve.spec, curve.task): curve for curve in found}
-    lines = ["| spec | " + " | ".join(task.name for task in tasks) + " |", "|---|" + "---|" * len(tasks)]
-    for spec in specs:
-        cells = [_cell(by_place.get((spec, task.name))) for task in tasks]
-        lines.append(f"| {spec} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    rows = [[spec, *(_final(found.get((spec, task.name))) for task in tasks)] for spec in specs]
+    return table(["spec", *(task.name for task in tasks)], rows)
 
 
-def _cell(curve: Curve | None) -> str:
+def _final(curve: Curve | None) -> str:
     if curve is None:
         return "not run"
     if curve.seeds < len(SEEDS):
@@ -211,68 +214,60 @@ def _cell(curve: Curve | None) -> str:
     return f"{curve.center[-1]:.1f} [{curve.low[-1]:.1f}, {curve.high[-1]:.1f}]"
 
 
-def speed(found: list[Curve], tasks: list[Task]) -> str:
+def speed(found: dict[tuple[str, str], Curve], specs: Iterable[str], tasks: list[Task]) -> str:
     """Environment steps, and seconds of training, until a spec's mean first reaches half of the way to the best mean.
 
     The way begins at the lowest mean of any spec at the first evaluation.
     """
-    lines = ["| spec | " + " | ".join(task.name for task in tasks) + " |", "|---|" + "---|" * len(tasks)]
     marks = {}
     for task in tasks:
-        curves_of_task = [curve for curve in found if curve.task == task.name]
-        if curves_of_task:
-            low, high = min(c.center[0] for c in curves_of_task), max(c.center.max() for c in curves_of_task)
+        of_task = [curve for (_, name), curve in found.items() if name == task.name]
+        if of_task:
+            low, high = min(curve.center[0] for curve in of_task), max(curve.center.max() for curve in of_task)
             marks[task.name] = (low + high) / 2
-    known = records()
-    by_place = {(curve.spec, curve.task): curve for curve in found}
-    for spec in SPECS:
-        cells = [_reached(by_place.get((spec, task.name)), task, marks, known) for task in tasks]
-        lines.append(f"| {spec} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    rows = [[spec, *(_reached(found.get((spec, task.name)), task, marks) for task in tasks)] for spec in specs]
+    return table(["spec", *(f"{task.name} (at {marks.get(task.name, 0):.0f})" for task in tasks)], rows)
 
 
-def _reached(curve: Curve | None, task: Task, marks: dict[str, float], known: list[dict[str, Any]]) -> str:
+def _reached(curve: Curve | None, task: Task, marks: dict[str, float]) -> str:
     if curve is None:
         return "not run"
     there = curve.steps[curve.center >= marks[task.name]]
     if not len(there):
         return "not reached"
-    found = [recorded(Job(curve.spec, task, seed), known) for seed in SEEDS]
+    found = [RECORDS.find(Job(curve.spec, task, seed).key) for seed in SEEDS]
     seconds = median(r["updates"] / r["updates_per_second"] for r in found if r)
     return f"{there[0] / 1000:g} k, {seconds * (there[0] - task.warmup) / (task.steps - task.warmup):.0f} s"
 
 
 def write() -> None:
-    """The tables between their marks in docs/results.md, and the pictures beside it."""
+    """The tables between their marks in docs/results.md and docs/hybrids.md, and the pictures beside them."""
     found = curves()
     shared = [task for task in TASKS if task.name not in OF_MAIN]
-    draw([curve for curve in found if curve.spec in MAIN], DOCS / "results.png")
-    fill("main", f"{table(found, MAIN, list(TASKS))}\n\n![learning curves](results.png)")
-    others = [curve for curve in found if curve.spec in OTHERS]
-    if others:
-        draw(others, DOCS / "results_others.png")
-        fill("others", f"{table(found, OTHERS, shared)}\n\n![learning curves](results_others.png)")
-        fill("speed", speed(found, shared))
-
-
-def fill(mark: str, text: str) -> None:
-    """Put a text between its marks in docs/results.md."""
-    page = DOCS / "results.md"
-    before, _, rest = page.read_text().partition(f"<!-- {mark} -->")
-    _, _, after = rest.partition(f"<!-- end of {mark} -->")
-    page.write_text(f"{before}<!-- {mark} -->\n{text}\n<!-- end of {mark} -->{after}")
+    of_all = [task for task in TASKS if task.name in OF_ALL]
+    for page, mark, group, tasks in (
+        ("results.md", "main", MAIN, list(TASKS)),
+        ("results.md", "others", OTHERS, shared),
+        ("hybrids.md", "returns", ["qsm_dpmd", *HYBRIDS], of_all),
+    ):
+        drawn = [curve for (spec, _), curve in found.items() if spec in group]
+        if drawn:
+            picture = f"{Path(page).stem}_{mark}.png"
+            draw(drawn, DOCS / picture)
+            fill(page, mark, f"{returns_of(found, group, tasks)}\n\n![learning curves]({picture})")
+    fill("results.md", "speed", speed(found, [*MAIN, *OTHERS], shared))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only-write", action="store_true", help="run nothing; write the page from what is recorded")
+    parser.add_argument("--only-write", action="store_true", help="run nothing; write the pages from what is recorded")
     parser.add_argument("--jobs", type=int, default=2, help="how many run at a time")
     parser.add_argument("--specs", nargs="+", default=list(SPECS), choices=list(SPECS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--tasks", nargs="+", default=[t.name for t in TASKS], choices=[t.name for t in TASKS])
     asked = parser.parse_args()
     if not asked.only_write:
-        jobs = _jobs(asked.specs, asked.seeds, [task for task in TASKS if task.name in asked.tasks])
+        jobs = jobs_of(asked.specs, asked.seeds, [task for task in TASKS if task.name in asked.tasks])
         with ThreadPoolExecutor(asked.jobs) as pool:
             list(pool.map(run, jobs))
     write()
