@@ -181,4 +181,11 @@ CODES = (
         _with(policy="  policy { backbone = tanh_gaussian  network = mlp([256, 256], dropout = 0.1) }"),
         "Remove the option, or set it on the critic's network.",
     ),
+    Code(
+        "FRL0324",
+        "more steps than noise levels",
+        "A discrete schedule has so many noise levels that a sampler can step through, each of them once.",
+        _with(policy="  policy { backbone = diffusion(schedule = discrete_vp)  sampler = ddpm(steps = 20) }"),
+        "Give the schedule more levels, or the sampler fewer steps.",
+    ),
 )

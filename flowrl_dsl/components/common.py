@@ -23,6 +23,12 @@ def take_best(a, score):
 
 
 @kernel
+def negative_mean(x):
+    """Minus the mean: what is maximised becomes a loss, log-densities an entropy."""
+    return -jnp.mean(x)
+
+
+@kernel
 def is_nth(step, n):
     """Whether the update with this counter (from 0) is the n-th, the 2n-th, ..."""
     return (step + 1) % n == 0

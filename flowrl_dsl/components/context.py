@@ -86,6 +86,7 @@ class Record:
     metrics: dict[str, Value] = field(default_factory=dict)
     checks: dict[str, Value] = field(default_factory=dict)
     measures: dict[str, list[Value]] = field(default_factory=dict)
+    measured_policy: str = ""
     densities: dict[tuple[str, str], Value] = field(default_factory=dict)
     schedules: dict[str, Value] = field(default_factory=dict)
 
@@ -305,7 +306,12 @@ class Context:
     def measure(self, name: str, value: Value) -> None:
         """Offer a measured quantity (``kl``, ``entropy``) to the parameters learned from it."""
         self.record.measures.setdefault(name, []).append(value)
+        self.record.measured_policy = self.versions["policy"].name
         self.metric(name, value)
+
+    def policy_has_moved(self) -> bool:
+        """Whether this context reads a newer policy than the one that was measured."""
+        return self.versions["policy"].name != self.record.measured_policy
 
     def measured(self, name: str) -> Value:
         """The measured quantity as a constant; the mean where several ``improve`` blocks measure it."""

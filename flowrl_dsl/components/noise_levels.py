@@ -19,8 +19,11 @@ def random_level(key, a, levels):
 
 @kernel
 def level_grid(levels, steps):
-    """Times from 1 down to 0 (no noise), each a level k/K: [steps + 1]."""
-    return jnp.round(jnp.linspace(levels, 0, steps + 1)) / levels
+    """Times from 1 down to 0 (no noise), each a level k/K and none of them twice: [min(steps, K) + 1].
+
+    At a step from level 0 to itself there would be no noise left to divide by.
+    """
+    return jnp.round(jnp.linspace(levels, 0, min(steps, levels) + 1)) / levels
 
 
 @kernel
@@ -53,7 +56,7 @@ class Continuous(NoiseSchedule):
 
 
 class Discrete(NoiseSchedule):
-    """A schedule of K noise levels, t = k/K; a sampler with fewer steps skips some of them."""
+    """A schedule of K noise levels, t = k/K; a sampler with fewer steps skips some, one with more takes each once."""
 
     levels: int
 

@@ -366,6 +366,15 @@ def idle_dropout(linter: _Linter) -> None:
         linter.warn("FRL0323", message, linter.written(path), "actions are drawn without it")
 
 
+def idle_steps(linter: _Linter) -> None:
+    """A sampler of more steps than there are noise levels to take."""
+    steps, levels = linter.get("policy.sampler.steps"), linter.get("policy.backbone.schedule.levels")
+    if isinstance(steps, int) and isinstance(levels, int) and steps > levels:
+        message = f"the sampler takes {levels} of its {steps} steps: the schedule has {levels} noise levels"
+        place = linter.written("policy.sampler.steps", "policy.backbone.schedule.levels", "policy.sampler")
+        linter.warn("FRL0324", message, place, f"for instance steps = {levels}, or more levels")
+
+
 RULES: tuple[Callable[[_Linter], None], ...] = (
     division_by_zero,
     edge_of_range,
@@ -390,4 +399,5 @@ RULES: tuple[Callable[[_Linter], None], ...] = (
     endless_schedule,
     long_spec,
     idle_dropout,
+    idle_steps,
 )

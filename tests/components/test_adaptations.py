@@ -11,7 +11,22 @@ from flowrl_dsl.formula import Formula
 from flowrl_dsl.graph.builder import Builder
 from flowrl_dsl.graph.nodes import SCALAR, TREE, Type
 from flowrl_dsl.lowering.evaluate import interpret
-from tests.helpers import SIZES, algorithm, batch, ew, fresh, learned, program, var
+from tests import reference
+from tests.helpers import (
+    ALGORITHMS,
+    SIZES,
+    algorithm,
+    batch,
+    both,
+    ew,
+    fresh,
+    learned,
+    program,
+    random_state,
+    run_step,
+    seq,
+    var,
+)
 
 
 def test_the_state_starts_at_the_logarithm():
@@ -51,6 +66,31 @@ def _moves(parameter, measured):
     new = float(interpret(b.finish(), inputs)["param.temperature"])
     assert abs(new - 0.5) == pytest.approx(0.03, rel=1e-3)  # the first step of Adam
     return new > 0.5
+
+
+def entropy_of(params, noise):
+    """-E[log pi(a | s)] of draws with the given noise: the tanh of a Gaussian, one state after the other."""
+    total, params = 0.0, reference.f64(params)
+    for s, z in zip(np.asarray(batch()["s"], np.float64), np.asarray(noise, np.float64), strict=True):
+        out = reference.mlp(params, [s], ["s"], "mish")
+        log_std = -5 + 7 / (1 + np.exp(-2 * out[2:]))
+        a = np.tanh(out[:2] + np.exp(log_std) * z)
+        total -= np.sum(-0.5 * z**2 - log_std - 0.5 * np.log(2 * np.pi) - np.log(1 - a**2))
+    return total / len(noise)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_the_entropy_is_that_of_the_policy_which_the_order_lets_the_parameter_read(together):
+    """policy -> temperature: the new one, by new draws.  [policy, temperature]: the old one, by those it learned from."""
+    alg, state = ALGORITHMS["sac"](), random_state(ALGORITHMS["sac"]())
+    if together:
+        alg = alg.model_copy(update={"order": seq("critic", both("policy", "temperature"), "targets")})
+    seen = run_step(alg, state, batch())
+    place = "policy.reparameterized" if together else "temperature"
+    read, other = (state, seen.state) if together else (seen.state, state)
+    expected, wrong = (entropy_of(version["policy"], seen[f"{place}.action_noise"]) for version in (read, other))
+    assert float(seen["temperature.measured"]) == pytest.approx(expected, rel=1e-3)
+    assert abs(wrong - expected) > 1e-2 * abs(expected), "the versions are too alike to tell"
 
 
 def test_in_a_whole_step_the_temperature_answers_to_the_divergence():

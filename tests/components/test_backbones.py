@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowrl_dsl.components.backbones.deterministic import deterministic_action
+from flowrl_dsl.components.backbones.gaussian import gaussian_draw, gaussian_log_density
 from flowrl_dsl.components.backbones.generator import generate, straight_through_clip
 from flowrl_dsl.components.backbones.tanh_gaussian import (
     gaussian_head,
@@ -19,8 +20,12 @@ from flowrl_dsl.components.context import gaussian_noise
 from flowrl_dsl.components.denoising import denoise, denoise_given, denoiser, observation_features, uniform_time
 from flowrl_dsl.components.embeddings.fourier import fourier_features
 from flowrl_dsl.components.networks.mlp import mlp
+from flowrl_dsl.formula import Formula
 from tests import reference
-from tests.helpers import random_params
+from tests.components.losses import ROWS, run
+from tests.helpers import A as A_
+from tests.helpers import S as S_
+from tests.helpers import algorithm, component, ew, improve, net, policy, random_params, red
 
 RNG = np.random.default_rng(0)
 S, A_T, T = RNG.normal(size=(4, 3)).astype("f"), RNG.normal(size=(4, 2)).astype("f"), RNG.uniform(0, 1, 4).astype("f")
@@ -169,6 +174,58 @@ def test_log_prob_sums_over_components_only():
 
 
 # deterministic
+
+
+# Gaussian
+
+
+def gaussian_params(log_std):
+    return {"log_std": jnp.asarray(log_std, "f")}
+
+
+def test_the_gaussian_density_integrates_to_one_and_has_its_moments():
+    """On a grid far beyond the actions: nothing is cut off."""
+    line = np.linspace(-8, 8, 4001)
+    density = np.exp(gaussian_log_density(line[:, None].astype("f"), jnp.float32(0.4), gaussian_params([-0.3])))
+    weight = np.asarray(density, np.float64) * (line[1] - line[0])
+    assert weight.sum() == pytest.approx(1, abs=1e-4)
+    assert weight @ line == pytest.approx(0.4, abs=1e-3)
+    assert weight @ (line - 0.4) ** 2 == pytest.approx(np.exp(-0.6), abs=1e-3)
+
+
+def test_a_gaussian_draw_is_clipped_straight_through_and_rated_before_the_clip():
+    mean, log_std, noise = np.array([[0.5, -0.9]]), np.array([0.2, -1.0]), np.array([[1.5, 0.4], [-0.3, -2.0]])
+    a, density = gaussian_draw(jnp.asarray(mean, "f"), gaussian_params(log_std), jnp.asarray(noise, "f"))
+    u = mean + np.exp(log_std) * noise
+    assert (np.abs(u) > 1).any() and (np.abs(u) < 1).any()
+    np.testing.assert_allclose(a, np.clip(u, -1, 1), rtol=1e-5)
+    expected = -0.5 * (noise**2).sum(1) - log_std.sum() - np.log(2 * np.pi)
+    np.testing.assert_allclose(density, expected, rtol=1e-5)
+    slope = jax.grad(lambda p: jnp.sum(gaussian_draw(jnp.asarray(mean, "f"), p, jnp.asarray(noise, "f"))[0]))
+    np.testing.assert_allclose(slope(gaussian_params(log_std))["log_std"], (np.exp(log_std) * noise).sum(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("squash", [True, False])
+def test_a_whole_loss_of_a_gaussian_policy_equals_the_loop(squash):
+    """Maximum entropy, so that actions and their densities count, and the same density of given actions."""
+    backbone = component("backbone", "gaussian", std=0.7, squash=squash)
+    objective = ew("sub", red("min", net("Q", S_, A_), "ensemble"), ew("mul", 0.5, net("draw_log_prob", S_, A_)))
+    seen, p = run(
+        algorithm(improve("reparameterized", objective=Formula(objective)), policy=policy(backbone)), gradient=True
+    )
+    noise = np.asarray(seen["action_noise"], np.float64)
+
+    def loss(params):
+        total = 0.0
+        for s, z in zip(ROWS["s"], noise, strict=True):
+            mean = reference.mlp(params["mean"], [s], ["s"], "mish")
+            u = (np.tanh(mean) if squash else mean) + np.exp(params["log_std"]) * z
+            density = np.sum(-0.5 * z**2 - params["log_std"] - 0.5 * np.log(2 * np.pi))
+            total -= (reference.q_values(p["critic"], s, np.clip(u, -1, 1)).min() - 0.5 * density) / len(noise)
+        return total
+
+    assert float(seen.outputs["loss"]) == pytest.approx(loss(p["policy"]), rel=1e-3)
+    assert np.isfinite(seen.outputs["gradient"]["log_std"]).all() and np.abs(seen.outputs["gradient"]["log_std"]).max() > 0
 
 
 def test_deterministic_actions_are_tanh_of_the_network_and_equal_for_all_particles():

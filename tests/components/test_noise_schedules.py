@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flowrl_dsl.components.backbones.diffusion import sigma_of
 from flowrl_dsl.components.denoising import diffuse
+from flowrl_dsl.components.samplers.ddim import ddim
 from flowrl_dsl.components.samplers.ddpm import ddpm
 from flowrl_dsl.lowering.evaluate import evaluate
 from tests import reference
@@ -156,6 +157,19 @@ def test_the_steps_of_a_discrete_schedule_fall_from_1_to_0_on_its_levels(levels,
     np.testing.assert_allclose(times * levels, np.round(times * levels), atol=1e-4)
     # evenly, to within the rounding to a level
     assert np.abs(times - np.linspace(1, 0, steps + 1)).max() <= 0.5 / levels + 1e-6
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
+def test_a_sampler_of_more_steps_than_levels_takes_each_level_once(sampler):
+    """Not one of them twice: a step from no noise to no noise would divide by it."""
+    schedule = component("noise_schedule", "discrete_vp", levels=3)
+    alpha, start, key = evaluate(schedule.alpha(), ()), jnp.array([[0.3, -0.2]]), jax.random.PRNGKey(0)
+    draw = partial(ddpm, key=key) if sampler == "ddpm" else ddim
+    as_many, more = (
+        draw(lambda a, t: 0.1 * a, alpha, start, times=evaluate(schedule.times(n), ()), clip=1.0) for n in (3, 20)
+    )
+    assert np.isfinite(more).all()
+    np.testing.assert_array_equal(more, as_many)
 
 
 @pytest.mark.parametrize("name", DISCRETE)

@@ -30,8 +30,10 @@ from flowrl_dsl.components.samplers.edm_heun import edm_heun, falling_levels
 from flowrl_dsl.components.samplers.euler import euler
 from flowrl_dsl.components.samplers.heun import heun
 from flowrl_dsl.components.samplers.midpoint import midpoint
+from flowrl_dsl.components.samplers.one_step import one_step
 from tests import reference
-from tests.helpers import QUICK
+from tests.components import losses
+from tests.helpers import QUICK, algorithm, component, diffusion, drawn, improve, policy, scalar
 
 MU = np.array([0.3, -0.5])
 C = np.array([[0.5, 0.2], [0.2, 0.3]])
@@ -207,6 +209,36 @@ def test_clip_keeps_actions_within_bounds_and_finite(clip, slope, seed):
     start = 3 * np.random.default_rng(seed).normal(size=(4, 2)).astype("f")
     for a in wild(start, jax.random.PRNGKey(seed), slope, clip):
         assert np.isfinite(a).all() and np.abs(a).max() <= np.float32(clip)
+
+
+@pytest.mark.parametrize("name", ALPHA)
+def test_one_step_is_the_mean_action_given_the_noise(name):
+    """E[a | z] of a Gaussian target, both by noise prediction and by velocity; clipped where asked for."""
+    z, kept = np.random.default_rng(3).normal(size=(5, 2)), REFERENCE[name](TIMES[1])
+    gain = kept * C @ np.linalg.inv(kept**2 * C + (1 - kept**2) * np.eye(2))
+    expected = MU + (z - kept * MU) @ gain.T
+    with jax.enable_x64(True):
+        got = one_step(gaussian_eps(ALPHA[name]), ALPHA[name], jnp.asarray(z), times=grid_of(1))
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-6)
+        bounded = one_step(gaussian_eps(ALPHA[name]), ALPHA[name], jnp.asarray(z), times=grid_of(1), clip=0.3)
+        np.testing.assert_allclose(bounded, np.clip(expected, -0.3, 0.3), rtol=1e-6, atol=1e-6)
+        # from noise alone, E[a - z | z] = mu - z
+        got = one_step(lambda a, t: MU - a, jnp.asarray(z), times=time_grid(0.0, 1.0, 1))
+        np.testing.assert_allclose(got, np.tile(MU, (5, 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["flow", "diffusion"])
+def test_one_step_in_a_whole_graph_equals_the_loop(name):
+    backbone = losses.flow() if name == "flow" else diffusion()
+    bound = scalar("policy.sampler.clip", 1.0)
+    block = improve("weighted_regression", particles=drawn(2))
+    seen, p = losses.run(algorithm(block, policy=policy(backbone, sampler=component("sampler", "one_step", clip=bound))))
+    prior, got = losses.f64(seen["proposals_prior"]), losses.f64(seen["proposals"])
+    for i in np.ndindex(prior.shape[:2]):
+        z, t = prior[i], 0.0 if name == "flow" else TIMES[1]
+        said, kept = reference.denoiser(p["policy"], z, t, losses.ROWS["s"][i[0]]), reference.cosine_alpha(t)
+        a = z + said if name == "flow" else (z - np.sqrt(1 - kept**2) * said) / kept
+        np.testing.assert_allclose(got[i], np.clip(a, -1, 1), rtol=2e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("name", [*DETERMINISTIC, "ddpm"])

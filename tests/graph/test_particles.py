@@ -8,13 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from flowrl_dsl.graph.builder import Builder
+from flowrl_dsl.graph.formulas import FormulaBuilder
+from flowrl_dsl.graph.nodes import SCALAR, Type
 from flowrl_dsl.graph.particles import mean_shift, simplex_linear, simplex_square
+from flowrl_dsl.lowering.evaluate import run_schedule
+from flowrl_dsl.lowering.schedule import schedule
 from tests import reference
 from tests.helpers import QUICK
+from tests.spec.test_typecheck import checked
 
 FLOORS = (-0.5, 0.0, 0.4)
 jit = partial(jax.jit, compiler_options=QUICK)
@@ -87,6 +93,44 @@ def test_weights_of_any_finite_input_sum_to_one_and_keep_the_order(z, scheme):
     for row, weights in zip(z, w, strict=True):
         assert (np.diff(weights[np.argsort(row, kind="stable")]) >= 0).all()
         assert all(weights[i] == weights[j] for i in range(9) for j in range(9) if row[i] == row[j])
+
+
+PUBLISHED = ("softmax_weights(score, tau)", "linear_simplex(score, tau, -0.5)", "square_simplex(score, tau)")
+
+
+@cache
+def published(text):
+    """A scheme of the standard library as a function of scores [batch, particle] and a temperature."""
+    b, (formula, _) = Builder("weights"), checked(text)
+    values = {"score": b.input("score", Type(("batch", "particle"))), "tau": b.input("tau", SCALAR)}
+    result = FormulaBuilder(b, values, {}).build(formula, "weights")
+    b.output("weights", result)
+    steps = schedule(b.finish())
+
+    def weights(score, tau):
+        env = {"score": score, "tau": tau}
+        run_schedule(steps, env)
+        return env[result.name]
+
+    return jit(weights)
+
+
+LARGEST = float(np.finfo("f").max)
+VALUES = st.floats(-LARGEST, LARGEST, width=32, allow_subnormal=False) | st.sampled_from([0.0, LARGEST, -LARGEST, 1.0])
+TEMPERATURES = st.floats(2.0**-120, 2.0**120, width=32) | st.sampled_from([1e-30, 0.05, 1.0])
+
+
+@CASES
+@given(arrays(np.float32, (3, 9), elements=VALUES), TEMPERATURES, st.sampled_from(PUBLISHED))
+@example(np.full((3, 9), 1e38, "f"), 0.1, PUBLISHED[0])
+@example(np.full((3, 9), -1e38, "f"), 0.1, PUBLISHED[1])
+@example(np.linspace(-LARGEST, LARGEST, 27, dtype="f").reshape(3, 9), 1e-30, PUBLISHED[2])
+def test_weights_of_any_values_at_any_temperature_sum_to_one(q, tau, text):
+    """Where q / temperature is beyond float32 as well."""
+    w = np.asarray(published(text)(q, np.float32(tau)), np.float64)
+    assert np.abs(w.sum(-1) - 1).max() < 1e-6
+    best = np.take_along_axis(w, q.argmax(-1)[:, None], axis=-1)
+    assert (best >= w).all()
 
 
 @CASES

@@ -230,7 +230,7 @@ def test_drift_entropy() -> None:
 
 def test_dime_redq() -> None:
     algorithm, base = (algorithm_of(resolve(spec)) for spec in ("dime_redq", "dime"))
-    assert show_stage(algorithm.order) == "critic -> targets -> every(5, policy -> temperature)"
+    assert show_stage(algorithm.order) == "critic -> targets -> every(5, [policy, temperature])"
     critic = algorithm.sections["critic"]
     assert (critic.ensemble, algorithm.sections["train"].updates) == (5, 5)
     assert {"subset", "draw_log_prob"} <= functions(critic.backup)

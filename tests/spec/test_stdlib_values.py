@@ -32,6 +32,7 @@ ELEMENTWISE = {
 REDUCTIONS = {
     "mean": lambda x: sum(x) / len(x),
     "sum": sum,
+    "max": max,
     "logsumexp": lambda x: math.log(sum(map(math.exp, x))),
     "count": len,
 }
@@ -67,6 +68,7 @@ def of(text: str, slot: Slot = SLOT) -> list[float]:
 def test_weights() -> None:
     total = sum(math.exp(2 * q) for q in SCORES)
     assert of("softmax_weights(score, tau)") == pytest.approx([math.exp(2 * q) / total for q in SCORES])
+    assert of("below_best(score, tau)") == [-6, -4, 0, -6]
     assert of("top1(score)") == [0, 0, 1, 0]
     assert of("advantage(score)") == [-1, 0, 2, -1]
     assert of("linear_weights(score)") == pytest.approx([0, 0, 1, 0])

@@ -312,6 +312,7 @@ def test_every_primitive_is_typed() -> None:
 STDLIB = {
     "double_q(Q(s, a))": BP,
     "pessimistic(Q(s, a), 0.5)": BP,
+    "below_best(score, tau)": BP,
     "softmax_weights(score, tau)": BP,
     "top1(score)": BP,
     "advantage(score)": BP,

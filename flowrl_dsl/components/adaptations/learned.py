@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from flowrl_dsl.components.base import Adaptation, Estimator, Optimizer
+from flowrl_dsl.components.common import negative_mean
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
@@ -33,9 +34,10 @@ class Learned(Adaptation):
 
     Loss ``log x (target_kl - kl)`` or ``log x (entropy - target_entropy)``, the measured quantity held constant.
 
-    What is measured is the policy that the stage ``policy`` has read: its value from before the step.  Where its samples
-    have no log-density, ``entropy`` says how their entropy is estimated; it is then the policy that the stage of the
-    parameter reads, and inside ``every(n, ...)`` the estimate is made in each n-th update only.
+    The divergence is the one that the stage ``policy`` measured.  The entropy is that of the policy which the stage of the
+    parameter reads: ``[policy, x]`` learns from the draws that the policy learned from, ``policy -> x`` from one new draw of
+    the new policy at each state.  Where samples have no log-density, ``entropy`` says how their entropy is estimated; inside
+    ``every(n, ...)`` the estimate is made in each n-th update only.
     """
 
     name = "learned"
@@ -62,11 +64,19 @@ class Learned(Adaptation):
         return frozenset({"kl"} if self.target_kl is not None else {"entropy", "draw_log_prob"})
 
     def measured(self, ctx: Context, s: Value) -> Value:
+        if self.target_kl is not None:
+            return ctx.measured("kl")
         if self.entropy is None:
-            return ctx.measured("kl" if self.target_kl is not None else "entropy")
+            return self._entropy_of_draws(ctx, s) if ctx.policy_has_moved() else ctx.measured("entropy")
         value = ctx.builder.stop(self.entropy.entropy(ctx, s), "measured")
         ctx.metric("entropy", value)
         return value
+
+    def _entropy_of_draws(self, ctx: Context, s: Value) -> Value:
+        """-E[log pi(a | s)], a drawn by the policy as it is now."""
+        density = ctx.log_prob("policy", s, ctx.draw("policy", s, "action"))
+        entropy = ctx.builder.add("Reduce", call(negative_mean, Arg(0)), (density,), SCALAR, "entropy")
+        return ctx.builder.stop(entropy, "measured")
 
     def start(self, ctx: Context, name: str) -> Value:
         return ctx.builder.add("Init", call(log_of, self.init), (), SCALAR, name)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pydantic import model_validator
 
 from flowrl_dsl.components.base import Mechanism
-from flowrl_dsl.components.common import uses_draw_density
+from flowrl_dsl.components.common import negative_mean, uses_draw_density
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.expr import Arg, call
 from flowrl_dsl.graph.nodes import SCALAR
-from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import Formula, Slot, register, slot
 
 OBJECTIVE = Slot(
@@ -20,12 +19,6 @@ OBJECTIVE = Slot(
     sizes={"A": "action"},
     through="a",
 )
-
-
-@kernel
-def negative_mean(x):
-    """Minus the mean: what is maximised becomes a loss."""
-    return -jnp.mean(x)
 
 
 @register

@@ -1,0 +1,94 @@
+"""A Gaussian whose standard deviation is the same in all states."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from flowrl_dsl.axes import union
+from flowrl_dsl.components.base import Backbone, Draw
+from flowrl_dsl.components.context import Context, leading, rows
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.expr import Arg, Build, call, kernel
+from flowrl_dsl.graph.nodes import TREE, Type
+from flowrl_dsl.lazy import jax, jnp
+from flowrl_dsl.registry import register
+
+
+@kernel
+def init_gaussian(net, key, example, size, std):
+    """Parameters of the mean's network, and a log standard deviation for each component of the action."""
+    return {"mean": net.init(key, example)["params"], "log_std": jnp.full((size,), jnp.log(std))}
+
+
+@kernel
+def gaussian_mean(net, params, s, squash):
+    """The network's output, through a tanh where the mean is to stay among the actions."""
+    mean = net.apply({"params": params["mean"]}, {"s": s})
+    return jnp.tanh(mean) if squash else mean
+
+
+@kernel
+def gaussian_log_density(a, mean, params):
+    """log N(a; mean, std^2), summed over the components of the action."""
+    log_std = params["log_std"]
+    return jnp.sum(-0.5 * jnp.square((a - mean) * jnp.exp(-log_std)) - log_std - 0.5 * jnp.log(2 * jnp.pi), axis=-1)
+
+
+@kernel
+def gaussian_draw(mean, params, noise):
+    """u = mean + std noise clipped to [-1, 1], with the gradient of u, and the log density of u."""
+    u = mean + jnp.exp(params["log_std"]) * noise
+    clipped = jax.lax.stop_gradient(jnp.clip(u, -1.0, 1.0)) + (u - jax.lax.stop_gradient(u))
+    return clipped, gaussian_log_density(u, mean, params)
+
+
+@register
+class Gaussian(Backbone):
+    """``a = clip(mean(s) + std noise, -1, 1)``, std a trained number for each component of the action, whatever the state.
+
+    ``log pi(a|s) = sum_i log N(a_i; mean_i, std_i^2)``: the density of the Gaussian itself, as if nothing were clipped, and
+    of draws the density before the clip.  The clip has the gradient of the identity (straight-through).  The mean is
+    ``tanh(f(s))``, or ``f(s)`` without ``squash``; std starts at ``std``.
+    """
+
+    name = "gaussian"
+    paper: ClassVar[str] = "arXiv:1707.06347"
+    provides = frozenset({"log_prob", "draw_log_prob", "mode", "reparameterized"})
+
+    std: float = Field(1.0, gt=0, description="standard deviation at the start")
+    squash: bool = Field(True, description="whether the mean is kept in [-1, 1] by a tanh")
+
+    def module(self, ctx: Context) -> Build:
+        return ctx.policy.network.module("policy_net", (("s", ctx.sizes.obs),), ctx.sizes.action)
+
+    def init(self, ctx: Context, key: Value) -> Value:
+        example = {"s": call("jnp.zeros", (1, ctx.sizes.obs))}
+        expr = call(init_gaussian, self.module(ctx), Arg(0), example, size=ctx.sizes.action, std=self.std)
+        return ctx.builder.add("Init", expr, (key,), TREE, "policy")
+
+    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
+        noise = ctx.normal(s, ctx.sizes.action, f"{name}_noise", particles)
+        lead = leading(s, noise)
+        axes = union(lead, ("action",))
+        mean = self._mean(ctx, params, s, f"{name}_mean")
+        expr = call(gaussian_draw, rows(0, mean, lead), Arg(1), Arg(2))
+        drawn = ctx.builder.add("Sample", expr, (mean, params, noise), TREE, f"{name}_draw")
+        action = ctx.builder.item(drawn, 0, Type(axes), name)
+        return Draw(action, ctx.builder.item(drawn, 1, Type(lead), f"{name}_log_prob"))
+
+    def log_prob(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
+        lead = leading(s, a)
+        mean = self._mean(ctx, params, s, "density_mean")
+        expr = call(gaussian_log_density, rows(0, a, lead), rows(1, mean, lead), Arg(2))
+        return ctx.builder.add("LogProb", expr, (a, mean, params), Type(lead), "log_prob")
+
+    def mode(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
+        """The mean, clipped to [-1, 1]."""
+        mean = self._mean(ctx, params, s, f"{name}_mean")
+        return ctx.builder.add("Select", call("jnp.clip", Arg(0), -1.0, 1.0), (mean,), mean.type, name)
+
+    def _mean(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
+        expr = call(gaussian_mean, self.module(ctx), Arg(0), Arg(1), squash=self.squash)
+        return ctx.builder.add("Predict", expr, (params, s), Type(union(leading(s), ("action",))), name)
