@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from flowrl_dsl.components.context import Context
 
 
-Widths = tuple[Annotated[int, Field(ge=1)], ...]
-"""Widths of layers, the first one first."""
+Widths = tuple[Annotated[int, Field(ge=1, le=100_000)], ...]
+"""Widths of layers, the first one first; what is wider was not meant, and XLA aborts where sizes overflow."""
 
 
 @dataclass(frozen=True)
