@@ -102,6 +102,26 @@ def test_fmt_changes_a_file_once_and_check_changes_nothing(tmp_path: Path, capsy
     assert cli.main(["fmt", str(path)]) == 1 and path.read_text() == "algorithm {"
 
 
+def test_too_little_memory_is_told_without_a_traceback(monkeypatch, capsys) -> None:
+    import jax.numpy as jnp
+
+    def build(algorithm, *sizes):
+        jnp.zeros((2**20, 2**20, 2**10)).block_until_ready()
+
+    monkeypatch.setattr(driver, "build_program", build)
+    assert cli.main(["compile", "qsm"]) == 3
+    assert "error[FRL0423]: there is not enough memory" in capsys.readouterr().err
+
+
+def test_a_mistake_of_the_program_itself_keeps_its_traceback(monkeypatch) -> None:
+    def build(algorithm, *sizes):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(driver, "build_program", build)
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main(["compile", "qsm"])
+
+
 def test_explain_knows_every_code_of_a_run(capsys) -> None:
     from flowrl_dsl.codes import run
 
