@@ -83,7 +83,8 @@ def _fmt_one(path: Path, only_check: bool) -> int:
     text, found = read_source(path)
     tree, found = parse(text, str(path)) if text is not None else (None, found)
     if tree is None:
-        print(render_text(found, {str(path): text or ""}, _color(sys.stderr)), file=sys.stderr)
+        sources = {} if text is None else {str(path): text}
+        print(render_text(found, sources, _color(sys.stderr)), file=sys.stderr)
         return SPEC_ERROR
     formatted = format_file(tree)
     if formatted == text:

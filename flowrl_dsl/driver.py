@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowrl_dsl.algorithm import Algorithm
-from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, Diagnostics, nearest
+from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, Diagnostics
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec.resolve import Resolution, resolve
 
@@ -31,11 +31,6 @@ def locate(spec: str) -> str:
     """
     shipped = shipped_specs()
     return str(shipped[spec]) if spec in shipped and not Path(spec).exists() else spec
-
-
-def nearest_spec(spec: str) -> str | None:
-    """The shipped spec whose name is closest to one that was not found."""
-    return nearest(spec, shipped_specs())
 
 
 def check_files(paths: Iterable[str]) -> tuple[list[Diagnostic], dict[str, str]]:

@@ -122,6 +122,23 @@ def test_a_mistake_of_the_program_itself_keeps_its_traceback(monkeypatch) -> Non
         cli.main(["compile", "qsm"])
 
 
+@pytest.mark.parametrize("words", [["check", "qsn"], ["train", "qsn"], ["compile", "qsn"], ["diff", "qsm", "qsn"]])
+def test_a_misspelt_shipped_spec(words: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words) == 1
+    assert 'did you mean the shipped spec "qsm"?' in "".join(capsys.readouterr())
+
+
+def test_fmt_of_a_file_that_is_not_there_shows_no_line_of_it(tmp_path: Path, capsys) -> None:
+    assert cli.main(["fmt", str(tmp_path / "no.flowrl")]) == 1
+    assert "FRL0101" in (text := capsys.readouterr().err) and "|" not in text
+
+
+def test_what_cannot_be_written_is_named_as_it_was_asked_for(tmp_path: Path, capsys) -> None:
+    assert cli.main(["compile", "qsm", "--emit", "tree", "-o", str(tmp_path / "no" / "tree.txt")]) == 3
+    assert f"cannot write {tmp_path}/no/tree.txt: No such file" in capsys.readouterr().err
+
+
 def test_explain_knows_every_code_of_a_run(capsys) -> None:
     from flowrl_dsl.codes import run
 
