@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -18,6 +18,8 @@ from flowrl_dsl.codes import CODES
 from flowrl_dsl.components import base
 from flowrl_dsl.formula import FUNCTIONS, PRIMITIVES
 from flowrl_dsl.registry import ANY, CAPABILITIES, Component, Drawn, Scalar, families, language_of
+from flowrl_dsl.spec.kinds import choices, describe, kinds, without_none
+from flowrl_dsl.spec.literals import spec_text
 
 ORDER = ["regime", "section", "backbone", "network", "embedding", "noise_schedule", "sampler", "mechanism", "critic"]
 PRIMITIVE_KINDS = {
@@ -82,15 +84,15 @@ def _component(component: type[Component]) -> Iterator[str]:
         yield from (" ".join(facts), "")
     if component.model_fields:
         yield from ("| option | kind | default | |", "|---|---|---|---|")
-        for name, info in component.model_fields.items():
+        for name in kinds(component):
+            info = component.model_fields[name]
             yield f"| `{name}` | {_kind(info)} | {_default(info)} | {info.description or ''} |"
         yield ""
 
 
 def _kind(info: FieldInfo) -> str:
     noted = language_of(info)
-    kinds = [t for t in (get_args(info.annotation) or (info.annotation,)) if t is not type(None)]
-    kind: Any = kinds[0] if info.annotation is not None and noted is not None else info.annotation
+    kind, _ = without_none(info.annotation)
     if noted is not None and "slot" in noted:
         return f"formula {show(noted['slot'].result)}"
     if kind is Scalar:
@@ -99,20 +101,18 @@ def _kind(info: FieldInfo) -> str:
         return "value `from` a copy of the policy"
     if isinstance(kind, type) and issubclass(kind, Component):
         return kind.family.replace("_", " ")
-    choices = get_args(kind)
-    if choices and all(isinstance(choice, str) for choice in choices):
-        return ", ".join(f"`{choice}`" for choice in choices)
-    if choices:
-        return "list of whole numbers"
-    constraint = "".join(f" {_bound(item)}" for item in info.metadata)
-    return {int: "whole number", float: "number", bool: "true or false", str: "text"}.get(kind, "value") + constraint
+    if choices(kind):
+        return ", ".join(f"`{choice}`" for choice in choices(kind))
+    items = getattr(get_args(kind)[0], "__metadata__", ()) if get_origin(kind) is tuple else ()
+    bounds = filter(None, map(_bound, (*info.metadata, *(bound for item in items for bound in item.metadata))))
+    return f"{describe(kind).removeprefix('a ')} {', '.join(bounds)}".rstrip()
 
 
 def _bound(item: Any) -> str:
     for attribute, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
         if hasattr(item, attribute):
             return f"{sign} {getattr(item, attribute):g}"
-    return ""
+    return "even" if getattr(item, "multiple_of", 1) == 2 else ""
 
 
 def _default(info: FieldInfo) -> str:
@@ -121,8 +121,7 @@ def _default(info: FieldInfo) -> str:
         return "required" if noted["default"] is None else f"`{noted['default']}`"
     if info.is_required():
         return "required"
-    value = info.default
-    return f"`{str(value).lower() if isinstance(value, bool) else list(value) if isinstance(value, tuple) else value}`"
+    return f"`{spec_text(info.default)}`"
 
 
 def formulas_page() -> str:

@@ -27,15 +27,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _COMMANDS[parsed.command](parsed)
     except DiagnosticError as error:
-        _flush()
-        print(render_text(error.diagnostics, _sources(error.diagnostics, parsed), _color(sys.stderr)), file=sys.stderr)
-        return exit_code(error.diagnostics)
+        return _report(error, parsed)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # the reader of our output (head, less) has seen enough; nothing can be written any more, not even at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except Exception as error:
+        from flowrl_dsl.runtime.errors import out_of_memory
+
+        found = out_of_memory(error)
+        if found is None:
+            raise
+        return _report(found, parsed)
+
+
+def _report(error: DiagnosticError, parsed: argparse.Namespace) -> int:
+    # what was printed appears before the error that ended it
+    sys.stdout.flush()
+    print(render_text(error.diagnostics, _sources(error.diagnostics, parsed), _color(sys.stderr)), file=sys.stderr)
+    return exit_code(error.diagnostics)
 
 
 def exit_code(diagnostics: Sequence[Diagnostic]) -> int:
@@ -71,7 +83,8 @@ def _fmt_one(path: Path, only_check: bool) -> int:
     text, found = read_source(path)
     tree, found = parse(text, str(path)) if text is not None else (None, found)
     if tree is None:
-        print(render_text(found, {str(path): text or ""}, _color(sys.stderr)), file=sys.stderr)
+        sources = {} if text is None else {str(path): text}
+        print(render_text(found, sources, _color(sys.stderr)), file=sys.stderr)
         return SPEC_ERROR
     formatted = format_file(tree)
     if formatted == text:
@@ -215,11 +228,6 @@ def _write(path: Path, text: str) -> None:
         files.replace(target, text.encode())
         if mode is not None:
             target.chmod(mode)
-
-
-def _flush() -> None:
-    """What was printed appears before the error that ended it."""
-    sys.stdout.flush()
 
 
 def _color(stream) -> bool:

@@ -78,6 +78,7 @@ class Diagnostics:
 
     found: list[Diagnostic] = field(default_factory=list)
     limit: int | None = None
+    _known: set[Diagnostic] = field(default_factory=set)
 
     def error(self, code: str, message: str, span: Span | None, *notes: str) -> None:
         self._add(Diagnostic(code, message, span, tuple(n for n in notes if n)))
@@ -90,8 +91,9 @@ class Diagnostics:
             self._add(diagnostic)
 
     def _add(self, diagnostic: Diagnostic) -> None:
-        if not self.full and diagnostic not in self.found:
+        if not self.full and diagnostic not in self._known:
             self.found.append(diagnostic)
+            self._known.add(diagnostic)
 
     @property
     def full(self) -> bool:

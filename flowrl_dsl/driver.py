@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowrl_dsl.algorithm import Algorithm
-from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, nearest
+from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, Diagnostics
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec.resolve import Resolution, resolve
 
@@ -33,20 +33,15 @@ def locate(spec: str) -> str:
     return str(shipped[spec]) if spec in shipped and not Path(spec).exists() else spec
 
 
-def nearest_spec(spec: str) -> str | None:
-    """The shipped spec whose name is closest to one that was not found."""
-    return nearest(spec, shipped_specs())
-
-
 def check_files(paths: Iterable[str]) -> tuple[list[Diagnostic], dict[str, str]]:
     """All errors and warnings of all files, and the text of every file they point into."""
-    found: list[Diagnostic] = []
+    found = Diagnostics()
     sources: dict[str, str] = {}
     for path in paths:
         resolution = resolve(locate(path))
-        found.extend(d for d in resolution.diagnostics if d not in found)
+        found.extend(resolution.diagnostics)
         sources |= resolution.sources
-    return found, sources
+    return found.found, sources
 
 
 def resolve_or_raise(spec: str, task: str | None, sets: Sequence[str]) -> tuple[Algorithm, Resolution]:

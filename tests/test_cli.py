@@ -102,6 +102,43 @@ def test_fmt_changes_a_file_once_and_check_changes_nothing(tmp_path: Path, capsy
     assert cli.main(["fmt", str(path)]) == 1 and path.read_text() == "algorithm {"
 
 
+def test_too_little_memory_is_told_without_a_traceback(monkeypatch, capsys) -> None:
+    import jax.numpy as jnp
+
+    def build(algorithm, *sizes):
+        jnp.zeros((2**20, 2**20, 2**10)).block_until_ready()
+
+    monkeypatch.setattr(driver, "build_program", build)
+    assert cli.main(["compile", "qsm"]) == 3
+    assert "error[FRL0423]: there is not enough memory" in capsys.readouterr().err
+
+
+def test_a_mistake_of_the_program_itself_keeps_its_traceback(monkeypatch) -> None:
+    def build(algorithm, *sizes):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(driver, "build_program", build)
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main(["compile", "qsm"])
+
+
+@pytest.mark.parametrize("words", [["check", "qsn"], ["train", "qsn"], ["compile", "qsn"], ["diff", "qsm", "qsn"]])
+def test_a_misspelt_shipped_spec(words: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words) == 1
+    assert 'did you mean the shipped spec "qsm"?' in "".join(capsys.readouterr())
+
+
+def test_fmt_of_a_file_that_is_not_there_shows_no_line_of_it(tmp_path: Path, capsys) -> None:
+    assert cli.main(["fmt", str(tmp_path / "no.flowrl")]) == 1
+    assert "FRL0101" in (text := capsys.readouterr().err) and "|" not in text
+
+
+def test_what_cannot_be_written_is_named_as_it_was_asked_for(tmp_path: Path, capsys) -> None:
+    assert cli.main(["compile", "qsm", "--emit", "tree", "-o", str(tmp_path / "no" / "tree.txt")]) == 3
+    assert f"cannot write {tmp_path}/no/tree.txt: No such file" in capsys.readouterr().err
+
+
 def test_explain_knows_every_code_of_a_run(capsys) -> None:
     from flowrl_dsl.codes import run
 

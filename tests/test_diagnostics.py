@@ -50,6 +50,16 @@ def test_in_order_of_file_and_place():
     assert [m.removeprefix("error[FRL0001]: ") for m in messages] == ["None", "a:1:1", "a:1:5", "a:2:1", "b:1:1"]
 
 
+def test_the_same_finding_is_kept_once_at_a_price_that_does_not_grow(monkeypatch):
+    compared = []
+    monkeypatch.setattr(Span, "__eq__", lambda self, other: compared.append(1) or str(self) == str(other))
+    bag = Diagnostics()
+    for line in [*range(200), *range(200)]:
+        bag.error("FRL0225", "never used", Span("f", line, 1, line, 2))
+    assert [d.span.line for d in bag] == list(range(200))
+    assert len(compared) < 1000
+
+
 def test_without_place_or_source():
     assert render_text([Diagnostic("FRL0401", "out of disk", notes=("free some",))], {}) == (
         "error[FRL0401]: out of disk\n   = free some"

@@ -33,6 +33,14 @@ def test_generated_pages_are_up_to_date() -> None:
         assert path.read_text() == text, f"{path} is out of date: run python docs/generate.py"
 
 
+def test_tables_of_options_have_the_order_of_positional_arguments() -> None:
+    page = (ROOT / "docs" / "reference" / "components.md").read_text()
+    table = page.split("\n### fourier\n")[1].split("\n### ")[0]
+    # fourier(64) is a size, not the width that is declared by the base class
+    assert re.findall(r"^\| `(\w+)`", table, re.M) == ["size", "scale", "hidden"]
+    assert "| `reverse` | whole number ≥ 1 | `none` |" in page
+
+
 def _quoted(path: Path, start: str) -> list[str]:
     return re.findall(rf"^```(?:python)?\n({start}.*?)^```", path.read_text(), re.S | re.M)
 

@@ -128,6 +128,15 @@ CODES = (
         "Name a run that FRL0420 stopped.",
     ),
     Code(
+        "FRL0423",
+        "not enough memory",
+        "An array of the program, or the replay buffer, is larger than the memory that is left on the device.  "
+        "`flowrl-dsl compile` says what a step needs: its state and its working memory.",
+        "flowrl-dsl train qsm --set train.batch=100_000_000",
+        "Make smaller what is largest: batch, particles, reverse samples, widths of networks, members of the ensemble, "
+        "replay.",
+    ),
+    Code(
         "FRL0431",
         "no evaluations to draw",
         "A learning curve needs evaluations: at least one in each run, and at the same steps in runs that differ only in "

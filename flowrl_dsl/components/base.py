@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
 
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Build, Call, Expr, Partial
@@ -17,6 +19,10 @@ from flowrl_dsl.registry import Component
 
 if TYPE_CHECKING:
     from flowrl_dsl.components.context import Context
+
+
+Widths = tuple[Annotated[int, Field(ge=1, le=100_000)], ...]
+"""Widths of layers, the first one first; what is wider was not meant, and XLA aborts where sizes overflow."""
 
 
 @dataclass(frozen=True)

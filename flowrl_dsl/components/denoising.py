@@ -6,7 +6,7 @@ from typing import Any
 
 from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.activations import activation_function
-from flowrl_dsl.components.base import Backbone, Draw, Embedding, Noised
+from flowrl_dsl.components.base import Backbone, Draw, Embedding, Noised, Widths
 from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Literal, build, call, kernel
@@ -112,7 +112,7 @@ class Denoising(Backbone):
     """
 
     time: Embedding
-    obs: tuple[int, ...]
+    obs: Widths
 
     def module(self, ctx: Context) -> Build:
         network, size = ctx.policy.network, ctx.sizes

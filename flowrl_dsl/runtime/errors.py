@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, Span
 
 
@@ -14,6 +16,22 @@ class RunError(DiagnosticError):
     @property
     def code(self) -> str:
         return self.diagnostics[0].code
+
+
+def out_of_memory(error: Exception) -> RunError | None:
+    """The diagnostic for an array that did not fit, whoever wanted to make it; None for any other exception.
+
+    jax has one class of exception for all that can happen on a device.
+    """
+    of_device = type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
+    if not isinstance(error, MemoryError) and not (of_device and _NO_MEMORY.search(str(error))):
+        return None
+    reason = next((line for line in str(error).splitlines() if _NO_MEMORY.search(line)), "")
+    hint = "smaller: train.batch, particles, widths of networks, critic.ensemble, train.replay"
+    return RunError("FRL0423", "there is not enough memory", reason.strip(), hint)
+
+
+_NO_MEMORY = re.compile("RESOURCE_EXHAUSTED|out of memory", re.IGNORECASE)
 
 
 class Interrupted(Exception):

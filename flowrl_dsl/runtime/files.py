@@ -29,11 +29,12 @@ def disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = error.filename if error.filename is not None else path
+        where = Path(error.filename if error.filename is not None else path)
+        where = where.with_name(where.name.removeprefix(DRAFT)) if where.name else where
         raise RunError(
             "FRL0410",
             f"cannot write {where}: {error.strerror or error}",
-            "free some space or choose another folder with --out; a run that had begun goes on with `flowrl-dsl resume`",
+            "free some space or choose another folder; a run that had begun goes on with `flowrl-dsl resume`",
         ) from error
 
 

@@ -75,6 +75,9 @@ def _make(task: str) -> gymnasium.Env:
     except gymnasium.error.DependencyNotInstalled as error:
         raise RunError("FRL0405", f"{task} needs a package that is not installed", str(error)) from error
     except Exception as error:
+        # gymnasium has no class of its own for a name that cannot be one
+        if isinstance(error, gymnasium.error.Error) and "Malformed environment ID" in str(error):
+            raise RunError("FRL0401", f'there is no task "{task}"', _nearest_task(task)) from error
         # making a task runs foreign code
         raise broken(task, error) from error
 

@@ -91,8 +91,13 @@ def describe(annotation: Any) -> str:
         return "one of " + ", ".join(choices(annotation))
     if typing.get_origin(annotation) in (tuple, list):
         items = [item for item in typing.get_args(annotation) if item is not Ellipsis]
-        return f"a list of {_PLURALS.get(items[0], 'values')}" if items else "a list"
+        return f"a list of {_PLURALS.get(_bare(items[0]), 'values')}" if items else "a list"
     return _SINGULARS.get(annotation, "a value")
+
+
+def _bare(annotation: Any) -> Any:
+    """An annotation without its bounds."""
+    return typing.get_args(annotation)[0] if typing.get_origin(annotation) is typing.Annotated else annotation
 
 
 _SINGULARS = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from flowrl_dsl.diagnostics import Span, did_you_mean
 from flowrl_dsl.registry import Component
 from flowrl_dsl.spec.kinds import choices, describe, without_none
-from flowrl_dsl.spec.numbers import NotANumber, fold, whole
+from flowrl_dsl.spec.numbers import LARGEST, NotANumber, fold, whole
 from flowrl_dsl.spec.scope import Scope, Site
 from flowrl_dsl.spec.text import text_of, what_is
 from flowrl_dsl.syntax import tree
@@ -37,7 +37,7 @@ def read_literal(cls: type[Component], name: str, expr: tree.Expr, scope: Scope,
         _wrong(annotation, found.expr, scope, site)
         return None
     try:
-        return _adapter(cls, name).validate_json(json.dumps(value), strict=True)
+        return _within_32_bits(_adapter(cls, name).validate_json(json.dumps(value), strict=True), expr, scope, site)
     except ValidationError as error:
         # Items that were refused make a list too short as well; that is not another mistake.
         problems = error.errors()
@@ -45,6 +45,17 @@ def read_literal(cls: type[Component], name: str, expr: tree.Expr, scope: Scope,
         for problem in refused or problems:
             _report(annotation, problem, expr, scope, site)
         return None
+
+
+def _within_32_bits(value: Any, expr: tree.Expr, scope: Scope, site: Site) -> Any:
+    """The value, or None after reporting a whole number in it that is too large."""
+    found = None
+    for key, item in enumerate(value) if isinstance(value, tuple) else ((-1, value),):
+        if isinstance(item, int) and item > LARGEST:
+            found = part = _at(expr, (key,))
+            message = f'"{site.path}" must be at most {LARGEST}, found {text_of(part)}'
+            scope.error("FRL0214", message, site, part.span)
+    return value if found is None else None
 
 
 def spec_text(value: Any) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flowrl_dsl.diagnostics import Diagnostics, Span, nearest
+from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, nearest
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.syntax import tree
 from flowrl_dsl.syntax.parser import parse, read_source
@@ -73,7 +73,7 @@ class Loader:
 
     def _algorithm(self, path: str) -> tree.Algorithm | None:
         text, found = read_source(path)
-        self.diagnostics.extend(found)
+        self.diagnostics.extend(_with_shipped(path, problem) for problem in found)
         if text is None:
             return None
         self.sources[path] = text
@@ -84,3 +84,10 @@ class Loader:
             note = "files of definitions alone are for the standard library: put them into an algorithm"
             self.diagnostics.error("FRL0201", "the file holds no algorithm", at, note)
         return None if file is None else file.algorithm
+
+
+def _with_shipped(path: str, problem: Diagnostic) -> Diagnostic:
+    """A file that was not found may have been meant as the name of a shipped spec."""
+    close = nearest(path, shipped_specs()) if problem.code == "FRL0101" and not os.path.dirname(path) else None
+    hint = f'did you mean the shipped spec "{close}"?'
+    return problem if close is None else replace(problem, notes=(*problem.notes, hint))

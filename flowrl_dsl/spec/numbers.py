@@ -8,6 +8,9 @@ from flowrl_dsl.syntax import tree
 
 Number = int | float
 
+LARGEST = 2**31 - 1
+"""Whole numbers of a compiled program, lengths of axes among them, have 32 bits."""
+
 
 class NotANumber(Exception):
     """The arithmetic has no finite result; the message says why."""

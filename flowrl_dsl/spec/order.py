@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flowrl_dsl.algorithm import Every, Sequence, Single, Stage, Together, stage_names
 from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean
-from flowrl_dsl.spec.numbers import NotANumber, fold, whole
+from flowrl_dsl.spec.numbers import LARGEST, NotANumber, fold, whole
 from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.syntax import tree
 
@@ -103,9 +103,9 @@ class OrderReader:
         except NotANumber:
             value = None
         number = None if value is None else whole(value)
-        if isinstance(number, int) and number >= 1:
+        if isinstance(number, int) and 1 <= number <= LARGEST:
             return number
-        message = f"`every` counts updates: a whole number from 1 on, found {text_of(expr)}"
+        message = f"`every` counts updates: a whole number from 1 to {LARGEST}, found {text_of(expr)}"
         self._error("FRL0234", message, expr.span)
         return None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from flowrl_dsl.algorithm import Algorithm, Improvement, Origin, Stage
-from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean
+from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, did_you_mean
 from flowrl_dsl.registry import NOT_NEGATIVE, Component, Scalar, families, find, members_of
 from flowrl_dsl.spec import compatibility, lint, stdlib
 from flowrl_dsl.spec.kinds import kinds
@@ -64,10 +64,11 @@ def _resolve(loader: Loader, path: str, task: str | None, sets: Sequence[str]) -
     chosen = _for_task(program, blocks, diagnostics)
     edited = apply_sets(chosen, sets, diagnostics, loader.sources)
     checked = _Check(edited, main, Scope(diagnostics, applied=tuple(edited.applied)), bool(sets), task).run()
-    used = checked.scope.used | _used_elsewhere(program, blocks, main, diagnostics, chosen if sets else None)
+    text = loader.sources.get(main, "")
+    used = checked.scope.used | _used_elsewhere(program, blocks, main, text, diagnostics, chosen if sets else None)
     _report_unused(checked, used)
     if not diagnostics.errors:
-        lint.lint(checked.algorithm, edited, loader.sources.get(main, ""), diagnostics)
+        lint.lint(checked.algorithm, edited, text, diagnostics)
     return checked.algorithm
 
 
@@ -83,22 +84,40 @@ def _for_task(program: Program, blocks: Sequence[tree.ForTask], diagnostics: Dia
 
 
 def _used_elsewhere(
-    program: Program, chosen: list[tree.ForTask], main: str, diagnostics: Diagnostics, unset: Program | None
+    program: Program, chosen: list[tree.ForTask], main: str, text: str, diagnostics: Diagnostics, unset: Program | None
 ) -> set[tuple[str, Span]]:
-    """Check the file's own blocks for other tasks, keeping what is found inside of them.
+    """Check the file's own blocks for other tasks, keeping what is found because of them.
 
     Gives what those variants use, and what the spec uses without overrides (``unset``).
     """
+    others = [block for block in program.tasks if block not in chosen and block.span.file == main]
+    plain = Diagnostics()
+    if others:
+        _Check(program, main, Scope(plain), False).run()
     used: set[tuple[str, Span]] = set()
-    for block in program.tasks:
-        if block not in chosen and block.span.file == main:
-            own = Diagnostics()
-            variant = apply_task(program, block, own)
-            used |= _Check(variant, main, Scope(own, applied=(block,)), False).run().scope.used
-            diagnostics.extend(d for d in own.errors if d.span is not None and inside(d.span, block.span))
+    for block in others:
+        own = Diagnostics()
+        variant = apply_task(program, block, own)
+        checked = _Check(variant, main, Scope(own, applied=(block,)), False).run()
+        used |= checked.scope.used
+        if not own.errors:
+            lint.lint(checked.algorithm, variant, text, own)
+        diagnostics.extend(_because_of(block, own, plain))
     if unset is not None:
         used |= _Check(unset, main, Scope(Diagnostics(), applied=tuple(unset.applied)), False).run().scope.used
     return used
+
+
+def _because_of(block: tree.ForTask, own: Diagnostics, plain: Diagnostics) -> list[Diagnostic]:
+    """What is wrong inside a block, and what is wrong elsewhere only with the block laid over it."""
+    names = ", ".join(f'"{name.value}"' for name in block.tasks)
+    found = []
+    for diagnostic in own:
+        if diagnostic.span is not None and inside(diagnostic.span, block.span):
+            found.append(diagnostic)
+        elif diagnostic.severity == "error" and not plain.errors:
+            found.append(replace(diagnostic, notes=(*diagnostic.notes, f"for task {names}")))
+    return found
 
 
 @dataclass

@@ -156,6 +156,8 @@ def _flexible() -> spaces.Box:
     ("code", "task"),
     [
         ("FRL0401", lambda: "HalfCheeta-v5"),
+        ("FRL0401", lambda: "half cheetah"),
+        ("FRL0401", lambda: ""),
         ("FRL0401", lambda: "dm_control/cartpole-swingupp"),
         ("FRL0402", lambda: "CartPole-v1"),
         ("FRL0403", lambda: "dm_control/lqr-lqr_2_1"),

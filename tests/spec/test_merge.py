@@ -10,7 +10,7 @@ from flowrl_dsl.algorithm import show_stage
 from flowrl_dsl.registry import Interval, Scalar
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec.resolve import Resolution, resolve
-from tests.spec.helpers import algorithm_of, codes, gaussian, place, resolve_text
+from tests.spec.helpers import CRITIC, algorithm_of, codes, gaussian, place, resolve_text, spec
 
 
 def child(tmp_path: Path, body: str, base: str = "dpmd.flowrl", **how: object) -> Resolution:
@@ -128,6 +128,23 @@ def test_improve_blocks_of_a_task_change_one_block(tmp_path: Path) -> None:
 def test_blocks_of_other_tasks_are_checked_too(tmp_path: Path) -> None:
     found = child(tmp_path, 'for task "A-v1" { train { batch = 0 } }\nfor task "B-v1" { trian {} }')
     assert codes(found) == ["FRL0207", "FRL0214"]
+
+
+def test_what_a_block_for_another_task_breaks_elsewhere_is_reported(tmp_path: Path) -> None:
+    sampler = "policy { backbone = diffusion  sampler = ddpm(steps = 20) }"
+    improve = "improve score_matching { target = -sigma * a_t }"
+    task = 'for task "A-v1" { policy { backbone = tanh_gaussian  sampler = none } }'
+    found = resolve_text(tmp_path, spec(sampler, CRITIC, improve, task))
+    assert codes(found) == ["FRL0212", "FRL0212"] and "score_matching" in found.diagnostics.errors[0].message
+    assert all(d.notes[-1] == 'for task "A-v1"' for d in found.diagnostics.errors)
+    # what is wrong without the block is said once, as it is
+    found = resolve_text(tmp_path, spec(sampler, CRITIC, improve.replace("sigma", "sgma"), task))
+    assert codes(found) == ["FRL0240"]
+
+
+def test_blocks_for_other_tasks_are_linted(tmp_path: Path) -> None:
+    found = resolve_text(tmp_path, gaussian('for task "A-v1" { train { warmup = 10 } }'))
+    assert [d.code for d in found.diagnostics] == ["FRL0306"] and place(found, "FRL0306") == "10"
 
 
 def test_what_only_a_task_uses_is_used(tmp_path: Path) -> None:

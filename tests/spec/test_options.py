@@ -76,6 +76,21 @@ def test_a_parameter_sets_a_scalar_but_not_a_structure(tmp_path: Path) -> None:
     assert "shapes the compiled program" in found.diagnostics.errors[0].notes[0]
 
 
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("critic { network = mlp([0]) }", '"critic.network.sizes" must be at least 1, found 0'),
+        ("critic { network = mlp([256, -3]) }", '"critic.network.sizes" must be at least 1, found -3'),
+        ("critic { network = mlp([8, 1e10]) }", '"critic.network.sizes" must be at most 100000, found 1e10'),
+        ("critic { ensemble = 2 ^ 31 }", '"critic.ensemble" must be at most 2147483647, found 2^31'),
+        ("critic { network = mlp([8.5]) }", '"critic.network.sizes" is a list of whole numbers, found `8.5`'),
+    ],
+)
+def test_whole_numbers_are_such_as_programs_can_hold(tmp_path: Path, section: str, message: str) -> None:
+    found = resolve_text(tmp_path, gaussian().replace("critic {}", section))
+    assert [d.message for d in found.diagnostics.errors] == [message]
+
+
 def test_parameters_inside_schedules_stand_still(tmp_path: Path) -> None:
     optimizer = "optimizer = adam(linear(top -> 1e-5, over = 1000))"
     still = policy(optimizer).replace("{\n", "{\n  param top = 1e-3 in (0, 1]\n", 1)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Draw, Embedding, Noised, NoiseSchedule
+from flowrl_dsl.components.base import Draw, Embedding, Noised, NoiseSchedule, Widths
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.denoising import Denoising
 from flowrl_dsl.graph.builder import Value
@@ -36,7 +36,7 @@ class Diffusion(Denoising):
 
     schedule: NoiseSchedule = option("alpha_t and sigma_t", "cosine")
     time: Embedding = option("features of the diffusion time", "fourier(64)")
-    obs: tuple[int, ...] = Field((128, 128), description="layers of the observation embedding; [] for none")
+    obs: Widths = Field((128, 128), description="layers of the observation embedding; [] for none")
 
     def capabilities(self) -> frozenset[str]:
         return self.provides | self.schedule.capabilities()

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Draw, Embedding, Noised
+from flowrl_dsl.components.base import Draw, Embedding, Noised, Widths
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.denoising import Denoising
@@ -80,7 +80,7 @@ class EDM(Denoising):
     requires = frozenset({"edm_sampler"})
 
     time: Embedding = option("features of c_noise", "fourier(64)")
-    obs: tuple[int, ...] = Field((128, 128), description="layers of the observation embedding; [] for none")
+    obs: Widths = Field((128, 128), description="layers of the observation embedding; [] for none")
     sigma_min: float = Field(0.002, gt=0, description="least noise level of the sampler, but for 0")
     sigma_max: float = Field(80.0, gt=0, description="noise level the sampler starts from")
     sigma_data: float = Field(0.5, gt=0, description="standard deviation of actions; of uniform ones in [-1, 1] it is 0.58")

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Draw, Embedding, Noised
+from flowrl_dsl.components.base import Draw, Embedding, Noised, Widths
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.denoising import Denoising, time_grid, uniform_time
@@ -41,7 +41,7 @@ class Flow(Denoising):
     requires = frozenset({"flow_sampler"})
 
     time: Embedding = option("features of the time", "fourier(64)")
-    obs: tuple[int, ...] = Field((128, 128), description="layers of the observation embedding; [] for none")
+    obs: Widths = Field((128, 128), description="layers of the observation embedding; [] for none")
     t_min: float = Field(1e-3, gt=0, lt=1, description="least time in training; below it hardly any action is left")
     t_max: float = Field(0.999, gt=0, lt=1, description="greatest time in training; above it hardly any noise is left")
 

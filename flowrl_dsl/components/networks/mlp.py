@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from flowrl_dsl.components.activations import activation_function
-from flowrl_dsl.components.base import Network
+from flowrl_dsl.components.base import Network, Widths
 from flowrl_dsl.components.first_layer import first_layer
 from flowrl_dsl.graph.expr import Build, build, kernel
 from flowrl_dsl.lazy import nn
@@ -52,7 +52,7 @@ class MLP(Network):
 
     name = "mlp"
 
-    sizes: tuple[int, ...] = Field(min_length=1, description="widths of the hidden layers")
+    sizes: Widths = Field(min_length=1, description="widths of the hidden layers")
     activation: Literal["relu", "mish", "elu", "gelu", "silu", "tanh"] = Field("relu", description="between layers")
     layer_norm: bool = Field(False, description="normalise each hidden layer before its activation")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden units dropped in training, after each activation")
