@@ -159,6 +159,13 @@ class Program:
         groups = {"state": state, "batch": batch, "hyper": hyper}
         return {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
 
+    def differs_in_numbers_alone(self, other: Program) -> bool:
+        """Whether the two compute the same of their inputs: then this one runs the other, given its ``hyper``."""
+        here, there = (
+            (one.graphs, one.loop, one.obs_size, one.action_size, one.capacity, set(one.hyper)) for one in (self, other)
+        )
+        return here == there
+
     # the public face
 
     def init(self, seed: int) -> State:

@@ -9,7 +9,7 @@ for bit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -42,13 +42,18 @@ class Training:
         folder: RunFolder,
         display: Display,
         open_sinks: Callable[[int], Sequence[Sink]] = lambda step: (),
+        hyper: Mapping[str, float] | None = None,
     ):
-        """``open_sinks`` is called once, with the step that the run goes on from, when all is ready for that step."""
+        """``open_sinks`` is called once, with the step that the run goes on from, when all is ready for that step.
+
+        ``hyper`` are the program's inputs, where they are not its own.
+        """
         self.program, self.settings, self.folder = program, settings, folder
         self.display, self.open_sinks = display, open_sinks
         self.sinks: Sequence[Sink] = ()
         # plain numbers: reading them never waits for the device
-        self.hyper = {name: float(value) for name, value in program.hyper.items()}
+        given = program.hyper if hyper is None else hyper
+        self.hyper = {name: float(value) for name, value in given.items()}
         self.checkpoints = Checkpoints(folder.path)
         self.replay = Replay(settings.capacity, program.obs_size, program.action_size)
         self.means = learner.Means()
@@ -56,6 +61,8 @@ class Training:
         self.updates = 0
         self.finished: list[tuple[float, int]] = []
         self.latest_return: float | None = None
+        self.result: Evaluation | None = None
+        """The newest evaluation since :meth:`begin`."""
         self.evaluation: Environments | None = None
         self._checkpointed = -1
 
@@ -69,38 +76,52 @@ class Training:
 
         Raises :class:`Interrupted` after Ctrl-C (a checkpoint is written first) and :class:`RunError` for trouble.
         """
-        self.environments = environments.make(
-            self.settings.task, self.settings.envs, self.settings.seed, self.settings.action_repeat
-        )
-        self.state = self.program.init(self.settings.seed)
-        self.metrics = Journal(self.folder.path / "metrics.jsonl")
-        self.timing = Journal(self.folder.path / "timing.jsonl")
+        self.open()
         try:
             with Stop() as stop, self.display:
-                self._begin()
-                self.sinks = self.open_sinks(self.step)
-                return self._loop(stop)
+                self.begin()
+                while self.going:
+                    self.turn(stop)
+                    if stop.asked and self.going:
+                        raise Interrupted
+                return self.result
         finally:
-            self._close()
+            self.close()
 
-    def _close(self) -> None:
+    @property
+    def going(self) -> bool:
+        """Whether there are steps to do."""
+        return self.step < self.settings.steps
+
+    def open(self) -> None:
+        """Everything that :meth:`close` closes."""
+        settings = self.settings
+        self.environments = environments.make(settings.task, settings.envs, settings.seed, settings.action_repeat)
+        self.metrics = Journal(self.folder.path / "metrics.jsonl")
+        self.timing = Journal(self.folder.path / "timing.jsonl")
+
+    def close(self) -> None:
         for resource in (self.metrics, self.timing, self.environments, *self.sinks):
             resource.close()
         if self.evaluation is not None:
             self.evaluation.close()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """The state of the newest checkpoint, or that of a run's beginning."""
+        self.state = self.program.init(self.settings.seed)
         loaded = self.checkpoints.load()
         for notice in self.checkpoints.notices:
             self.display.say(f"note: {notice}")
         if loaded is None:
             self.metrics.cut(0)
             self.obs = self.environments.reset()
-            return
-        self.state = learner.from_arrays(self.state, loaded.state)
-        self.replay.restore(loaded.total, loaded.rows)
-        self._restore(loaded.rest)
-        self._checkpointed = loaded.step
+        else:
+            self.state = learner.from_arrays(self.state, loaded.state)
+            self.replay.restore(loaded.total, loaded.rows)
+            self._restore(loaded.rest)
+            self._checkpointed = loaded.step
+        self.sinks = self.open_sinks(self.step)
+        self._clock, self._clock_updates = time.monotonic(), self.updates
 
     def _restore(self, rest: dict[str, Any]) -> None:
         self.metrics.cut(rest["metrics_offset"])
@@ -112,23 +133,18 @@ class Training:
         if not self.environments.exact:
             self.display.say(f"note: {self.settings.task} cannot be saved inside an episode: a fresh one begins")
 
-    def _loop(self, stop: Stop) -> Evaluation | None:
-        settings, result = self.settings, None
-        self._clock, self._clock_updates = time.monotonic(), self.updates
-        while self.step < settings.steps:
-            before = self.step
-            self.advance()
-            if self.iteration % _SHOW_EVERY == 0:
-                self.display.advance(self.step)
-            if passed(before, self.step, settings.log_every) or self.step >= settings.steps:
-                self._log()
-            if passed(before, self.step, settings.evaluate_every) or self.step >= settings.steps:
-                result = self._evaluate()
-            if passed(before, self.step, settings.checkpoint_every) or self.step >= settings.steps or stop.asked:
-                self._checkpoint()
-            if stop.asked and self.step < settings.steps:
-                raise Interrupted
-        return result
+    def turn(self, stop: Stop) -> None:
+        """:meth:`advance`, and what is due at the step that it leads to."""
+        settings, before = self.settings, self.step
+        self.advance()
+        if self.iteration % _SHOW_EVERY == 0:
+            self.display.advance(self.step)
+        if passed(before, self.step, settings.log_every) or not self.going:
+            self._log()
+        if passed(before, self.step, settings.evaluate_every) or not self.going:
+            self.result = self._evaluate()
+        if passed(before, self.step, settings.checkpoint_every) or not self.going or stop.asked:
+            self.checkpoint()
 
     def advance(self) -> None:
         """One action in every environment, and the updates it entitles to."""
@@ -219,7 +235,8 @@ class Training:
         self.display.say(f"evaluation at step {self.step}: return {spread} over {record['episodes']} episodes")
         return result
 
-    def _checkpoint(self) -> None:
+    def checkpoint(self) -> None:
+        """Keep everything, unless a checkpoint of this step exists."""
         if self._checkpointed == self.step:
             return
         self._check()
