@@ -103,6 +103,8 @@ def resume(parent: Path) -> None:
 
 
 def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, runs.Ready]]) -> None:
+    import jax
+
     from flowrl_dsl.runtime.population import Population, SharedDisplay
     from flowrl_dsl.runtime.progress import display
     from flowrl_dsl.runtime.train import Training
@@ -116,7 +118,7 @@ def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, run
             locks.enter_context(folder.locked())
             sinks = runs.sinks_of(folder)
             trainings[name] = Training(program, ready.settings, folder, shared.of(name), sinks, ready.program.hyper)
-        population = Population(trainings, shared)
+        population = Population(trainings, shared, joined=jax.default_backend() != "cpu")
         try:
             failures = population.run()
         except (Interrupted, KeyboardInterrupt):

@@ -1,16 +1,18 @@
 """Several runs of one program side by side: other seeds, other values of the numbers that are its inputs.
 
-The members take turns, a step each, and share every executable: it is compiled once, whatever their number.  Each is a run
-of its own, with the bits that it has alone.
+On CPUs the members take turns, a step each, and share every executable: it is compiled once, whatever their number.  Each is
+then bit for bit the run that it is alone.  On an accelerator, which one small update leaves idle, all of them are updated in
+one dispatch (:mod:`flowrl_dsl.runtime.joined`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from statistics import fmean
 
 from flowrl_dsl.runtime.errors import Interrupted, RunError
+from flowrl_dsl.runtime.joined import Joined
 from flowrl_dsl.runtime.progress import Display
 from flowrl_dsl.runtime.signals import Stop
 from flowrl_dsl.runtime.train import Training
@@ -21,8 +23,10 @@ _NOT_FINITE = ("FRL0420", "FRL0421")
 class Population:
     """Members by name, from their last checkpoints to their ends.  The caller holds the locks of their folders."""
 
-    def __init__(self, members: Mapping[str, Training], display: SharedDisplay):
+    def __init__(self, members: Mapping[str, Training], display: SharedDisplay, *, joined: bool = False):
+        """``joined``: one dispatch for all members, wherever they are at the same step."""
         self.members = dict(members)
+        self._joins, self._joined = joined, None
         self.display = display
         self.failures: dict[str, RunError] = {}
 
@@ -45,11 +49,15 @@ class Population:
     def _loop(self, stop: Stop) -> None:
         while going := self._going():
             # a member that was resumed alone, or whose last checkpoint is older, is waited for
-            last = min(member.step for member in going.values())
-            for name, member in going.items():
-                if member.step == last:
-                    self._try(name, lambda member=member: member.turn(stop))
+            before = min(member.step for member in going.values())
+            turn = {name: member for name, member in going.items() if member.step == before}
+            if self._joins and len(turn) == len(going):
+                self._advance_as_one(turn, before, stop)
+            else:
+                self._advance(turn, before, stop)
             if stop.asked and (going := self._going()):
+                if self._joined is not None:
+                    self._joined.share()
                 for name, member in going.items():
                     self._try(name, member.checkpoint)
                 raise Interrupted
@@ -57,7 +65,30 @@ class Population:
     def _going(self) -> dict[str, Training]:
         return {name: member for name, member in self.members.items() if member.going and name not in self.failures}
 
-    def _try(self, name: str, work) -> None:
+    def _advance(self, turn: Mapping[str, Training], before: int, stop: Stop) -> None:
+        """One after the other."""
+        for name, member in turn.items():
+            self._try(name, member.advance)
+            asked = stop.asked
+            self._try(name, lambda member=member, asked=asked: member.settle(before, asked))
+
+    def _advance_as_one(self, turn: Mapping[str, Training], before: int, stop: Stop) -> None:
+        if self._joined is None:
+            self._joined = Joined(turn, self.failures)
+        self._joined.advance(self._try)
+        asked = stop.asked
+        due = any(member.due(before, asked) for member in turn.values())
+        if due:
+            self._joined.share()
+        for name, member in turn.items():
+            self._try(name, lambda member=member: member.settle(before, asked))
+        if due:
+            self._joined.collect()
+
+    def _try(self, name: str, work: Callable[[], None]) -> None:
+        """Unless the member has stopped, or does now."""
+        if name in self.failures:
+            return
         try:
             work()
         except RunError as error:

@@ -81,8 +81,11 @@ class Training:
             with Stop() as stop, self.display:
                 self.begin()
                 while self.going:
-                    self.turn(stop)
-                    if stop.asked and self.going:
+                    before = self.step
+                    self.advance()
+                    asked = stop.asked
+                    self.settle(before, asked)
+                    if asked and self.going:
                         raise Interrupted
                 return self.result
         finally:
@@ -133,47 +136,61 @@ class Training:
         if not self.environments.exact:
             self.display.say(f"note: {self.settings.task} cannot be saved inside an episode: a fresh one begins")
 
-    def turn(self, stop: Stop) -> None:
-        """:meth:`advance`, and what is due at the step that it leads to."""
-        settings, before = self.settings, self.step
-        self.advance()
+    def due(self, before: int, stopping: bool) -> bool:
+        """Whether something other than showing the step is due after the step ``before``."""
+        settings = self.settings
+        every = settings.log_every, settings.evaluate_every, settings.checkpoint_every
+        return stopping or not self.going or any(passed(before, self.step, n) for n in every)
+
+    def settle(self, before: int, stopping: bool) -> None:
+        """What is due between the step ``before`` and this one; a checkpoint too when the run is ``stopping``."""
+        settings = self.settings
         if self.iteration % _SHOW_EVERY == 0:
             self.display.advance(self.step)
         if passed(before, self.step, settings.log_every) or not self.going:
             self._log()
         if passed(before, self.step, settings.evaluate_every) or not self.going:
             self.result = self._evaluate()
-        if passed(before, self.step, settings.checkpoint_every) or not self.going or stop.asked:
+        if passed(before, self.step, settings.checkpoint_every) or not self.going or stopping:
             self.checkpoint()
 
     def advance(self) -> None:
         """One action in every environment, and the updates it entitles to."""
-        settings = self.settings
-        if self.step < settings.warmup:
-            actions = self._random_actions()
-            pending = None
-        else:
+        acting = not self.warming_up
+        if acting:
             pending = self.program.act(self.state, self.obs, self.iteration, "explore", self.hyper)
-        if self.step >= settings.first_update:
+        if self.learning:
             self._update()
-        if pending is not None:
-            actions = np.asarray(pending)
-            if not np.isfinite(actions).all():
-                self._refuse_bad_actions()
+        self.act(np.asarray(pending) if acting else self.random_actions())
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether the next actions are random."""
+        return self.step < self.settings.warmup
+
+    @property
+    def learning(self) -> bool:
+        """Whether updates come with the next actions."""
+        return self.step >= self.settings.first_update
+
+    def act(self, actions: np.ndarray) -> None:
+        """Step the environments, and remember."""
+        if not np.isfinite(actions).all():
+            self._refuse_bad_actions()
         stepped = self.environments.step(actions)
         self.replay.add(self.obs, actions, stepped.reward, stepped.terminal, stepped.done, stepped.next_obs)
         self.obs = stepped.obs
         self.finished.extend(stepped.finished)
         self.iteration += 1
 
-    def _random_actions(self) -> np.ndarray:
+    def random_actions(self) -> np.ndarray:
         # a generator for each step has no state that a checkpoint could miss
         generator = np.random.default_rng([self.settings.seed, _WARMUP_STREAM, self.iteration])
         shape = (self.settings.envs, self.program.action_size)
         return generator.uniform(-1, 1, shape).astype(np.float32)
 
     def _update(self) -> None:
-        count = self.settings.updates * self.settings.envs
+        count = self.settings.updates_a_turn
         self.state, metrics = self.program.update(self.state, self.replay.view(), count, self.hyper)
         self.means.add(metrics)
         self.updates += count
