@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from flowrl_dsl import __version__
@@ -10,6 +11,7 @@ from flowrl_dsl import __version__
 Commands = argparse._SubParsersAction
 
 _DEFAULT_TASK = "InvertedPendulum-v5"
+_MOST_SEEDS = 1024
 _EMITTED = ("tree", "spec", "graph", "jaxpr", "hlo", "python")
 
 
@@ -31,12 +33,40 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def population(text: str) -> int:
+    """How many seeds: each needs a state and a replay on the device."""
+    count = positive(text)
+    if count > _MOST_SEEDS:
+        raise argparse.ArgumentTypeError(f"expected at most {_MOST_SEEDS} seeds, found {text!r}")
+    return count
+
+
 def assignment(text: str) -> str:
     """``name=value``; what it means is the spec's affair."""
     name, equals, _ = text.partition("=")
     if not (name.strip() and equals):
         raise argparse.ArgumentTypeError(f"expected name=value, found {text!r}")
     return text
+
+
+def sweep(text: str) -> tuple[str, ...]:
+    """``name=number,number,…`` as one assignment for each number."""
+    name, _, values = assignment(text).partition("=")
+    found = [value.strip() for value in values.split(",")]
+    if not all(map(_is_number, found)):
+        raise argparse.ArgumentTypeError(
+            f"expected name=number,number,... found {text!r}; other values: a run each, with --set"
+        )
+    if len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"{text!r} names a value twice")
+    return tuple(f"{name.strip()}={value}" for value in found)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def passes(text: str) -> tuple[str, ...] | None:
@@ -126,7 +156,11 @@ def _add_train(commands: Commands) -> None:
     help_text = f"a Gymnasium id or dm_control/DOMAIN-TASK (default {_DEFAULT_TASK})"
     command.add_argument("--task", default=_DEFAULT_TASK, metavar="TASK", help=help_text)
     command.add_argument("--seed", type=seed, default=0, metavar="N")
+    help_text = "a run for each of this many seeds, from --seed on: a population, with one compiled program"
+    command.add_argument("--seeds", type=population, metavar="N", help=help_text)
     _add_set(command)
+    help_text = "a run for each value, such as temperature=0.03,0.1,0.3, and each seed; repeated: for each combination"
+    command.add_argument("--sweep", action="append", default=[], type=sweep, metavar="NAME=VALUES", help=help_text)
     numbers = {
         "--steps": "environment steps",
         "--envs": "environments stepped side by side",

@@ -158,13 +158,21 @@ def _train(parsed: argparse.Namespace) -> int:
 
     given = {name: getattr(parsed, name) for name in ("steps", "envs", "evaluate_every", "episodes", "checkpoint_every")}
     asked = runs.Asked(parsed.spec, parsed.task, parsed.seed, tuple(parsed.set), given, parsed.out, parsed.wandb)
-    return _interruptible(lambda: runs.train(asked))
+    if parsed.seeds is None and not parsed.sweep:
+        return _interruptible(lambda: runs.train(asked))
+    from flowrl_dsl import populations
+
+    return _unless_misused(lambda: populations.check(asked, parsed.seeds or 1, parsed.sweep)) or _interruptible(
+        lambda: populations.train(asked, parsed.seeds or 1, parsed.sweep)
+    )
 
 
 def _resume(parsed: argparse.Namespace) -> int:
-    from flowrl_dsl import runs
+    from flowrl_dsl import populations, runs
+    from flowrl_dsl.runtime.logs import is_population
 
-    return _interruptible(lambda: runs.resume(parsed.run))
+    room = populations if is_population(parsed.run) else runs
+    return _interruptible(lambda: room.resume(parsed.run))
 
 
 def _interruptible(work) -> int:
@@ -185,9 +193,10 @@ def _eval(parsed: argparse.Namespace) -> int:
 
 
 def _plot(parsed: argparse.Namespace) -> int:
+    from flowrl_dsl.runtime.logs import expanded
     from flowrl_dsl.runtime.plot import plot
 
-    plot(parsed.runs, parsed.output)
+    plot(expanded(parsed.runs), parsed.output)
     print(parsed.output)
     return OK
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -21,6 +21,7 @@ from flowrl_dsl.spec.show import show
 if TYPE_CHECKING:
     from flowrl_dsl.algorithm import Algorithm
     from flowrl_dsl.lowering.program import Program
+    from flowrl_dsl.runtime.evaluate import Evaluation
     from flowrl_dsl.runtime.logs import RunFolder
     from flowrl_dsl.runtime.settings import Settings
 
@@ -50,15 +51,20 @@ def use_compilation_cache() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
+@dataclass(frozen=True)
+class Ready:
+    """What a run needs besides its folder; ``contents`` are the files of the folder that say what it is a run of."""
+
+    algorithm: Algorithm
+    program: Program
+    settings: Settings
+    contents: dict[str, str]
+
+
 def train(asked: Asked) -> None:
     """Begin a run and take it to its end."""
-    algorithm, resolution = driver.resolve_or_raise(asked.spec, asked.task, asked.sets)
-    if asked.wandb is not None and find_spec("wandb") is None:
-        raise RunError("FRL0440", "--wandb needs the extra: pip install 'flowrl-dsl[wandb]'")
-    program, settings = _build(algorithm, asked.task, asked.seed, asked.given)
-    contents = _spec_copies(driver.locate(asked.spec), resolution.sources) | {"resolved.flowrl": show(algorithm)}
-    folder = _new_folder(asked, algorithm.name, settings, contents)
-    _run(program, settings, folder)
+    made = ready(asked)
+    _run(made, new_folder(asked, made))
 
 
 def resume(path: Path) -> None:
@@ -66,8 +72,16 @@ def resume(path: Path) -> None:
     from flowrl_dsl.runtime.logs import RunFolder
 
     folder = RunFolder(path)
-    program, settings = _rebuild(folder)
-    _run(program, settings, folder)
+    _run(rebuild(folder), folder)
+
+
+def ready(asked: Asked) -> Ready:
+    """Everything checked and built; nothing is written yet."""
+    algorithm, resolution = driver.resolve_or_raise(asked.spec, asked.task, asked.sets)
+    if asked.wandb is not None and find_spec("wandb") is None:
+        raise RunError("FRL0440", "--wandb needs the extra: pip install 'flowrl-dsl[wandb]'")
+    contents = _spec_copies(driver.locate(asked.spec), resolution.sources) | {"resolved.flowrl": show(algorithm)}
+    return Ready(algorithm, *_build(algorithm, asked.task, asked.seed, asked.given), contents)
 
 
 def _build(algorithm: Algorithm, task: str, seed: int, given: dict[str, int | None]) -> tuple[Program, Settings]:
@@ -82,8 +96,8 @@ def _build(algorithm: Algorithm, task: str, seed: int, given: dict[str, int | No
     return program, settings
 
 
-def _rebuild(folder: RunFolder) -> tuple[Program, Settings]:
-    """Program and settings of an existing run, from the copy of the spec in its folder."""
+def rebuild(folder: RunFolder) -> Ready:
+    """An existing run, from the copy of the spec in its folder."""
     said = folder.settings
     try:
         main, task, sets, seed = said["main"], said["task"], said["sets"], said["seed"]
@@ -94,14 +108,16 @@ def _rebuild(folder: RunFolder) -> tuple[Program, Settings]:
     if show(algorithm) != resolved:
         hint = "its meaning comes from this version of flowrl-dsl and the specs it ships: use those the run began with"
         raise RunError("FRL0416", f"the spec in {folder.path} no longer means what it did", hint)
-    return _build(algorithm, task, seed, given)
+    return Ready(algorithm, *_build(algorithm, task, seed, given), {})
 
 
-def _new_folder(asked: Asked, name: str, settings: Settings, contents: dict[str, str]) -> RunFolder:
+def new_folder(asked: Asked, made: Ready) -> RunFolder:
+    """The folder of a run that begins."""
     import jax
 
     from flowrl_dsl.runtime.logs import RunFolder
 
+    name = made.algorithm.name
     said = {
         "spec": name,
         "main": Path(driver.locate(asked.spec)).name,
@@ -109,7 +125,7 @@ def _new_folder(asked: Asked, name: str, settings: Settings, contents: dict[str,
         "seed": asked.seed,
         "sets": list(asked.sets),
         "given": asked.given,
-        "settings": asdict(settings),
+        "settings": asdict(made.settings),
         "wandb": asked.wandb,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": ["flowrl-dsl", *sys.argv[1:]],
@@ -117,7 +133,7 @@ def _new_folder(asked: Asked, name: str, settings: Settings, contents: dict[str,
         "python": sys.version.split()[0],
         "versions": {"flowrl-dsl": __version__} | {name: version(name) for name in _PACKAGES},
     }
-    return RunFolder.create(Path("runs"), name, asked.task, asked.seed, said, contents, asked.out)
+    return RunFolder.create(Path("runs"), name, asked.task, asked.seed, said, made.contents, asked.out)
 
 
 def _spec_copies(main: str, sources: dict[str, str]) -> dict[str, str]:
@@ -134,15 +150,15 @@ def _spec_copies(main: str, sources: dict[str, str]) -> dict[str, str]:
     return copies
 
 
-def _run(program: Program, settings: Settings, folder: RunFolder) -> None:
+def _run(made: Ready, folder: RunFolder) -> None:
     from flowrl_dsl.runtime.progress import display
     from flowrl_dsl.runtime.train import Training
 
-    path = folder.path
+    path, settings = folder.path, made.settings
     print(f"run folder: {path}\nif it is interrupted: flowrl-dsl resume {path}", flush=True)
     name = f"{folder.settings['spec']} on {settings.task}"
     with folder.locked():
-        training = Training(program, settings, folder, display(name, settings.steps), lambda step: _sinks(folder, step))
+        training = Training(made.program, settings, folder, display(name, settings.steps), sinks_of(folder))
         try:
             result = training.run()
         except (Interrupted, KeyboardInterrupt):
@@ -154,14 +170,18 @@ def _run(program: Program, settings: Settings, folder: RunFolder) -> None:
     print(f"learning curve: {path / 'curve.png'}")
 
 
-def _sinks(folder: RunFolder, step: int) -> list[Any]:
+def sinks_of(folder: RunFolder) -> Callable[[int], list[Any]]:
+    """Opens what a run's records go to besides its folder, from a step on."""
     from flowrl_dsl.runtime.sinks import TensorBoard, Wandb
 
-    sinks: list[Any] = [TensorBoard(folder.path / "tensorboard", step)]
-    if folder.settings["wandb"]:
-        name = str(folder.path)
-        sinks.append(Wandb(folder.settings["wandb"], name, folder.path, folder.settings))
-    return sinks
+    def opened(step: int) -> list[Any]:
+        sinks: list[Any] = [TensorBoard(folder.path / "tensorboard", step)]
+        if folder.settings["wandb"]:
+            name = str(folder.path)
+            sinks.append(Wandb(folder.settings["wandb"], name, folder.path, folder.settings))
+        return sinks
+
+    return opened
 
 
 def _finish(folder: RunFolder) -> None:
@@ -174,36 +194,46 @@ def _finish(folder: RunFolder) -> None:
 
 def evaluate(paths: Sequence[Path], episodes: int | None) -> None:
     """Evaluate the newest checkpoint of each run; over several, the inter-quartile mean and its interval."""
+    from flowrl_dsl.runtime.logs import RunFolder, expanded
+
+    folders = [RunFolder(path) for path in expanded(paths)]
+    print_means([(folder, _evaluate_one(folder, episodes)) for folder in folders])
+
+
+def print_means(found: Sequence[tuple[RunFolder, Evaluation]]) -> None:
+    """For each spec, its settings and task with several runs: the inter-quartile mean over them, and its interval."""
     from flowrl_dsl.runtime.aggregate import bootstrap_interval, interquartile_mean
-    from flowrl_dsl.runtime.logs import RunFolder
 
-    means: dict[tuple[str, str], list[float]] = {}
-    for path in paths:
-        folder = RunFolder(path)
-        mean = _evaluate_one(folder, episodes)
-        means.setdefault((folder.settings["spec"], folder.settings["task"]), []).append(mean)
-    for (spec, task), found in means.items():
-        if len(found) > 1:
-            low, high = bootstrap_interval([[mean] for mean in found])
-            center = float(interquartile_mean(found))
-            print(f"{spec} on {task}: inter-quartile mean {center:.1f} [{low:.1f}, {high:.1f}] over {len(found)} runs")
+    said = [folder.settings for folder, _ in found]
+    common = set.intersection(*(set(one["sets"]) for one in said)) if said else set()
+    groups: dict[tuple[str, str], list[float]] = {}
+    for one, (_, evaluation) in zip(said, found, strict=True):
+        name = " ".join([one["spec"], *(text for text in one["sets"] if text not in common)])
+        groups.setdefault((name, one["task"]), []).append(evaluation.returns.mean())
+    for (spec, task), means in groups.items():
+        if len(means) > 1:
+            low, high = bootstrap_interval([[mean] for mean in means])
+            center = float(interquartile_mean(means))
+            print(f"{spec} on {task}: inter-quartile mean {center:.1f} [{low:.1f}, {high:.1f}] over {len(means)} runs")
 
 
-def _evaluate_one(folder: RunFolder, episodes: int | None) -> float:
+def _evaluate_one(folder: RunFolder, episodes: int | None) -> Evaluation:
     from flowrl_dsl.runtime import environments
     from flowrl_dsl.runtime.evaluate import evaluate
     from flowrl_dsl.runtime.train import load_state
 
-    program, settings = _rebuild(folder)
-    step, state = load_state(program, folder, settings.seed)
+    made = rebuild(folder)
+    settings = made.settings
+    step, state = load_state(made.program, folder, settings.seed)
     count = episodes or settings.episodes
     copies = environments.make(settings.task, count, 0, settings.action_repeat, evaluation=True)
-    record = evaluate(program, state, program.hyper, copies).record()
+    evaluation = evaluate(made.program, state, made.program.hyper, copies)
     copies.close()
+    record = evaluation.record()
     shown = f"return {record['return_mean']:.1f} ± {record['return_std']:.1f}"
     shown += f" (from {record['return_min']:.1f} to {record['return_max']:.1f})"
     print(f"{folder.path} at step {step}: {shown} over {count} episodes", flush=True)
-    return record["return_mean"]
+    return evaluation
 
 
 def diagnose(path: Path) -> Diagnostic | None:
@@ -212,6 +242,6 @@ def diagnose(path: Path) -> Diagnostic | None:
     from flowrl_dsl.runtime.logs import RunFolder
 
     folder = RunFolder(path)
-    program, settings = _rebuild(folder)
-    error = guard.again(program, folder, settings.seed)
+    made = rebuild(folder)
+    error = guard.again(made.program, folder, made.settings.seed)
     return None if error is None else error.diagnostics[0]

@@ -52,6 +52,13 @@ def test_the_version(capsys) -> None:
         ["train", "qsm", "--steps", "1.5"],
         ["train", "qsm", "--seed", "-1"],
         ["train", "qsm", "--set", "temperature"],
+        ["train", "qsm", "--seeds", "0"],
+        ["train", "qsm", "--seeds", "2000"],
+        ["train", "qsm", "--sweep", "temperature"],
+        ["train", "qsm", "--sweep", "temperature=0.1,"],
+        ["train", "qsm", "--sweep", "temperature=0.1,0.1"],
+        ["train", "qsm", "--sweep", "temperature=0.1,nan"],
+        ["train", "qsm", "--sweep", "policy.network=mlp([8])"],
         ["compile", "qsm", "--emit", "poem"],
     ],
 )
@@ -154,7 +161,10 @@ def test_every_code_that_a_run_raises_is_explained() -> None:
     from flowrl_dsl.codes import run
 
     package = ROOT / "flowrl_dsl"
-    texts = [p.read_text() for p in [*package.glob("runtime/*.py"), package / "runs.py", package / "registry.py"]]
+    texts = [
+        p.read_text()
+        for p in [*package.glob("runtime/*.py"), package / "runs.py", package / "populations.py", package / "registry.py"]
+    ]
     raised = {code for text in texts for code in re.findall(r'"(FRL\d{4})"', text)}
     assert raised == {code.code for code in run.CODES}
 
@@ -182,6 +192,62 @@ def _reads(run: str, capsys) -> None:
     assert "at step 300: return" in out and "inter-quartile mean" in out and "over 2 runs" in out
     assert cli.main(["plot", run, "-o", "both.png"]) == 0 and Path("both.png").exists()
     assert cli.main(["diagnose", run]) == 3
+
+
+def test_a_population_is_a_folder_of_runs_that_the_other_commands_read(toy, tmp_path: Path, capsys) -> None:
+    assert cli.main([*TRAIN, "--seed", "4", "--seeds", "2"]) == 0
+    parent = "runs/qsm/InvertedPendulum-v5/population"
+    out = capsys.readouterr().out
+    assert out.startswith(f"population of 2 runs: {parent}\nif it is interrupted: flowrl-dsl resume {parent}\n")
+    assert "seed5: evaluation at step 300" in out and "qsm on InvertedPendulum-v5: inter-quartile mean" in out
+    runs = [Path(parent) / name for name in ("seed4", "seed5")]
+    assert all((run / name).exists() for run in runs for name in ("curve.png", "metrics.csv", "tensorboard", "spec"))
+    assert [json.loads((run / "run.json").read_text())["seed"] for run in runs] == [4, 5]
+    assert cli.main([*TRAIN, "--seed", "5", "--out", "alone"]) == 0
+    assert (runs[1] / "metrics.jsonl").read_bytes() == Path("alone/metrics.jsonl").read_bytes()
+    before = (runs[1] / "metrics.jsonl").read_bytes()
+    assert cli.main(["resume", parent]) == 0 and cli.main(["resume", str(runs[0])]) == 0
+    assert (runs[1] / "metrics.jsonl").read_bytes() == before
+    capsys.readouterr()
+    assert cli.main(["eval", parent, "--episodes", "2"]) == 0 and "over 2 runs" in capsys.readouterr().out
+    assert cli.main(["plot", parent, "alone", "-o", "all.png"]) == 0 and Path("all.png").exists()
+    assert cli.main([*TRAIN, "--seeds", "2", "--out", parent]) == 3 and "FRL0414" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--sweep", "policy.sampler.steps=3,4"], 3, "error[FRL0417]"),
+        (["--sweep", "train.steps=300,400"], 3, "start a run for each value, with --set"),
+        (["--set", "train.batch=8", "--sweep", "temperature=0.1,-1"], 1, "in --sweep temperature=-1"),
+        (["--sweep", "temperture=0.1,1"], 1, 'did you mean "temperature"?'),
+        (["--set", "temperture=0.1", "--seeds", "2"], 1, "--set:1:1"),
+        (["--sweep", "temperature=1", "--sweep", "temperature=2"], 2, "--sweep temperature is given twice"),
+        (["--seed", "2147483647", "--seeds", "2"], 2, "goes past the last seed, 2147483647"),
+        (["--seeds", "2", "--wandb", "mine"], 2, "--wandb is for a single run"),
+    ],
+)
+def test_a_population_that_cannot_be_is_told_in_words_and_leaves_nothing(
+    tmp_path: Path, monkeypatch, capsys, words: list[str], code: int, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "qsm", *words]) == code
+    assert said in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_changes_the_numbers_of_one_program(tmp_path: Path, monkeypatch, capsys) -> None:
+    tiny = ("policy.network=mlp([8])", "critic.network=mlp([8])", "train.batch=8", "train.warmup=20")
+    words = [*(word for text in tiny for word in ("--set", text)), "--steps", "60", "--evaluate-every", "60"]
+    words += ["--episodes", "1"]
+    swept = "critic.optimizer.learning_rate"
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "td3", *words, "--sweep", f"{swept}=1e-3,1e-2", "--out", "both"]) == 0
+    assert cli.main(["train", "td3", *words, "--set", f"{swept}=1e-2", "--out", "alone"]) == 0
+    runs = (f"both/{swept}=1e-3_seed0", f"both/{swept}=1e-2_seed0", "alone")
+    low, high, alone = (Path(run, "metrics.jsonl").read_bytes() for run in runs)
+    assert high == alone != low
+    capsys.readouterr()
+    assert cli.main(["eval", "both", "--episodes", "1"]) == 0 and "inter-quartile" not in capsys.readouterr().out
 
 
 def test_a_run_folder_is_never_used_twice(toy, tmp_path: Path, capsys) -> None:

@@ -105,6 +105,14 @@ CODES = (
         "Undo the edit, or use the version that run.json names.  A changed spec is a new run.",
     ),
     Code(
+        "FRL0417",
+        "a sweep would need several programs",
+        "A population runs one compiled program, to which temperatures, rates and other numbers are inputs.  This option "
+        "shapes the program itself, as numbers of steps, layers or actions do.",
+        "flowrl-dsl train qsm --sweep policy.sampler.steps=5,20",
+        "Start a run for each value, with --set; `flowrl-dsl plot` draws them together.",
+    ),
+    Code(
         "FRL0420",
         "an update was not finite",
         "A loss or a gradient was infinite or not a number.  The run stopped before a checkpoint could hold the damage; "

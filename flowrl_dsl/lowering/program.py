@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -159,6 +160,13 @@ class Program:
         groups = {"state": state, "batch": batch, "hyper": hyper}
         return {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
 
+    def differs_in_numbers_alone(self, other: Program) -> bool:
+        """Whether the two compute the same of their inputs: then this one runs the other, given its ``hyper``."""
+        here, there = (
+            (one.graphs, one.loop, one.obs_size, one.action_size, one.capacity, set(one.hyper)) for one in (self, other)
+        )
+        return here == there
+
     # the public face
 
     def init(self, seed: int) -> State:
@@ -178,7 +186,19 @@ class Program:
         return self.jit_act[mode](state, obs, np.int32(counter), self._inputs(hyper))
 
     def _inputs(self, hyper: Hyper) -> Hyper:
-        return {name: np.float32(hyper[name]) for name in self.hyper}
+        return {name: np.asarray(hyper[name], np.float32) for name in self.hyper}
+
+    def joined(self) -> Program:
+        """The program of many members at once: state, replay, observations, ``hyper`` and results have an axis for them.
+
+        Not bit for bit what each gives alone: products of many matrices round in their own way.
+        """
+        many = copy.copy(self)
+        many.jit_init = jax.jit(jax.vmap(self._init))
+        many.jit_step = jax.jit(jax.vmap(self._step), donate_argnums=0)
+        many.jit_update = jax.jit(jax.vmap(self._update, in_axes=(0, 0, None, 0)), donate_argnums=0)
+        many.jit_act = {mode: jax.jit(jax.vmap(partial(self._act, mode), in_axes=(0, 0, None, 0))) for mode in self.jit_act}
+        return many
 
     # what it compiles to
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.mujoco_formulas import FORMULAS
 
 DM_CONTROL = "dm_control/"
 # MuJoCo writes 1e10 where there is no bound
@@ -94,11 +95,24 @@ class Environments:
         reward = np.zeros(self.count, np.float32)
         terminal = np.zeros(self.count, bool)
         truncated = np.zeros(self.count, bool)
-        for k in range(self.count) if active is None else np.flatnonzero(active):
-            next_obs[k], reward[k], terminal[k], truncated[k] = self._step(k, actions[k])
+        which = np.arange(self.count) if active is None else np.flatnonzero(active)
+        self._advance(which, actions, next_obs, reward, terminal, truncated)
         if not (np.isfinite(next_obs).all() and np.isfinite(reward).all()):
             raise RunError("FRL0406", f"{self.task} gave an observation or a reward that is not finite")
         return self._continue(next_obs, reward, terminal, truncated)
+
+    def _advance(
+        self,
+        which: np.ndarray,
+        actions: np.ndarray,
+        obs: np.ndarray,
+        reward: np.ndarray,
+        terminal: np.ndarray,
+        truncated: np.ndarray,
+    ) -> None:
+        """Step the copies ``which`` and write their rows of the last four arguments."""
+        for k in which:
+            obs[k], reward[k], terminal[k], truncated[k] = self._step(k, actions[k])
 
     def _step(self, k: int, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
         total = 0.0
@@ -198,6 +212,8 @@ def evaluation_seed(k: int) -> int:
 def make(task: str, count: int, seed: int, action_repeat: int = 1, *, evaluation: bool = False) -> Environments:
     """``count`` copies of a Gymnasium task or of ``dm_control/DOMAIN-TASK``.
 
+    Several are stepped together where that gives the same bits (:mod:`flowrl_dsl.runtime.batched`).
+
     Raises :class:`RunError` for an unknown task, and for spaces that a continuous policy cannot serve.
     """
     if task.startswith(DM_CONTROL):
@@ -205,7 +221,14 @@ def make(task: str, count: int, seed: int, action_repeat: int = 1, *, evaluation
     else:
         from flowrl_dsl.runtime.gymnasium_env import GymnasiumEnv as Adapter
     seeds = [evaluation_seed(k) if evaluation else seed_of(seed, k) for k in range(count)]
-    return Environments(task, [Adapter(task, seed) for seed in seeds], seeds, action_repeat)
+    singles = [Adapter(task, seed) for seed in seeds]
+    if count > 1 and task in FORMULAS:
+        # mujoco takes long to import: only tasks that use it pay
+        from flowrl_dsl.runtime import batched
+
+        if batched.agrees(task, action_repeat):
+            return batched.BatchedEnvironments(task, singles, seeds, action_repeat)
+    return Environments(task, singles, seeds, action_repeat)
 
 
 def sizes(task: str) -> tuple[int, int]:

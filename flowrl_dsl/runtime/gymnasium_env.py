@@ -22,7 +22,7 @@ class GymnasiumEnv:
 
     def __init__(self, task: str, seed: int):
         self._env = _make(task)
-        self._rescale = _rescaling(task, self._env.action_space)
+        self.rescale = _rescaling(task, self._env.action_space)
         self._flatten, self.observation_size = _flattening(task, self._env.observation_space)
         self.action_size = int(np.prod(self._env.action_space.shape))
         self._shape = self._env.action_space.shape
@@ -31,13 +31,26 @@ class GymnasiumEnv:
         wrappers = {type(layer).__name__ for layer in self._layers[:-1]}
         self.exact = self._physics is not None and wrappers <= set(_TRANSPARENT)
 
+    @property
+    def task(self) -> gymnasium.Env:
+        """The task itself, without the wrappers around it."""
+        return self._layers[-1]
+
+    @property
+    def time_limit(self) -> gymnasium.wrappers.TimeLimit | None:
+        """The wrapper that counts the frames of an episode."""
+        return next((layer for layer in self._layers if isinstance(layer, gymnasium.wrappers.TimeLimit)), None)
+
     def reset(self, seed: int | None = None) -> np.ndarray:
         obs, _ = self._env.reset(seed=seed)
         return self._flatten(obs)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
-        scaled = self._rescale(action).reshape(self._shape)
-        obs, reward, terminal, truncated, _ = self._env.step(scaled)
+        return self.step_scaled(self.rescale(action).reshape(self._shape))
+
+    def step_scaled(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
+        """As :meth:`step`, with an action within the task's own bounds."""
+        obs, reward, terminal, truncated, _ = self._env.step(action)
         # an end at the time limit is still an end
         return self._flatten(obs), float(reward), bool(terminal), bool(truncated) and not terminal
 

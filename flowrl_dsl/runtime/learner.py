@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -53,7 +54,7 @@ class Means:
         """A NaN says that a stage did not run and is not counted."""
         if self._sums is None:
             self._names = sorted(metrics)
-            self._sums = jnp.zeros((2, len(metrics)))
+            self._sums = jnp.zeros((2, len(metrics), *next(iter(metrics.values())).shape))
         self._sums = _add(self._sums, metrics)
 
     def take(self) -> dict[str, float]:
@@ -72,6 +73,21 @@ class Means:
     def restore(self, snapshot: dict[str, Any]) -> None:
         self._names = snapshot["names"]
         self._sums = None if snapshot["sums"] is None else jnp.array(snapshot["sums"], copy=True)
+
+    @staticmethod
+    def joined(parts: Sequence[Means]) -> Means:
+        """The sums of several runs side by side, for metrics with an axis for them."""
+        whole = Means()
+        whole._names = parts[0]._names
+        if all(part._sums is not None for part in parts):
+            whole._sums = jnp.stack([part._sums for part in parts], axis=-1)
+        return whole
+
+    def part(self, k: int) -> Means:
+        """The sums of one of them."""
+        one = Means()
+        one._names, one._sums = self._names, None if self._sums is None else self._sums[..., k]
+        return one
 
 
 @jax.jit

@@ -9,6 +9,8 @@
     metrics.csv      the same as a table
     timing.jsonl     seconds and updates a second
     tensorboard/  checkpoints/  curve.png
+
+A population is a folder of such folders, and ``population.json`` with their names.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +30,7 @@ from flowrl_dsl.runtime import files
 from flowrl_dsl.runtime.errors import RunError
 
 Record = dict[str, Any]
+_POPULATION = "population.json"
 
 
 class RunFolder:
@@ -81,6 +84,33 @@ class RunFolder:
         writer.writeheader()
         writer.writerows(records)
         self.write("metrics.csv", text.getvalue())
+
+
+def new_population(base: Path, spec: str, task: str, out: Path | None) -> Path:
+    """An empty folder for the members of a population: ``out`` itself, or the first free name below ``base``."""
+    return _claim(out) if out is not None else _first_free(base / spec / task.replace("/", "_"), "population")
+
+
+def write_members(path: Path, names: Sequence[str]) -> None:
+    """Say which folders are the members; written when all are there, so that a population that has it is complete."""
+    _write(path, _POPULATION, json.dumps({"members": list(names)}, indent=1) + "\n")
+
+
+def is_population(path: Path) -> bool:
+    return (path / _POPULATION).exists()
+
+
+def members(path: Path) -> list[Path]:
+    """The run folders of a population."""
+    try:
+        return [path / name for name in json.loads((path / _POPULATION).read_text())["members"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError("FRL0411", f"{path} is not the folder of a population: {error}") from error
+
+
+def expanded(paths: Sequence[Path]) -> list[Path]:
+    """The runs, with those of a population in its place."""
+    return [run for path in paths for run in (members(path) if is_population(path) else [path])]
 
 
 class Lock:

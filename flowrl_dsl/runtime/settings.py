@@ -40,6 +40,11 @@ class Settings:
         return max(self.warmup, 1)
 
     @property
+    def updates_a_turn(self) -> int:
+        """Updates that come with one action in each environment."""
+        return self.updates * self.envs
+
+    @property
     def capacity(self) -> int:
         """Rows of the replay: never more than the run can fill."""
         return max(self.envs, min(self.replay, self.steps + self.envs))

@@ -9,7 +9,7 @@ for bit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -42,13 +42,18 @@ class Training:
         folder: RunFolder,
         display: Display,
         open_sinks: Callable[[int], Sequence[Sink]] = lambda step: (),
+        hyper: Mapping[str, float] | None = None,
     ):
-        """``open_sinks`` is called once, with the step that the run goes on from, when all is ready for that step."""
+        """``open_sinks`` is called once, with the step that the run goes on from, when all is ready for that step.
+
+        ``hyper`` are the program's inputs, where they are not its own.
+        """
         self.program, self.settings, self.folder = program, settings, folder
         self.display, self.open_sinks = display, open_sinks
         self.sinks: Sequence[Sink] = ()
         # plain numbers: reading them never waits for the device
-        self.hyper = {name: float(value) for name, value in program.hyper.items()}
+        given = program.hyper if hyper is None else hyper
+        self.hyper = {name: float(value) for name, value in given.items()}
         self.checkpoints = Checkpoints(folder.path)
         self.replay = Replay(settings.capacity, program.obs_size, program.action_size)
         self.means = learner.Means()
@@ -56,6 +61,8 @@ class Training:
         self.updates = 0
         self.finished: list[tuple[float, int]] = []
         self.latest_return: float | None = None
+        self.result: Evaluation | None = None
+        """The newest evaluation since :meth:`begin`."""
         self.evaluation: Environments | None = None
         self._checkpointed = -1
 
@@ -69,38 +76,55 @@ class Training:
 
         Raises :class:`Interrupted` after Ctrl-C (a checkpoint is written first) and :class:`RunError` for trouble.
         """
-        self.environments = environments.make(
-            self.settings.task, self.settings.envs, self.settings.seed, self.settings.action_repeat
-        )
-        self.state = self.program.init(self.settings.seed)
-        self.metrics = Journal(self.folder.path / "metrics.jsonl")
-        self.timing = Journal(self.folder.path / "timing.jsonl")
+        self.open()
         try:
             with Stop() as stop, self.display:
-                self._begin()
-                self.sinks = self.open_sinks(self.step)
-                return self._loop(stop)
+                self.begin()
+                while self.going:
+                    before = self.step
+                    self.advance()
+                    asked = stop.asked
+                    self.settle(before, asked)
+                    if asked and self.going:
+                        raise Interrupted
+                return self.result
         finally:
-            self._close()
+            self.close()
 
-    def _close(self) -> None:
+    @property
+    def going(self) -> bool:
+        """Whether there are steps to do."""
+        return self.step < self.settings.steps
+
+    def open(self) -> None:
+        """Everything that :meth:`close` closes."""
+        settings = self.settings
+        self.environments = environments.make(settings.task, settings.envs, settings.seed, settings.action_repeat)
+        self.metrics = Journal(self.folder.path / "metrics.jsonl")
+        self.timing = Journal(self.folder.path / "timing.jsonl")
+
+    def close(self) -> None:
         for resource in (self.metrics, self.timing, self.environments, *self.sinks):
             resource.close()
         if self.evaluation is not None:
             self.evaluation.close()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """The state of the newest checkpoint, or that of a run's beginning."""
+        self.state = self.program.init(self.settings.seed)
         loaded = self.checkpoints.load()
         for notice in self.checkpoints.notices:
             self.display.say(f"note: {notice}")
         if loaded is None:
             self.metrics.cut(0)
             self.obs = self.environments.reset()
-            return
-        self.state = learner.from_arrays(self.state, loaded.state)
-        self.replay.restore(loaded.total, loaded.rows)
-        self._restore(loaded.rest)
-        self._checkpointed = loaded.step
+        else:
+            self.state = learner.from_arrays(self.state, loaded.state)
+            self.replay.restore(loaded.total, loaded.rows)
+            self._restore(loaded.rest)
+            self._checkpointed = loaded.step
+        self.sinks = self.open_sinks(self.step)
+        self._clock, self._clock_updates = time.monotonic(), self.updates
 
     def _restore(self, rest: dict[str, Any]) -> None:
         self.metrics.cut(rest["metrics_offset"])
@@ -112,52 +136,61 @@ class Training:
         if not self.environments.exact:
             self.display.say(f"note: {self.settings.task} cannot be saved inside an episode: a fresh one begins")
 
-    def _loop(self, stop: Stop) -> Evaluation | None:
-        settings, result = self.settings, None
-        self._clock, self._clock_updates = time.monotonic(), self.updates
-        while self.step < settings.steps:
-            before = self.step
-            self.advance()
-            if self.iteration % _SHOW_EVERY == 0:
-                self.display.advance(self.step)
-            if passed(before, self.step, settings.log_every) or self.step >= settings.steps:
-                self._log()
-            if passed(before, self.step, settings.evaluate_every) or self.step >= settings.steps:
-                result = self._evaluate()
-            if passed(before, self.step, settings.checkpoint_every) or self.step >= settings.steps or stop.asked:
-                self._checkpoint()
-            if stop.asked and self.step < settings.steps:
-                raise Interrupted
-        return result
+    def due(self, before: int, stopping: bool) -> bool:
+        """Whether something other than showing the step is due after the step ``before``."""
+        settings = self.settings
+        every = settings.log_every, settings.evaluate_every, settings.checkpoint_every
+        return stopping or not self.going or any(passed(before, self.step, n) for n in every)
+
+    def settle(self, before: int, stopping: bool) -> None:
+        """What is due between the step ``before`` and this one; a checkpoint too when the run is ``stopping``."""
+        settings = self.settings
+        if self.iteration % _SHOW_EVERY == 0:
+            self.display.advance(self.step)
+        if passed(before, self.step, settings.log_every) or not self.going:
+            self._log()
+        if passed(before, self.step, settings.evaluate_every) or not self.going:
+            self.result = self._evaluate()
+        if passed(before, self.step, settings.checkpoint_every) or not self.going or stopping:
+            self.checkpoint()
 
     def advance(self) -> None:
         """One action in every environment, and the updates it entitles to."""
-        settings = self.settings
-        if self.step < settings.warmup:
-            actions = self._random_actions()
-            pending = None
-        else:
+        acting = not self.warming_up
+        if acting:
             pending = self.program.act(self.state, self.obs, self.iteration, "explore", self.hyper)
-        if self.step >= settings.first_update:
+        if self.learning:
             self._update()
-        if pending is not None:
-            actions = np.asarray(pending)
-            if not np.isfinite(actions).all():
-                self._refuse_bad_actions()
+        self.act(np.asarray(pending) if acting else self.random_actions())
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether the next actions are random."""
+        return self.step < self.settings.warmup
+
+    @property
+    def learning(self) -> bool:
+        """Whether updates come with the next actions."""
+        return self.step >= self.settings.first_update
+
+    def act(self, actions: np.ndarray) -> None:
+        """Step the environments, and remember."""
+        if not np.isfinite(actions).all():
+            self._refuse_bad_actions()
         stepped = self.environments.step(actions)
         self.replay.add(self.obs, actions, stepped.reward, stepped.terminal, stepped.done, stepped.next_obs)
         self.obs = stepped.obs
         self.finished.extend(stepped.finished)
         self.iteration += 1
 
-    def _random_actions(self) -> np.ndarray:
+    def random_actions(self) -> np.ndarray:
         # a generator for each step has no state that a checkpoint could miss
         generator = np.random.default_rng([self.settings.seed, _WARMUP_STREAM, self.iteration])
         shape = (self.settings.envs, self.program.action_size)
         return generator.uniform(-1, 1, shape).astype(np.float32)
 
     def _update(self) -> None:
-        count = self.settings.updates * self.settings.envs
+        count = self.settings.updates_a_turn
         self.state, metrics = self.program.update(self.state, self.replay.view(), count, self.hyper)
         self.means.add(metrics)
         self.updates += count
@@ -219,7 +252,8 @@ class Training:
         self.display.say(f"evaluation at step {self.step}: return {spread} over {record['episodes']} episodes")
         return result
 
-    def _checkpoint(self) -> None:
+    def checkpoint(self) -> None:
+        """Keep everything, unless a checkpoint of this step exists."""
         if self._checkpointed == self.step:
             return
         self._check()

@@ -116,3 +116,26 @@ def test_the_same_seed_gives_the_same_state_and_another_seed_another():
     assert int(a["step"]) == 0 and int(a["bad_update"]) == -1
     state, _ = p.step(p.init(0), batch(), p.hyper)  # equal leaves have buffers of their own: all can be donated
     assert int(state["step"]) == 1
+
+
+def test_members_joined_in_one_program_are_updated_and_act_as_each_alone():
+    """With inputs of their own; to rounding, because products of many matrices are other sums."""
+    p = program("td3")
+    many, name = p.joined(), "critic.optimizer.learning_rate"
+    hypers = [p.hyper, {**p.hyper, name: 10 * p.hyper[name]}]
+    states = [on_device(), p.init(1)]
+    side_by_side = jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *states)
+    rows = jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), replay(), replay())
+    inputs = {key: np.array([hyper[key] for hyper in hypers]) for key in p.hyper}
+    together, metrics = many.update(side_by_side, rows, 2, inputs)
+    obs = np.random.default_rng(0).standard_normal((2, 5, 3)).astype(np.float32)
+    actions = many.act(together, obs, 7, "explore", inputs)
+    losses = []
+    for k, (state, hyper) in enumerate(zip(states, hypers, strict=True)):
+        alone, means = p.update(state, replay(), 2, hyper)
+        for x, y in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
+            np.testing.assert_allclose(x, y[k], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(actions[k], p.act(alone, obs[k], 7, "explore", hyper), rtol=1e-4, atol=1e-5)
+        assert float(metrics["critic_loss"][k]) == pytest.approx(float(means["critic_loss"]), rel=1e-4)
+        losses.append(float(means["critic_loss"]))
+    assert losses[0] != losses[1]

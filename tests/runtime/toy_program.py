@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -99,6 +101,13 @@ class ToyProgram:
 
         state, sums = jax.lax.fori_loop(0, n, body, (state, start))
         return state, jax.tree.map(lambda total: total / n, sums)
+
+    def joined(self) -> ToyProgram:
+        many = copy.copy(self)
+        many._update = jax.jit(jax.vmap(self._updates, in_axes=(0, 0, None, 0)), donate_argnums=0)
+        each = {mode: jax.jit(jax.vmap(partial(self._action, mode=mode), in_axes=(0, 0, None))) for mode in ("explore",)}
+        many._act = lambda state, obs, counter, mode: each[mode](state, obs, counter)
+        return many
 
     def update(self, state: Any, replay: Any, n: int, hyper: Any) -> tuple:
         return self._update(state, replay, np.int32(n), hyper)

@@ -1,0 +1,146 @@
+"""What ``train --seeds``, ``train --sweep`` and ``resume`` of a population do: many runs with one compiled program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowrl_dsl import runs
+from flowrl_dsl.diagnostics import DiagnosticError
+from flowrl_dsl.runtime.errors import Interrupted, RunError
+from flowrl_dsl.spec.scope import SET_FILE
+
+if TYPE_CHECKING:
+    from flowrl_dsl.lowering.program import Program
+    from flowrl_dsl.runtime.logs import RunFolder
+
+_SEEDS = 2**31
+
+Sweep = Sequence[str]
+"""The assignments to one name, one for each of its values: ``temperature=0.03``, ``temperature=0.1``."""
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One run: what was asked, and what comes of it.  ``ready.program`` differs from that of the others in numbers alone."""
+
+    name: str
+    asked: runs.Asked
+    ready: runs.Ready
+
+
+def check(asked: runs.Asked, seeds: int, sweeps: Sequence[Sweep]) -> None:
+    """Raises ``ValueError`` for words that do not go together."""
+    names = [sweep[0].partition("=")[0] for sweep in sweeps]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"--sweep {twice[0]} is given twice; write all its values with commas between them")
+    if asked.seed + seeds > _SEEDS:
+        raise ValueError(f"--seed {asked.seed} --seeds {seeds} goes past the last seed, {_SEEDS - 1}")
+    if asked.wandb is not None:
+        raise ValueError("--wandb is for a single run; TensorBoard reads the folder of a population")
+
+
+def train(asked: runs.Asked, seeds: int, sweeps: Sequence[Sweep]) -> None:
+    """Begin a run for each seed from ``asked.seed`` on and each combination of swept values, and take them to their ends."""
+    from flowrl_dsl.runtime import logs
+
+    members = list(_members(asked, seeds, sweeps))
+    _check_alike(members)
+    first = members[0].ready
+    parent = logs.new_population(Path("runs"), first.algorithm.name, asked.task, asked.out)
+    folders = {one.name: runs.new_folder(replace(one.asked, out=parent / one.name), one.ready) for one in members}
+    logs.write_members(parent, list(folders))
+    _run(parent, first.program, {one.name: (folders[one.name], one.ready) for one in members})
+
+
+def _members(asked: runs.Asked, seeds: int, sweeps: Sequence[Sweep]) -> Iterator[_Member]:
+    for values in product(*sweeps):
+        base = replace(asked, sets=(*asked.sets, *values))
+        ready = _ready(base, len(asked.sets), values)
+        for seed in range(asked.seed, asked.seed + seeds):
+            one = replace(base, seed=seed)
+            settings = replace(ready.settings, seed=seed)
+            yield _Member("_".join([*values, f"seed{seed}"]), one, replace(ready, settings=settings))
+
+
+def _ready(asked: runs.Asked, before: int, values: Sequence[str]) -> runs.Ready:
+    """As ``runs.ready``; a mistake in a swept value is shown with the words of ``--sweep``."""
+    try:
+        return runs.ready(asked)
+    except DiagnosticError as error:
+        found = [
+            replace(one, span=None, notes=(f"in --sweep {values[one.span.line - before - 1]}", *one.notes))
+            if one.span is not None and one.span.file == SET_FILE and one.span.line > before
+            else one
+            for one in error.diagnostics
+        ]
+        raise DiagnosticError(found) from error
+
+
+def _check_alike(members: Sequence[_Member]) -> None:
+    first = members[0]
+    for other in members[1:]:
+        one, two = first.ready, other.ready
+        same = two.program is one.program or one.program.differs_in_numbers_alone(two.program)
+        if not (same and replace(two.settings, seed=one.settings.seed) == one.settings):
+            here, there = (" ".join(member.asked.sets) for member in (first, other))
+            hint = "a sweep is for numbers that are inputs of the program; start a run for each value, with --set"
+            raise RunError("FRL0417", f'"{there}" is another program than "{here}", not another input of it', hint)
+
+
+def resume(parent: Path) -> None:
+    """Take all members on from their last checkpoints to their ends."""
+    from flowrl_dsl.runtime import logs
+
+    folders = [logs.RunFolder(path) for path in logs.members(parent)]
+    made = {folder.path.name: (folder, runs.rebuild(folder)) for folder in folders}
+    _run(parent, next(iter(made.values()))[1].program, made)
+
+
+def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, runs.Ready]]) -> None:
+    import jax
+
+    from flowrl_dsl.runtime.population import Population, SharedDisplay
+    from flowrl_dsl.runtime.progress import display
+    from flowrl_dsl.runtime.train import Training
+
+    print(f"population of {len(members)} runs: {parent}\nif it is interrupted: flowrl-dsl resume {parent}", flush=True)
+    (folder, ready), *_ = members.values()
+    shared = SharedDisplay(display(f"{folder.settings['spec']} on {ready.settings.task}", ready.settings.steps))
+    with ExitStack() as locks:
+        trainings = {}
+        for name, (folder, ready) in members.items():
+            locks.enter_context(folder.locked())
+            sinks = runs.sinks_of(folder)
+            trainings[name] = Training(program, ready.settings, folder, shared.of(name), sinks, ready.program.hyper)
+        population = Population(trainings, shared, joined=jax.default_backend() != "cpu")
+        try:
+            failures = population.run()
+        except (Interrupted, KeyboardInterrupt):
+            print(f"interrupted; go on with: flowrl-dsl resume {parent}", flush=True)
+            raise
+        _finish(parent, [folder for folder, _ in members.values()])
+    runs.print_means([(f, r) for name, (f, _) in members.items() if (r := trainings[name].result) is not None])
+    if failures:
+        raise DiagnosticError(
+            [replace(one, message=f"{name}: {one.message}") for name, error in failures.items() for one in error.diagnostics]
+        )
+
+
+def _finish(parent: Path, folders: Sequence[RunFolder]) -> None:
+    """What can be made again from the metrics; a member that stopped early may have no evaluation to draw."""
+    from flowrl_dsl.runtime.plot import plot
+
+    for folder in folders:
+        folder.write_csv()
+    drawn = [folder.path for folder in folders if any(record["kind"] == "eval" for record in folder.records())]
+    for path in drawn:
+        plot([path], path / "curve.png")
+    if drawn:
+        plot(drawn, parent / "curve.png")
+        print(f"learning curves: {parent / 'curve.png'}")

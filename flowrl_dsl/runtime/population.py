@@ -1,0 +1,156 @@
+"""Several runs of one program side by side: other seeds, other values of the numbers that are its inputs.
+
+On CPUs the members take turns, a step each, and share every executable: it is compiled once, whatever their number.  Each is
+then bit for bit the run that it is alone.  On an accelerator, which one small update leaves idle, all of them are updated in
+one dispatch (:mod:`flowrl_dsl.runtime.joined`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from statistics import fmean
+
+from flowrl_dsl.runtime.errors import Interrupted, RunError
+from flowrl_dsl.runtime.joined import Joined
+from flowrl_dsl.runtime.progress import Display
+from flowrl_dsl.runtime.signals import Stop
+from flowrl_dsl.runtime.train import Training
+
+_NOT_FINITE = ("FRL0420", "FRL0421")
+
+
+class Population:
+    """Members by name, from their last checkpoints to their ends.  The caller holds the locks of their folders."""
+
+    def __init__(self, members: Mapping[str, Training], display: SharedDisplay, *, joined: bool = False):
+        """``joined``: one dispatch for all members, wherever they are at the same step."""
+        self.members = dict(members)
+        self._joins, self._joined = joined, None
+        self.display = display
+        self.failures: dict[str, RunError] = {}
+
+    def run(self) -> dict[str, RunError]:
+        """Train all members; returns what stopped those whose numbers were not finite, the others go on without them.
+
+        Raises :class:`Interrupted` after Ctrl-C (each member writes a checkpoint first) and :class:`RunError` for other
+        trouble, which would meet every member.
+        """
+        with ExitStack() as opened:
+            for member in self.members.values():
+                member.open()
+                opened.callback(member.close)
+            with Stop() as stop, self.display:
+                for member in self.members.values():
+                    member.begin()
+                self._loop(stop)
+        return self.failures
+
+    def _loop(self, stop: Stop) -> None:
+        while going := self._going():
+            # a member that was resumed alone, or whose last checkpoint is older, is waited for
+            before = min(member.step for member in going.values())
+            turn = {name: member for name, member in going.items() if member.step == before}
+            if self._joins and len(turn) == len(going):
+                self._advance_as_one(turn, before, stop)
+            else:
+                self._advance(turn, before, stop)
+            if stop.asked and (going := self._going()):
+                if self._joined is not None:
+                    self._joined.share()
+                for name, member in going.items():
+                    self._try(name, member.checkpoint)
+                raise Interrupted
+
+    def _going(self) -> dict[str, Training]:
+        return {name: member for name, member in self.members.items() if member.going and name not in self.failures}
+
+    def _advance(self, turn: Mapping[str, Training], before: int, stop: Stop) -> None:
+        """One after the other."""
+        for name, member in turn.items():
+            self._try(name, member.advance)
+            asked = stop.asked
+            self._try(name, lambda member=member, asked=asked: member.settle(before, asked))
+
+    def _advance_as_one(self, turn: Mapping[str, Training], before: int, stop: Stop) -> None:
+        if self._joined is None:
+            self._joined = Joined(turn, self.failures)
+        self._joined.advance(self._try)
+        asked = stop.asked
+        due = any(member.due(before, asked) for member in turn.values())
+        if due:
+            self._joined.share()
+        for name, member in turn.items():
+            self._try(name, lambda member=member: member.settle(before, asked))
+        if due:
+            self._joined.collect()
+
+    def _try(self, name: str, work: Callable[[], None]) -> None:
+        """Unless the member has stopped, or does now."""
+        if name in self.failures:
+            return
+        try:
+            work()
+        except RunError as error:
+            if error.code not in _NOT_FINITE:
+                raise
+            self.failures[name] = error
+            self.display.leave(name)
+            self.display.say(f"{name} stopped, the others go on: {error.diagnostics[0].message}")
+
+
+class SharedDisplay:
+    """One display for all members: their mean return, and the sum of their speeds."""
+
+    def __init__(self, display: Display):
+        self._display = display
+        self._latest: dict[str, tuple[float | None, float]] = {}
+
+    def __enter__(self) -> SharedDisplay:
+        self._display.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._display.__exit__(*error)
+
+    def of(self, name: str) -> Display:
+        """What the member shows itself on."""
+        return _MemberDisplay(self, name)
+
+    def advance(self, step: int) -> None:
+        self._display.advance(step)
+
+    def report(self, name: str, step: int, episode_return: float | None, updates_per_second: float) -> None:
+        self._latest[name] = episode_return, updates_per_second
+        returns = [value for value, _ in self._latest.values() if value is not None]
+        speed = sum(speed for _, speed in self._latest.values())
+        self._display.show(step, fmean(returns) if returns else None, speed)
+
+    def leave(self, name: str) -> None:
+        """The member takes no part any more."""
+        self._latest.pop(name, None)
+
+    def say(self, text: str) -> None:
+        self._display.say(text)
+
+
+class _MemberDisplay:
+    """Passes on what one member shows."""
+
+    def __init__(self, shared: SharedDisplay, name: str):
+        self._shared, self._name = shared, name
+
+    def __enter__(self) -> _MemberDisplay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """The shared display is opened and closed by the population."""
+
+    def advance(self, step: int) -> None:
+        self._shared.advance(step)
+
+    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
+        self._shared.report(self._name, step, episode_return, updates_per_second)
+
+    def say(self, text: str) -> None:
+        self._shared.say(f"{self._name}: {text}")
