@@ -38,6 +38,8 @@ from flowrl_dsl.testing._formulas import Draw, FormulaWriter, Piece
 
 WIDTHS = (4, 8)
 """Widths of generated networks."""
+BATCHES = (7, 7, 1)
+"""Rows of generated batches: more than anything else is long, so that no other axis passes for the batch; or a single one."""
 NUMBERS = (0.5, 0.1, 0.25, 0.9, 1.0, 0.05, 2.0, -0.5)
 FACTORS = (1.0, 0.5, 0.75, 1.25)
 _BOUNDS = ("gt", "ge", "lt", "le", "multiple_of")
@@ -215,6 +217,8 @@ class SpecWriter:
             return "[" + ", ".join(map(str, sizes)) + "]"
         if annotation is bool:
             return self._one_of(("true", "false")) if default is None or self._perhaps() else None
+        if name == "batch":
+            return str(self._one_of(BATCHES))
         if annotation is int:
             step = bounds.get("multiple_of", 1)
             least = max(bounds.get("ge", bounds.get("gt", 0) + 1), 0)

@@ -34,7 +34,7 @@ STYLES = ("plain", "zero", "equal rows", "large", "at the bounds", "all terminal
 
 def batch_of(program: Program, seed: int = 0, style: str = "plain", rows: int | None = None) -> dict[str, np.ndarray]:
     """A valid batch: actions in [-1, 1], terminal flags 0 or 1, observations up to 100, rewards up to 1000."""
-    shapes = {name: (rows or shape.shape[0], *shape.shape[1:]) for name, shape in program.examples()[1].items()}
+    shapes = {name: (rows or shape.shape[0], *shape.shape[1:]) for name, shape in program.batch_shapes().items()}
     values = _rows_of(shapes, np.random.default_rng(seed), style)
     if "count" in values:
         horizon = shapes["rewards"][1]

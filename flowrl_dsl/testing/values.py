@@ -1,0 +1,127 @@
+"""What the values of a program are: finite, of the shapes they declare, and the same however they are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from flowrl_dsl.driver import build_graphs
+from flowrl_dsl.graph.expr import Call, Literal
+from flowrl_dsl.graph.nodes import Node
+from flowrl_dsl.graph.text import parse_graph, print_graph
+from flowrl_dsl.graph.verify import verify
+from flowrl_dsl.passes import PIPELINE
+from flowrl_dsl.testing.trees import as_arrays, assert_close, on_host
+from flowrl_dsl.testing.trials import COUNTER, MODES, SIZES, Trial
+
+
+def check_graph_text_round_trip(trial: Trial) -> None:
+    """The text of each graph parses back to the graph."""
+    for graph in trial.program.graphs.values():
+        again = parse_graph(print_graph(graph))
+        assert again == graph, f"the text of graph {graph.name} is read as another graph:\n{print_graph(graph)}"
+        assert list(again.nodes) == list(graph.nodes), f"the text of graph {graph.name} is read in another order"
+
+
+def check_three_ways(trial: Trial) -> None:
+    """Compiled, interpreted node by node, and printed as Python: the same state, metrics and actions."""
+    program = trial.program
+    state, metrics = trial.stepped
+    (printed_state, printed_metrics), printed_actions = trial.printed_results
+    outputs = trial.graph.outputs
+    for group, compiled in (("state", state), ("metric", metrics)):
+        named = {name: trial.interpreted[outputs[f"{group}.{name}"]] for name in compiled}
+        assert_close(f"interpreted and compiled {group} ", named, compiled)
+    assert trial.printed["HYPER"] == program.hyper, "the printed HYPER is not the program's"
+    assert_close("printed and compiled state ", printed_state, state)
+    assert_close("printed and compiled metric ", printed_metrics, metrics)
+    for mode in MODES:
+        acted = np.asarray(program.act(trial.state, trial.batch["s"], COUNTER, mode, trial.hyper))
+        assert_close(f"interpreted and compiled {mode} ", trial.interpreted_actions[mode], acted)
+        assert_close(f"printed and compiled {mode} ", printed_actions[mode], acted)
+
+
+def check_passes_keep_values(trial: Trial) -> None:
+    """Without any pass the step computes the same; graphs are well formed after each pass and each one is idempotent."""
+    state, metrics = trial.stepped
+    expected = {f"state.{k}": v for k, v in state.items()} | {f"metric.{k}": v for k, v in metrics.items()}
+    assert_close("all passes and no pass ", expected, trial.unchanged)
+    for graph in build_graphs(trial.algorithm, *SIZES, passes=()).graphs.values():
+        for name, rewrite in PIPELINE.items():
+            graph = rewrite(graph)
+            verify(graph)
+            again = rewrite(graph)
+            assert again.nodes == graph.nodes and again.outputs == graph.outputs, f"pass {name} changes what it has made"
+
+
+def check_finite(trial: Trial, batch: Mapping[str, Any] | None = None) -> None:
+    """All results are finite where every stage runs, no update is called bad, and actions lie in [-1, 1]."""
+    state, metrics = trial.stepped
+    if batch is not None:
+        state, metrics = on_host(trial.program.step(as_arrays(trial.state), dict(batch), trial.hyper))
+    for path, leaf in jax.tree.leaves_with_path({"state": state, "metric": metrics}):
+        assert np.isfinite(leaf).all(), f"{jax.tree_util.keystr(path)} is not finite: {leaf}{_first_bad(trial, batch)}"
+    assert state["bad_update"] == -1, f"update {state['bad_update']} is called bad"
+    for mode in MODES:
+        obs = (batch or trial.batch)["s"]
+        action = np.asarray(trial.program.act(trial.state, obs, COUNTER, mode, trial.hyper))
+        assert action.shape == (len(obs), trial.program.action_size), f"{mode} gives shape {action.shape}"
+        assert np.isfinite(action).all() and np.abs(action).max() <= 1, f"{mode} gives {action}, outside of [-1, 1]"
+
+
+def _first_bad(trial: Trial, batch: Mapping[str, Any] | None) -> str:
+    bad = trial.program.diagnose_batch(trial.state, dict(batch or trial.batch), trial.hyper)
+    return "" if bad is None else f"\nfirst at {bad.node} {bad.line}: {bad.value}"
+
+
+def check_shapes(trial: Trial) -> None:
+    """A step keeps the shapes of the state, every value has the axes it declares, the printed step gives the same shapes."""
+    after = trial.traced_step.out_info
+    batch, program = trial.batch, trial.program
+    _assert_same_shapes("a step changes", trial.state, after[0])
+    _assert_same_shapes("the printed step changes", after, trial.printed_results[0])
+    lengths = {"batch": batch["s"].shape[0], "obs": program.obs_size, "action": program.action_size}
+    if "encoder" in trial.algorithm.sections:  # what stands beside an embedding is as long as both together
+        lengths = {"batch": lengths["batch"]}
+    for node in trial.graph.nodes.values():
+        if node.type.dtype not in ("tree", "u32"):
+            _assert_axes(node, np.shape(trial.interpreted[node.name]), lengths)
+
+
+def _assert_same_shapes(what: str, left: Any, right: Any) -> None:
+    left, right = (
+        {jax.tree_util.keystr(path): (np.shape(leaf), str(leaf.dtype)) for path, leaf in jax.tree.leaves_with_path(tree)}
+        for tree in (left, right)
+    )
+    odd = [f"{path}: {left.get(path)}, {right.get(path)}" for path in left | right if left.get(path) != right.get(path)]
+    assert not odd, f"{what} shapes: {'; '.join(odd)}"
+
+
+def _assert_axes(node: Node, shape: tuple[int, ...], lengths: Mapping[str, int]) -> None:
+    assert len(shape) == len(node.type.axes), f"{node.name}: {node.type} has the shape {shape}"
+    for axis, length in zip(node.type.axes, shape, strict=True):
+        assert axis not in lengths or length == lengths[axis], f"{node.name}: axis {axis} of {node.type} in shape {shape}"
+
+
+_WEIGHTS: dict[str, Callable[[np.ndarray, int], bool]] = {
+    "jax.nn.softmax": lambda w, axis: bool((w >= 0).all() and np.allclose(w.sum(axis), 1, atol=1e-4)),
+    "best": lambda w, axis: bool(np.isin(w, (0, 1)).all() and (w.sum(axis) == 1).all()),
+    "jax.nn.log_softmax": lambda w, axis: bool(np.allclose(np.exp(w).sum(axis), 1, atol=1e-4)),
+    "simplex_linear": lambda w, axis: bool(np.allclose(w.sum(axis), 1, atol=1e-4)),
+    "simplex_square": lambda w, axis: bool((w >= 0).all() and np.allclose(w.sum(axis), 1, atol=1e-4)),
+    "rank": lambda w, axis: bool((w >= 0).all() and (w < w.shape[axis]).all() and (w.min(axis) == 0).all()),
+}
+
+
+def check_weights(trial: Trial) -> None:
+    """What a formula calls weights is: softmax, best and their like sum to 1 along their axis, ranks count from 0."""
+    for node in trial.graph.nodes.values():
+        if node.op == "Weights" and isinstance(node.expr, Call) and node.expr.function in _WEIGHTS:
+            axis = next(part.value for key, part in node.expr.kwargs if key == "axis" and isinstance(part, Literal))
+            value = trial.interpreted[node.name]
+            fine = _WEIGHTS[node.expr.function](value, axis)
+            trial.did["weights"] += 1
+            assert fine, f"{node.name} = {node.expr.function} along axis {axis} gives\n{value}"
