@@ -224,7 +224,7 @@ class SpecWriter:
             least = max(bounds.get("ge", bounds.get("gt", 0) + 1), 0)
             first = -(-least // step) * step
             allowed = [n for n in range(first, first + 3 * step, step) if n <= bounds.get("le", n)]
-            return str(self._one_of(allowed))
+            return str(self._one_of([*allowed[:1], *allowed]))  # what is long takes long to compile
         if annotation is float:
             near = [self._rounded((1.0 if default is None else default) * factor) for factor in FACTORS]
             near = [*near[:1], *NUMBERS] if default == 0 else near
@@ -401,7 +401,8 @@ class SpecWriter:
         possible = self._members("mechanism", self.capabilities)
         if not possible:
             return reject()
-        chosen = [possible[self._pick("mechanism", possible)] for _ in range(self.draw(st.integers(1, self.most_blocks)))]
+        count = self._one_of((1, *range(1, self.most_blocks + 1)))
+        chosen = [possible[self._pick("mechanism", possible)] for _ in range(count)]
         for cls in chosen:
             self.capabilities |= cls.provides
             self.trains_critic |= cls.trains == "critic"  # type: ignore[attr-defined]

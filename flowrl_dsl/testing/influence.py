@@ -62,7 +62,7 @@ def originals(algorithm: Algorithm) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, section in algorithm.sections.items():
         found |= {copy: name for copy in getattr(section, "copies", dict)()}
-    if getattr(algorithm.sections.get("critic"), "seen", None) is not None:
+    if getattr(algorithm.sections.get("critic"), "sees", None) is not None:
         found["critic_bounds"] = "critic_seen"
     if "encoder" in algorithm.sections:
         found |= {"encoder_fixed": "encoder", "encoder_target": "encoder_fixed"}

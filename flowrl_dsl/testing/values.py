@@ -28,20 +28,33 @@ def check_graph_text_round_trip(trial: Trial) -> None:
 
 def check_three_ways(trial: Trial) -> None:
     """Compiled, interpreted node by node, and printed as Python: the same state, metrics and actions."""
-    program = trial.program
-    state, metrics = trial.stepped
-    (printed_state, printed_metrics), printed_actions = trial.printed_results
+    check_interpreted(trial)
+    check_printed(trial)
+
+
+def check_interpreted(trial: Trial) -> None:
+    """Compiled and interpreted node by node: the same state, metrics and actions."""
     outputs = trial.graph.outputs
-    for group, compiled in (("state", state), ("metric", metrics)):
+    for group, compiled in zip(("state", "metric"), trial.stepped, strict=True):
         named = {name: trial.interpreted[outputs[f"{group}.{name}"]] for name in compiled}
         assert_close(f"interpreted and compiled {group} ", named, compiled)
-    assert trial.printed["HYPER"] == program.hyper, "the printed HYPER is not the program's"
-    assert_close("printed and compiled state ", printed_state, state)
-    assert_close("printed and compiled metric ", printed_metrics, metrics)
     for mode in MODES:
-        acted = np.asarray(program.act(trial.state, trial.batch["s"], COUNTER, mode, trial.hyper))
-        assert_close(f"interpreted and compiled {mode} ", trial.interpreted_actions[mode], acted)
-        assert_close(f"printed and compiled {mode} ", printed_actions[mode], acted)
+        assert_close(f"interpreted and compiled {mode} ", trial.interpreted_actions[mode], _acted(trial, mode))
+
+
+def check_printed(trial: Trial) -> None:
+    """Compiled and printed as Python: the same state, metrics and actions, of the same types."""
+    (state, metrics), actions = trial.printed_results
+    _assert_same_shapes("the printed step changes", trial.traced_step.out_info, (state, metrics))
+    assert trial.printed["HYPER"] == trial.program.hyper, "the printed HYPER is not the program's"
+    assert_close("printed and compiled state ", state, trial.stepped[0])
+    assert_close("printed and compiled metric ", metrics, trial.stepped[1])
+    for mode in MODES:
+        assert_close(f"printed and compiled {mode} ", actions[mode], _acted(trial, mode))
+
+
+def _acted(trial: Trial, mode: str) -> np.ndarray:
+    return np.asarray(trial.program.act(trial.state, trial.batch["s"], COUNTER, mode, trial.hyper))
 
 
 def check_passes_keep_values(trial: Trial) -> None:
@@ -78,11 +91,9 @@ def _first_bad(trial: Trial, batch: Mapping[str, Any] | None) -> str:
 
 
 def check_shapes(trial: Trial) -> None:
-    """A step keeps the shapes of the state, every value has the axes it declares, the printed step gives the same shapes."""
-    after = trial.traced_step.out_info
+    """A step keeps the shapes of the state; every value has the axes it declares."""
     batch, program = trial.batch, trial.program
-    _assert_same_shapes("a step changes", trial.state, after[0])
-    _assert_same_shapes("the printed step changes", after, trial.printed_results[0])
+    _assert_same_shapes("a step changes", trial.state, trial.traced_step.out_info[0])
     lengths = {"batch": batch["s"].shape[0], "obs": program.obs_size, "action": program.action_size}
     if "encoder" in trial.algorithm.sections:  # what stands beside an embedding is as long as both together
         lengths = {"batch": lengths["batch"]}

@@ -81,8 +81,10 @@ def _normalizer(algorithm: Algorithm) -> Any:
 
 
 def _prioritized(algorithm: Algorithm) -> bool:
+    """Whether there are priorities: they are errors of a critic in training."""
     train: Any = algorithm.sections["train"]
-    return train.sampling.prioritized and "critic" in algorithm.sections
+    critic: Any = algorithm.sections.get("critic")
+    return train.sampling.prioritized and critic is not None and critic.kind.trains
 
 
 def _init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Type]]:
