@@ -340,10 +340,22 @@ class SpecWriter:
             if helper is None:
                 return reject()
             member = members_of(helper.family)[self._pick(helper.family, helper.members)]
-            given[helper.section][helper.option] = self._call(member)
+            self._help(sections[helper.section], given[helper.section], helper.option, member)
             self.capabilities |= member.provides
         self.capabilities = kept
         return given
+
+    def _help(self, section: type[Component], options: dict[str, str], option: str, member: type[Component]) -> None:
+        """Set an option of a section to a call of a component that does not contradict the others; some tries for one."""
+        for _ in range(6):
+            before, asked = self.declared.copy(), dict(self.including)
+            options[option] = self._call(member)
+            scope = self._scope()
+            self._section_of(section, options, scope)
+            if not scope.diagnostics.errors:
+                return
+            self.declared, self.including = before, asked
+        reject()
 
     def _structure(self, cls: type[Component], given: dict[str, str]) -> dict[str, str]:
         """The options of a section that shape it; what it provides with them counts from here on."""

@@ -106,24 +106,30 @@ def check_composition(text: str, number: int) -> Trial:
 class Study:
     """Results of specs that were checked, whether they failed or not, as lines of JSON in a file.
 
-    Each line has the spec's ``number``, its ``components``, what was ``did``, and for a failure ``how`` and the ``text``.
+    Each line has the spec's ``number``, its ``components``, what was ``did``, and for a failure ``how`` and the ``text``.  Of
+    several lines of a number the last one counts.  ``others`` are files of results to count with: those of other shards.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, others: Iterable[Path] = ()):
         self.path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        self.results: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        self.results: dict[int, dict[str, Any]] = {}
+        for file in (*others, path):
+            lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+            self.results |= {result["number"]: result for result in map(json.loads, lines)}
 
     def missing(self, numbers: Iterable[int]) -> list[int]:
-        """Those numbers that have no result yet."""
-        known = {result["number"] for result in self.results}
-        return [number for number in numbers if number not in known]
+        """Those numbers that have no result yet, or have failed: after a correction these are checked again."""
+        return [number for number in numbers if number not in self.results or "how" in self.results[number]]
 
-    def check(self, number: int, text: str | None = None) -> None:
-        """Check a spec (that of the number, or this text) and note the result; a failure is kept, and does not stop."""
-        text = spec(number) if text is None else text
-        if text is None:
-            return
+    def check(self, number: int) -> None:
+        """Check a spec and note the result; a failure is kept, and does not stop."""
+        failed = self.results.get(number, {}).get("text")
+        text = failed if failed is not None else spec(number)
+        if text is not None:
+            self.check_text(number, text)
+
+    def check_text(self, number: int, text: str) -> None:
+        """As :meth:`check`, for a text of your own."""
         start = time.process_time()
         result: dict[str, Any] = {"number": number, "components": [], "did": {}}
         try:
@@ -142,18 +148,18 @@ class Study:
 
     def note(self, result: dict[str, Any]) -> None:
         """Add a result to the file."""
-        self.results.append(result)
+        self.results[result["number"]] = result
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(result) + "\n")
 
     @property
     def failures(self) -> list[dict[str, Any]]:
-        return [result for result in self.results if "how" in result]
+        return [result for result in self.results.values() if "how" in result]
 
     @property
     def compositions(self) -> set[frozenset[str]]:
         """The distinct sets of components."""
-        return {frozenset(result["components"]) for result in self.results}
+        return {frozenset(result["components"]) for result in self.results.values()}
 
     @property
     def components(self) -> set[str]:
@@ -168,14 +174,14 @@ class Study:
     @property
     def did(self) -> Counter[str]:
         """How often each thing was checked, in specs that did not fail."""
-        return sum((Counter(result["did"]) for result in self.results), Counter())
+        return sum((Counter(result["did"]) for result in self.results.values()), Counter())
 
     def summary(self) -> str:
         registered = sum(len(members) for family, members in families().items() if family != "section")
         return (
             f"{len(self.results)} specs, {len(self.compositions)} distinct sets of components; "
             f"{len(self.components)} of {registered} components, {len(self.pairs)} distinct pairs of them; "
-            f"{len(self.failures)} failures; {sum(result['seconds'] for result in self.results):.0f} s"
+            f"{len(self.failures)} failures; {sum(result['seconds'] for result in self.results.values()):.0f} s"
         )
 
     def table(self) -> str:

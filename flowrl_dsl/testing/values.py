@@ -86,8 +86,15 @@ def check_finite(trial: Trial, batch: Mapping[str, Any] | None = None) -> None:
 
 
 def _first_bad(trial: Trial, batch: Mapping[str, Any] | None) -> str:
-    bad = trial.program.diagnose_batch(trial.state, dict(batch or trial.batch), trial.hyper)
-    return "" if bad is None else f"\nfirst at {bad.node} {bad.line}: {bad.value}"
+    """Where in the step, and in the spec, a value is not finite first."""
+    values = trial.values(batch)
+    for node in trial.graph.nodes.values():
+        # nan in these may say that a stage did not run
+        leaves = [] if node.op in ("Constant", "When", "Item") else jax.tree.leaves(values[node.name])
+        for leaf in map(np.asarray, leaves):
+            if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
+                return f"\nfirst at {node.name}, {node.span or 'no line of the spec'}: {leaf}"
+    return ""
 
 
 def check_shapes(trial: Trial) -> None:
