@@ -141,9 +141,7 @@ def interpret(graph: Graph, inputs: Mapping[str, Any], seen: Callable[[Node, Any
         return node_by_node(graph, inputs, seen)
 
 
-def node_by_node(
-    graph: Graph, inputs: Mapping[str, Any], seen: Callable[[Node, Any], None] | None = None
-) -> dict[str, Any]:
+def node_by_node(graph: Graph, inputs: Mapping[str, Any], seen: Callable[[Node, Any], None] | None = None) -> dict[str, Any]:
     """As :func:`interpret`, but jax may compile the functions that nodes call.
 
     Conditions need known values.  What is traced carries the names of its nodes as named scopes.

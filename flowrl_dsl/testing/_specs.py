@@ -39,7 +39,7 @@ from flowrl_dsl.testing._formulas import Draw, FormulaWriter, Piece
 WIDTHS = (4, 8)
 """Widths of generated networks."""
 BATCHES = (7, 7, 1)
-"""Rows of generated batches: more than anything else is long, so that no other axis passes for the batch; or a single one."""
+"""Rows of generated batches: more than any other axis has, so that none passes for the batch; or a single one."""
 NUMBERS = (0.5, 0.1, 0.25, 0.9, 1.0, 0.05, 2.0, -0.5)
 FACTORS = (1.0, 0.5, 0.75, 1.25)
 _BOUNDS = ("gt", "ge", "lt", "le", "multiple_of")

@@ -51,7 +51,9 @@ def check_targets(trial: Trial) -> None:
 
 def _share(old: Any, original: Any, new: Any) -> bool:
     """Whether there is an x as in :func:`check_targets`, to rounding."""
-    old, original, new = (np.concatenate([np.ravel(x) for x in jax.tree.leaves(t)]).astype(float) for t in (old, original, new))
+    old, original, new = (
+        np.concatenate([np.ravel(x) for x in jax.tree.leaves(t)]).astype(float) for t in (old, original, new)
+    )
     towards, moved = original - old, new - old
     share = min(max(towards @ moved / max(towards @ towards, 1e-30), 0.0), 1.0)
     return bool(np.abs(moved - share * towards).max(initial=0.0) <= 1e-5 * max(1.0, np.abs(old).max(initial=0.0)))

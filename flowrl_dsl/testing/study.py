@@ -106,8 +106,8 @@ def check_composition(text: str, number: int) -> Trial:
 class Study:
     """Results of specs that were checked, whether they failed or not, as lines of JSON in a file.
 
-    Each line has the spec's ``number``, its ``components``, what was ``did``, and for a failure ``how`` and the ``text``.  Of
-    several lines of a number the last one counts.  ``others`` are files of results to count with: those of other shards.
+    Each line has the spec's ``number``, its ``components``, what was ``did``, and for a failure ``how`` and the ``text``.
+    Of several lines of a number the last one counts.  ``others`` are files of results to count with: those of other shards.
     """
 
     def __init__(self, path: Path, others: Iterable[Path] = ()):

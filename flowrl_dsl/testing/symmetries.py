@@ -64,7 +64,7 @@ def _by_place(trial: Trial, node: Node, axis: str) -> bool:
 
 
 class _Permuted:
-    """Rolls the bits of each draw along an axis of the node it belongs to, if the draw has one row for each of its entries."""
+    """Rolls the bits of each draw along an axis of the node it belongs to, if it has one row for each entry."""
 
     def __init__(self, trial: Trial, axis: str):
         self.trial = trial
@@ -99,7 +99,7 @@ SCALE, SHIFT = 4.0, 0.5
 
 
 def check_shifted_values(trial: Trial) -> None:
-    """Weights that see differences alone stay when every Q is shifted, those that see the order alone also when it is scaled.
+    """Weights that see differences alone stay when every Q is shifted; of the order alone, also when it is scaled.
 
     Of each the weights are looked at whose argument moves along with Q.
     """
@@ -125,7 +125,9 @@ def _moves_along(node: Node, before: np.ndarray, after: np.ndarray, scale: float
     axis = next(part.value for key, part in node.expr.kwargs if key == "axis" and isinstance(part, Literal))
     rest = np.asarray(after, float) - scale * np.asarray(before, float)
     size = np.abs(before).max(initial=1.0)
-    return bool(np.ptp(rest, axis=axis).max(initial=0.0) <= 1e-5 * scale * size and np.abs(after - before).max(initial=0.0) > 0)
+    return bool(
+        np.ptp(rest, axis=axis).max(initial=0.0) <= 1e-5 * scale * size and np.abs(after - before).max(initial=0.0) > 0
+    )
 
 
 __all__ = ["Draw", "check_permutations", "check_shifted_values"]

@@ -118,7 +118,9 @@ def test_weights_that_see_more_than_differences() -> None:
         assert isinstance(e, Call)
         return replace(e, args=(call("jnp.square", Arg(0)),))
 
-    rejects(invariants.check_shifted_values, broken("dpmd", partial(wrapped, fits=weights, expr=squared)), "changes with 1.0 Q")
+    rejects(
+        invariants.check_shifted_values, broken("dpmd", partial(wrapped, fits=weights, expr=squared)), "changes with 1.0 Q"
+    )
 
 
 def test_weights_that_do_not_sum_to_one() -> None:

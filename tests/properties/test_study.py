@@ -47,15 +47,15 @@ def test_a_study_counts_distinct_pairs_and_goes_on_after_a_failure(only_q_passes
         found.raise_failures()
 
 
-def test_a_study_is_taken_up_where_it_was_left(
-    only_q_passes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_study_is_taken_up_where_it_was_left(only_q_passes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = Study(tmp_path / "1.jsonl")
     first.check_text(0, SPEC.format(kind="q"))
     first.check_text(1, SPEC.format(kind="quantile"))
     again = Study(tmp_path / "1.jsonl")
     assert again.missing(range(3)) == [1, 2]
-    monkeypatch.setattr(study, "check_composition", lambda text, number: SimpleNamespace(did={"quantile": text.count("quantile")}))
+    monkeypatch.setattr(
+        study, "check_composition", lambda text, number: SimpleNamespace(did={"quantile": text.count("quantile")})
+    )
     again.check(1)  # the text that failed, whatever number 1 would be by now
     assert again.missing(range(3)) == [2] and not again.failures
     assert again.results[1]["did"] == {"quantile": 1}
@@ -76,4 +76,6 @@ def test_every_check_has_its_turn_on_both_halves_of_a_study() -> None:
         turns = [turn(number) for number in numbers]
         assert {check for _, checks in turns for check in checks} == {*PROGRAM_CHECKS}
         assert {name for compiled, _ in turns for name in compiled} == {"init", "update", "explore", "evaluate"}
-        assert all(("update" in compiled) == (invariants.check_update_is_repeated_step in checks) for compiled, checks in turns)
+        assert all(
+            ("update" in compiled) == (invariants.check_update_is_repeated_step in checks) for compiled, checks in turns
+        )

@@ -24,7 +24,16 @@ KEY = np.asarray(jax.random.PRNGKey(3))
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "arithmetic": lambda x, m, n, key: [x + 1, x * x, x / (x**2 + 1), x**3, jnp.abs(x) ** 0.7, x % 0.4, -x, 2.0**x, x**-2],
-    "whole numbers": lambda x, m, n, key: [n // 2, n % 3, n * n, jnp.abs(n), jnp.sign(n), n >> 1, n & 1, n.astype(float) ** n],
+    "whole numbers": lambda x, m, n, key: [
+        n // 2,
+        n % 3,
+        n * n,
+        jnp.abs(n),
+        jnp.sign(n),
+        n >> 1,
+        n & 1,
+        n.astype(float) ** n,
+    ],
     "exponentials": lambda x, m, n, key: [jnp.exp(x), jnp.expm1(x), jnp.log1p(x * x), jnp.log(x * x), jax.nn.sigmoid(x)],
     "circles": lambda x, m, n, key: [jnp.sin(x), jnp.cos(x), jnp.tanh(x), jnp.arctanh(jnp.tanh(x)), jnp.arctan2(x, x[:1])],
     "roots": lambda x, m, n, key: [jnp.sqrt(jnp.abs(x)), jax.lax.rsqrt(jnp.abs(x)), jnp.square(x), jnp.cbrt(x)],
@@ -35,9 +44,20 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "reductions": lambda x, m, n, key: [x.sum(), x.mean(0), x.var(1), x.max(0), x.min(), x.prod(1), (x > 0).all(), n.sum()],
     "not a number": lambda x, m, n, key: [jnp.isnan(jnp.log(x)), jnp.fmax(jnp.log(x), 0.0), jnp.maximum(jnp.log(x), 0.0)],
     "products": lambda x, m, n, key: [x @ m, jnp.einsum("bi,bj->bij", x, x), jax.vmap(jnp.dot)(x, x), jnp.tensordot(x, x)],
-    "shapes": lambda x, m, n, key: [x.T, x.reshape(2, 6), x[:, None], jnp.concatenate([x, x], 1), jnp.stack([x, x]), x[::-1]],
+    "shapes": lambda x, m, n, key: [
+        x.T,
+        x.reshape(2, 6),
+        x[:, None],
+        jnp.concatenate([x, x], 1),
+        jnp.stack([x, x]),
+        x[::-1],
+    ],
     "windows": lambda x, m, n, key: [x[1:3, ::2], jax.lax.dynamic_slice(x, (n[0], n[1]), (2, 2)), jnp.roll(x, 1, 0), x[:0]],
-    "padding": lambda x, m, n, key: [jnp.pad(x, 1), jax.lax.pad(x, 0.5, ((1, -1, 2), (-1, 2, 0))), jnp.split(x, [1], axis=1)],
+    "padding": lambda x, m, n, key: [
+        jnp.pad(x, 1),
+        jax.lax.pad(x, 0.5, ((1, -1, 2), (-1, 2, 0))),
+        jnp.split(x, [1], axis=1),
+    ],
     "writing": lambda x, m, n, key: [x.at[1].set(0.0), x.at[n % 4, 1].add(1.0), x.at[:, 2].mul(3.0), x.at[n].set(1.0)],
     "reading": lambda x, m, n, key: [x[n % 4], x[n], x[:, n % 3], jnp.take_along_axis(x, n[:, None] % 3, 1), x[n[0], 1:]],
     "searching": lambda x, m, n, key: [jnp.searchsorted(jnp.cumsum(x[:, 0] ** 2), x[:, 1] ** 2), jax.lax.top_k(x, 2)[0]],
@@ -47,7 +67,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "a loop": lambda x, m, n, key: jax.lax.scan(lambda c, y: (c + y, c * y), x[0], x, reverse=True),
     "a loop of no steps": lambda x, m, n, key: jax.lax.scan(lambda c, y: (c + y, c * y), x[0], x[:0]),
     "a loop with a bound": lambda x, m, n, key: jax.lax.fori_loop(0, n[0], lambda i, c: c * x + i, x),
-    "a loop with an end": lambda x, m, n, key: jax.lax.while_loop(lambda c: c.sum() < 100, lambda c: c * c + x[0, 0] ** 2, x),
+    "a loop with an end": lambda x, m, n, key: jax.lax.while_loop(
+        lambda c: c.sum() < 100, lambda c: c * c + x[0, 0] ** 2, x
+    ),
     "a condition": lambda x, m, n, key: jax.lax.cond(x[0, 0] > 0, lambda y: y + 1, lambda y: y - 1, x),
     "a choice of three": lambda x, m, n, key: jax.lax.switch(n[2], [lambda y: y, lambda y: 2 * y, lambda y: 3 * y], x),
     "a derivative of its own": lambda x, m, n, key: [jax.nn.relu(x), jax.nn.logsumexp(x, axis=1), jax.nn.gelu(x)],

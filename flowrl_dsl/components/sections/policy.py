@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import reduce
 
-from pydantic import model_validator
-
 from flowrl_dsl.components.base import Backbone, Network, Optimizer, Sampler, Section, Target
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
@@ -27,14 +25,6 @@ class Policy(Section):
     optimizer: Optimizer = option("turns gradients into parameters", "adam(3e-4)")
     target: Target | None = option("keeps the copy `policy_target`", "none")
     old: Target | None = option("keeps the copy `old_policy`", "none")
-
-    @model_validator(mode="after")
-    def _steps_from_level_to_level(self) -> Policy:
-        levels = getattr(getattr(self.backbone, "schedule", None), "levels", None)
-        steps = getattr(self.sampler, "steps", None)
-        if levels is not None and steps is not None and steps > levels:
-            raise ValueError(f"the sampler cannot take {steps} steps on a schedule of {levels} levels")
-        return self
 
     def unread(self) -> dict[str, str]:
         if self.backbone.trains:
