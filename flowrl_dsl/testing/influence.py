@@ -9,7 +9,7 @@ import numpy as np
 
 from flowrl_dsl.algorithm import Algorithm, Every, Sequence, Single, Stage, Together, stage_names
 from flowrl_dsl.components.context import learned_group
-from flowrl_dsl.testing.instruments import trained_groups
+from flowrl_dsl.testing.instruments import group_of, steps_of, trained_groups
 from flowrl_dsl.testing.trees import assert_equal
 from flowrl_dsl.testing.trials import Trial
 
@@ -38,13 +38,19 @@ def _state_of(trial: Trial, values: dict[str, Any]) -> dict[str, Any]:
 def check_targets(trial: Trial) -> None:
     """A copy moves towards what it follows: new copy = (1 - x) copy + x original, one x in [0, 1] for all its entries.
 
-    The original is that before or after its own step, as the order has it.  In a trial copies differ from their originals.
+    The original is that before or after its own step, as the order has it, or between two steps of its own.  In a trial
+    copies differ from their originals.
     """
     before, (after, _) = trial.state, trial.stepped
+    between: dict[str, list[Any]] = {}
+    for step in steps_of(trial.graph):
+        if step.inputs[0] in trial.interpreted:
+            between.setdefault(group_of(trial.graph, step), []).append(trial.interpreted[step.inputs[0]])
     for copy, original in originals(trial.algorithm).items():
         if not jax.tree.leaves(before[copy]):
             continue  # of something without parameters
-        ways = [_share(before[copy], version[original], after[copy]) for version in (before, after)]
+        versions = [before[original], after[original], *between.get(original, [])]
+        ways = [_share(before[copy], version, after[copy]) for version in versions]
         assert any(ways), f"{copy} is no convex combination of itself and {original}, before or after its step"
         trial.did["copies"] += 1
 
@@ -100,13 +106,18 @@ class _Reach:
                 return set().union(*(self.run(part, seen) for part in first))
         raise TypeError(f"not a stage: {stage!r}")
 
+    def _trained_by(self, stage: str) -> str:
+        """The group that a stage trains: where the critic is the policy, that is what the policy's stage trains."""
+        policy: Any = self.algorithm.sections["policy"]
+        return "critic" if stage == "policy" and not policy.backbone.trains else stage
+
     def _single(self, name: str, seen: frozenset[str]) -> set[str]:
         if name == "targets":
             return {copy for copy, original in originals(self.algorithm).items() if original in seen}
         if name == "policy" and seen:
             self.measured = True
         learned = name in self.algorithm.parameters
-        group = learned_group(name) if learned else name
+        group = learned_group(name) if learned else self._trained_by(name)
         reached = group == self.group or seen or (learned and self.measured)
         beside = KEPT_BY_LOSS if group == "critic" else ()
         return {group, f"{group}_opt", *beside} if reached else set()

@@ -1,6 +1,6 @@
 """A step's graph with handles: numbers by which a test bends values on their way, and that change nothing by default.
 
-``poison.GROUP`` is added to the gradient of a parameter group; every action value Q becomes ``q_scale Q + q_shift``.
+``poison.GROUP`` is added to the gradients of a parameter group; every action value Q becomes ``q_scale Q + q_shift``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowrl_dsl.graph.expr import Arg, Call, call, kernel
-from flowrl_dsl.graph.nodes import INPUT, SCALAR, Graph, Node
+from flowrl_dsl.graph.expr import Arg, Call, Item, call, kernel
+from flowrl_dsl.graph.nodes import INPUT, SCALAR, WHEN, Graph, Node
 from flowrl_dsl.lazy import jax
 
 NEUTRAL = {"q_scale": 1.0, "q_shift": 0.0}
@@ -35,15 +35,29 @@ def steps_of(graph: Graph) -> list[Node]:
     return [node for node in graph.nodes.values() if node.op == "GradientStep"]
 
 
+def group_of(graph: Graph, step: Node) -> str:
+    """The parameter group that an optimizer step changes, which an earlier step of the same update may have changed."""
+    name = step.inputs[0]
+    while not name.startswith("state."):
+        item = graph.nodes[name]
+        written = graph.nodes[item.inputs[0]]
+        if written.op == WHEN:
+            assert isinstance(item.expr, Item)
+            name = written.inputs[1 + len(written.inputs) // 2 + item.expr.key]
+        else:
+            name = written.inputs[0]
+    return name.removeprefix("state.")
+
+
 def trained_groups(graph: Graph) -> list[str]:
-    """The parameter groups that optimizers change."""
-    return [node.inputs[0].removeprefix("state.") for node in steps_of(graph)]
+    """The parameter groups that optimizers change, each once."""
+    return list(dict.fromkeys(group_of(graph, step) for step in steps_of(graph)))
 
 
 def instrumented(graph: Graph) -> Graph:
     """The graph with handles.  Nodes keep their names: what a handle bends is called ``NAME.plain`` before it."""
-    poisons = {node.inputs[1]: f"poison.{node.inputs[0].removeprefix('state.')}" for node in steps_of(graph)}
-    handles = [*poisons.values(), *NEUTRAL]
+    poisons = {step.inputs[1]: f"poison.{group_of(graph, step)}" for step in steps_of(graph)}
+    handles = [*dict.fromkeys(poisons.values()), *NEUTRAL]
     nodes = {name: Node(name, INPUT, (), None, SCALAR) for name in handles}
     for node in graph.nodes.values():
         if node.name in poisons:

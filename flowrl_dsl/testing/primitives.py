@@ -111,6 +111,7 @@ _ELEMENTWISE: dict[str, Rule] = {
     "not": np.invert,
     "shift_left": _shift(np.left_shift),
     "shift_right_logical": _shift(np.right_shift),
+    "shift_right_arithmetic": lambda x, by: np.right_shift(x, np.minimum(by, 8 * x.dtype.itemsize - 1)),
     "nextafter": np.nextafter,
     "clamp": lambda low, x, high: np.minimum(np.maximum(x, low), high),
     "stop_gradient": lambda x: x,

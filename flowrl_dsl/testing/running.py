@@ -13,6 +13,7 @@ from flowrl_dsl.lowering.batches import no_priorities
 from flowrl_dsl.lowering.cost import host_callbacks
 from flowrl_dsl.runtime import learner
 from flowrl_dsl.runtime.checkpoint import Checkpoints
+from flowrl_dsl.testing.instruments import trained_groups
 from flowrl_dsl.testing.strategies import replay_of
 from flowrl_dsl.testing.traced import Slow, Traced
 from flowrl_dsl.testing.trees import as_arrays, assert_close, assert_equal, compilations, on_host
@@ -56,8 +57,9 @@ def check_same_key_same_result(trial: Trial) -> None:
     again = on_host(program.step(as_arrays(trial.state), trial.batch, trial.hyper))
     assert_equal("step ", again, trial.stepped)
     other = on_host(program.init(trial.seed + 1))
-    leaves = zip(jax.tree.leaves(other["policy"]), jax.tree.leaves(trial.fresh["policy"]), strict=True)
-    assert any(not np.array_equal(x, y) for x, y in leaves), "another key gives the same policy"
+    here, there = ({group: state[group] for group in trained_groups(trial.graph)} for state in (trial.fresh, other))
+    leaves = zip(jax.tree.leaves(here), jax.tree.leaves(there), strict=True)
+    assert any(not np.array_equal(x, y) for x, y in leaves), "another key gives the same parameters"
 
 
 def check_update_is_repeated_step(trial: Trial, n: int = 2) -> None:
