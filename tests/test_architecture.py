@@ -25,7 +25,8 @@ ALLOWED: dict[str, set[str]] = {
     "passes": {"passes", "graph"},
     "lowering": {"lowering", "graph"} | BASE,
     "runtime": {"runtime", "lowering", "diagnostics", "__init__"},
-    "testing": {"testing", "graph", "components", "passes", "lowering", "spec", "syntax", "driver", "__init__"} | BASE,
+    "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
+    | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
     "top": {"driver", "plan", "catalogue", "cli", "arguments", "runs", "populations", "__init__"}
     | {"syntax", "spec", "graph", "components", "passes", "lowering", "runtime", "bench"}

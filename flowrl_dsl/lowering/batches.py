@@ -15,6 +15,9 @@ Replay = Mapping[str, jax.Array]
 Batch = dict[str, jax.Array]
 Priorities = dict[str, jax.Array]
 
+_BLOCK = 256
+"""Places that are drawn from at a time."""
+
 TRANSITION = ("s", "a", "r", "d", "s_next")
 
 
@@ -64,11 +67,21 @@ def with_new_rows(priorities: Priorities, replay: Replay) -> Priorities:
 
 
 def prioritized_rows(key: jax.Array, priorities: Priorities, replay: Replay, count: int) -> jax.Array:
-    """Places drawn in proportion to their priorities, with replacement: [count]."""
-    sums = jnp.cumsum(priorities["priority"])
-    drawn = jnp.searchsorted(sums, jax.random.uniform(key, (count,)) * sums[-1], side="right")
+    """Places drawn in proportion to their priorities, with replacement: [count].
+
+    A block of places first and then one of its places: in float32 a running sum over a million rows is too coarse for those
+    of low priority, and a random number in [0, 1) as well.
+    """
+    table = priorities["priority"]
+    blocks = jnp.pad(table, (0, -len(table) % _BLOCK)).reshape(-1, _BLOCK)
+    block_key, place_key = jax.random.split(key)
+    sums = jnp.cumsum(jnp.sum(blocks, axis=1))
+    block = jnp.searchsorted(sums, jax.random.uniform(block_key, (count,)) * sums[-1], side="right")
     # a draw may round up to the whole sum
-    return jnp.minimum(drawn, replay["size"] - 1)
+    block = jnp.minimum(block, len(blocks) - 1)
+    inside = jnp.cumsum(blocks[block], axis=1)
+    place = jnp.sum(inside <= jax.random.uniform(place_key, (count, 1)) * inside[:, -1:], axis=1)
+    return jnp.minimum(block * _BLOCK + jnp.minimum(place, _BLOCK - 1), replay["size"] - 1)
 
 
 def judged(priorities: Priorities, rows: jax.Array, priority: jax.Array, refresh: jax.Array) -> Priorities:

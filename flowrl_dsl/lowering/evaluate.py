@@ -137,17 +137,30 @@ def interpret(graph: Graph, inputs: Mapping[str, Any], seen: Callable[[Node, Any
     The slow reference of the compiled program: every node is evaluated where it stands and each gradient evaluates its
     region again.  ``seen`` is shown every value.
     """
-    env: dict[str, Any] = dict(inputs)
     with jax.disable_jit():
-        for node in graph.nodes.values():
-            if node.op != INPUT:
-                env[node.name] = _interpret_node(graph, node, env)
-                if seen is not None:
-                    seen(node, env[node.name])
+        return node_by_node(graph, inputs, seen)
+
+
+def node_by_node(graph: Graph, inputs: Mapping[str, Any], seen: Callable[[Node, Any], None] | None = None) -> dict[str, Any]:
+    """As :func:`interpret`, but jax may compile the functions that nodes call.
+
+    Conditions need known values.  What is traced carries the names of its nodes as named scopes.
+    """
+    env: dict[str, Any] = dict(inputs)
+    for node in graph.nodes.values():
+        if node.op != INPUT:
+            env[node.name] = _interpret_node(graph, node, env)
+            if seen is not None:
+                seen(node, env[node.name])
     return {output: env[name] for output, name in graph.outputs.items()}
 
 
 def _interpret_node(graph: Graph, node: Node, env: Environment) -> Any:
+    with jax.named_scope(node.name):
+        return _value(graph, node, env)
+
+
+def _value(graph: Graph, node: Node, env: Environment) -> Any:
     if node.op == WHEN:
         condition, *values = (env[i] for i in node.inputs)
         half = len(values) // 2

@@ -204,11 +204,14 @@ class Program:
 
     def examples(self) -> tuple[State, Batch, Hyper]:
         """Shapes of the arguments of ``step``."""
+        state = jax.eval_shape(self._init, jax.ShapeDtypeStruct((2,), jnp.uint32))
+        return state, self.batch_shapes(), {name: jax.ShapeDtypeStruct((), jnp.float32) for name in self.hyper}
+
+    def batch_shapes(self) -> Batch:
+        """Shapes of a batch."""
         row = {"s": (self.obs_size,), "a": (self.action_size,), "d": (), "s_next": (self.obs_size,)}
         row |= {"r": ()} if self.loop.horizon == 1 else {"rewards": (self.loop.horizon,), "count": ()}
-        batch = {name: jax.ShapeDtypeStruct((self.loop.batch, *shape), jnp.float32) for name, shape in row.items()}
-        state = jax.eval_shape(self._init, jax.ShapeDtypeStruct((2,), jnp.uint32))
-        return state, batch, {name: jax.ShapeDtypeStruct((), jnp.float32) for name in self.hyper}
+        return {name: jax.ShapeDtypeStruct((self.loop.batch, *shape), jnp.float32) for name, shape in row.items()}
 
     def step_jaxpr(self) -> str:
         """The step as jax traces it."""

@@ -69,21 +69,20 @@ class Population:
         """One after the other."""
         for name, member in turn.items():
             self._try(name, member.advance)
-            asked = stop.asked
-            self._try(name, lambda member=member, asked=asked: member.settle(before, asked))
+            self._try(name, lambda member=member: member.settle(before, stop))
 
     def _advance_as_one(self, turn: Mapping[str, Training], before: int, stop: Stop) -> None:
         if self._joined is None:
             self._joined = Joined(turn, self.failures)
         self._joined.advance(self._try)
-        asked = stop.asked
-        due = any(member.due(before, asked) for member in turn.values())
-        if due:
+        if any(member.due(before, stop.asked) for member in turn.values()):
             self._joined.share()
-        for name, member in turn.items():
-            self._try(name, lambda member=member: member.settle(before, asked))
-        if due:
+            for name, member in turn.items():
+                self._try(name, lambda member=member: member.settle(before, stop))
             self._joined.collect()
+        else:
+            for member in turn.values():
+                member.show()
 
     def _try(self, name: str, work: Callable[[], None]) -> None:
         """Unless the member has stopped, or does now."""

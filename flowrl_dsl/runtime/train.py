@@ -83,9 +83,8 @@ class Training:
                 while self.going:
                     before = self.step
                     self.advance()
-                    asked = stop.asked
-                    self.settle(before, asked)
-                    if asked and self.going:
+                    self.settle(before, stop)
+                    if stop.asked and self.going:
                         raise Interrupted
                 return self.result
         finally:
@@ -142,16 +141,20 @@ class Training:
         every = settings.log_every, settings.evaluate_every, settings.checkpoint_every
         return stopping or not self.going or any(passed(before, self.step, n) for n in every)
 
-    def settle(self, before: int, stopping: bool) -> None:
-        """What is due between the step ``before`` and this one; a checkpoint too when the run is ``stopping``."""
-        settings = self.settings
+    def show(self) -> None:
+        """The step, now and then."""
         if self.iteration % _SHOW_EVERY == 0:
             self.display.advance(self.step)
+
+    def settle(self, before: int, stop: Stop) -> None:
+        """What is due between the step ``before`` and this one; a checkpoint too when the run is asked to stop."""
+        settings = self.settings
+        self.show()
         if passed(before, self.step, settings.log_every) or not self.going:
             self._log()
         if passed(before, self.step, settings.evaluate_every) or not self.going:
             self.result = self._evaluate()
-        if passed(before, self.step, settings.checkpoint_every) or not self.going or stopping:
+        if passed(before, self.step, settings.checkpoint_every) or not self.going or stop.asked:
             self.checkpoint()
 
     def advance(self) -> None:

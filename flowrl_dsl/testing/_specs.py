@@ -38,6 +38,8 @@ from flowrl_dsl.testing._formulas import Draw, FormulaWriter, Piece
 
 WIDTHS = (4, 8)
 """Widths of generated networks."""
+BATCHES = (7, 7, 1)
+"""Rows of generated batches: more than any other axis has, so that none passes for the batch; or a single one."""
 NUMBERS = (0.5, 0.1, 0.25, 0.9, 1.0, 0.05, 2.0, -0.5)
 FACTORS = (1.0, 0.5, 0.75, 1.25)
 _BOUNDS = ("gt", "ge", "lt", "le", "multiple_of")
@@ -215,12 +217,14 @@ class SpecWriter:
             return "[" + ", ".join(map(str, sizes)) + "]"
         if annotation is bool:
             return self._one_of(("true", "false")) if default is None or self._perhaps() else None
+        if name == "batch":
+            return str(self._one_of(BATCHES))
         if annotation is int:
             step = bounds.get("multiple_of", 1)
             least = max(bounds.get("ge", bounds.get("gt", 0) + 1), 0)
             first = -(-least // step) * step
             allowed = [n for n in range(first, first + 3 * step, step) if n <= bounds.get("le", n)]
-            return str(self._one_of(allowed))
+            return str(self._one_of([*allowed[:1], *allowed]))  # what is long takes long to compile
         if annotation is float:
             near = [self._rounded((1.0 if default is None else default) * factor) for factor in FACTORS]
             near = [*near[:1], *NUMBERS] if default == 0 else near
@@ -336,10 +340,22 @@ class SpecWriter:
             if helper is None:
                 return reject()
             member = members_of(helper.family)[self._pick(helper.family, helper.members)]
-            given[helper.section][helper.option] = self._call(member)
+            self._help(sections[helper.section], given[helper.section], helper.option, member)
             self.capabilities |= member.provides
         self.capabilities = kept
         return given
+
+    def _help(self, section: type[Component], options: dict[str, str], option: str, member: type[Component]) -> None:
+        """Set an option of a section to a call of a component that does not contradict the others; some tries for one."""
+        for _ in range(6):
+            before, asked = self.declared.copy(), dict(self.including)
+            options[option] = self._call(member)
+            scope = self._scope()
+            self._section_of(section, options, scope)
+            if not scope.diagnostics.errors:
+                return
+            self.declared, self.including = before, asked
+        reject()
 
     def _structure(self, cls: type[Component], given: dict[str, str]) -> dict[str, str]:
         """The options of a section that shape it; what it provides with them counts from here on."""
@@ -397,7 +413,8 @@ class SpecWriter:
         possible = self._members("mechanism", self.capabilities)
         if not possible:
             return reject()
-        chosen = [possible[self._pick("mechanism", possible)] for _ in range(self.draw(st.integers(1, self.most_blocks)))]
+        count = self._one_of((1, *range(1, self.most_blocks + 1)))
+        chosen = [possible[self._pick("mechanism", possible)] for _ in range(count)]
         for cls in chosen:
             self.capabilities |= cls.provides
             self.trains_critic |= cls.trains == "critic"  # type: ignore[attr-defined]

@@ -1,25 +1,51 @@
-"""What a long study of random specs has covered: compositions, pairs of components, failures. ::
+"""A long study of random specs: which ones, what was checked of each, and a file of results that outlives an interruption.
 
-study = Study()
-with study.composition(text):        # one for each random spec
-    invariants.check_program(invariants.trial(text))
-print(study.summary())
-study.check()                        # raises if any composition failed
+The specs of a study are numbered.  Number n is the same spec in every run, so that a study can be cut into shards and taken
+up where it was left::
+
+    study = Study(Path("study.jsonl"))
+    for number in study.missing(range(1000)):
+        study.check(number)
+    print(study.summary())
+    study.raise_failures()
+
+Every spec goes through all quick checks, and through the long ones by turns: see :func:`turn`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import gc
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
-from hypothesis.errors import HypothesisException
+import jax
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.registry import Component, families
-from flowrl_dsl.testing.invariants import resolve_text
+from flowrl_dsl.testing import invariants
+from flowrl_dsl.testing.invariants import PROGRAM_CHECKS, Check, Trial
+from flowrl_dsl.testing.strategies import STYLES, batch_of, hyper_of, specs
+
+BLOCK = 25
+"""Specs that are drawn together, from one seed."""
+TURNS: dict[Check, tuple[int, int]] = {
+    invariants.check_printed: (2, 0),
+    invariants.check_passes_keep_values: (2, 1),
+    invariants.check_update_is_repeated_step: (8, 3),
+}
+"""Checks that take long: (n, k) lets every n-th spec have it, beginning with number k."""
+COMPILED: dict[tuple[str, ...], tuple[int, int]] = {("update",): (8, 3), ("explore", "evaluate"): (8, 5), ("init",): (8, 7)}
+"""Functions that XLA compiles for every n-th spec and NumPy computes for the others, in the same way."""
+
+
+_DRAWS = settings(deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 
 
 def components_of(algorithm: Algorithm) -> frozenset[str]:
@@ -37,30 +63,103 @@ def components_of(algorithm: Algorithm) -> frozenset[str]:
     return frozenset(found)
 
 
-@dataclass
+@lru_cache(maxsize=4)
+def _block(number: int) -> list[str]:
+    """The specs of one block.  The first that Hypothesis draws is always its simplest one, and left out."""
+    found: list[str] = []
+
+    @seed(number)
+    @settings(_DRAWS, max_examples=BLOCK + 1)
+    @given(specs())
+    def draw(text: str) -> None:
+        found.append(text)
+
+    draw()
+    return found[1 : BLOCK + 1]
+
+
+def spec(number: int) -> str | None:
+    """The text of a spec of studies; None where its block has fewer, because Hypothesis gave up some."""
+    block = _block(number // BLOCK)
+    return block[number % BLOCK] if number % BLOCK < len(block) else None
+
+
+def turn(number: int) -> tuple[list[str], list[Check]]:
+    """Which functions of this spec's program are compiled beside the step, and which checks it goes through."""
+    compiled = [name for names, (n, k) in COMPILED.items() if number % n == k for name in names]
+    skipped = {check for check, (n, k) in TURNS.items() if number % n != k}
+    return compiled, [check for check in PROGRAM_CHECKS if check not in skipped]
+
+
+def check_composition(text: str, number: int) -> Trial:
+    """All checks whose turn it is; then other numbers, and batches of all styles through the compiled step."""
+    compiled, checks = turn(number)
+    trial = invariants.trial(text, seed=number, compiled=compiled)
+    invariants.check_program(trial, checks)
+    invariants.check_changed_number_does_not_recompile(trial, hyper_of(trial.program, trial.algorithm, number))
+    for style in STYLES:
+        invariants.check_finite(trial, batch_of(trial.program, number, style))
+        trial.did[f"batch: {style}"] += 1
+    return trial
+
+
 class Study:
-    """Counts over compositions: each is a spec that was checked, whether it failed or not."""
+    """Results of specs that were checked, whether they failed or not, as lines of JSON in a file.
 
-    compositions: set[frozenset[str]] = field(default_factory=set)
-    """The distinct sets of components."""
-    specs: int = 0
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    """Specs that failed, and how."""
+    Each line has the spec's ``number``, its ``components``, what was ``did``, and for a failure ``how`` and the ``text``.
+    Of several lines of a number the last one counts.  ``others`` are files of results to count with: those of other shards.
+    """
 
-    @contextmanager
-    def composition(self, text: str) -> Iterator[None]:
-        """What is checked inside is noted, and a failure is kept so that the study goes on."""
+    def __init__(self, path: Path, others: Iterable[Path] = ()):
+        self.path = path
+        self.results: dict[int, dict[str, Any]] = {}
+        for file in (*others, path):
+            lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+            self.results |= {result["number"]: result for result in map(json.loads, lines)}
+
+    def missing(self, numbers: Iterable[int]) -> list[int]:
+        """Those numbers that have no result yet, or have failed: after a correction these are checked again."""
+        return [number for number in numbers if number not in self.results or "how" in self.results[number]]
+
+    def check(self, number: int) -> None:
+        """Check a spec and note the result; a failure is kept, and does not stop."""
+        failed = self.results.get(number, {}).get("text")
+        text = failed if failed is not None else spec(number)
+        if text is not None:
+            self.check_text(number, text)
+
+    def check_text(self, number: int, text: str) -> None:
+        """As :meth:`check`, for a text of your own."""
+        start = time.process_time()
+        result: dict[str, Any] = {"number": number, "components": [], "did": {}}
         try:
-            yield
-        except HypothesisException:
-            raise  # this example was given up, not failed
+            algorithm = invariants.check_valid(text)
+            result["components"] = sorted(components_of(algorithm))
+            result["did"] = dict(check_composition(text, number).did)
         except Exception as error:
             notes = " ".join(getattr(error, "__notes__", ()))
-            self.failures.append((text, f"{type(error).__name__} {notes}: {str(error)[:2000]}"))
-        self.specs += 1
-        algorithm = resolve_text(text).algorithm
-        if algorithm is not None:
-            self.compositions.add(components_of(algorithm))
+            result |= {"how": f"{type(error).__name__} {notes}: {str(error)[:2000]}", "text": text}
+        result["seconds"] = round(time.process_time() - start, 2)
+        self.note(result)
+        if len(self.results) % BLOCK == 0:
+            # jax keeps compiled programs for as long as it knows the functions they came from
+            jax.clear_caches()
+            gc.collect()
+
+    def note(self, result: dict[str, Any]) -> None:
+        """Add a result to the file."""
+        self.results[result["number"]] = result
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(result) + "\n")
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        return [result for result in self.results.values() if "how" in result]
+
+    @property
+    def compositions(self) -> set[frozenset[str]]:
+        """The distinct sets of components."""
+        return {frozenset(result["components"]) for result in self.results.values()}
 
     @property
     def components(self) -> set[str]:
@@ -72,15 +171,25 @@ class Study:
         """Unordered pairs of different components that stood in one spec."""
         return {pair for together in self.compositions for pair in combinations(sorted(together), 2)}
 
+    @property
+    def did(self) -> Counter[str]:
+        """How often each thing was checked, in specs that did not fail."""
+        return sum((Counter(result["did"]) for result in self.results.values()), Counter())
+
     def summary(self) -> str:
         registered = sum(len(members) for family, members in families().items() if family != "section")
         return (
-            f"{self.specs} specs, {len(self.compositions)} distinct sets of components; "
+            f"{len(self.results)} specs, {len(self.compositions)} distinct sets of components; "
             f"{len(self.components)} of {registered} components, {len(self.pairs)} distinct pairs of them; "
-            f"{len(self.failures)} failures"
+            f"{len(self.failures)} failures; {sum(result['seconds'] for result in self.results.values()):.0f} s"
         )
 
-    def check(self) -> None:
-        """Raises ``AssertionError`` with all failures, where there are any."""
-        shown = [f"{how}\n\n{text}" for text, how in self.failures]
+    def table(self) -> str:
+        """How often each thing was checked, one a line, as Markdown."""
+        rows = "\n".join(f"| {name} | {count} |" for name, count in sorted(self.did.items()))
+        return f"| checked | times |\n|---|---|\n{rows}"
+
+    def raise_failures(self) -> None:
+        """Raise ``AssertionError`` with all failures, where there are any."""
+        shown = [f"number {result['number']}: {result['how']}\n\n{result['text']}" for result in self.failures]
         assert not shown, f"{self.summary()}\n\n" + "\n\n--------\n\n".join(shown)

@@ -162,6 +162,20 @@ def test_rows_are_drawn_in_proportion_to_their_priorities():
     assert share[1] == share[4] == share[5] == 0
 
 
+def test_rows_of_low_priority_are_drawn_alike_in_a_large_replay():
+    """Half a million rows of priority 1 behind as many of 100: float32 has no odd numbers where they are added up."""
+    capacity, n = 2**20, 4096
+    priorities = no_priorities(capacity) | {"priority": np.where(np.arange(capacity) < capacity // 2, 100, 1).astype("f")}
+    draw = jax.jit(prioritized_rows, static_argnums=3)
+    keys = jax.random.split(jax.random.PRNGKey(0), 16)
+    rows = np.concatenate([draw(key, priorities, {"size": np.int32(capacity)}, n) for key in keys])
+    low = rows[rows >= capacity // 2]
+    expected = rows.size / 101
+    assert abs(len(low) - expected) < 5 * np.sqrt(expected)
+    counts = np.bincount(low % 4, minlength=4)
+    assert np.abs(counts - len(low) / 4).max() < 5 * np.sqrt(len(low) / 4)
+
+
 def test_the_priority_is_the_largest_error_of_a_member():
     q, y = np.array([[1.0, 5.0], [0.5, -4.0]]), np.array([0.8, 1.0])
     np.testing.assert_allclose(lap_priority(jnp.asarray(q), jnp.asarray(y), 0.4, 1.0), [1.0, 5**0.4], rtol=1e-5)

@@ -122,7 +122,7 @@ def test_members_updated_in_one_dispatch_go_on_bit_for_bit(program: ToyProgram, 
     with pytest.raises(Interrupted):
         _population(program, tmp_path, interrupt, joined=True).run()
     steps = {name: _training(program, tmp_path, name, Quiet(240)).checkpoints.load().step for name in MEMBERS}
-    assert set(steps.values()) == {101} or set(steps.values()) == {100}
+    assert set(steps.values()) == {100}
     assert _population(program, tmp_path, joined=True).run() == {}
     assert _metrics(tmp_path) == _metrics(joined)
 
@@ -149,10 +149,10 @@ def test_a_member_stops_and_its_place_among_the_others_is_kept(program: ToyProgr
     population = _population(program, tmp_path, joined=True)
     fast, settle = population.members["fast"], population.members["fast"].settle
 
-    def broken(before: int, stopping: bool) -> None:
+    def broken(before: int, stop: Stop) -> None:
         if fast.step == 150:
             raise RunError("FRL0420", "update 99 is not finite")
-        settle(before, stopping)
+        settle(before, stop)
 
     fast.settle = broken
     assert list(population.run()) == ["fast"] and fast.step == 150

@@ -81,8 +81,10 @@ def _normalizer(algorithm: Algorithm) -> Any:
 
 
 def _prioritized(algorithm: Algorithm) -> bool:
+    """Whether there are priorities: they are errors of a critic in training."""
     train: Any = algorithm.sections["train"]
-    return train.sampling.prioritized and "critic" in algorithm.sections
+    critic: Any = algorithm.sections.get("critic")
+    return train.sampling.prioritized and critic is not None and critic.kind.trains
 
 
 def _init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Type]]:
@@ -158,7 +160,8 @@ def _act_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], m
     act: Any = algorithm.sections["act"]
     choice = getattr(act, mode)
     action = choice.value.choose(ctx, choice.source, _observed(ctx, s, "normalized_s"), "action", "critic")
-    b.output("action", action)
+    # a sampler need not bound what it draws; what is done and remembered is what the environment would make of it
+    b.output("action", b.add("Arithmetic", call("jnp.clip", Arg(0), -1.0, 1.0), (action,), action.type, "bounded_action"))
     return b.finish()
 
 

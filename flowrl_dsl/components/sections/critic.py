@@ -48,6 +48,12 @@ def wider(seen, y):
 
 
 @kernel
+def range_seen(seen, bounds):
+    """The range of the values seen; the bounds there are, as long as none has been seen."""
+    return {name: jnp.where(seen["low"] <= seen["high"], seen[name], bounds[name]) for name in seen}
+
+
+@kernel
 def n_step_return(rewards, discount):
     """sum_k discount^k r_k of each window: [batch]."""
     return rewards @ discount ** jnp.arange(rewards.shape[-1])
@@ -106,6 +112,11 @@ class CriticSection(Section):
         kept = {"q_target": self.target, "seen_values": self.seen}
         return frozenset(name for name, copy in kept.items() if copy is not None) | self.kind.capabilities()
 
+    @property
+    def sees(self) -> Target | None:
+        """How the range of targets is followed; a critic that is not trained has no targets."""
+        return self.seen if self.kind.trains else None
+
     def copies(self) -> dict[str, Target]:
         """Copies of the parameters, by name."""
         return {} if self.target is None else {"critic_target": self.target}
@@ -114,7 +125,7 @@ class CriticSection(Section):
         params = self.kind.init(ctx.widened(action=True), key, self.ensemble)
         state = {"critic": params, "critic_opt": self.optimizer.init(ctx, params, "critic_opt")}
         state |= self.kind.memory(ctx, self.ensemble)
-        if self.seen is not None:
+        if self.sees is not None:
             for name, low, high in (("critic_seen", 1e8, -1e8), ("critic_bounds", 0.0, 0.0)):
                 state[name] = ctx.builder.add("Init", call(interval, low, high), (), TREE, name)
         return state | {name: params for name in self.copies()}
@@ -137,7 +148,7 @@ class CriticSection(Section):
         written = ctx.descend("critic", loss, self.optimizer) | memory
         if sampling.prioritized:
             written["priority"] = sampling.priority(ctx, ctx.q("critic", batch["s"], batch["a"]), y)
-        if self.seen is not None:
+        if self.sees is not None:
             inputs = (ctx.versions["critic_seen"], y)
             written["critic_seen"] = b.add("Reduce", call(wider, Arg(0), Arg(1)), inputs, TREE, "seen")
         return written
@@ -159,7 +170,9 @@ class CriticSection(Section):
             name: target.follow(ctx, ctx.versions[name], ctx.versions["critic"], name)
             for name, target in self.copies().items()
         }
-        if self.seen is not None:
-            bounds, seen = ctx.versions["critic_bounds"], ctx.versions["critic_seen"]
-            copies["critic_bounds"] = self.seen.follow(ctx, bounds, seen, "critic_bounds")
+        if self.sees is not None:
+            bounds = ctx.versions["critic_bounds"]
+            inputs = (ctx.versions["critic_seen"], bounds)
+            seen = ctx.builder.add("Arithmetic", call(range_seen, Arg(0), Arg(1)), inputs, TREE, "seen")
+            copies["critic_bounds"] = self.sees.follow(ctx, bounds, seen, "critic_bounds")
         return copies

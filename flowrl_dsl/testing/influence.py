@@ -1,0 +1,112 @@
+"""What a stage may change: a loss its own parameters, a copy what lies between it and what it follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from flowrl_dsl.algorithm import Algorithm, Every, Sequence, Single, Stage, Together, stage_names
+from flowrl_dsl.components.context import learned_group
+from flowrl_dsl.testing.instruments import trained_groups
+from flowrl_dsl.testing.trees import assert_equal
+from flowrl_dsl.testing.trials import Trial
+
+
+def check_losses_touch_only_their_own(trial: Trial) -> None:
+    """The gradient of a loss changes its own parameters, their copies, and what the order lets read them; nothing else.
+
+    Each gradient in turn is made nan.  What the order of the spec does not let see it must stay bit for bit the same.
+    """
+    groups = trained_groups(trial.graph)
+    healthy = _state_of(trial, trial.values())
+    for group in groups:
+        ill = _state_of(trial, trial.values(**{f"poison.{group}": np.nan}))
+        assert all(np.isnan(leaf).all() for leaf in jax.tree.leaves(ill[group])), f"{group} is not changed by its gradient"
+        reached = _Reach(trial.algorithm, group).run(trial.algorithm.order, frozenset()) | {"bad_update"}
+        for name in ill.keys() - reached:
+            assert_equal(f"the gradient of {group} reaches {name}: ", ill[name], healthy[name])
+
+
+def _state_of(trial: Trial, values: dict[str, Any]) -> dict[str, Any]:
+    """The groups of the state after a step whose values these are."""
+    outputs = trial.graph.outputs.items()
+    return {out.removeprefix("state."): values[name] for out, name in outputs if out.startswith("state.")}
+
+
+def check_targets(trial: Trial) -> None:
+    """A copy moves towards what it follows: new copy = (1 - x) copy + x original, one x in [0, 1] for all its entries.
+
+    The original is that before or after its own step, as the order has it.  In a trial copies differ from their originals.
+    """
+    before, (after, _) = trial.state, trial.stepped
+    for copy, original in originals(trial.algorithm).items():
+        if not jax.tree.leaves(before[copy]):
+            continue  # of something without parameters
+        ways = [_share(before[copy], version[original], after[copy]) for version in (before, after)]
+        assert any(ways), f"{copy} is no convex combination of itself and {original}, before or after its step"
+        trial.did["copies"] += 1
+
+
+def _share(old: Any, original: Any, new: Any) -> bool:
+    """Whether there is an x as in :func:`check_targets`, to rounding."""
+    old, original, new = (
+        np.concatenate([np.ravel(x) for x in jax.tree.leaves(t)]).astype(float) for t in (old, original, new)
+    )
+    towards, moved = original - old, new - old
+    share = min(max(towards @ moved / max(towards @ towards, 1e-30), 0.0), 1.0)
+    return bool(np.abs(moved - share * towards).max(initial=0.0) <= 1e-5 * max(1.0, np.abs(old).max(initial=0.0)))
+
+
+def originals(algorithm: Algorithm) -> dict[str, str]:
+    """The copies that the state holds, and what each follows."""
+    found: dict[str, str] = {}
+    for name, section in algorithm.sections.items():
+        found |= {copy: name for copy in getattr(section, "copies", dict)()}
+    if getattr(algorithm.sections.get("critic"), "sees", None) is not None:
+        found["critic_bounds"] = "critic_seen"
+    if "encoder" in algorithm.sections:
+        found |= {"encoder_fixed": "encoder", "encoder_target": "encoder_fixed"}
+    return found
+
+
+KEPT_BY_LOSS = ("critic_spread", "critic_seen", "priority")
+"""What the stage of the critic writes from its errors and targets, beside the critic."""
+
+
+class _Reach:
+    """Which groups of the state a change of one group's gradient may reach, by the order of the spec alone."""
+
+    def __init__(self, algorithm: Algorithm, group: str):
+        self.algorithm = algorithm
+        self.group = group
+        self.measured = False
+
+    def run(self, stage: Stage, seen: frozenset[str]) -> set[str]:
+        """The changed groups that the stage writes; ``seen`` are the changed ones that it may read."""
+        match stage:
+            case Single(name):
+                return self._single(name, seen)
+            case Every(_, inner):
+                return self.run(inner, seen)
+            case Sequence(parts):
+                written: set[str] = set()
+                for part in parts:
+                    written |= self.run(part, seen | written)
+                return written
+            case Together(parts):
+                first = sorted(parts, key=lambda part: "policy" not in stage_names(part))
+                return set().union(*(self.run(part, seen) for part in first))
+        raise TypeError(f"not a stage: {stage!r}")
+
+    def _single(self, name: str, seen: frozenset[str]) -> set[str]:
+        if name == "targets":
+            return {copy for copy, original in originals(self.algorithm).items() if original in seen}
+        if name == "policy" and seen:
+            self.measured = True
+        learned = name in self.algorithm.parameters
+        group = learned_group(name) if learned else name
+        reached = group == self.group or seen or (learned and self.measured)
+        beside = KEPT_BY_LOSS if group == "critic" else ()
+        return {group, f"{group}_opt", *beside} if reached else set()

@@ -1,0 +1,133 @@
+"""What a program may not depend on: the order of the rows of a batch and of drawn actions, and the zero of Q.
+
+Random draws belong to places, so a permuted batch alone would meet other noise.  Here the bits of every draw are permuted
+with it: the values of a step must then be those it had, permuted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from flowrl_dsl.axes import union
+from flowrl_dsl.graph.expr import Call, Literal
+from flowrl_dsl.graph.nodes import INPUT, Node
+from flowrl_dsl.testing.traced import Draw
+from flowrl_dsl.testing.trees import unlike
+from flowrl_dsl.testing.trials import Trial
+
+ROWS = ("batch", "state", "particle", "reverse")
+"""Axes along which a step draws anew for each entry."""
+PERMUTED = ("batch", "particle", "reverse")
+_NAME = re.compile(r"[^/()]+")
+
+
+def check_permutations(trial: Trial) -> None:
+    """Permuted rows of the batch, particles and reverse samples: permuted values, equal sums, losses and new state.
+
+    Every value with the axis must be the permuted one, every value without it the same, node by node.  Left out is what is
+    measured in the first few rows of a batch, and what follows from that.
+    """
+    for axis in PERMUTED:
+        lengths = {np.shape(trial.interpreted[n.name])[n.type.axes.index(axis)] for n in _with_axis(trial, axis)}
+        if max(lengths, default=1) > 1:
+            _check_permuted(trial, axis)
+            trial.did[f"permuted {axis}"] += 1
+
+
+def _with_axis(trial: Trial, axis: str) -> list[Node]:
+    return [node for node in trial.graph.nodes.values() if axis in node.type.axes]
+
+
+def _check_permuted(trial: Trial, axis: str) -> None:
+    original = trial.interpreted
+    batch = {name: np.roll(rows, 1, axis=0) for name, rows in trial.batch.items()} if axis == "batch" else trial.batch
+    permuted = trial.values(batch, draw=_Permuted(trial, axis))
+    excused: set[str] = set()
+    for node in trial.graph.nodes.values():
+        if _by_place(trial, node, axis) or not excused.isdisjoint(node.inputs):
+            excused.add(node.name)
+        elif node.type.dtype != "tree" and node.op != INPUT:
+            x, y = np.asarray(original[node.name]), np.asarray(permuted[node.name])
+            expected = np.roll(x, 1, axis=node.type.axes.index(axis)) if axis in node.type.axes else x
+            difference = unlike(expected, y)
+            assert not difference, f"{node.name} is not that of another order of {axis}: {difference}\n{expected}\n{y}"
+
+
+def _by_place(trial: Trial, node: Node, axis: str) -> bool:
+    """Whether the node, by what it says, depends on the order of its rows: it takes the first ones, or fits them in turn."""
+    takes_first = axis == "batch" and "state" in node.type.axes and node.op == "Select"
+    return takes_first or node.op == "Estimate"
+
+
+class _Permuted:
+    """Rolls the bits of each draw along an axis of the node it belongs to, if it has one row for each entry."""
+
+    def __init__(self, trial: Trial, axis: str):
+        self.trial = trial
+        self.axis = axis
+        self.rows = {node.name: self._rows_of(node) for node in trial.graph.nodes.values()}
+
+    def _rows_of(self, node: Node) -> dict[str, int]:
+        """The axes of rows of a node's value and of what it reads, with their lengths, in order."""
+        near = [part for part in (node, *self.trial.graph.inputs_of(node.name)) if part.type.axes]
+        lengths = {
+            axis: length
+            for part in near
+            for axis, length in zip(part.type.axes, np.shape(self.trial.interpreted[part.name]), strict=True)
+        }
+        return {axis: lengths[axis] for axis in union(lengths) if axis in ROWS}
+
+    def __call__(self, equation: Any, scope: str, drawn: np.ndarray) -> np.ndarray:
+        known = [name for found in _NAME.findall(scope) if (name := found.removesuffix(".plain")) in self.rows]
+        rows: Mapping[str, int] = self.rows[known[-1]] if known else {}
+        shape = equation.params["shape"]
+        fits = len(shape) >= len(rows) and all(n == length for n, length in zip(shape, rows.values(), strict=False))
+        if self.axis not in rows or not fits:
+            return drawn
+        return np.roll(drawn, 1, axis=drawn.ndim - len(shape) + list(rows).index(self.axis))
+
+
+_ONLY_DIFFERENCES = ("jax.nn.softmax", "jax.nn.log_softmax", "best", "rank", "simplex_linear", "simplex_square")
+"""Functions along an axis that see differences alone: x + c gives what x gives."""
+_ONLY_ORDER = ("best", "rank")
+"""Functions along an axis that see the order alone: k x + c with a positive k gives what x gives."""
+SCALE, SHIFT = 4.0, 0.5
+
+
+def check_shifted_values(trial: Trial) -> None:
+    """Weights that see differences alone stay when every Q is shifted; of the order alone, also when it is scaled.
+
+    Of each the weights are looked at whose argument moves along with Q.
+    """
+    for scale, functions in ((1.0, _ONLY_DIFFERENCES), (SCALE, _ONLY_ORDER)):
+        nodes = [node for node in trial.graph.nodes.values() if _function(node) in functions]
+        if not nodes:
+            continue
+        moved = trial.values(q_scale=scale, q_shift=SHIFT)
+        for node in nodes:
+            if _moves_along(node, trial.interpreted[node.inputs[0]], moved[node.inputs[0]], scale):
+                difference = unlike(trial.interpreted[node.name], moved[node.name])
+                assert not difference, f"{node.name} changes with {scale} Q + {SHIFT}: {difference}"
+                trial.did["weights of moved Q"] += 1
+
+
+def _function(node: Node) -> str:
+    return node.expr.function if node.op == "Weights" and isinstance(node.expr, Call) else ""
+
+
+def _moves_along(node: Node, before: np.ndarray, after: np.ndarray, scale: float) -> bool:
+    """Whether the argument is ``scale`` times what it was, plus a number that is the same along the axis of the weights."""
+    assert isinstance(node.expr, Call)
+    axis = next(part.value for key, part in node.expr.kwargs if key == "axis" and isinstance(part, Literal))
+    rest = np.asarray(after, float) - scale * np.asarray(before, float)
+    size = np.abs(before).max(initial=1.0)
+    return bool(
+        np.ptp(rest, axis=axis).max(initial=0.0) <= 1e-5 * scale * size and np.abs(after - before).max(initial=0.0) > 0
+    )
+
+
+__all__ = ["Draw", "check_permutations", "check_shifted_values"]

@@ -1,0 +1,70 @@
+"""Trees of arrays: on the host and on the device, compared closely or bit for bit."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+RTOL, ATOL = 2e-3, 2e-5
+"""By how much two ways to compute the same may differ: relative to the largest number of an array, and absolutely."""
+
+
+def on_host(tree: Any) -> Any:
+    """The tree as NumPy arrays, where no donation can delete them."""
+    return jax.tree.map(np.array, tree)
+
+
+def as_arrays(tree: Any) -> Any:
+    """The tree on the device, as arrays of its own: a step may consume them."""
+    return jax.tree.map(jnp.array, tree)
+
+
+@cache
+def _compiler_log() -> list[str]:
+    log: list[str] = []
+
+    def listen(event: str, _: float, **__: Any) -> None:
+        if event.endswith("backend_compile_duration"):
+            log.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    return log
+
+
+def compilations() -> int:
+    """How many executables have been compiled in this process since this was first asked."""
+    return len(_compiler_log())
+
+
+def assert_close(what: str, left: Any, right: Any, rtol: float = RTOL, atol: float = ATOL) -> None:
+    """Trees of equal structure agree: each array to ``atol`` plus ``rtol`` of its largest number; nan only with nan."""
+    assert jax.tree.structure(left) == jax.tree.structure(right), f"{what}: trees of different structure"
+    for (path, x), y in zip(jax.tree.leaves_with_path(left), jax.tree.leaves(right), strict=True):
+        difference = unlike(np.asarray(x), np.asarray(y), rtol, atol)
+        assert not difference, f"{what}{jax.tree_util.keystr(path)}: {difference}\n{x}\n{y}"
+
+
+def unlike(x: np.ndarray, y: np.ndarray, rtol: float = RTOL, atol: float = ATOL) -> str:
+    """How two arrays differ by more than rounding; nothing where they do not."""
+    if x.shape != y.shape:
+        return f"shapes {x.shape} and {y.shape}"
+    if x.dtype.kind != "f":
+        return "" if np.array_equal(x, y) else "not the same"
+    if not np.array_equal(np.isnan(x), np.isnan(y)):
+        return "nan in different places"
+    scale = max(np.abs(v[np.isfinite(v)]).max(initial=0.0) for v in (x, y))
+    difference = np.abs(np.nan_to_num(x) - np.nan_to_num(y)).max(initial=0.0)
+    close = difference <= atol + rtol * scale
+    return "" if close else f"differ by {difference:.3g} where the largest number is {scale:.3g}"
+
+
+def assert_equal(what: str, left: Any, right: Any) -> None:
+    """Trees are equal bit for bit."""
+    assert jax.tree.structure(left) == jax.tree.structure(right), f"{what}: trees of different structure"
+    for (path, x), y in zip(jax.tree.leaves_with_path(left), jax.tree.leaves(right), strict=True):
+        equal = np.array_equal(np.asarray(x), np.asarray(y), equal_nan=np.asarray(x).dtype.kind == "f")
+        assert equal, f"{what}{jax.tree_util.keystr(path)}: not bit for bit the same\n{x}\n{y}"

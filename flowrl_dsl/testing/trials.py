@@ -1,0 +1,295 @@
+"""A program under test: compiled once, with a state, a batch, and the same step computed in other ways.
+
+A trial starts from a *seasoned* state: copies differ from their originals, optimizers have made some steps, and the next
+update is one in which every conditional stage runs.  Seasoned optimizers are smooth: a fresh Adam turns the sign of a
+gradient that is 0 but for rounding into a whole step, so that no tolerance of its result would mean anything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from flowrl_dsl import __version__
+from flowrl_dsl.algorithm import Algorithm
+from flowrl_dsl.driver import build_graphs, build_program, resolve_or_raise
+from flowrl_dsl.graph.expr import Call, Literal
+from flowrl_dsl.graph.nodes import INPUT, Graph, Node
+from flowrl_dsl.graph.verify import verify
+from flowrl_dsl.lowering.emit import emit_python
+from flowrl_dsl.lowering.evaluate import interpret, node_by_node, run_schedule
+from flowrl_dsl.lowering.program import Program
+from flowrl_dsl.lowering.schedule import schedule
+from flowrl_dsl.registry import Component, Drawn
+from flowrl_dsl.spec.compatibility import unread
+from flowrl_dsl.spec.kinds import kinds
+from flowrl_dsl.testing.instruments import instrumented, neutral, steps_of
+from flowrl_dsl.testing.strategies import batch_of
+from flowrl_dsl.testing.texts import check_valid
+from flowrl_dsl.testing.traced import Draw, Slow, Traced
+from flowrl_dsl.testing.trees import as_arrays, compilations, on_host
+
+SIZES = (3, 2)
+"""Components of an observation and of an action in a trial."""
+MODES = ("explore", "evaluate")
+COUNTER = np.int32(3)
+"""Which random draw the actions of a trial are."""
+FEW_ROWS = 5
+"""Rows that are computed at once: so few that the small programs of tests are computed in pieces."""
+QUICK = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+"""Compiler options for what runs once: half the time of compiling goes into emitters of fast fusions."""
+FUNCTIONS = ("init", "step", "update", *MODES)
+"""The functions of a program."""
+
+
+def trial(text: str, seed: int = 0, thorough: bool = False, compiled: Iterable[str] = ()) -> Trial:
+    """A trial of a valid spec given as text."""
+    return Trial(check_valid(text), seed, thorough=thorough, compiled=compiled)
+
+
+def tiny(spec: str) -> Algorithm:
+    """A spec, by path or shipped name, with networks of 8 units, a batch of 7, at most 3 particles, samples and steps."""
+    algorithm, _ = resolve_or_raise(spec, None, ())
+    parts: dict[str, Component] = {name: part for name, part in algorithm.sections.items() if name != "train"}
+    parts |= {block.label: block.mechanism for block in algorithm.improvements}
+    sets = [line for path, part in parts.items() for line in _shrunk(path, part)]
+    return resolve_or_raise(spec, None, [*sets, "train.batch=7"])[0]
+
+
+def _shrunk(path: str, component: Component) -> Iterator[str]:
+    """The overrides that make a component and all it holds small; options that nothing reads stay unsaid."""
+    silent = unread(component)
+    for name, kind in kinds(type(component)).items():
+        value, inner = getattr(component, name), f"{path}.{name}"
+        if name in silent:
+            continue
+        if isinstance(value, Drawn) and isinstance(value.value, Component):
+            yield from _shrunk(inner, value.value)
+        elif isinstance(value, Drawn):
+            yield f"{inner}={min(value.value, 3)} from {value.source}"
+        elif isinstance(value, Component):
+            yield from _shrunk(inner, value)
+        elif kind.role == "literal" and isinstance(value, tuple) and value:
+            yield f"{inner}=[8]"
+        elif kind.role == "literal" and type(value) is int and value > 3:
+            even = any(getattr(mark, "multiple_of", 1) == 2 for mark in type(component).model_fields[name].metadata)
+            yield f"{inner}={4 if even else 3}"
+
+
+class Trial:
+    """A program, a seasoned state, a batch, and what has been computed with them.  Arrays are NumPy's.
+
+    XLA compiles the step, without expensive optimisations, and of the program's other functions those in ``compiled``; what
+    else there is to compute (other functions, the step node by node, as printed, without passes) jax traces and NumPy
+    computes.  A ``thorough`` trial compiles everything with all optimisations and interprets without any compilation,
+    which takes ten times as long.
+
+    ``did`` counts what checks have looked at, where that depends on the program.
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        seed: int = 0,
+        batch: dict[str, np.ndarray] | None = None,
+        thorough: bool = False,
+        compiled: Iterable[str] = (),
+    ):
+        self.algorithm = algorithm
+        self.seed = seed
+        self.thorough = thorough
+        self.compiled = frozenset(FUNCTIONS) if thorough else frozenset({"step", *compiled})
+        self.did: Counter[str] = Counter(f"compiled {name}" for name in self.compiled)
+        self.program = build_program(algorithm, *SIZES, rows=FEW_ROWS)
+        if not thorough:
+            _prepare(self.program, self.compiled)
+        self.hyper: dict[str, float] = dict(self.program.hyper)
+        self.batch = batch_of(self.program, seed) if batch is None else batch
+
+    @property
+    def graph(self) -> Graph:
+        """The step's graph after the passes."""
+        return self.program.graphs["step"]
+
+    @cached_property
+    def fresh(self) -> dict[str, Any]:
+        return of_graph(self.program, on_host(self.program.init(self.seed)))
+
+    @cached_property
+    def state(self) -> dict[str, Any]:
+        """The seasoned state."""
+        return seasoned(self.graph, self.fresh, self.seed)
+
+    @cached_property
+    def numbers(self) -> dict[str, Any]:
+        """``hyper`` as the program takes it."""
+        return {name: np.float32(value) for name, value in self.hyper.items()}
+
+    # the step as compiled
+
+    @cached_property
+    def traced_step(self) -> Any:
+        """The step as jax has traced it on the way to the compiled one."""
+        return self.program.jit_step.trace(as_arrays(self.state), self.batch, self.numbers)
+
+    @cached_property
+    def stepped(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """State and metrics after the compiled step."""
+        given = jax.block_until_ready(as_arrays(self.state))
+        before = compilations()
+        result = self.program.step(given, self.batch, self.hyper)
+        self.compiled_for_a_step = compilations() - before
+        return on_host(result)
+
+    # and in other ways
+
+    def values(self, batch: Mapping[str, Any] | None = None, draw: Draw | None = None, **handles: float) -> dict[str, Any]:
+        """Every value of the step, node by node in graph order, computed by NumPy.
+
+        ``handles`` are those of :mod:`~flowrl_dsl.testing.instruments`; ``draw`` may replace what is drawn.
+        """
+        changed = {name: np.float32(value) for name, value in handles.items()}
+        inputs = Program.step_inputs(self.state, self.batch if batch is None else batch, self.numbers)
+        return self._by_node({**inputs, **neutral(self.graph), **changed}, draw=draw)
+
+    @cached_property
+    def _by_node(self) -> Traced:
+        graph = instrumented(self.graph)
+        # conditions must be known where the graph is traced
+        counters = {f"state.{name}": value for name, value in self.state.items() if np.asarray(value).dtype.kind == "i"}
+
+        def values(inputs: Mapping[str, Any]) -> dict[str, Any]:
+            found = {**inputs, **counters}
+            node_by_node(graph, dict(found), lambda node, value: found.update({node.name: value}))
+            return found
+
+        inputs = Program.step_inputs(self.state, self.batch, self.numbers)
+        return Traced(values, inputs | neutral(graph))
+
+    @cached_property
+    def interpreted(self) -> dict[str, Any]:
+        """Every value of the step, node by node in graph order."""
+        if not self.thorough:
+            return self.values()
+        inputs = Program.step_inputs(self.state, self.batch, self.numbers)
+        found = dict(inputs)
+        interpret(self.graph, inputs, lambda node, value: found.update({node.name: value}))
+        return on_host(found)
+
+    @cached_property
+    def interpreted_actions(self) -> dict[str, Any]:
+        """The actions by mode, node by node."""
+
+        def act(state: Any, obs: Any, hyper: Any) -> dict[str, Any]:
+            inputs = {f"state.{k}": v for k, v in state.items()} | {f"hyper.{k}": v for k, v in hyper.items()}
+            inputs |= {"obs": obs, "counter": COUNTER}
+            how = interpret if self.thorough else node_by_node
+            return {mode: how(self.program.graphs[mode], inputs)["action"] for mode in MODES}
+
+        given = self.state, self.batch["s"], self.numbers
+        return on_host(act(*given)) if self.thorough else Traced(act, *given)(*given)
+
+    @cached_property
+    def source(self) -> str:
+        """The printed program."""
+        return emit_python(self.algorithm.name, "A trial.", self.program.graphs, self.program.hyper, __version__)
+
+    @cached_property
+    def printed(self) -> dict[str, Any]:
+        """What the printed program defines."""
+        names: dict[str, Any] = {}
+        with self._printed_program():
+            exec(compile(self.source, "<printed>", "exec"), names)
+        return names
+
+    @contextmanager
+    def _printed_program(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            raise AssertionError(f"the printed program fails: {error!r}\n{self.source}") from error
+
+    @cached_property
+    def printed_results(self) -> tuple[tuple[Any, Any], dict[str, Any]]:
+        """State and metrics, and the actions by mode, by the printed program."""
+
+        def run(state: Any, batch: Any, hyper: Any) -> tuple[Any, Any]:
+            with self._printed_program():
+                actions = {mode: self.printed[mode](state, batch["s"], COUNTER, hyper) for mode in MODES}
+                return self.printed["step"](state, batch, hyper), actions
+
+        return self._computed(run)
+
+    @cached_property
+    def unchanged(self) -> dict[str, Any]:
+        """The outputs of the step's graph before any pass."""
+        graph = build_graphs(self.algorithm, *SIZES, passes=()).graphs["step"]
+        verify(graph)
+
+        def run(state: Any, batch: Any, hyper: Any) -> dict[str, Any]:
+            env = Program.step_inputs(state, batch, hyper)
+            run_schedule(schedule(graph), env)
+            return {output: env[name] for output, name in graph.outputs.items()}
+
+        return self._computed(run)
+
+    def _computed(self, function: Callable[..., Any]) -> Any:
+        """A function of state, batch and numbers for those of the trial: compiled if thorough, else by NumPy."""
+        given = self.state, self.batch, self.numbers
+        return on_host(jax.jit(function)(*given)) if self.thorough else Traced(function, *given)(*given)
+
+
+def _prepare(program: Program, compiled: frozenset[str]) -> None:
+    """Let jax compile these functions with fewer optimisations, and NumPy compute the others."""
+
+    def made(name: str, function: Callable[..., Any], **options: Any) -> Any:
+        return jax.jit(function, compiler_options=QUICK, **options) if name in compiled else Slow(function)
+
+    program.jit_init = made("init", program._init)
+    program.jit_step = made("step", program._step, donate_argnums=0)
+    program.jit_update = made("update", program._update, donate_argnums=0)
+    program.jit_act = {mode: made(mode, partial(program._act, mode)) for mode in MODES}
+
+
+def of_graph(program: Program, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The groups of the state that the step's graph writes: without priorities, which the loop keeps for the replay."""
+    return {name: value for name, value in state.items() if f"state.{name}" in program.graphs["step"].outputs}
+
+
+def seasoned(step: Graph, fresh: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
+    """The state as after some updates: see the head of this file."""
+    rng = np.random.default_rng(seed)
+    optimizers = {name for node in steps_of(step) for name in node.inputs if step.nodes[name].op == INPUT} - {
+        node.inputs[0] for node in steps_of(step)
+    }
+    trained = {node.inputs[0] for node in steps_of(step)}
+    counter = math.lcm(1, *(_period(node) for node in step.nodes.values() if node.op == "Every"))
+
+    def change(name: str, leaf: Any) -> Any:
+        leaf = np.asarray(leaf)
+        if f"state.{name}" in optimizers:
+            return np.asarray(rng.uniform(0.5, 1.5, leaf.shape) if leaf.dtype.kind == "f" else leaf + 5, leaf.dtype)
+        if f"state.{name}" in trained or leaf.dtype.kind != "f" or name == "normalizer":
+            return leaf
+        return np.asarray(leaf * rng.uniform(0.8, 1.2, leaf.shape), leaf.dtype)
+
+    state = {name: jax.tree.map(lambda leaf, name=name: change(name, leaf), tree) for name, tree in fresh.items()}
+    return state | {"step": np.int32(counter - 1)}
+
+
+def _period(node: Node) -> int:
+    assert isinstance(node.expr, Call)
+    numbers = [part.value for part in node.expr.args if isinstance(part, Literal)]
+    return int(numbers[0])

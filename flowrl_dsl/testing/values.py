@@ -1,0 +1,145 @@
+"""What the values of a program are: finite, of the shapes they declare, and the same however they are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from flowrl_dsl.driver import build_graphs
+from flowrl_dsl.graph.expr import Call, Literal
+from flowrl_dsl.graph.nodes import Node
+from flowrl_dsl.graph.text import parse_graph, print_graph
+from flowrl_dsl.graph.verify import verify
+from flowrl_dsl.passes import PIPELINE
+from flowrl_dsl.testing.trees import as_arrays, assert_close, on_host
+from flowrl_dsl.testing.trials import COUNTER, MODES, SIZES, Trial
+
+
+def check_graph_text_round_trip(trial: Trial) -> None:
+    """The text of each graph parses back to the graph."""
+    for graph in trial.program.graphs.values():
+        again = parse_graph(print_graph(graph))
+        assert again == graph, f"the text of graph {graph.name} is read as another graph:\n{print_graph(graph)}"
+        assert list(again.nodes) == list(graph.nodes), f"the text of graph {graph.name} is read in another order"
+
+
+def check_three_ways(trial: Trial) -> None:
+    """Compiled, interpreted node by node, and printed as Python: the same state, metrics and actions."""
+    check_interpreted(trial)
+    check_printed(trial)
+
+
+def check_interpreted(trial: Trial) -> None:
+    """Compiled and interpreted node by node: the same state, metrics and actions."""
+    outputs = trial.graph.outputs
+    for group, compiled in zip(("state", "metric"), trial.stepped, strict=True):
+        named = {name: trial.interpreted[outputs[f"{group}.{name}"]] for name in compiled}
+        assert_close(f"interpreted and compiled {group} ", named, compiled)
+    for mode in MODES:
+        assert_close(f"interpreted and compiled {mode} ", trial.interpreted_actions[mode], _acted(trial, mode))
+
+
+def check_printed(trial: Trial) -> None:
+    """Compiled and printed as Python: the same state, metrics and actions, of the same types."""
+    (state, metrics), actions = trial.printed_results
+    _assert_same_shapes("the printed step changes", trial.traced_step.out_info, (state, metrics))
+    assert trial.printed["HYPER"] == trial.program.hyper, "the printed HYPER is not the program's"
+    assert_close("printed and compiled state ", state, trial.stepped[0])
+    assert_close("printed and compiled metric ", metrics, trial.stepped[1])
+    for mode in MODES:
+        assert_close(f"printed and compiled {mode} ", actions[mode], _acted(trial, mode))
+
+
+def _acted(trial: Trial, mode: str) -> np.ndarray:
+    return np.asarray(trial.program.act(trial.state, trial.batch["s"], COUNTER, mode, trial.hyper))
+
+
+def check_passes_keep_values(trial: Trial) -> None:
+    """Without any pass the step computes the same; graphs are well formed after each pass and each one is idempotent."""
+    state, metrics = trial.stepped
+    expected = {f"state.{k}": v for k, v in state.items()} | {f"metric.{k}": v for k, v in metrics.items()}
+    assert_close("all passes and no pass ", expected, trial.unchanged)
+    for graph in build_graphs(trial.algorithm, *SIZES, passes=()).graphs.values():
+        for name, rewrite in PIPELINE.items():
+            graph = rewrite(graph)
+            verify(graph)
+            again = rewrite(graph)
+            assert again.nodes == graph.nodes and again.outputs == graph.outputs, f"pass {name} changes what it has made"
+
+
+def check_finite(trial: Trial, batch: Mapping[str, Any] | None = None) -> None:
+    """All results are finite where every stage runs, no update is called bad, and actions lie in [-1, 1]."""
+    state, metrics = trial.stepped
+    if batch is not None:
+        state, metrics = on_host(trial.program.step(as_arrays(trial.state), dict(batch), trial.hyper))
+    for path, leaf in jax.tree.leaves_with_path({"state": state, "metric": metrics}):
+        assert np.isfinite(leaf).all(), f"{jax.tree_util.keystr(path)} is not finite: {leaf}{_first_bad(trial, batch)}"
+    assert state["bad_update"] == -1, f"update {state['bad_update']} is called bad"
+    for mode in MODES:
+        obs = (batch or trial.batch)["s"]
+        action = np.asarray(trial.program.act(trial.state, obs, COUNTER, mode, trial.hyper))
+        assert action.shape == (len(obs), trial.program.action_size), f"{mode} gives shape {action.shape}"
+        assert np.isfinite(action).all() and np.abs(action).max() <= 1, f"{mode} gives {action}, outside of [-1, 1]"
+
+
+def _first_bad(trial: Trial, batch: Mapping[str, Any] | None) -> str:
+    """Where in the step, and in the spec, a value is not finite first."""
+    values = trial.values(batch)
+    for node in trial.graph.nodes.values():
+        # nan in these may say that a stage did not run
+        leaves = [] if node.op in ("Constant", "When", "Item") else jax.tree.leaves(values[node.name])
+        for leaf in map(np.asarray, leaves):
+            if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
+                return f"\nfirst at {node.name}, {node.span or 'no line of the spec'}: {leaf}"
+    return ""
+
+
+def check_shapes(trial: Trial) -> None:
+    """A step keeps the shapes of the state; every value has the axes it declares."""
+    batch, program = trial.batch, trial.program
+    _assert_same_shapes("a step changes", trial.state, trial.traced_step.out_info[0])
+    lengths = {"batch": batch["s"].shape[0], "obs": program.obs_size, "action": program.action_size}
+    if "encoder" in trial.algorithm.sections:  # what stands beside an embedding is as long as both together
+        lengths = {"batch": lengths["batch"]}
+    for node in trial.graph.nodes.values():
+        if node.type.dtype not in ("tree", "u32"):
+            _assert_axes(node, np.shape(trial.interpreted[node.name]), lengths)
+
+
+def _assert_same_shapes(what: str, left: Any, right: Any) -> None:
+    left, right = (
+        {jax.tree_util.keystr(path): (np.shape(leaf), str(leaf.dtype)) for path, leaf in jax.tree.leaves_with_path(tree)}
+        for tree in (left, right)
+    )
+    odd = [f"{path}: {left.get(path)}, {right.get(path)}" for path in left | right if left.get(path) != right.get(path)]
+    assert not odd, f"{what} shapes: {'; '.join(odd)}"
+
+
+def _assert_axes(node: Node, shape: tuple[int, ...], lengths: Mapping[str, int]) -> None:
+    assert len(shape) == len(node.type.axes), f"{node.name}: {node.type} has the shape {shape}"
+    for axis, length in zip(node.type.axes, shape, strict=True):
+        assert axis not in lengths or length == lengths[axis], f"{node.name}: axis {axis} of {node.type} in shape {shape}"
+
+
+_WEIGHTS: dict[str, Callable[[np.ndarray, int], bool]] = {
+    "jax.nn.softmax": lambda w, axis: bool((w >= 0).all() and np.allclose(w.sum(axis), 1, atol=1e-4)),
+    "best": lambda w, axis: bool(np.isin(w, (0, 1)).all() and (w.sum(axis) == 1).all()),
+    "jax.nn.log_softmax": lambda w, axis: bool(np.allclose(np.exp(w).sum(axis), 1, atol=1e-4)),
+    "simplex_linear": lambda w, axis: bool(np.allclose(w.sum(axis), 1, atol=1e-4)),
+    "simplex_square": lambda w, axis: bool((w >= 0).all() and np.allclose(w.sum(axis), 1, atol=1e-4)),
+    "rank": lambda w, axis: bool((w >= 0).all() and (w < w.shape[axis]).all() and (w.min(axis) == 0).all()),
+}
+
+
+def check_weights(trial: Trial) -> None:
+    """What a formula calls weights is: softmax, best and their like sum to 1 along their axis, ranks count from 0."""
+    for node in trial.graph.nodes.values():
+        if node.op == "Weights" and isinstance(node.expr, Call) and node.expr.function in _WEIGHTS:
+            axis = next(part.value for key, part in node.expr.kwargs if key == "axis" and isinstance(part, Literal))
+            value = trial.interpreted[node.name]
+            fine = _WEIGHTS[node.expr.function](value, axis)
+            trial.did["weights"] += 1
+            assert fine, f"{node.name} = {node.expr.function} along axis {axis} gives\n{value}"
