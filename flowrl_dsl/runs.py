@@ -98,11 +98,10 @@ def _build(algorithm: Algorithm, task: str, seed: int, given: dict[str, int | No
 
 def rebuild(folder: RunFolder) -> Ready:
     """An existing run, from the copy of the spec in its folder."""
-    said = folder.settings
+    main, task, sets, seed, given = map(folder.said, ("main", "task", "sets", "seed", "given"))
     try:
-        main, task, sets, seed = said["main"], said["task"], said["sets"], said["seed"]
-        given, resolved = said["given"], (folder.path / "resolved.flowrl").read_text()
-    except (KeyError, OSError) as error:
+        resolved = (folder.path / "resolved.flowrl").read_text()
+    except (OSError, ValueError) as error:
         raise RunError("FRL0411", f"{folder.path} lacks a part of a run folder: {error}") from error
     algorithm, _ = driver.resolve_or_raise(str(folder.path / "spec" / main), task, sets)
     if show(algorithm) != resolved:
@@ -156,7 +155,7 @@ def _run(made: Ready, folder: RunFolder) -> None:
 
     path, settings = folder.path, made.settings
     print(f"run folder: {path}\nif it is interrupted: flowrl-dsl resume {path}", flush=True)
-    name = f"{folder.settings['spec']} on {settings.task}"
+    name = f"{folder.said('spec')} on {settings.task}"
     with folder.locked():
         training = Training(made.program, settings, folder, display(name, settings.steps), sinks_of(folder))
         try:
@@ -176,7 +175,7 @@ def sinks_of(folder: RunFolder) -> Callable[[int], list[Any]]:
 
     def opened(step: int) -> list[Any]:
         sinks: list[Any] = [TensorBoard(folder.path / "tensorboard", step)]
-        if folder.settings["wandb"]:
+        if folder.settings.get("wandb"):
             name = str(folder.path)
             sinks.append(Wandb(folder.settings["wandb"], name, folder.path, folder.settings))
         return sinks

@@ -40,10 +40,10 @@ LIBRARIES: dict[str, set[str]] = {
     "components": {"pydantic"},
     "passes": set(),
     "lowering": {"jax", "numpy"},
-    "runtime": {"jax", "numpy", "gymnasium", "dm_control", "mujoco", "matplotlib", "rich", "tensorboardX", "wandb", "orbax"},
+    "runtime": {"jax", "numpy", "gymnasium", "dm_control", "mujoco", "matplotlib", "rich", "tensorboardX", "wandb"},
     "testing": {"jax", "numpy", "hypothesis"},
     "bench": {"jax", "numpy", "gymnasium"},
-    "top": {"jax", "rich", "typer", "click"},
+    "top": {"jax"},
 }
 EAGER_JAX_ALLOWED = ("lowering", "runtime", "testing", "bench")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -192,6 +193,58 @@ def _reads(run: str, capsys) -> None:
     assert "at step 300: return" in out and "inter-quartile mean" in out and "over 2 runs" in out
     assert cli.main(["plot", run, "-o", "both.png"]) == 0 and Path("both.png").exists()
     assert cli.main(["diagnose", run]) == 3
+
+
+def _edit(name: str, **values: object):
+    def edit(run: Path) -> None:
+        path = run / name
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+    return edit
+
+
+def _replace(name: str, text: bytes):
+    return lambda run: (run / name).write_bytes(text)
+
+
+PLOT, EVAL, RESUME = ("plot", "run", "-o", "curve.png"), ("eval", "run", "--episodes", "1"), ("resume", "run")
+DAMAGED = {
+    "run.json is a list": ([PLOT, EVAL, RESUME], _replace("run.json", b"[]")),
+    "run.json is empty": ([PLOT, EVAL, RESUME], _replace("run.json", b"{}")),
+    "run.json is not text": ([PLOT, EVAL, RESUME], _replace("run.json", b"\xff\xfe")),
+    "task": ([PLOT, RESUME], _edit("run.json", task=5)),
+    "spec": ([PLOT, RESUME], _edit("run.json", spec=None)),
+    "main": ([RESUME], _edit("run.json", main=7)),
+    "seed": ([RESUME], _edit("run.json", seed="x")),
+    "sets": ([PLOT, RESUME], _edit("run.json", sets=5)),
+    "an override": ([RESUME], _edit("run.json", sets=[5])),
+    "given": ([RESUME], _edit("run.json", given=[])),
+    "an unknown setting": ([RESUME], _edit("run.json", given={"stepz": 3})),
+    "negative steps": ([RESUME], _edit("run.json", given={"steps": -3})),
+    "another task": ([RESUME], _edit("run.json", task="Nope-v1")),
+    "the resolved spec is not text": ([EVAL, RESUME], _replace("resolved.flowrl", b"\xff\xfe")),
+    "no copy of the spec": ([EVAL, RESUME], lambda run: (run / "spec" / "qsm.flowrl").unlink()),
+    "metrics are not JSON": ([PLOT], _replace("metrics.jsonl", b"junk\n")),
+    "metrics are not text": ([PLOT], _replace("metrics.jsonl", b"\xff\xfe\n")),
+    "metrics are numbers": ([PLOT], _replace("metrics.jsonl", b"5\n")),
+    "an evaluation without return": ([PLOT], _replace("metrics.jsonl", b'{"kind": "eval", "step": 1}\n')),
+    "a manifest is a number": ([EVAL], lambda run: (next(run.glob("checkpoints/step-*")) / "manifest.json").write_text("5")),
+    "no rest of a checkpoint": ([EVAL], lambda run: (next(run.glob("checkpoints/step-*")) / "rest.json").unlink()),
+    "no checkpoints": ([EVAL], lambda run: shutil.rmtree(run / "checkpoints")),
+}
+
+
+def test_a_damaged_run_folder_is_told_without_a_traceback(toy, capsys) -> None:
+    assert cli.main([*TRAIN, "--steps", "150", "--out", "whole"]) == 0
+    for what, (commands, damage) in DAMAGED.items():
+        shutil.rmtree("run", ignore_errors=True)
+        shutil.copytree("whole", "run")
+        damage(Path("run"))
+        for words in commands:
+            capsys.readouterr()
+            # an exception that `main` does not know passes through it
+            assert cli.main(words) in (1, 3), (what, words)
+            assert "error[FRL0" in capsys.readouterr().err, (what, words)
 
 
 def test_a_population_is_a_folder_of_runs_that_the_other_commands_read(toy, tmp_path: Path, capsys) -> None:

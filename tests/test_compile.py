@@ -125,7 +125,10 @@ def test_other_forms(form: str, start: str) -> None:
 
 def test_a_task_gives_the_sizes(capsys) -> None:
     assert cli.main(["compile", "td3", "--task", "InvertedPendulum-v5", "--emit", "python"]) == 0
-    assert "Observations have 4 components, actions 1." in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "Observations have 4 components, actions 1." in text
+    # what is published does not say in which folder its spec lay
+    assert "  # td3.flowrl:" in text and str(shipped_specs()["td3"].parent) not in text
 
 
 def test_output_goes_to_a_file(tmp_path: Path, capsys) -> None:

@@ -62,9 +62,6 @@ class Graph:
     nodes: Mapping[str, Node]
     outputs: Mapping[str, str]
 
-    def inputs_of(self, name: str) -> list[Node]:
-        return [self.nodes[i] for i in self.nodes[name].inputs]
-
     def leaves(self, prefix: str) -> list[str]:
         """Names of the inputs that start with ``prefix``, without it: ``leaves("hyper.")``."""
         return [n.name.removeprefix(prefix) for n in self.nodes.values() if n.op == INPUT and n.name.startswith(prefix)]

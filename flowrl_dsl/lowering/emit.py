@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain, count
+from pathlib import Path
 from textwrap import indent
 from types import CodeType
 
@@ -346,4 +347,6 @@ def _bare(value: str) -> str:
 
 
 def _origin(node: Node) -> str:
-    return f"  # {node.span}" if node.span is not None else ""
+    """Where a node comes from; the spec without its folder, which means nothing where the file is published."""
+    span = node.span
+    return f"  # {Path(span.file).name}:{span.line}:{span.column}" if span is not None else ""

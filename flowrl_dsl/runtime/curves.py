@@ -59,15 +59,14 @@ def curves_of(runs: Sequence[Evaluations]) -> list[Curve]:
 def read_evaluations(path: Path) -> Evaluations:
     """What the run in a folder has evaluated so far.  Raises FRL0431 when that is nothing."""
     folder = RunFolder(path)
-    settings = folder.settings
-    evaluations = {
-        record["step"]: (record["return_mean"], record["return_std"])
-        for record in folder.records()
-        if record["kind"] == "eval"
-    }
+    records = [record for record in folder.records() if record["kind"] == "eval"]
+    try:
+        evaluations = {int(r["step"]): (float(r["return_mean"]), float(r["return_std"])) for r in records}
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError("FRL0411", f"an evaluation in {path / 'metrics.jsonl'} is none of `train`'s: {error}") from error
     if not evaluations:
         raise RunError("FRL0431", f"{path} has no evaluation yet")
-    return Evaluations(settings["task"], settings["spec"], tuple(settings.get("sets", ())), evaluations)
+    return Evaluations(folder.said("task"), folder.said("spec"), tuple(folder.settings.get("sets", ())), evaluations)
 
 
 def _curve(runs: Sequence[Evaluations]) -> Curve:

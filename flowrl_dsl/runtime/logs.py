@@ -21,13 +21,15 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from flowrl_dsl.runtime import files
 from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.settings import Settings
 
 Record = dict[str, Any]
 _POPULATION = "population.json"
@@ -69,11 +71,23 @@ class RunFolder:
 
     def records(self) -> list[Record]:
         """All whole lines of metrics.jsonl."""
+        path = self.path / "metrics.jsonl"
         try:
-            lines = (self.path / "metrics.jsonl").read_text().splitlines(keepends=True)
+            lines = path.read_text().splitlines(keepends=True)
+            records = [json.loads(line) for line in lines if line.endswith("\n")]
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        except (OSError, ValueError) as error:
+            raise RunError("FRL0411", f"{path} cannot be read: {error}") from error
+        if not all(isinstance(record, dict) and "kind" in record for record in records):
+            raise RunError("FRL0411", f"{path} holds something that `train` did not write")
+        return records
+
+    def said(self, name: str) -> Any:
+        """One of the settings that every run has."""
+        if name not in self.settings:
+            raise RunError("FRL0411", f'{self.path / "run.json"} lacks "{name}"')
+        return self.settings[name]
 
     def write_csv(self) -> None:
         """metrics.csv anew from metrics.jsonl, so that the two never disagree."""
@@ -182,9 +196,39 @@ def _write(folder: Path, name: str, text: str) -> None:
 
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        return json.loads((path / "run.json").read_text())
+        said = json.loads((path / "run.json").read_text())
     except (OSError, ValueError) as error:
         raise RunError("FRL0411", f"{path} is not a run folder", "expected run.json, which `train` writes") from error
+    whole = isinstance(said, dict)
+    wrong = [name for name, fits in _FITS.items() if whole and name in said and not fits(said[name])]
+    if wrong or not whole:
+        what = ", ".join(f'"{name}"' for name in wrong) or "as a whole"
+        raise RunError("FRL0411", f"{path / 'run.json'} was changed since `train` wrote it: {what}")
+    return said
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_given(value: object) -> bool:
+    """Whether these are settings of the loop, each a count or None."""
+    names = {field.name for field in fields(Settings)}
+    return isinstance(value, dict) and all(
+        name in names and (count is None or (isinstance(count, int) and count >= 1)) for name, count in value.items()
+    )
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "spec": _is_text,
+    "main": _is_text,
+    "task": _is_text,
+    "seed": lambda value: isinstance(value, int) and 0 <= value < 2**31,
+    "sets": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "given": _is_given,
+    "wandb": lambda value: value is None or _is_text(value),
+}
+"""How the settings look that later commands read from run.json, a file that anybody can edit."""
 
 
 def _claim(path: Path) -> Path:
