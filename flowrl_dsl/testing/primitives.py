@@ -207,8 +207,7 @@ def _dot(p: Parameters, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _qr(p: Parameters, x: np.ndarray) -> list[np.ndarray]:
-    if p["pivoting"]:
-        raise NotImplementedError("qr with pivoting")
+    assert not p["pivoting"], "NumPy has no QR decomposition with pivoting"
     return list(np.linalg.qr(x, mode="complete" if p["full_matrices"] else "reduced"))
 
 
