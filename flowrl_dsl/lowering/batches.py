@@ -87,9 +87,11 @@ def prioritized_rows(key: jax.Array, priorities: Priorities, replay: Replay, cou
 def judged(priorities: Priorities, rows: jax.Array, priority: jax.Array, refresh: jax.Array) -> Priorities:
     """The priorities after an update; where it found none (NaN) rows keep theirs.
 
-    The largest one so far is remembered for new rows; with ``refresh`` it is the largest one there is.
+    A row that was drawn several times has the largest of what was found of it: which of several writes wins is not fixed on
+    all devices.  The largest one so far is remembered for new rows; with ``refresh`` it is the largest one there is.
     """
     table = priorities["priority"]
-    table = table.at[rows].set(jnp.where(jnp.isnan(priority), table[rows], priority))
+    found = jnp.where(jnp.isnan(priority), table[rows], priority)
+    table = table.at[rows].set(0.0).at[rows].max(found)
     so_far = jnp.fmax(priorities["largest"], jnp.max(table[rows]))
     return priorities | {"priority": table, "largest": jnp.where(refresh, jnp.max(table), so_far)}
