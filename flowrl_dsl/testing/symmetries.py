@@ -73,7 +73,8 @@ class _Permuted:
 
     def _rows_of(self, node: Node) -> dict[str, int]:
         """The axes of rows of a node's value and of what it reads, with their lengths, in order."""
-        near = [part for part in (node, *self.trial.graph.inputs_of(node.name)) if part.type.axes]
+        inputs = [self.trial.graph.nodes[name] for name in node.inputs]
+        near = [part for part in (node, *inputs) if part.type.axes]
         lengths = {
             axis: length
             for part in near
