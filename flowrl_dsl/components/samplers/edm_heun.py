@@ -23,25 +23,25 @@ def falling_levels(most, least, steps, rho):
 def edm_heun(eps, a_T, times, clip=None):
     """Follow da/dsigma = eps(a, sigma) from a = times[0] a_T; times are noise levels, a_T is standard normal.
 
-    For a step from level t to u, with eps_t that of the clean action a_t - t eps(a_t, t) clipped to [-clip, clip]:
+    For a step from level t to u, with the clean actions d_t = a_t - t eps(a_t, t) and d_u = a' - u eps(a', u), both clipped to
+    [-clip, clip], and the action a' at level u that follows from the first of them:
 
-        a_u = a_t + (u - t)/2 (eps_t(a_t) + eps_u(a_t + (u - t) eps_t(a_t)))
+        a' = d_t + u/t (a_t - d_t)
+        a_u = a' + (t/u - 1)/2 (d_u - d_t)
 
-    The last step, to level 0, ends at the clean action.  The result is clipped as well.
+    That is Heun's a_t + (u - t)/2 (e_t + e_u) with the slopes e = (a - d)/t, written without their difference: at a low level
+    its rounding would be carried t/u times too far.  The last step, to level 0, ends at the clean action.
     """
 
     def clean(a_t, t):
         a_0 = a_t - t * eps(a_t, t)
         return a_0 if clip is None else jnp.clip(a_0, -clip, clip)
 
-    def slope(a_t, t):
-        return (a_t - clean(a_t, t)) / t
-
     def step(a_t, now):
         t, u = now
-        start = slope(a_t, t)
-        end = slope(a_t + (u - t) * start, u)
-        return a_t + (u - t) / 2 * (start + end), None
+        d_t = clean(a_t, t)
+        euler = d_t + u / t * (a_t - d_t)
+        return euler + (t / u - 1) / 2 * (clean(euler, u) - d_t), None
 
     a, _ = jax.lax.scan(step, times[0] * a_T, (times[:-2], times[1:-1]))
     return clean(a, times[-2])
