@@ -48,6 +48,39 @@ def std(x, axis=None):
 
 
 @kernel
+def largest(x, axis=None):
+    """The largest value along one or several axes; its gradient is shared evenly by the values that equal it.
+
+    The gradient of jnp.max compares x with the result, and a compiler may compute x once more for that and round it
+    differently.  No value equals the largest then, and jnp.max would divide by their number; here the first of the largest
+    has the gradient.
+    """
+    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    line = jnp.moveaxis(x, axes, range(-len(axes), 0)).reshape(*(n for i, n in enumerate(x.shape) if i not in axes), -1)
+
+    @jax.custom_jvp
+    def f(line):
+        return jnp.max(line, axis=-1)
+
+    @f.defjvp
+    def value_and_change(primals, tangents):
+        (line,), (change,) = primals, tangents
+        y = jnp.max(line, axis=-1, keepdims=True)
+        share = (line == y).astype(line.dtype)
+        number = jnp.sum(share, axis=-1, keepdims=True)
+        share = jnp.where(number > 0, share / jnp.maximum(number, 1.0), best(line, -1))
+        return y[..., 0], jnp.sum(share * change, axis=-1)
+
+    return f(line)
+
+
+@kernel
+def smallest(x, axis=None):
+    """The smallest value along one or several axes: -largest(-x)."""
+    return -largest(-x, axis)
+
+
+@kernel
 def count(x, axis=None):
     """How many values the axes hold."""
     return jnp.sum(jnp.ones_like(x), axis=axis)
@@ -95,15 +128,15 @@ _COMPARISON = {
     "eq": "jnp.equal",
     "ne": "jnp.not_equal",
 }
-_REDUCTION = {
+_REDUCTION: dict[str, Callable | str] = {
     "mean": "jnp.mean",
     "sum": "jnp.sum",
-    "min": "jnp.min",
-    "max": "jnp.max",
-    "std": "std",
+    "min": smallest,
+    "max": largest,
+    "std": std,
     "logsumexp": "jax.nn.logsumexp",
-    "norm": "norm",
-    "count": "count",
+    "norm": norm,
+    "count": count,
 }
 _ALONG: dict[str, Callable | str] = {
     "softmax": "jax.nn.softmax",

@@ -30,7 +30,7 @@ def simplex_linear(z, b, axis):
     """
     line = jnp.moveaxis(z, axis, -1)
     mass = 1 - jnp.minimum(b, 1.0)
-    line = jnp.maximum(line - jnp.max(line, axis=-1, keepdims=True), -mass)
+    line = jnp.maximum(line - jax.lax.stop_gradient(jnp.max(line, axis=-1, keepdims=True)), -mass)
     falling = -jnp.sort(-line, axis=-1)
     active = sums_above(falling)[0] < mass
     k = jnp.maximum(jnp.sum(active, axis=-1, keepdims=True), 1)
@@ -49,7 +49,7 @@ def simplex_square(z, axis):
     weight, so that no input overflows.
     """
     line = jnp.moveaxis(z, axis, -1)
-    line = jnp.maximum(line - jnp.max(line, axis=-1, keepdims=True), -1.0)
+    line = jnp.maximum(line - jax.lax.stop_gradient(jnp.max(line, axis=-1, keepdims=True)), -1.0)
     falling = -jnp.sort(-line, axis=-1)
     active = sums_above(falling)[1] < 1
     k = jnp.sum(active, axis=-1, keepdims=True)

@@ -16,7 +16,7 @@ from flowrl_dsl.axes import union
 from flowrl_dsl.graph.expr import Call, Literal
 from flowrl_dsl.graph.nodes import INPUT, Node
 from flowrl_dsl.testing.traced import Draw
-from flowrl_dsl.testing.trees import unlike
+from flowrl_dsl.testing.trees import distance, unlike
 from flowrl_dsl.testing.trials import Trial
 
 ROWS = ("batch", "state", "particle", "reverse")
@@ -29,7 +29,7 @@ def check_permutations(trial: Trial) -> None:
     """Permuted rows of the batch, particles and reverse samples: permuted values, equal sums, losses and new state.
 
     Every value with the axis must be the permuted one, every value without it the same, node by node.  Left out is what is
-    measured in the first few rows of a batch, and what follows from that.
+    measured in the first few rows of a batch, what rounding decides, and what follows from these.
     """
     for axis in PERMUTED:
         lengths = {np.shape(trial.interpreted[n.name])[n.type.axes.index(axis)] for n in _with_axis(trial, axis)}
@@ -54,7 +54,18 @@ def _check_permuted(trial: Trial, axis: str) -> None:
             x, y = np.asarray(original[node.name]), np.asarray(permuted[node.name])
             expected = np.roll(x, 1, axis=node.type.axes.index(axis)) if axis in node.type.axes else x
             difference = unlike(expected, y)
+            if difference and _decided_by_rounding(trial, node, distance(expected, y)):
+                excused.add(node.name)
+                difference = ""
             assert not difference, f"{node.name} is not that of another order of {axis}: {difference}\n{expected}\n{y}"
+
+
+def _decided_by_rounding(trial: Trial, node: Node, difference: float) -> bool:
+    """Whether rounding moves the node as much, as where one of several equal values is chosen."""
+    moved = max(distance(trial.interpreted[node.name], other.interpreted[node.name]) for other in trial.shaken)
+    decided = difference <= moved < np.inf
+    trial.did["decided by rounding"] += decided
+    return decided
 
 
 def _by_place(trial: Trial, node: Node, axis: str) -> bool:
@@ -72,9 +83,10 @@ class _Permuted:
         self.rows = {node.name: self._rows_of(node) for node in trial.graph.nodes.values()}
 
     def _rows_of(self, node: Node) -> dict[str, int]:
-        """The axes of rows of a node's value and of what it reads, with their lengths, in order."""
-        inputs = [self.trial.graph.nodes[name] for name in node.inputs]
-        near = [part for part in (node, *inputs) if part.type.axes]
+        """The axes of rows of a node's value, of what it reads and of its items, with their lengths, in order."""
+        nodes = self.trial.graph.nodes
+        items = [part for part in nodes.values() if part.op == "Item" and part.inputs[0] == node.name]
+        near = [part for part in (node, *(nodes[name] for name in node.inputs), *items) if part.type.axes]
         lengths = {
             axis: length
             for part in near

@@ -21,6 +21,14 @@ from flowrl_dsl.testing.primitives import RULES, Parameters
 Draw = Callable[[core.JaxprEqn, str, np.ndarray], np.ndarray]
 """What random bits are replaced by: given their equation, the scope it stands in, and the bits [*keys, *shape]."""
 
+_ARITHMETIC = ("add", "add_any", "sub", "mul", "div", "pow", "integer_pow", "square", "sqrt", "rsqrt", "cbrt")
+_FUNCTIONS = ("exp", "exp2", "expm1", "log", "log1p", "sin", "cos", "tan", "tanh", "logistic", "erf", "erfc", "erf_inv")
+_SUMS = ("reduce_sum", "reduce_prod", "cumsum", "cumprod", "dot_general", "scatter-add")
+SHAKEN = frozenset({*_ARITHMETIC, *_FUNCTIONS, *_SUMS})
+"""Operations that round their results."""
+SHAKE = 2.0**-22
+"""By how much a shaken result may be moved, as a share of it: four times what rounding moves it."""
+
 _CALLED = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 """Parameters that hold the program of an operation which just calls it."""
 
@@ -28,17 +36,19 @@ _CALLED = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 class Traced:
     """A function as jax traces it for arguments like these, and as NumPy computes it.
 
-    ``shapes`` are those of its results.  Called with a ``draw``, everything random is what that makes of it.
+    ``shapes`` are those of its results.  Called with a ``draw``, everything random is what that makes of it.  Called with a
+    ``shake``, a random generator, the result of every operation is moved within a few roundings, so that several calls show
+    how far rounding alone can move what the program computes (Parker, "Monte Carlo arithmetic", 1997).
     """
 
     def __init__(self, function: Callable[..., Any], *examples: Any):
         self.jaxpr, self.shapes = jax.make_jaxpr(function, return_shape=True)(*examples)
         self._structure = jax.tree.structure(self.shapes)
 
-    def __call__(self, *arguments: Any, draw: Draw | None = None) -> Any:
+    def __call__(self, *arguments: Any, draw: Draw | None = None, shake: np.random.Generator | None = None) -> Any:
         leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(arguments)]
         with np.errstate(all="ignore"):
-            values = _Run(draw).closed(self.jaxpr, leaves, "")
+            values = _Run(draw, shake).closed(self.jaxpr, leaves, "")
         return jax.tree.unflatten(self._structure, values)
 
 
@@ -60,8 +70,9 @@ class Slow:
 class _Run:
     """Evaluates jaxprs.  ``scope`` is the innermost named scope around what is evaluated."""
 
-    def __init__(self, draw: Draw | None):
+    def __init__(self, draw: Draw | None, shake: np.random.Generator | None):
         self.draw = draw
+        self.shake = shake
 
     def closed(self, program: core.ClosedJaxpr, values: Sequence[Any], scope: str) -> list[np.ndarray]:
         return self.jaxpr(program.jaxpr, program.consts, values, scope)
@@ -86,7 +97,7 @@ class _Run:
             if self.draw is not None and name == "random_bits":
                 found = self.draw(equation, _scope_of(equation) or scope, found)
             found = found if equation.primitive.multiple_results else [found]
-            return [np.asarray(x) for x in found]
+            return [self._shaken(name, np.asarray(x)) for x in found]
         loop = _LOOPS.get(name)
         inner = _scope_of(equation) or scope
         if loop is not None:
@@ -95,6 +106,11 @@ class _Run:
             if key in equation.params:
                 return self._call(equation.params[key], values, inner)
         return _by_jax(equation, values)
+
+    def _shaken(self, name: str, x: np.ndarray) -> np.ndarray:
+        if self.shake is None or name not in SHAKEN or x.dtype.kind != "f":
+            return x
+        return x * (1 + SHAKE * self.shake.uniform(-1, 1, x.shape)).astype(x.dtype)
 
     def _call(self, program: Any, values: Sequence[Any], scope: str) -> list[np.ndarray]:
         if isinstance(program, core.ClosedJaxpr):

@@ -62,6 +62,13 @@ def unlike(x: np.ndarray, y: np.ndarray, rtol: float = RTOL, atol: float = ATOL)
     return "" if close else f"differ by {difference:.3g} where the largest number is {scale:.3g}"
 
 
+def distance(x: Any, y: Any) -> float:
+    """The largest difference of two arrays; infinite where one of them is not of finite numbers."""
+    x, y = np.asarray(x), np.asarray(y)
+    finite = x.dtype.kind == "f" and np.isfinite(x).all() and np.isfinite(y).all()
+    return float(np.abs(x - y).max(initial=0.0)) if finite else np.inf
+
+
 def assert_equal(what: str, left: Any, right: Any) -> None:
     """Trees are equal bit for bit."""
     assert jax.tree.structure(left) == jax.tree.structure(right), f"{what}: trees of different structure"

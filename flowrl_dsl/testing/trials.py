@@ -7,6 +7,7 @@ gradient that is 0 but for rounding into a whole step, so that no tolerance of i
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -50,6 +51,8 @@ QUICK = {
     "xla_cpu_parallel_codegen_split_count": 1,
 }
 """Compiler options for what runs once: half the time of compiling goes into emitters of fast fusions."""
+SHAKES = 5
+"""How often a reference is computed again to learn how far rounding moves it."""
 FUNCTIONS = ("init", "step", "update", *MODES)
 """The functions of a program."""
 
@@ -116,6 +119,7 @@ class Trial:
         if not thorough:
             _prepare(self.program, self.compiled)
         self.hyper: dict[str, float] = dict(self.program.hyper)
+        self.shake: np.random.Generator | None = None
         self.batch = batch_of(self.program, seed) if batch is None else batch
 
     @property
@@ -155,6 +159,18 @@ class Trial:
 
     # and in other ways
 
+    @cached_property
+    def shaken(self) -> list[Trial]:
+        """The same trial some times more; in these NumPy moves the result of every operation within a few roundings."""
+        return [self._shaken(seed) for seed in range(SHAKES)]
+
+    def _shaken(self, seed: int) -> Trial:
+        other = copy.copy(self)
+        for name in ("interpreted", "interpreted_actions", "printed_results", "unchanged"):
+            other.__dict__.pop(name, None)
+        other.shake = np.random.default_rng(seed)
+        return other
+
     def values(self, batch: Mapping[str, Any] | None = None, draw: Draw | None = None, **handles: float) -> dict[str, Any]:
         """Every value of the step, node by node in graph order, computed by NumPy.
 
@@ -162,7 +178,7 @@ class Trial:
         """
         changed = {name: np.float32(value) for name, value in handles.items()}
         inputs = Program.step_inputs(self.state, self.batch if batch is None else batch, self.numbers)
-        return self._by_node({**inputs, **neutral(self.graph), **changed}, draw=draw)
+        return self._by_node({**inputs, **neutral(self.graph), **changed}, draw=draw, shake=self.shake)
 
     @cached_property
     def _by_node(self) -> Traced:
@@ -199,7 +215,7 @@ class Trial:
             return {mode: how(self.program.graphs[mode], inputs)["action"] for mode in MODES}
 
         given = self.state, self.batch["s"], self.numbers
-        return on_host(act(*given)) if self.thorough else Traced(act, *given)(*given)
+        return on_host(act(*given)) if self.thorough else Traced(act, *given)(*given, shake=self.shake)
 
     @cached_property
     def source(self) -> str:
@@ -248,7 +264,7 @@ class Trial:
     def _computed(self, function: Callable[..., Any]) -> Any:
         """A function of state, batch and numbers for those of the trial: compiled if thorough, else by NumPy."""
         given = self.state, self.batch, self.numbers
-        return on_host(jax.jit(function)(*given)) if self.thorough else Traced(function, *given)(*given)
+        return on_host(jax.jit(function)(*given)) if self.thorough else Traced(function, *given)(*given, shake=self.shake)
 
 
 def _prepare(program: Program, compiled: frozenset[str]) -> None:

@@ -177,14 +177,14 @@ def test_copies_whose_entries_move_differently() -> None:
 
 def test_another_program_than_the_interpreted_one() -> None:
     wrong = partial(wrapped, fits=lambda node: node.name == "critic.backup", expr=lambda e: call("jnp.negative", e))
-    rejects(invariants.check_interpreted, broken("td3", wrong), "interpreted and compiled state")
+    rejects(invariants.check_interpreted, broken("td3", wrong), "interpreted and compiled")
 
 
 def test_a_printed_program_that_computes_something_else() -> None:
     trial = sound("td3")
     trial.program.jit_step = jax.jit(trial.program._step)  # to be traced, not compiled
     trial.source = trial.source.replace("jnp.square(x)", "jnp.abs(x)")
-    rejects(invariants.check_printed, trial, "printed and compiled state")
+    rejects(invariants.check_printed, trial, "printed and compiled")
     trial = sound("td3")
     trial.source = trial.source.replace("HYPER = {", "HYPER = {'more': 1.0, ")
     trial.__dict__.pop("printed", None)

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flowrl_dsl.components.context import gradient_norm
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.testing import invariants
 from flowrl_dsl.testing.traced import Slow
 from flowrl_dsl.testing.trials import of_graph
 
-FOUND = sorted((Path(__file__).parent.parent / "golden" / "found").glob("*.flowrl"))
+GOLDEN = Path(__file__).parent.parent / "golden" / "found"
+FOUND = sorted(GOLDEN.glob("*.flowrl"))
 
 
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: path.stem)
@@ -53,3 +55,22 @@ def test_bounds_of_targets_stay_until_a_target_has_been_seen() -> None:
 def test_every_shipped_spec_can_be_made_tiny(name: str) -> None:
     """Also where options of it go unread, such as the network of an energy policy."""
     assert invariants.tiny(name).sections["train"].batch == 7
+
+
+def test_norm_of_a_gradient_whose_squares_overflow() -> None:
+    assert float(gradient_norm({"w": np.float32([3e20]), "b": np.float32([[0, -4e20]])})) == pytest.approx(5e20)
+    assert float(gradient_norm({"w": np.float32([3e-9, 4e-9])})) == pytest.approx(5e-9)
+
+
+def test_what_rounding_does_not_decide_is_not_excused() -> None:
+    trial = invariants.trial(BOUNDED)
+    state, metrics = trial.stepped
+    trial.stepped = state, metrics | {"policy_loss": metrics["policy_loss"] * np.float32(1.01)}
+    with pytest.raises(AssertionError, match=r"policy_loss.*rounding moves it by"):
+        invariants.check_interpreted(trial)
+
+
+def test_where_rounding_decides_the_trial_counts_it() -> None:
+    trial = invariants.trial((GOLDEN / "choice_between_equal_values.flowrl").read_text(encoding="utf-8"))
+    invariants.check_permutations(trial)
+    assert trial.did["decided by rounding"] == 1

@@ -218,6 +218,8 @@ class _Stages:
         skipped = b.constant(float("nan"), "not_run") if reported else None
         fine = b.constant(1.0, "fine") if checked else None
         old = [*(ctx.versions[group] for group in written), *[skipped] * len(reported), *[fine] * len(checked)]
+        if not new:  # a critic that is not trained
+            return {}
         due = every_nth(b, ctx.update_counter, n)
         chosen = iter(b.when(due, new, old, f"every_{n}"))
         result = {group: next(chosen) for group in written}

@@ -23,14 +23,14 @@ def falling_levels(most, least, steps, rho):
 def edm_heun(eps, a_T, times, clip=None):
     """Follow da/dsigma = eps(a, sigma) from a = times[0] a_T; times are noise levels, a_T is standard normal.
 
-    For a step from level t to u, with the clean actions d_t = a_t - t eps(a_t, t) and d_u = a' - u eps(a', u), both clipped to
-    [-clip, clip], and the action a' at level u that follows from the first of them:
+    For a step from level t to u, with the clean actions d_t = a_t - t eps(a_t, t) and d_u = a' - u eps(a', u), both clipped
+    to [-clip, clip], and the action a' at level u that follows from the first of them:
 
         a' = d_t + u/t (a_t - d_t)
         a_u = a' + (t/u - 1)/2 (d_u - d_t)
 
-    That is Heun's a_t + (u - t)/2 (e_t + e_u) with the slopes e = (a - d)/t, written without their difference: at a low level
-    its rounding would be carried t/u times too far.  The last step, to level 0, ends at the clean action.
+    That is Heun's a_t + (u - t)/2 (e_t + e_u) with the slopes e = (a - d)/t, written without their difference: at a low
+    level its rounding would be carried t/u times too far.  The last step, to level 0, ends at the clean action.
     """
 
     def clean(a_t, t):
