@@ -93,11 +93,13 @@ def test_scores_and_losses() -> None:
 
 
 def test_expectations() -> None:
-    """One component of an action and three reverse samples: means 0.5 and 1.3, E[x z] = 0.4, E[z z] = 2.3."""
+    """One component of an action and three reverse samples: means 0.5 and 1.3."""
     assert of("expected(x, w)", REVERSED) == pytest.approx([0.5])
-    assert of("covariance(x, z, w)", REVERSED) == pytest.approx([0.4 - 0.5 * 1.3])
-    assert of("covariance(z, z, w)", REVERSED) == pytest.approx([2.3 - 1.3**2])
-    multiple = (0.4 - 0.5 * 1.3) / (2.3 - 1.3**2)
+    xz = 0.25 * 0.5 * 0.7 + 0.04 * 2.5 * -1.3 + 0.09 * -2.5 * -0.3
+    zz = 0.25 * 0.7**2 + 0.04 * 1.3**2 + 0.09 * 0.3**2
+    assert of("error_covariance(x, z, w)", REVERSED) == pytest.approx([xz])
+    assert of("error_covariance(z, z, w)", REVERSED) == pytest.approx([zz])
+    multiple = xz / zz
     assert of("least_variance(x, z, w)", REVERSED) == pytest.approx([0.5 - multiple * 1.3])
 
 

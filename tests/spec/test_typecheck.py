@@ -336,7 +336,7 @@ REVERSED = Slot(
     result=BA,
     values={"x": ("batch", "reverse", "action"), "z": ("batch", "reverse", "action"), "w": ("batch", "reverse")},
 )
-EXPECTATIONS = {"expected(x, w)": BA, "covariance(x, z, w)": B, "least_variance(x, z, w)": BA}
+EXPECTATIONS = {"expected(x, w)": BA, "error_covariance(x, z, w)": B, "least_variance(x, z, w)": BA}
 
 
 def test_every_definition_of_the_standard_library_is_used_here() -> None:
