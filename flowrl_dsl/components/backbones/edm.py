@@ -71,7 +71,9 @@ class EDM(Denoising):
     ``c_out = sigma sigma_data c_in``, ``c_in = 1/sqrt(sigma^2 + sigma_data^2)``, ``c_noise = log(sigma)/4``.  In formulas
     ``t = sigma``, ``alpha = 1`` and ``eps = (a_t - D)/sigma``.  Regression compares F with ``(a - c_skip a_t)/c_out``, which
     weighs all noise levels alike.  Training draws ``log sigma ~ N(p_mean, p_std^2)``; the sampler starts from
-    ``sigma_max noise`` and follows ``da/dsigma = eps`` down to sigma_min, then goes to ``D``.
+    ``sigma_max noise`` and follows ``da/dsigma = eps`` down to sigma_min, then goes to ``D``.  Training must have met the
+    level it starts from: the paper's 80, made for images and long training, lies 4.7 p_std above p_mean, where the network
+    guesses; at 4 actions are lost in noise as well.
     """
 
     name = "edm"
@@ -82,7 +84,7 @@ class EDM(Denoising):
     time: Embedding = option("features of c_noise", "fourier(64)")
     obs: Widths = Field((128, 128), description="layers of the observation embedding; [] for none")
     sigma_min: float = Field(0.002, gt=0, description="least noise level of the sampler, but for 0")
-    sigma_max: float = Field(80.0, gt=0, description="noise level the sampler starts from")
+    sigma_max: float = Field(4.0, gt=0, description="noise level the sampler starts from")
     sigma_data: float = Field(0.5, gt=0, description="standard deviation of actions; of uniform ones in [-1, 1] it is 0.58")
     p_mean: float = Field(-1.2, description="mean of log sigma in training")
     p_std: float = Field(1.2, gt=0, description="standard deviation of log sigma in training")
