@@ -149,7 +149,7 @@ def test_each_step_of_edm_heun_equals_the_loop(steps, clip):
     start, got = drawn_by({"edm_heun": partial(edm_heun, crooked, times=times, clip=clip)})
     for row in range(3):
         expected = reference.edm_heun(lambda a, t: a - t * crooked(a, t, np), start[row], levels, clip)
-        np.testing.assert_allclose(got["edm_heun"][row], expected, rtol=2e-3, atol=2e-3)
+        np.testing.assert_allclose(got["edm_heun"][row], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("most, least, steps, rho", [(80.0, 0.002, 18, 7.0), (3.0, 1.0, 3, 1.0), (5.0, 0.1, 1, 7.0)])
