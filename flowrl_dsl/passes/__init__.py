@@ -16,12 +16,14 @@ from flowrl_dsl.passes.cse import common_subexpressions
 from flowrl_dsl.passes.dce import dead_nodes
 from flowrl_dsl.passes.first_layer import split_first_layers
 from flowrl_dsl.passes.hoist import hoist_conditions
+from flowrl_dsl.passes.inline import inline_outputs
 
 Pass = Callable[[Graph], Graph]
 
 PIPELINE: dict[str, Pass] = {
     "cse": common_subexpressions,
     "dce": dead_nodes,
+    "inline": inline_outputs,
     "first_layer": split_first_layers,
     "hoist": hoist_conditions,
     "activations": cheap_activations,

@@ -36,6 +36,16 @@ def ops(graph: Graph, names: set[str]) -> set[str]:
     return {graph.nodes[name].op for name in names if name in graph.nodes}
 
 
+def test_values_that_alone_read_the_outputs_of_networks_compute_them() -> None:
+    changed = changes("sdac_quantile", "cse", "inline")
+    before, after = changed["policy.score_matching.q"]
+    assert before.split("  #")[0].endswith("QValue(%policy.score_matching.q_outputs) = mean_quantile($0)")
+    assert "= mean_quantile(ensemble_outputs(@critic_net, $0," in after
+    kept = run_passes(graph_of("sdac_quantile"), ["cse", "inline"])[0].nodes
+    assert "policy.score_matching.q_outputs" not in kept and kept["critic.q"].inputs == ("critic.q_outputs",)
+    assert changes("sdac", "cse", "inline") == {}
+
+
 def test_first_layers_are_split_where_many_actions_share_an_observation_and_in_samplers() -> None:
     changed = changes("sdac", "first_layer")
     assert "split=True" in changed["critic_net_by_input"][1] and "split=True" in changed["policy_trunk_by_input"][1]
@@ -73,6 +83,12 @@ def test_values_of_many_actions_are_computed_in_pieces(spec: str) -> None:
     assert all({"reverse", "particle"} & {*graph_of(spec).nodes[name].type.axes} for name in values)
     samples = [after for name, (_, after) in changed.items() if name not in marked]
     assert all("denoise_given(" in text and "chunk=4096)" in text for text in samples)
+
+
+def test_values_of_distributions_are_computed_in_pieces_once_they_compute_their_outputs() -> None:
+    assert changes("sdac_quantile", "hoist", "chunk").keys() == {"critic.a_next"}
+    (_, after), *_ = [line for name, line in changes("sdac_quantile", "inline", "chunk").items() if name.endswith(".q")]
+    assert "in pieces of 4096 = mean_quantile(ensemble_outputs(" in after
 
 
 def test_a_gradient_by_many_actions_is_computed_in_pieces_with_all_that_leads_to_it() -> None:

@@ -1,0 +1,38 @@
+"""What networks say becomes part of the one action value that is read from it.
+
+before   outputs = Predict(critic, s, a_hat) = ensemble_outputs(net, critic, ...)
+         q       = QValue(outputs)           = mean_quantile(outputs)
+after    q       = QValue(critic, s, a_hat)  = mean_quantile(ensemble_outputs(net, critic, ...))
+
+The outputs of a distribution have an axis without a name, the value has not: it can be computed for some states apart
+(``chunk``), and the outputs, many numbers for each action, are never there for all states.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from flowrl_dsl.graph.expr import Arg, rewrite
+from flowrl_dsl.graph.nodes import TREE, Graph, Node
+
+
+def inline_outputs(graph: Graph) -> Graph:
+    """The graph whose action values compute what they alone read of networks."""
+    uses = Counter([*graph.outputs.values(), *(i for node in graph.nodes.values() for i in node.inputs)])
+    nodes = dict(graph.nodes)
+    for node in graph.nodes.values():
+        if node.op != "QValue" or len(node.inputs) != 1:
+            continue
+        source = graph.nodes[node.inputs[0]]
+        if source.op == "Predict" and source.type == TREE and uses[source.name] == 1:
+            nodes[node.name] = _joined(node, source)
+            del nodes[source.name]
+    return Graph(graph.name, nodes, graph.outputs)
+
+
+def _joined(node: Node, source: Node) -> Node:
+    """The node with the expression of its only input in the place of that input."""
+    assert node.expr is not None and source.expr is not None
+    inner = source.expr
+    return replace(node, inputs=source.inputs, expr=rewrite(node.expr, lambda part: inner if part == Arg(0) else part))
