@@ -25,18 +25,27 @@ def init_ensemble(net, key, members, *examples):
 
 
 @kernel
-def ensemble_outputs(net, params, inputs, key=None):
-    """What every member's network says, along a leading axis.  With a key dropout is on, for each member by its own key."""
-    if key is None:
-        return jax.vmap(lambda p: net.apply({"params": p}, inputs))(params)
-    keys = jax.random.split(key, jax.tree.leaves(params)[0].shape[0])
-    return jax.vmap(lambda p, k: net.apply({"params": p}, inputs, rngs={"dropout": k}))(params, keys)
+def ensemble_outputs(net, params, inputs, key=None, together=None):
+    """What every member's network says, along a leading axis.  With a key dropout is on, for each member by its own key.
+
+    All members are computed as one, or only up to ``together`` rows, and one after the other beyond: two of them as they
+    stand, more in a loop over pairs, which is as fast as all written out and sooner compiled.
+    """
+    keys = None if key is None else jax.random.split(key, jax.tree.leaves(params)[0].shape[0])
+
+    def member(own):
+        return net.apply({"params": own[0]}, inputs, rngs=None if key is None else {"dropout": own[1]})
+
+    rows = max(x.size // x.shape[-1] for x in inputs.values())
+    if together is None or rows <= together:
+        return jax.vmap(member)((params, keys))
+    return jax.lax.scan(lambda _, own: (None, member(own)), None, (params, keys), unroll=2)[1]
 
 
 @kernel
-def ensemble_values(net, params, inputs, key=None):
+def ensemble_values(net, params, inputs, key=None, together=None):
     """Q_e(s, a) of every member e, along a leading axis."""
-    return ensemble_outputs(net, params, inputs, key)[..., 0]
+    return ensemble_outputs(net, params, inputs, key, together)[..., 0]
 
 
 @kernel
@@ -95,7 +104,8 @@ class Ensemble(Critic):
         """A function of networks, parameters and named inputs, and in training a random key: expression and its inputs."""
         lead, inputs = leading(s, a), [params, s, a]
         named = {"s": rows(1, s, lead), "a": rows(2, a, lead)}
-        return call(function, self.module(ctx), Arg(0), named, **ctx.dropout(ctx.critic.network, inputs)), inputs
+        dropout = ctx.dropout(ctx.critic.network, inputs)
+        return call(function, self.module(ctx), Arg(0), named, **dropout, together=None), inputs
 
 
 class Distributional(Ensemble):

@@ -25,6 +25,24 @@ def test_values_equal_a_loop_over_members_states_and_actions():
         np.testing.assert_allclose(q[:, i, j], reference.q_values(p, S[i], ACTIONS[i, j]), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_members_in_turn_say_what_they_say_at_once(members):
+    params = jax.tree.map(lambda leaf: leaf[:members], PARAMS)
+
+    def total(params, actions, together):
+        return jnp.sum(jnp.sin(ensemble_values(NET, params, {"s": S[:, None], "a": actions}, together=together)))
+
+    slopes = jax.jit(jax.value_and_grad(total, (0, 1)), static_argnums=2, compiler_options=QUICK)
+    found = [slopes(params, ACTIONS, together) for together in (None, 19)]
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6), *found)
+
+
+@pytest.mark.parametrize("together, in_turn", [(None, False), (20, False), (19, True)])
+def test_members_take_turns_beyond_so_many_rows(together, in_turn):
+    traced = jax.make_jaxpr(lambda a: ensemble_values(NET, PARAMS, {"s": S[:, None], "a": a}, together=together))(ACTIONS)
+    assert ("scan[" in str(traced)) == in_turn
+
+
 def test_members_start_apart():
     for leaf in jax.tree.leaves(PARAMS):
         assert leaf.shape[0] == 3

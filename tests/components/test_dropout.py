@@ -128,6 +128,8 @@ def test_members_of_an_ensemble_drop_units_of_their_own():
     np.testing.assert_array_equal(off[0], off[1])
     assert np.abs(on[0] - on[1]).max() > 1e-2
     assert np.abs(on - off).max(axis=(1, 2)).min() > 1e-2
+    in_turn = jax.jit(lambda k: ensemble_outputs(net, twins, S, k, together=1), compiler_options=QUICK)(key(3))
+    np.testing.assert_allclose(in_turn, on, rtol=1e-5, atol=1e-6)
 
 
 def denoised():

@@ -10,10 +10,11 @@ import pytest
 from flowrl_dsl.driver import build_graphs, resolve_or_raise
 from flowrl_dsl.graph.builder import Builder, Value
 from flowrl_dsl.graph.expr import Arg, call
-from flowrl_dsl.graph.nodes import SCALAR, Graph, Type
+from flowrl_dsl.graph.nodes import SCALAR, TREE, Graph, Type
 from flowrl_dsl.graph.text import parse_graph, print_graph
 from flowrl_dsl.passes import PIPELINE, run_passes
 from flowrl_dsl.passes.chunk import chunk_rows
+from flowrl_dsl.passes.members import members_in_turn
 
 MANY = ("batch", "particle", "action")
 
@@ -89,6 +90,25 @@ def test_values_of_distributions_are_computed_in_pieces_once_they_compute_their_
     assert changes("sdac_quantile", "hoist", "chunk").keys() == {"critic.a_next"}
     (_, after), *_ = [line for name, line in changes("sdac_quantile", "inline", "chunk").items() if name.endswith(".q")]
     assert "in pieces of 4096 = mean_quantile(ensemble_outputs(" in after
+
+
+def test_members_are_computed_in_turn_where_values_of_many_actions_are_taken_in_pieces() -> None:
+    for spec, graph in (("sdac", "step"), ("rfm", "step"), ("td3", "evaluate")):
+        for before, after in changes(spec, "chunk", "members", graph=graph).values():
+            assert "together=None" in before and "together=1024" in after
+    assert changes("sdac", "chunk", "members").keys() == {"policy.score_matching.q"}
+    assert changes("rfm", "chunk", "members").keys() == {"policy.score_matching.q"}
+    assert changes("redq", "chunk", "members") == {}
+
+
+def test_members_stay_together_in_gradients_by_their_own_parameters() -> None:
+    b = Builder("t")
+    params, a = b.input("state.p", TREE), b.input("batch.a", Type(MANY))
+    value = call("ensemble_values", Arg(0), Arg(1), together=None)
+    q = b.add("QValue", value, (params, a), Type(("ensemble", "batch", "particle")), "q")
+    b.output("g", b.grad(mean_loss(b, q), params, "g"))
+    graph = chunk_rows(b.finish())
+    assert graph.nodes["g"].chunk is not None and members_in_turn(graph) == graph
 
 
 def test_a_gradient_by_many_actions_is_computed_in_pieces_with_all_that_leads_to_it() -> None:

@@ -19,9 +19,9 @@ from flowrl_dsl.registry import register
 
 
 @kernel
-def values_at_level(net, params, s, a, level, key=None):
+def values_at_level(net, params, s, a, level, key=None, together=None):
     """Q_e(s, a, level) of every member e; one level for all actions, or one for each."""
-    return ensemble_values(net, params, {"s": s, "a": a, "level": jnp.asarray(level)[..., None]}, key)
+    return ensemble_values(net, params, {"s": s, "a": a, "level": jnp.asarray(level)[..., None]}, key, together)
 
 
 @kernel
@@ -68,7 +68,7 @@ class NoiseConditioned(Ensemble):
         """Q_e(s, a, L): [ensemble, ...] over the axes of s and a."""
         lead, inputs = leading(s, a), [params, s, a]
         args = (self.module(ctx), Arg(0), rows(1, s, lead), rows(2, a, lead), 1.0)
-        expr = call(values_at_level, *args, **ctx.dropout(ctx.critic.network, inputs))
+        expr = call(values_at_level, *args, **ctx.dropout(ctx.critic.network, inputs), together=None)
         return ctx.builder.add("QValue", expr, inputs, Type(union(("ensemble",), lead)), "q")
 
     def energy(self, ctx: Context, params: Expr, s: Expr) -> Expr:
