@@ -83,6 +83,11 @@ def test_check_accepts_every_shipped_spec_and_never_loads_jax() -> None:
     assert done.stdout.splitlines()[-1] == "0 False"
 
 
+def test_printed_python_has_all_it_calls_whatever_else_was_imported() -> None:
+    printed = _flowrl("compile", "driftpo", "--emit", "python").stdout
+    assert "= in_pieces(" in printed and "def in_pieces(" in printed
+
+
 def test_check_reports_all_files_at_once(tmp_path: Path, capsys) -> None:
     for name in ("one", "two"):
         (tmp_path / f"{name}.flowrl").write_text(f"algorithm {name} {{ policy {{ backbone = nonsense }} }}\n")

@@ -36,6 +36,7 @@ from flowrl_dsl.graph.expr import (
     modules_in,
 )
 from flowrl_dsl.graph.nodes import GRAD, INPUT, STOP, WHEN, Graph, Node
+from flowrl_dsl.graph.pieces import in_pieces
 from flowrl_dsl.lazy import MODULES
 from flowrl_dsl.lowering.schedule import Choose, Compute, Differentiate, InPieces, Step, schedule
 
@@ -87,7 +88,7 @@ def _kernels(graphs: Iterable[Graph], builds: Mapping[str, Build]) -> list[str]:
     """Names of all kernels the program uses, each after those it calls."""
     expressions = [*_expressions(graphs), *(build.call for build in builds.values())]
     used = set().union(*(functions_in(expr) for expr in expressions))
-    used |= {"in_pieces" for graph in graphs for node in graph.nodes.values() if node.chunk is not None}
+    used |= {in_pieces.__name__ for graph in graphs for node in graph.nodes.values() if node.chunk is not None}
     order: dict[str, None] = {}
 
     def add(name: str) -> None:
