@@ -60,6 +60,18 @@ def simplex_square(z, axis):
 
 
 @kernel
+def median_size(x):
+    """Median along the last axis of numbers that are not negative: [..., n] becomes [...].
+
+    Their bits, read as integers, stand in the same order as they, and processors sort integers several times faster.
+    """
+    n = x.shape[-1]
+    rising = jnp.sort(jax.lax.bitcast_convert_type(x, jnp.int32), axis=-1)
+    middle = rising[..., (n - 1) // 2 : n // 2 + 1]
+    return jnp.mean(jax.lax.bitcast_convert_type(middle, jnp.float32), axis=-1)
+
+
+@kernel
 def mean_shift(a, floor, axis):
     """sum_j k_ij a_j / sum_j k_ij - a_i for points a_i along an axis, their components along the last one.
 
@@ -71,7 +83,7 @@ def mean_shift(a, floor, axis):
     square = jnp.sum(jnp.square(away), axis=-1)
     i, j = jnp.triu_indices(points.shape[-2], 1)
     distance = jnp.sqrt(jax.lax.stop_gradient(square)[..., i, j])
-    median = jnp.median(distance, axis=-1) if len(i) else jnp.zeros(square.shape[:-2])
+    median = median_size(distance) if len(i) else jnp.zeros(square.shape[:-2])
     h = jnp.maximum(median, jnp.maximum(floor, 1e-6))[..., None, None]
     k = jnp.exp(-square / (2 * h**2))
     shift = jnp.sum(k[..., None] * away, axis=-2) / jnp.sum(k, axis=-1)[..., None]

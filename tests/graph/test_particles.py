@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from flowrl_dsl.graph.builder import Builder
 from flowrl_dsl.graph.formulas import FormulaBuilder
 from flowrl_dsl.graph.nodes import SCALAR, Type
-from flowrl_dsl.graph.particles import mean_shift, simplex_linear, simplex_square
+from flowrl_dsl.graph.particles import mean_shift, median_size, simplex_linear, simplex_square
 from flowrl_dsl.lowering.evaluate import run_schedule
 from flowrl_dsl.lowering.schedule import schedule
 from tests import reference
@@ -171,6 +171,13 @@ def test_weights_run_along_any_axis():
 # the kernel mean shift
 
 SHIFT = jit(partial(mean_shift, axis=-2))
+MEDIAN = jit(median_size)
+
+
+@CASES
+@given(arrays(np.float32, st.tuples(st.just(2), st.integers(1, 7)), elements=st.floats(0, 1e3, width=32)))
+def test_the_median_of_sizes_is_the_median(x):
+    np.testing.assert_allclose(MEDIAN(x), np.median(x, axis=-1), rtol=1e-6, atol=1e-30)
 
 
 @pytest.mark.parametrize("n, d, scale", [(2, 1, 1.0), (5, 2, 0.3), (6, 3, 1e-3), (4, 2, 100.0)])
