@@ -7,7 +7,8 @@ after    for 8 states at a time: q and g of their rows  4000 rows stay in the ca
 Nodes are marked with the number of rows they may compute at once (``Node.chunk``); how many states that makes is decided
 when sizes are known.  Marked are, where each state is computed by itself: action values; gradients by actions with all that
 leads to them; gradients by parameters of losses that are means over states, which are the means of the gradients of the
-pieces; and the network inside a sampler's loop (after ``hoist``).
+pieces; and the network inside a sampler's loop (after ``hoist``).  A gradient by parameters keeps two numbers for each unit,
+its value and its slope, until their turn comes: its pieces have half as many rows.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def chunk_rows(graph: Graph, rows: int = ROWS) -> Graph:
     for name, node in graph.nodes.items():
         if name in differentiated:
             continue
-        if name in gradients or (node.op in ("QValue", "Predict") and _many(node) and _by_state(graph, node)):
+        if name in gradients:
+            nodes[name] = replace(node, chunk=rows if "batch" in node.type.axes else max(rows // 2, 1))
+        elif node.op in ("QValue", "Predict") and _many(node) and _by_state(graph, node):
             nodes[name] = replace(node, chunk=rows)
         elif node.op == "Sample" and node.expr is not None:
             nodes[name] = replace(node, expr=rewrite(node.expr, lambda part: _in_pieces(part, rows)))
