@@ -16,8 +16,9 @@ from flowrl_dsl.axes import union
 from flowrl_dsl.graph.expr import Call, Literal
 from flowrl_dsl.graph.nodes import INPUT, Node
 from flowrl_dsl.testing.traced import Draw
-from flowrl_dsl.testing.trees import distance, unlike
+from flowrl_dsl.testing.trees import distance, furthest, unlike
 from flowrl_dsl.testing.trials import Trial
+from flowrl_dsl.testing.values import MORE
 
 ROWS = ("batch", "state", "particle", "reverse")
 """Axes along which a step draws anew for each entry."""
@@ -62,8 +63,8 @@ def _check_permuted(trial: Trial, axis: str) -> None:
 
 def _decided_by_rounding(trial: Trial, node: Node, difference: float) -> bool:
     """Whether rounding moves the node as much, as where one of several equal values is chosen."""
-    moved = max(distance(trial.interpreted[node.name], other.interpreted[node.name]) for other in trial.shaken)
-    decided = difference <= moved < np.inf
+    moved = furthest(trial.interpreted[node.name], (other.interpreted[node.name] for other in trial.shaken))
+    decided = difference <= MORE * moved
     trial.did["decided by rounding"] += decided
     return decided
 

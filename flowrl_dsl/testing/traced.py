@@ -26,6 +26,10 @@ _FUNCTIONS = ("exp", "exp2", "expm1", "log", "log1p", "sin", "cos", "tan", "tanh
 _SUMS = ("reduce_sum", "reduce_prod", "cumsum", "cumprod", "dot_general", "scatter-add")
 SHAKEN = frozenset({*_ARITHMETIC, *_FUNCTIONS, *_SUMS})
 """Operations that round their results."""
+CHOOSING = frozenset({"argmax", "argmin"})
+"""Operations that choose between numbers; where these are equal, because a bound made them so, only moving them tells."""
+TINY = 1e-30
+"""By how much a 0 is moved."""
 SHAKE = 2.0**-22
 """By how much a shaken result may be moved, as a share of it: four times what rounding moves it."""
 
@@ -37,8 +41,9 @@ class Traced:
     """A function as jax traces it for arguments like these, and as NumPy computes it.
 
     ``shapes`` are those of its results.  Called with a ``draw``, everything random is what that makes of it.  Called with a
-    ``shake``, a random generator, the result of every operation is moved within a few roundings, so that several calls show
-    how far rounding alone can move what the program computes (Parker, "Monte Carlo arithmetic", 1997).
+    ``shake``, a random generator, the result of every operation is moved within a few roundings, and so is what an operation
+    chooses from: several calls show how far rounding alone can move what the program computes (Parker, "Monte Carlo
+    arithmetic", 1997).
     """
 
     def __init__(self, function: Callable[..., Any], *examples: Any):
@@ -93,11 +98,13 @@ class _Run:
         name = equation.primitive.name
         rule = RULES.get(name)
         if rule is not None:
+            if name in CHOOSING:
+                values = [self._shaken(x) for x in values]
             found = rule(equation.params, *values)
             if self.draw is not None and name == "random_bits":
                 found = self.draw(equation, _scope_of(equation) or scope, found)
             found = found if equation.primitive.multiple_results else [found]
-            return [self._shaken(name, np.asarray(x)) for x in found]
+            return [self._shaken(np.asarray(x)) if name in SHAKEN else np.asarray(x) for x in found]
         loop = _LOOPS.get(name)
         inner = _scope_of(equation) or scope
         if loop is not None:
@@ -107,10 +114,11 @@ class _Run:
                 return self._call(equation.params[key], values, inner)
         return _by_jax(equation, values)
 
-    def _shaken(self, name: str, x: np.ndarray) -> np.ndarray:
-        if self.shake is None or name not in SHAKEN or x.dtype.kind != "f":
+    def _shaken(self, x: np.ndarray) -> np.ndarray:
+        if self.shake is None or x.dtype.kind != "f":
             return x
-        return x * (1 + SHAKE * self.shake.uniform(-1, 1, x.shape)).astype(x.dtype)
+        by = self.shake.uniform(-1, 1, x.shape)
+        return (x * (1 + SHAKE * by) + TINY * by).astype(x.dtype)
 
     def _call(self, program: Any, values: Sequence[Any], scope: str) -> list[np.ndarray]:
         if isinstance(program, core.ClosedJaxpr):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -67,6 +68,11 @@ def distance(x: Any, y: Any) -> float:
     x, y = np.asarray(x), np.asarray(y)
     finite = x.dtype.kind == "f" and np.isfinite(x).all() and np.isfinite(y).all()
     return float(np.abs(x - y).max(initial=0.0)) if finite else np.inf
+
+
+def furthest(x: Any, others: Iterable[Any]) -> float:
+    """The largest distance to one of the others; those that are not finite do not count."""
+    return max((d for other in others if (d := distance(x, other)) < np.inf), default=0.0)
 
 
 def assert_equal(what: str, left: Any, right: Any) -> None:

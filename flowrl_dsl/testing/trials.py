@@ -1,8 +1,9 @@
 """A program under test: compiled once, with a state, a batch, and the same step computed in other ways.
 
-A trial starts from a *seasoned* state: copies differ from their originals, optimizers have made some steps, and the next
-update is one in which every conditional stage runs.  Seasoned optimizers are smooth: a fresh Adam turns the sign of a
-gradient that is 0 but for rounding into a whole step, so that no tolerance of its result would mean anything.
+A trial starts from a *seasoned* state: copies differ from their originals, biases are no longer 0, optimizers have made
+some steps, and the next update is one in which every conditional stage runs.  Seasoned optimizers are smooth: a fresh Adam
+turns the sign of a gradient that is 0 but for rounding into a whole step, so that no tolerance of its result would mean
+anything.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ QUICK = {
     "xla_cpu_parallel_codegen_split_count": 1,
 }
 """Compiler options for what runs once: half the time of compiling goes into emitters of fast fusions."""
-SHAKES = 5
+SHAKES = 6
 """How often a reference is computed again to learn how far rounding moves it."""
 FUNCTIONS = ("init", "step", "update", *MODES)
 """The functions of a program."""
@@ -297,6 +298,8 @@ def seasoned(step: Graph, fresh: Mapping[str, Any], seed: int = 0) -> dict[str, 
         leaf = np.asarray(leaf)
         if f"state.{name}" in optimizers:
             return np.asarray(rng.uniform(0.5, 1.5, leaf.shape) if leaf.dtype.kind == "f" else leaf + 5, leaf.dtype)
+        if f"state.{name}" in trained and leaf.ndim and not leaf.any():
+            return np.asarray(rng.normal(0, 0.02, leaf.shape), leaf.dtype)
         if f"state.{name}" in trained or leaf.dtype.kind != "f" or name == "normalizer":
             return leaf
         return np.asarray(leaf * rng.uniform(0.8, 1.2, leaf.shape), leaf.dtype)
