@@ -211,7 +211,7 @@ def test_flow_anchor() -> None:
 def test_edm_mirror(task: str | None, kl: float) -> None:
     algorithm, base = (algorithm_of(resolve(spec, task=task)) for spec in ("edm_mirror", "gempo_square"))
     policy = algorithm.sections["policy"]
-    assert (policy.backbone.name, policy.sampler.name, policy.sampler.steps) == ("edm", "edm_heun", 5)
+    assert (policy.backbone.name, policy.sampler.name, policy.sampler.steps) == ("edm", "edm_heun", 10)
     assert algorithm.improvements == base.improvements and algorithm.order == base.order
     assert algorithm.parameters["temperature"].learned.target_kl.value == kl
 
