@@ -106,18 +106,18 @@ class _Reach:
                 return set().union(*(self.run(part, seen) for part in first))
         raise TypeError(f"not a stage: {stage!r}")
 
-    def _trained_by(self, stage: str) -> str:
-        """The group that a stage trains: where the critic is the policy, that is what the policy's stage trains."""
-        policy: Any = self.algorithm.sections["policy"]
-        return "critic" if stage == "policy" and not policy.backbone.trains else stage
+    def _trained_by(self, stage: str) -> set[str]:
+        """The groups that a stage trains; mechanisms may let that of the policy train the critic as well, or alone."""
+        if stage == "policy":
+            return {getattr(block.mechanism, "trains", stage) for block in self.algorithm.improvements}
+        return {learned_group(stage) if stage in self.algorithm.parameters else stage}
 
     def _single(self, name: str, seen: frozenset[str]) -> set[str]:
         if name == "targets":
             return {copy for copy, original in originals(self.algorithm).items() if original in seen}
         if name == "policy" and seen:
             self.measured = True
-        learned = name in self.algorithm.parameters
-        group = learned_group(name) if learned else self._trained_by(name)
-        reached = group == self.group or seen or (learned and self.measured)
-        beside = KEPT_BY_LOSS if group == "critic" else ()
-        return {group, f"{group}_opt", *beside} if reached else set()
+        all_of_it = seen or (name in self.algorithm.parameters and self.measured)
+        reached = {group for group in self._trained_by(name) if group == self.group or all_of_it}
+        beside = KEPT_BY_LOSS if "critic" in reached else ()
+        return {written for group in reached for written in (group, f"{group}_opt")} | {*beside}
