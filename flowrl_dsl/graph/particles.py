@@ -36,7 +36,8 @@ def simplex_linear(z, b, axis):
     k = jnp.maximum(jnp.sum(active, axis=-1, keepdims=True), 1)
     nu = (jnp.sum(jnp.where(active, falling, 0.0), axis=-1, keepdims=True) - mass) / k
     share = jnp.maximum(line - nu, 0.0)
-    share = share * (mass / jnp.maximum(jnp.sum(share, axis=-1, keepdims=True), 1e-30))
+    total = jnp.sum(share, axis=-1, keepdims=True)
+    share = share * (mass / jnp.where(total > 0, total, 1.0))
     return jnp.moveaxis(jnp.minimum(b, 1.0) / line.shape[-1] + share, -1, axis)
 
 
