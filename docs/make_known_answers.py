@@ -202,7 +202,7 @@ def picture(specs: Sequence[str], target: Path) -> None:
             panel.imshow(answer.probability.reshape(side, side).T, origin="lower", extent=(-1, 1, -1, 1), cmap="Greys")
             shown = np.frombuffer(b64decode(kept["shown"] if kept else ""), np.int8).reshape(-1, 2) / 127
             points = drawn[:SHOWN] if spec == "exact" else shown
-            panel.scatter(points[:, 0], points[:, 1], s=1.5, color="C3", alpha=0.5, linewidths=0)
+            panel.scatter(points[:, 0], points[:, 1], s=5, color="C3", alpha=0.5, linewidths=0)
             panel.set(xticks=[], yticks=[], xlim=(-1, 1), ylim=(-1, 1))
             if column == 0:
                 panel.set_ylabel(spec)
