@@ -215,11 +215,11 @@ class _Stages:
         reported = [name for name in record.metrics if name not in metrics]
         checked = [name for name in record.checks if name not in checks]
         new = [*written.values(), *(record.metrics[m] for m in reported), *(record.checks[c] for c in checked)]
+        if not new:  # a critic that is not trained
+            return {}
         skipped = b.constant(float("nan"), "not_run") if reported else None
         fine = b.constant(1.0, "fine") if checked else None
         old = [*(ctx.versions[group] for group in written), *[skipped] * len(reported), *[fine] * len(checked)]
-        if not new:  # a critic that is not trained
-            return {}
         due = every_nth(b, ctx.update_counter, n)
         chosen = iter(b.when(due, new, old, f"every_{n}"))
         result = {group: next(chosen) for group in written}
