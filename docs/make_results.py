@@ -45,6 +45,19 @@ need most of such short runs to get where it has to be."""
 MIRROR = (*SMALL, FEW, QUICK_DUAL)
 REVERSE = (*SMALL, "score_matching.reverse=32")
 
+OFTEN = tuple(f"{name}=copy(every = 50)" for name in ("encoder.target", "critic.target", "critic.seen"))
+"""Values reach one step further back at each refresh: every 250 updates that is 80 steps in such a short run."""
+TD7 = (
+    "critic.network=mlp([128, 128], activation = elu)",
+    "critic.optimizer=adam(1e-3)",
+    "policy.network=mlp([64, 64])",
+    "policy.optimizer=adam(1e-3)",
+    "policy.target=copy(every = 50)",
+    "train.batch=64",
+    "encoder.size=128",
+    "encoder.network=mlp([128, 128], activation = elu)",
+    "encoder.optimizer=adam(1e-3)",
+)
 MAIN: dict[str, tuple[str, ...]] = {
     "sac": (),
     "td3": (),
@@ -60,7 +73,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "idem": REVERSE,
     "rfm": REVERSE,
     "rfm_flow": REVERSE,
-    "qsm_hl_gauss": SMALL,
+    "qsm_hl_gauss": (*SMALL, STEADY),
     "fpmd": MIRROR,
     "gempo_exp": MIRROR,
     "gempo_linear": MIRROR,
@@ -69,11 +82,9 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "dime": (*SMALL, STEADY),
     "driftpo": (*QUICK, "drift.particles=16"),
     "nclql": (*QUICK_CRITIC, "train.batch=64"),
-    "td7": (),
+    "td7": (*TD7, *OFTEN),
     "redq": (*QUICK_CRITIC, "train.updates=5"),
 }
-OFTEN = tuple(f"{name}=copy(every = 50)" for name in ("encoder.target", "critic.target", "critic.seen"))
-"""Values reach one step further back at each refresh: every 250 updates that is 80 steps in such a short run."""
 HYBRIDS: dict[str, tuple[str, ...]] = {
     "sdac_quantile": REVERSE,
     "edm_mirror": (*DENOISING, FEW, QUICK_DUAL),
