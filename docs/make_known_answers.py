@@ -53,6 +53,8 @@ OF_OLD = (*PROPOSALS, DUAL, "weighted_regression.noise=0.05", "policy.old=copy(e
 """The noise on proposals is half as wide as a good region; the 0.2 of the specs would blur all of them."""
 MIRROR = (*OF_OLD, "weighted_regression.particles=32 from old_policy")
 REVERSE = (*DENOISING, "score_matching.reverse=128")
+EXPLODING = ("policy.backbone=edm(sigma_max = 2, obs = [])", "policy.sampler=edm_heun(10)")
+"""Noise added to actions that are not made smaller, as in idem's paper: the factor sigma / alpha of its target is at most 2."""
 PATHS = (*DENOISING, falling(2e-3, LONG), "temperature=0.1")
 DENSITY, VALUE = "density", "value"
 
@@ -69,7 +71,7 @@ class Entry:
 
 SPECS: dict[str, Entry] = {
     "sdac": Entry(DENSITY, (*REVERSE, "temperature=0.1")),
-    "idem": Entry(DENSITY, REVERSE),
+    "idem": Entry(DENSITY, (*SMALL, "score_matching.reverse=128", *EXPLODING)),
     "rfm": Entry(DENSITY, (*REVERSE, "temperature=0.1")),
     "rfm_flow": Entry(DENSITY, (*REVERSE, "temperature=0.1")),
     "qsm": Entry(DENSITY, DENOISING),
