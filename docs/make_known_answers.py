@@ -41,7 +41,14 @@ def falling(rate: float, updates: int = UPDATES) -> str:
 
 SMALL = ("policy.network=mlp([128, 128], activation = mish)", falling(2e-3), "train.batch=128")
 DENOISING = (*SMALL, "policy.backbone.obs=[]")
-DUAL = "temperature=learned(1.0, target_kl = 1.0, optimizer = adam(3e-3))"
+
+
+def dual(start: float) -> str:
+    """A temperature that holds the divergence of the weights, from where it starts."""
+    return f"temperature=learned({start}, target_kl = 1.0, optimizer = adam(3e-3))"
+
+
+DUAL, LOW_DUAL = dual(1.0), dual(0.1)
 """Of 32 particles log N is 3.5; and at the rate of the specs the temperature would not get where it has to be."""
 ENTROPY = "temperature=learned(1.0, target_entropy = -A, optimizer = adam(3e-3))"
 """As fast as that of a divergence: from 1.0 it has to come down to a few hundredths."""
@@ -51,7 +58,9 @@ PROPOSALS = (*DENOISING, "train.batch=32")
 """There is one state: 32 rows are 1024 proposals for it."""
 OF_OLD = (*PROPOSALS, DUAL, "weighted_regression.noise=0.05", "policy.old=copy(every = 250)")
 """The noise on proposals is half as wide as a good region; the 0.2 of the specs would blur all of them."""
-MIRROR = (*OF_OLD, "weighted_regression.particles=32 from old_policy")
+MIRROR = (*OF_OLD, "weighted_regression.particles=32 from old_policy", LOW_DUAL)
+"""Values differ by tenths.  From a temperature of 1.0 the policy first imitates itself by nearly equal weights, loses good
+regions by chance, and fpmd ended at the third best of the uneven ones."""
 REVERSE = (*DENOISING, "score_matching.reverse=128")
 EXPLODING = ("policy.backbone=edm(sigma_max = 2, obs = [])", "policy.sampler=edm_heun(10)")
 """Noise added to actions that are not made smaller, as in idem's paper: the factor sigma / alpha of its target is at most 2."""

@@ -85,7 +85,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "driftpo": (*QUICK, "drift.particles=16"),
     "nclql": (*QUICK_CRITIC, "train.batch=64"),
     "td7": (*TD7, *OFTEN),
-    "redq": (*QUICK_CRITIC, "train.updates=5"),
+    "redq": (*QUICK_CRITIC, "train.batch=64", "train.updates=2"),
 }
 HYBRIDS: dict[str, tuple[str, ...]] = {
     "sdac_quantile": REVERSE,
