@@ -63,7 +63,7 @@ MIRROR = (*OF_OLD, "weighted_regression.particles=32 from old_policy", LOW_DUAL)
 regions by chance, and fpmd ended at the third best of the uneven ones."""
 REVERSE = (*DENOISING, "score_matching.reverse=128")
 EXPLODING = ("policy.backbone=edm(sigma_max = 2, obs = [])", "policy.sampler=edm_heun(10)")
-"""Noise added to actions that are not made smaller, as in idem's paper: the factor sigma / alpha of its target is at most 2."""
+"""Noise is added to actions that are not made smaller, as in idem's paper: sigma / alpha in its target is at most 2."""
 PATHS = (*DENOISING, falling(2e-3, LONG), "temperature=0.1")
 DENSITY, VALUE = "density", "value"
 
