@@ -1,7 +1,8 @@
-"""Measure the speed of all shipped specs and write the tables of docs/performance.md.
+"""Measure the speed of the shipped specs and write the tables of docs/performance.md.
 
 ``python docs/make_performance.py``, on a machine that does nothing else.  What was measured is kept in ``runs/performance``:
-remove a file there to measure it again.
+remove a file there to measure it again.  One update is measured of all specs; acting and training of some for each kind of
+policy, since training a few thousand steps at full settings takes an hour with those that value many actions.
 """
 
 from __future__ import annotations
@@ -15,12 +16,18 @@ from flowrl_dsl.bench.report import KINDS, from_json, markdown
 
 DOCS = Path(__file__).parent
 KEPT = DOCS.parent / "runs" / "performance"
+SPECS = {
+    "act": ("sac", "td3", "qsm", "dpmd", "fpmd", "edm_mirror", "driftpo", "nclql"),
+    "train": ("sac", "td3", "redq", "qsm", "nclql", "diffusion_bptt", "driftpo"),
+}
+"""Where not all are measured."""
 
 
 def measure(kind: str) -> None:
     """One kind, in a process of its own; what was interrupted is not kept."""
     draft, path = KEPT / f"{kind}.draft.json", KEPT / f"{kind}.json"
-    subprocess.run([sys.executable, "-m", "flowrl_dsl.cli", "bench", kind, "--json", str(draft)], check=False)
+    command = [sys.executable, "-m", "flowrl_dsl.cli", "bench", kind, *SPECS.get(kind, ()), "--json", str(draft)]
+    subprocess.run(command, check=False)
     if draft.exists() and draft.stat().st_size and not from_json(draft.read_text()).interrupted:
         draft.replace(path)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from flowrl_dsl.algorithm import Algorithm, Parameter
 from flowrl_dsl.axes import Axes, union, without
+from flowrl_dsl.components.random_numbers import normal_numbers
 from flowrl_dsl.formula import Formula
 from flowrl_dsl.graph.builder import Builder, Value, aligned, expansion
 from flowrl_dsl.graph.expr import Arg, Expand, Expr, call, kernel
@@ -37,10 +38,10 @@ def init_params(net, key, *examples):
 
 
 @kernel
-def gaussian_noise(key, s, size, particles=None):
+def gaussian_noise(key, s, size, particles=None, quick=False):
     """Standard normal noise for each observation: [..., size], or [..., particles, size]."""
     shape = s.shape[:-1] if particles is None else (*s.shape[:-1], particles)
-    return jax.random.normal(key, (*shape, size))
+    return normal_numbers(key, (*shape, size), quick)
 
 
 @kernel
@@ -198,7 +199,7 @@ class Context:
     def normal(self, s: Value, size: int, name: str, particles: int | None = None) -> Value:
         """Standard normal noise for each observation, with an axis ``action`` of ``size``."""
         lead = without(s.axes, "obs") + (() if particles is None else ("particle",))
-        expr = call(gaussian_noise, Arg(0), Arg(1), size=size, particles=particles)
+        expr = call(gaussian_noise, Arg(0), Arg(1), size=size, particles=particles, quick=False)
         return self.builder.add("Noise", expr, (self.draw_key(name), s), Type(union(lead, ("action",))), name)
 
     def actor(self, source: str, s: Value) -> tuple[Context, Value, Value]:

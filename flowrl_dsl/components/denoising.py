@@ -8,11 +8,12 @@ from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Backbone, Draw, Embedding, Noised, Widths
 from flowrl_dsl.components.context import Context, init_params, leading, rows
+from flowrl_dsl.components.random_numbers import normal_numbers, uniform_numbers
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Literal, build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.graph.pieces import in_pieces
-from flowrl_dsl.lazy import jax, jnp, nn
+from flowrl_dsl.lazy import jnp, nn
 
 
 @kernel
@@ -82,15 +83,15 @@ def denoise_given(net, params, s, chunk=None):
 
 
 @kernel
-def action_noise(key, a):
+def action_noise(key, a, quick):
     """Standard normal noise of the shape of the actions."""
-    return jax.random.normal(key, a.shape)
+    return normal_numbers(key, a.shape, quick)
 
 
 @kernel
-def uniform_time(key, a, times):
+def uniform_time(key, a, times, quick):
     """A time for each action, uniform between two ends."""
-    return jax.random.uniform(key, a.shape[:-1], minval=times[0], maxval=times[1])
+    return uniform_numbers(key, a.shape[:-1], times[0], times[1], quick)
 
 
 @kernel
@@ -147,7 +148,8 @@ class Denoising(Backbone):
 
     def _noised(self, ctx: Context, a: Value, t: Value, alpha: Value, sigma: Value) -> Noised:
         """a_t = alpha a + sigma noise."""
-        noise = ctx.builder.add("Noise", call(action_noise, Arg(0), Arg(1)), (ctx.draw_key("noise"), a), a.type, "noise")
+        draw = call(action_noise, Arg(0), Arg(1), quick=False)
+        noise = ctx.builder.add("Noise", draw, (ctx.draw_key("noise"), a), a.type, "noise")
         a_t = ctx.builder.add("Diffuse", call(diffuse, *map(Arg, range(4))), (a, noise, alpha, sigma), a.type, "a_t")
         return Noised(a_t=a_t, noise=noise, alpha=alpha, sigma=sigma, t=t)
 
@@ -157,7 +159,7 @@ class Denoising(Backbone):
         """Actions by the policy's sampler, from standard normal noise."""
         sampler = ctx.policy.sampler
         prior = ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles)
-        inputs, options = [params, s, prior], {"times": times}
+        inputs, options = [params, s, prior], {"times": times} | ({"quick": False} if sampler.draws else {})
         for option_name, value in _sampler_inputs(ctx, sampler, name).items():
             options[option_name] = Arg(len(inputs))
             inputs.append(value)

@@ -18,6 +18,7 @@ from flowrl_dsl.passes.first_layer import split_first_layers
 from flowrl_dsl.passes.hoist import hoist_conditions
 from flowrl_dsl.passes.inline import inline_outputs
 from flowrl_dsl.passes.members import members_in_turn
+from flowrl_dsl.passes.noise import quick_noise
 
 Pass = Callable[[Graph], Graph]
 
@@ -28,6 +29,7 @@ PIPELINE: dict[str, Pass] = {
     "first_layer": split_first_layers,
     "hoist": hoist_conditions,
     "activations": cheap_activations,
+    "noise": quick_noise,
     "chunk": chunk_rows,
     "members": members_in_turn,
 }

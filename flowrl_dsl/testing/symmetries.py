@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -95,10 +94,9 @@ class _Permuted:
         }
         return {axis: lengths[axis] for axis in union(lengths) if axis in ROWS}
 
-    def __call__(self, equation: Any, scope: str, drawn: np.ndarray) -> np.ndarray:
+    def __call__(self, shape: tuple[int, ...], scope: str, drawn: np.ndarray) -> np.ndarray:
         known = [name for found in _NAME.findall(scope) if (name := found.removesuffix(".plain")) in self.rows]
         rows: Mapping[str, int] = self.rows[known[-1]] if known else {}
-        shape = equation.params["shape"]
         fits = len(shape) >= len(rows) and all(n == length for n, length in zip(shape, rows.values(), strict=False))
         if self.axis not in rows or not fits:
             return drawn

@@ -16,10 +16,13 @@ import jax
 import numpy as np
 from jax.extend import core
 
+from flowrl_dsl.components.random_numbers import quick_bits
 from flowrl_dsl.testing.primitives import RULES, Parameters
 
-Draw = Callable[[core.JaxprEqn, str, np.ndarray], np.ndarray]
-"""What random bits are replaced by: given their equation, the scope it stands in, and the bits [*keys, *shape]."""
+Draw = Callable[[tuple[int, ...], str, np.ndarray], np.ndarray]
+"""What random bits are replaced by: given their shape for one key, the scope they are drawn in, and the bits
+[*keys, *shape]."""
+_QUICK = quick_bits.__name__
 
 _ARITHMETIC = ("add", "add_any", "sub", "mul", "div", "pow", "integer_pow", "square", "sqrt", "rsqrt", "cbrt")
 _FUNCTIONS = ("exp", "exp2", "expm1", "log", "log1p", "sin", "cos", "tan", "tanh", "logistic", "erf", "erfc", "erf_inv")
@@ -102,7 +105,7 @@ class _Run:
                 values = [self._shaken(x) for x in values]
             found = rule(equation.params, *values)
             if self.draw is not None and name == "random_bits":
-                found = self.draw(equation, _scope_of(equation) or scope, found)
+                found = self.draw(equation.params["shape"], _scope_of(equation) or scope, found)
             found = found if equation.primitive.multiple_results else [found]
             return [self._shaken(np.asarray(x)) if name in SHAKEN else np.asarray(x) for x in found]
         loop = _LOOPS.get(name)
@@ -111,7 +114,11 @@ class _Run:
             return loop(self, equation.params, values, inner)
         for key in _CALLED:
             if key in equation.params:
-                return self._call(equation.params[key], values, inner)
+                found = self._call(equation.params[key], values, inner)
+                if self.draw is not None and equation.params.get("name") == _QUICK:
+                    keys = values[0].ndim - 1 if values else 0  # a key that is a constant is no argument
+                    found = [self.draw(found[0].shape[keys:], inner, found[0])]
+                return found
         return _by_jax(equation, values)
 
     def _shaken(self, x: np.ndarray) -> np.ndarray:

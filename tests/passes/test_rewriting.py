@@ -75,6 +75,15 @@ def test_mish_needs_one_exponential() -> None:
     assert changes("td3", "activations") == {}
 
 
+def test_numbers_are_drawn_quickly_but_for_reverse_samples() -> None:
+    for spec in ("dpmd", "qvpo", "driftpo", "nclql", "dime", "fpmd"):
+        changed = changes(spec, "noise")
+        assert changed and all(text.count("quick=True") == 1 for _, text in changed.values())
+        assert all("quick=False" in before for before, _ in changed.values())
+    assert "policy.score_matching.reverse_samples" not in changes("sdac", "noise")
+    assert changes("td3", "noise").keys() == {"critic.a_next_added"}
+
+
 @pytest.mark.parametrize("spec", ["sdac", "dpmd"])
 def test_values_of_many_actions_are_computed_in_pieces(spec: str) -> None:
     changed = changes(spec, "hoist", "chunk")

@@ -23,9 +23,9 @@ def straight_through_clip(x):
 
 
 @kernel
-def generate(net, params, s, key, noise, particles=None):
+def generate(net, params, s, key, noise, particles=None, quick=False):
     """f(s, z) clipped straight through, z ~ N(0, I) of dimension ``noise``: [..., action], or [..., particles, action]."""
-    z = gaussian_noise(key, s, noise, particles)
+    z = gaussian_noise(key, s, noise, particles, quick)
     s = s if particles is None else s[..., None, :]
     return straight_through_clip(net.apply({"params": params}, {"z": z, "s": s}))
 
@@ -53,5 +53,5 @@ class Generator(Backbone):
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
         axes = union(leading(s), ("action",), () if particles is None else ("particle",))
-        expr = call(generate, self.module(ctx), Arg(0), Arg(1), Arg(2), noise=self.noise, particles=particles)
+        expr = call(generate, self.module(ctx), Arg(0), Arg(1), Arg(2), noise=self.noise, particles=particles, quick=False)
         return Draw(ctx.builder.add("Sample", expr, (params, s, ctx.draw_key(name)), Type(axes), name))

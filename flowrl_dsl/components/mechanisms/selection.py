@@ -7,10 +7,11 @@ from pydantic import Field
 from flowrl_dsl.components.base import Mechanism
 from flowrl_dsl.components.common import take_best, weighted_error
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.random_numbers import uniform_numbers
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import Type
-from flowrl_dsl.lazy import jax, jnp
+from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import NOT_NEGATIVE, Drawn, Formula, Scalar, Slot, option, register, slot
 
 SCORE = Slot(
@@ -23,9 +24,9 @@ WEIGHT = Slot(result=("batch",), values={"score": ("batch", "particle")}, sizes=
 
 
 @kernel
-def uniform_actions(key, s, particles, size):
+def uniform_actions(key, s, particles, size, quick):
     """Actions uniform in [-1, 1], for each observation."""
-    return jax.random.uniform(key, (*s.shape[:-1], particles, size), minval=-1.0, maxval=1.0)
+    return uniform_numbers(key, (*s.shape[:-1], particles, size), -1.0, 1.0, quick)
 
 
 @kernel
@@ -67,7 +68,7 @@ class Selection(Mechanism):
     def _entropy(self, ctx: Context, s: Value, weight: Value) -> Value:
         axes = ("batch", "particle", "action")
         sizes = {"particles": self.uniform, "size": ctx.sizes.action}
-        expr = call(uniform_actions, Arg(0), Arg(1), **sizes)
+        expr = call(uniform_actions, Arg(0), Arg(1), **sizes, quick=False)
         a = ctx.builder.add("Noise", expr, (ctx.draw_key("uniform"), s), Type(axes), "uniform")
         expr = call(repeat_weight, Arg(0), Arg(1), particles=self.uniform)
         factor = ctx.scalar(self.uniform_weight)

@@ -47,6 +47,5 @@ class AnnealedLangevin(EnergySampler):
         size, beta = ctx.argument(self.size, inputs), ctx.argument(self.beta, inputs)
         at = {"levels": kind.levels, "steps": self.steps}
         sizes = call(annealed_sizes, **at, size=size, spread=kind.high / kind.low)
-        return call(
-            langevin, energy, start, key, levels=call(annealed_levels, **at), sizes=sizes, beta=beta, unit_slope=True
-        )
+        rates = {"levels": call(annealed_levels, **at), "sizes": sizes, "beta": beta}
+        return call(langevin, energy, start, key, **rates, unit_slope=True, quick=False)

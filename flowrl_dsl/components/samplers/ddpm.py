@@ -7,13 +7,14 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowrl_dsl.components.base import Sampler
+from flowrl_dsl.components.random_numbers import normal_numbers
 from flowrl_dsl.graph.expr import kernel
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 
 @kernel
-def ddpm(eps, alpha, a_T, key, times, clip=None):
+def ddpm(eps, alpha, a_T, key, times, clip=None, quick=False):
     """Draw actions from the reverse chain of a variance-preserving process.
 
     With abar = alpha^2, beta = 1 - abar_t / abar_u for a step from time t to u, and the predicted clean action
@@ -34,7 +35,7 @@ def ddpm(eps, alpha, a_T, key, times, clip=None):
         a_0 = (a_t - jnp.sqrt(1 - abar_t) * eps(a_t, t)) / jnp.sqrt(abar_t)
         a_0 = a_0 if clip is None else jnp.clip(a_0, -clip, clip)
         mean = (jnp.sqrt(abar_u) * beta * a_0 + jnp.sqrt(1 - beta) * (1 - abar_u) * a_t) / (1 - abar_t)
-        noise = jax.random.normal(key, a_t.shape) * jnp.where(last, 0.0, jnp.sqrt(beta))
+        noise = normal_numbers(key, a_t.shape, quick) * jnp.where(last, 0.0, jnp.sqrt(beta))
         return mean + noise, None
 
     a, _ = jax.lax.scan(step, a_T, (times[:-1], times[1:], keys, is_last))

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from flowrl_dsl.components.base import EnergySampler
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.random_numbers import normal_numbers
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Call, Expr, call, kernel
 from flowrl_dsl.lazy import jax, jnp
@@ -15,7 +16,7 @@ from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 
 @kernel
-def langevin(energy, a, key, levels, sizes, beta, unit_slope):
+def langevin(energy, a, key, levels, sizes, beta, unit_slope, quick=False):
     """a <- clip(a + size/2 beta g + sqrt(size) noise, -1, 1), g the slope of the energy at each step's level.
 
     With ``unit_slope`` g is divided by its norm, so that a step has the same length on any scale of values.
@@ -27,7 +28,7 @@ def langevin(energy, a, key, levels, sizes, beta, unit_slope):
         g = slope(a, level)
         if unit_slope:
             g = g / jnp.maximum(jnp.linalg.norm(g, axis=-1, keepdims=True), 1e-8)
-        moved = a + size / 2 * beta * g + jnp.sqrt(size) * jax.random.normal(key, a.shape)
+        moved = a + size / 2 * beta * g + jnp.sqrt(size) * normal_numbers(key, a.shape, quick)
         return jnp.clip(moved, -1.0, 1.0), None
 
     keys = jax.random.split(key, levels.shape[0])
@@ -52,4 +53,4 @@ class Langevin(EnergySampler):
     def chain(self, ctx: Context, energy: Expr, start: Expr, key: Expr, inputs: list[Value]) -> Call:
         size, beta = ctx.argument(self.size, inputs), ctx.argument(self.beta, inputs)
         levels, sizes = call("jnp.ones", (self.steps,)), call("jnp.full", (self.steps,), size)
-        return call(langevin, energy, start, key, levels=levels, sizes=sizes, beta=beta, unit_slope=False)
+        return call(langevin, energy, start, key, levels=levels, sizes=sizes, beta=beta, unit_slope=False, quick=False)

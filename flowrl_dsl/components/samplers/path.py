@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowrl_dsl.components.base import Sampler
+from flowrl_dsl.components.random_numbers import normal_numbers
 from flowrl_dsl.graph.expr import kernel
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import POSITIVE, Scalar, option, register
@@ -19,7 +20,7 @@ def log_normal(x, mean, std):
 
 
 @kernel
-def diffusion_path(eps, alpha, u_T, key, times, clip=None):
+def diffusion_path(eps, alpha, u_T, key, times, clip=None, quick=False):
     """Actions a = tanh(u_0) of the reverse chain with noise on every step, and the log-ratio of their paths.
 
     With beta = 1 - abar_t / abar_u for a step from time t to u and ddpm's posterior mean mu (the predicted clean u_0 bounded
@@ -36,7 +37,7 @@ def diffusion_path(eps, alpha, u_T, key, times, clip=None):
         clean = (u_t - jnp.sqrt(1 - abar_t) * eps(u_t, t)) / jnp.sqrt(abar_t)
         clean = clean if clip is None else jnp.clip(clean, -clip, clip)
         mean = (jnp.sqrt(abar_u) * beta * clean + jnp.sqrt(1 - beta) * (1 - abar_u) * u_t) / (1 - abar_t)
-        u_u = mean + jnp.sqrt(beta) * jax.random.normal(key, u_t.shape)
+        u_u = mean + jnp.sqrt(beta) * normal_numbers(key, u_t.shape, quick)
         back = log_normal(u_t, jnp.sqrt(1 - beta) * u_u, jnp.sqrt(beta))
         return (u_u, ratio + log_normal(u_u, mean, jnp.sqrt(beta)) - back), None
 

@@ -1,0 +1,29 @@
+"""Random numbers in one loop.
+
+before   jax.random.normal(key, shape)      on CPUs rounds of the generator in turn, each over all numbers in memory
+after    quick_normal(key, shape)           one loop that makes each number from its place
+
+Uniform numbers have the same bits, normal ones are the same to within the rounding of float32.  Kernels that draw many
+numbers have an option ``quick`` that says it.  Reverse samples have not: what is computed of their numbers is so much that
+one loop of both does not vectorise (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+from flowrl_dsl.graph.expr import Call, Expr, Literal, rewrite
+from flowrl_dsl.graph.nodes import Graph
+from flowrl_dsl.passes.rewriting import rewrite_expressions
+
+_STRAIGHT = ("quick", Literal(False))
+
+
+def quick_noise(graph: Graph) -> Graph:
+    """The graph whose nodes draw their numbers quickly."""
+    return rewrite_expressions(graph, lambda node: None if node.expr is None else rewrite(node.expr, _quick))
+
+
+def _quick(part: Expr) -> Expr:
+    if not isinstance(part, Call) or _STRAIGHT not in part.kwargs:
+        return part
+    kwargs = tuple(("quick", Literal(True)) if option == _STRAIGHT else option for option in part.kwargs)
+    return Call(part.function, part.args, kwargs)
