@@ -35,7 +35,8 @@ QUICK_CRITIC = ("critic.network=mlp([128, 128])", "critic.optimizer=adam(1e-3)")
 QUICK = (*QUICK_CRITIC, "policy.network=mlp([64, 64], activation = mish)", "policy.optimizer=adam(1e-3)", "train.batch=64")
 """Small networks and batches, and rates that such short runs need."""
 STEADY = "policy.optimizer=adam(3e-4)"
-"""Where the critic's gradient flows through a sampler that clips: at 1e-3 all actions run into a bound, where it is 0."""
+"""Where the critic's gradient flows through a sampler that clips, or through a tanh: at 1e-3 all actions run into a bound,
+where it is 0."""
 DENOISING = (*QUICK, "policy.backbone.obs=[64, 64]", "policy.backbone.time=fourier(16, hidden = 32)")
 SMALL = (*DENOISING, "policy.sampler.steps=5")
 FEW = "weighted_regression.particles=8 from old_policy"
@@ -53,13 +54,15 @@ TD7 = (
     "critic.network=mlp([128, 128], activation = elu)",
     "critic.optimizer=adam(1e-3)",
     "policy.network=mlp([64, 64])",
-    "policy.optimizer=adam(1e-3)",
+    STEADY,
     "policy.target=copy(every = 50)",
     "train.batch=64",
     "encoder.size=128",
     "encoder.network=mlp([128, 128], activation = elu)",
     "encoder.optimizer=adam(1e-3)",
 )
+TWICE = ("train.updates=2", "order=critic -> targets -> every(2, policy -> temperature)")
+"""Two critic updates a step in place of twenty, and one of the policy, as with twenty."""
 MAIN: dict[str, tuple[str, ...]] = {
     "sac": (),
     "td3": (),
@@ -85,14 +88,14 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "driftpo": (*QUICK, "drift.particles=16"),
     "nclql": (*QUICK_CRITIC, "train.batch=64"),
     "td7": (*TD7, *OFTEN),
-    "redq": (*QUICK_CRITIC, "train.batch=64", "train.updates=2"),
+    "redq": (*QUICK_CRITIC, "train.batch=64", *TWICE),
 }
 HYBRIDS: dict[str, tuple[str, ...]] = {
     "sdac_quantile": REVERSE,
     "edm_mirror": (*DENOISING, FEW, QUICK_DUAL),
     "flow_anchor": (*DENOISING, FEW, QUICK_DUAL, "anchor=linear(1.0 -> 0.1, over = 10_000)"),
     "drift_entropy": (*QUICK, "drift.particles=16"),
-    "dime_redq": (*SMALL, STEADY, "train.updates=2", "order=critic -> targets -> every(2, policy -> temperature)"),
+    "dime_redq": (*SMALL, STEADY, *TWICE),
     "qsm_td7": (*SMALL, "encoder.network=mlp([64, 64], activation = elu)", *OFTEN),
 }
 """Beside qsm_dpmd, which stands in the first group."""
