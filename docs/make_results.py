@@ -231,15 +231,15 @@ def _final(curve: Curve | None) -> str:
 
 
 def speed(found: dict[tuple[str, str], Curve], specs: Iterable[str], tasks: list[Task]) -> str:
-    """Environment steps, and seconds of training, until a spec's mean first reaches half of the way to the best mean.
+    """Environment steps, and seconds of training, until a spec's mean first reaches a mark.
 
-    The way begins at the lowest mean of any spec at the first evaluation.
+    The mark is half of the way from the lowest mean at the first evaluation to what the median spec reaches at best.
     """
     marks = {}
     for task in tasks:
         of_task = [curve for (_, name), curve in found.items() if name == task.name]
         if of_task:
-            low, high = min(curve.center[0] for curve in of_task), max(curve.center.max() for curve in of_task)
+            low, high = min(curve.center[0] for curve in of_task), median(curve.center.max() for curve in of_task)
             marks[task.name] = (low + high) / 2
     rows = [[spec, *(_reached(found.get((spec, task.name)), task, marks) for task in tasks)] for spec in specs]
     return table(["spec", *(f"{task.name} (at {marks.get(task.name, 0):.0f})" for task in tasks)], rows)
