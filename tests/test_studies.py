@@ -51,7 +51,7 @@ def test_returns_and_speed_of_runs_with_known_curves(scripts, tmp_path, monkeypa
     kept = records.Records("results.jsonl")
     monkeypatch.setattr(results, "RECORDS", kept)
     task = results.TASKS[0]
-    for spec, last in (("sac", 100.0), ("td3", 40.0)):
+    for spec, last in (("sac", 100.0), ("td3", 40.0), ("dpmd", 10.0)):
         for seed in results.SEEDS:
             measured = {"updates": 19_000, "updates_per_second": 100.0, "evaluated_at": [2_500, 10_500, 20_000]}
             returns = {"return_mean": [0.0, 0.6 * last, last], "return_std": [0.0, 0.0, 0.0]}
@@ -59,10 +59,10 @@ def test_returns_and_speed_of_runs_with_known_curves(scripts, tmp_path, monkeypa
     found = results.curves()
     assert "| sac | 100.0 [100.0, 100.0] |" in results.returns_of(found, ["sac"], [task])
     assert "| qsm | not run |" in results.returns_of(found, ["qsm"], [task])
-    table = results.speed(found, ["sac", "td3"], [task])
-    # half of the way from 0 to 100, first seen at 10.5 k: half of the 190 s that 19 000 updates took
-    assert "| sac | 10.5 k, 95 s |" in table
-    assert "| td3 | not reached |" in table
+    table = results.speed(found, ["sac", "td3", "dpmd"], [task])
+    # half of the way from 0 to td3's 40, first seen at 10.5 k: half of the 190 s that 19 000 updates took
+    assert "(at 20)" in table and "| sac | 10.5 k, 95 s |" in table and "| td3 | 10.5 k, 95 s |" in table
+    assert "| dpmd | not reached |" in table
 
 
 def test_runs_of_other_settings_are_not_counted(scripts) -> None:

@@ -17,6 +17,8 @@ from flowrl_dsl.runtime.errors import RunError
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("-", "--", "-.", ":")
 _FORMATS = (".png", ".pdf", ".svg")
+_MANY = 3
+"""Labels that fit into a panel beside its curves; where a picture has more they stand beside the panels."""
 
 
 def plot(paths: Sequence[Path], output: Path) -> None:
@@ -46,13 +48,27 @@ def _draw(curves: list[Curve]) -> Any:
     labels = _labels(curves)
     columns = min(len(tasks), 3)
     rows = -(-len(tasks) // columns)
-    figure = Figure(figsize=(1.2 + 4.4 * columns, 0.6 + 3.2 * rows), layout="constrained")
+    figure = Figure(figsize=((3.2 if len(labels) > _MANY else 1.2) + 4.4 * columns, 0.6 + 3.2 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
     for panel in panels.flat[len(tasks) :]:
         panel.set_axis_off()
     for panel, task in zip(panels.flat, tasks, strict=False):
         _panel(panel, task, [curve for curve in curves if curve.task == task], labels)
+    if len(labels) > _MANY:
+        figure.legend(*_entries(panels), loc="outside right upper", frameon=False, fontsize=9)
+    else:
+        for panel in panels.flat[: len(tasks)]:
+            panel.legend(frameon=False, fontsize=9)
     return figure
+
+
+def _entries(panels: Any) -> tuple[list, list]:
+    """What the labels of all panels stand for, each once, and the labels."""
+    found = {}
+    for panel in panels.flat:
+        handles, names = panel.get_legend_handles_labels()
+        found = dict(zip(names, handles, strict=True)) | found
+    return list(found.values()), list(found)
 
 
 def _labels(curves: list[Curve]) -> dict[tuple, str]:
@@ -90,7 +106,6 @@ def _panel(panel: Any, task: str, curves: list[Curve], labels: dict[tuple, str])
     panel.grid(color="0.9", linewidth=0.8)
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(frameon=False, fontsize=9)
 
 
 def _solved(panel: Any, threshold: float | None, curves: list[Curve]) -> None:

@@ -86,3 +86,14 @@ def test_what_cannot_be_drawn_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="FRL0431"):
         plot([run, _run(tmp_path / "c", {11: 1.0})], tmp_path / "c.png")
     assert not np.array(list(tmp_path.glob("c.*"))).size
+
+
+def test_many_labels_stand_once_beside_all_panels(tmp_path: Path) -> None:
+    specs = ("sac", "td3", "qsm", "dpmd", "qvpo")
+    tasks = ("dm_control/cartpole-swingup", "dm_control/cheetah-run")
+    runs = [_run(tmp_path / f"{spec}{k}", {10: 1.0}, spec, task) for spec in specs for k, task in enumerate(tasks)]
+    plot(runs, tmp_path / "many.svg")
+    plot(runs[:4], tmp_path / "few.svg")
+    many, few = ((tmp_path / name).read_text() for name in ("many.svg", "few.svg"))
+    assert all(many.count(f">{spec}<") == 1 for spec in specs)
+    assert all(few.count(f">{spec}<") == len(tasks) for spec in specs[:2])
