@@ -83,13 +83,13 @@ def denoise_given(net, params, s, chunk=None):
 
 
 @kernel
-def action_noise(key, a, quick):
+def action_noise(key, a, quick=False):
     """Standard normal noise of the shape of the actions."""
     return normal_numbers(key, a.shape, quick)
 
 
 @kernel
-def uniform_time(key, a, times, quick):
+def uniform_time(key, a, times, quick=False):
     """A time for each action, uniform between two ends."""
     return uniform_numbers(key, a.shape[:-1], times[0], times[1], quick)
 

@@ -24,7 +24,7 @@ WEIGHT = Slot(result=("batch",), values={"score": ("batch", "particle")}, sizes=
 
 
 @kernel
-def uniform_actions(key, s, particles, size, quick):
+def uniform_actions(key, s, particles, size, quick=False):
     """Actions uniform in [-1, 1], for each observation."""
     return uniform_numbers(key, (*s.shape[:-1], particles, size), -1.0, 1.0, quick)
 
