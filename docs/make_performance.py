@@ -2,7 +2,7 @@
 
 ``python docs/make_performance.py``, on a machine that does nothing else.  What was measured is kept in ``runs/performance``:
 remove a file there to measure it again.  One update is measured of all specs; acting and training of some for each kind of
-policy, since training a few thousand steps at full settings takes an hour with those that value many actions.
+policy, since training 2000 steps takes a quarter of an hour where an update takes 0.6 s.
 """
 
 from __future__ import annotations

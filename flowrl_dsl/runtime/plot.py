@@ -48,13 +48,14 @@ def _draw(curves: list[Curve]) -> Any:
     labels = _labels(curves)
     columns = min(len(tasks), 3)
     rows = -(-len(tasks) // columns)
-    figure = Figure(figsize=((3.2 if len(labels) > _MANY else 1.2) + 4.4 * columns, 0.6 + 3.2 * rows), layout="constrained")
+    beside = len(labels) > _MANY
+    figure = Figure(figsize=((3.2 if beside else 1.2) + 4.4 * columns, 0.6 + 3.2 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
     for panel in panels.flat[len(tasks) :]:
         panel.set_axis_off()
     for panel, task in zip(panels.flat, tasks, strict=False):
         _panel(panel, task, [curve for curve in curves if curve.task == task], labels)
-    if len(labels) > _MANY:
+    if beside:
         figure.legend(*_entries(panels), loc="outside right upper", frameon=False, fontsize=9)
     else:
         for panel in panels.flat[: len(tasks)]:
@@ -64,11 +65,11 @@ def _draw(curves: list[Curve]) -> Any:
 
 def _entries(panels: Any) -> tuple[list, list]:
     """What the labels of all panels stand for, each once, and the labels."""
-    found = {}
+    handles: dict[str, Any] = {}
     for panel in panels.flat:
-        handles, names = panel.get_legend_handles_labels()
-        found = dict(zip(names, handles, strict=True)) | found
-    return list(found.values()), list(found)
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    return list(handles.values()), list(handles)
 
 
 def _labels(curves: list[Curve]) -> dict[tuple, str]:
