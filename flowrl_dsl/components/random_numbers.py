@@ -7,19 +7,11 @@ from flowrl_dsl.lazy import jax, jnp
 
 
 @kernel
-def quick_bits(key, shape):
-    """The bits of ``jax.random.bits(key, shape)``: the words of Threefry-2x32 for 0, 1, 2, ..., joined by exclusive or.
-
-    Its twenty rounds are written out, so that they are one loop over the numbers: on CPUs jax repeats four of them, and
-    writes all numbers between.  Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
-    """
+def threefry(key, counter):
+    """The two words of Threefry-2x32 for (0, counter) under a key of two words, joined by exclusive or."""
     rotations = ((13, 15, 26, 6), (17, 29, 16, 24))
     keys = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(0x1BD11BDA))
-    count = 1
-    for length in shape:
-        count *= length
-    low = jnp.arange(count, dtype=jnp.uint32).reshape(shape)
-    x, y = jnp.full_like(low, keys[0]), low + keys[1]
+    x, y = jnp.full_like(counter, keys[0]), counter + keys[1]
     for i in range(5):
         for by in rotations[i % 2]:
             x = x + y
@@ -29,9 +21,29 @@ def quick_bits(key, shape):
 
 
 @kernel
-def quick_uniform(key, shape, low, high):
+def quick_bits(key, shape, rows=False):
+    """The bits of ``jax.random.bits(key, shape)``: the words of Threefry-2x32 for 0, 1, 2, ..., joined by exclusive or.
+
+    Its twenty rounds are written out, so that they are one loop over the numbers: on CPUs jax repeats four of them, and
+    writes all numbers between.  Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
+
+    With ``rows`` one row of the first axis is drawn after the other.  XLA joins no loop with another inside of it, so what
+    is long to compute of the bits stays a loop of its own, short enough to be vectorised.
+    """
+    drawn_at_once = shape[1:] if rows else shape
+    count = 1
+    for length in drawn_at_once:
+        count *= length
+    counter = jnp.arange(count, dtype=jnp.uint32).reshape(drawn_at_once)
+    if not rows:
+        return threefry(key, counter)
+    return jax.lax.map(lambda row: threefry(key, row * jnp.uint32(count) + counter), jnp.arange(shape[0], dtype=jnp.uint32))
+
+
+@kernel
+def quick_uniform(key, shape, low, high, rows=False):
     """The numbers of ``jax.random.uniform(key, shape)`` between two ends: each a float of 23 random bits."""
-    bits = jax.jit(quick_bits, static_argnums=1)(key, shape)
+    bits = jax.jit(quick_bits, static_argnums=(1, 2))(key, shape, rows)
     share = jax.lax.bitcast_convert_type((bits >> 9) | jnp.uint32(0x3F800000), jnp.float32) - 1
     low, high = jnp.float32(low), jnp.float32(high)
     return jnp.maximum(low, share * (high - low) + low)
@@ -67,6 +79,8 @@ def normal_numbers(key, shape, quick):
 
 
 @kernel
-def uniform_numbers(key, shape, low, high, quick):
-    """Numbers uniform between two ends."""
-    return quick_uniform(key, shape, low, high) if quick else jax.random.uniform(key, shape, minval=low, maxval=high)
+def uniform_numbers(key, shape, low, high, quick, rows=False):
+    """Numbers uniform between two ends; ``rows`` as for ``quick_bits``."""
+    if quick:
+        return quick_uniform(key, shape, low, high, rows)
+    return jax.random.uniform(key, shape, minval=low, maxval=high)

@@ -4,8 +4,8 @@ before   jax.random.normal(key, shape)      on CPUs rounds of the generator in t
 after    quick_normal(key, shape)           one loop that makes each number from its place
 
 Uniform numbers have the same bits, normal ones are the same to within the rounding of float32.  Kernels that draw many
-numbers have an option ``quick`` that says it.  Reverse samples have not: what is computed of their numbers is so much that
-one loop of both does not vectorise (docs/performance.md).
+numbers have an option ``quick`` that says it.  What reverse samples compute of theirs is so long that one loop of both would
+not vectorise: they draw row by row, in a loop apart (docs/performance.md).
 """
 
 from __future__ import annotations

@@ -18,9 +18,10 @@ SHAPES = [(), (1,), (7,), (3, 5), (2, 3, 4), (0, 3), (100, 6)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_bits_are_those_of_jax(shape):
+@pytest.mark.parametrize("rows", [False, True])
+def test_bits_are_those_of_jax(shape, rows):
     key = jax.random.PRNGKey(7)
-    np.testing.assert_array_equal(quick_bits(key, shape), jax.random.bits(key, shape))
+    np.testing.assert_array_equal(quick_bits(key, shape, rows and len(shape) > 0), jax.random.bits(key, shape))
 
 
 @given(words=st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)), count=st.integers(1, 20))
@@ -45,7 +46,7 @@ def test_normal_numbers_are_the_quantiles_of_their_uniform_ones(monkeypatch):
     """Of every eighth number that a draw can be, and all near either end and the middle."""
     ends = [np.arange(0, 2**23, 8), np.arange(1000), 2**22 + np.arange(-1000, 1000), 2**23 - 1 - np.arange(1000)]
     bits = np.concatenate(ends).astype(np.uint32) << 9
-    monkeypatch.setattr(random_numbers, "quick_bits", lambda key, shape: jnp.asarray(bits))
+    monkeypatch.setattr(random_numbers, "quick_bits", lambda key, shape, rows: jnp.asarray(bits))
     x = np.asarray(quick_uniform(None, bits.shape, -1.0 + 2.0**-24, 1.0), np.float64)
     np.testing.assert_allclose(quick_normal(None, bits.shape), np.sqrt(2) * erfinv(x), rtol=4e-7, atol=0)
 
@@ -55,15 +56,16 @@ def test_normal_numbers_are_those_of_jax_but_for_its_rounding():
     np.testing.assert_allclose(quick_normal(key, shape), jax.random.normal(key, shape), rtol=1e-5, atol=0)
 
 
-def test_quick_numbers_of_many_keys_are_those_of_each():
+@pytest.mark.parametrize("rows", [False, True])
+def test_quick_numbers_of_many_keys_are_those_of_each(rows):
     keys = jax.random.split(jax.random.PRNGKey(1), 4)
-    drawn = jax.vmap(lambda key: quick_normal(key, (3, 2)))(keys)
-    np.testing.assert_array_equal(drawn, [quick_normal(key, (3, 2)) for key in keys])
+    drawn = jax.vmap(lambda key: quick_uniform(key, (3, 2), -1.0, 1.0, rows))(keys)
+    np.testing.assert_array_equal(drawn, [quick_uniform(key, (3, 2), -1.0, 1.0) for key in keys])
 
 
 @pytest.mark.parametrize("quick", [False, True])
 def test_both_ways_draw_the_same_numbers(quick):
     key, shape = jax.random.PRNGKey(2), (64, 3)
-    normal, uniform = normal_numbers(key, shape, quick), uniform_numbers(key, shape, -1.0, 1.0, quick)
+    normal, uniform = normal_numbers(key, shape, quick), uniform_numbers(key, shape, -1.0, 1.0, quick, rows=True)
     np.testing.assert_allclose(normal, jax.random.normal(key, shape), rtol=1e-5, atol=0)
     np.testing.assert_array_equal(uniform, jax.random.uniform(key, shape, minval=-1.0, maxval=1.0))

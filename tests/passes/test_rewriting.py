@@ -75,12 +75,12 @@ def test_mish_needs_one_exponential() -> None:
     assert changes("td3", "activations") == {}
 
 
-def test_numbers_are_drawn_quickly_but_for_reverse_samples() -> None:
-    for spec in ("dpmd", "qvpo", "driftpo", "nclql", "dime", "fpmd"):
+def test_numbers_are_drawn_quickly() -> None:
+    for spec in ("dpmd", "qvpo", "driftpo", "nclql", "dime", "fpmd", "sdac"):
         changed = changes(spec, "noise")
         assert changed and all(text.count("quick=True") == 1 for _, text in changed.values())
         assert all("quick=False" in before for before, _ in changed.values())
-    assert "policy.score_matching.reverse_samples" not in changes("sdac", "noise")
+    assert "policy.score_matching.reverse_samples" in changes("sdac", "noise")
     assert changes("td3", "noise").keys() == {"critic.a_next_added"}
 
 

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Mechanism, Noised
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.random_numbers import uniform_numbers
 from flowrl_dsl.formula import variables
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
@@ -57,7 +58,7 @@ def cut_exponential(u, rate):
 
 
 @kernel
-def reverse_samples(key, a_t, alpha, sigma, count):
+def reverse_samples(key, a_t, alpha, sigma, count, quick=False):
     """Clean actions that noise could have turned into a_t, and that noise: (a_hat, noise_hat), [..., count, action].
 
     noise_hat is standard normal, cut off so that a_hat = (a_t - sigma noise_hat) / alpha stays in [-1, 1].  Computed for
@@ -66,7 +67,7 @@ def reverse_samples(key, a_t, alpha, sigma, count):
     float32 has no more than a few numbers between low and high there.
     """
     a_t, alpha, sigma = a_t[..., None, :], alpha[..., None, None], jnp.maximum(sigma, 1e-6)[..., None, None]
-    u = jax.random.uniform(key, (*a_t.shape[:-2], count, a_t.shape[-1]), minval=1e-7)
+    u = uniform_numbers(key, (*a_t.shape[:-2], count, a_t.shape[-1]), 1e-7, 1.0, quick, rows=True)
     side, size = jnp.where(a_t < 0, -1.0, 1.0), jnp.abs(a_t)
     low, high = (size - alpha) / sigma, (size + alpha) / sigma
     flat = (low > 10) | (high - low < 0.02)
@@ -127,7 +128,7 @@ class ScoreMatching(Mechanism):
         if self.reverse is None:
             return {}
         b, type = ctx.builder, Type(union(noised.a_t.axes, ("reverse",)))
-        expr = call(reverse_samples, *map(Arg, range(4)), count=self.reverse)
+        expr = call(reverse_samples, *map(Arg, range(4)), count=self.reverse, quick=False)
         inputs = (ctx.draw_key("reverse"), noised.a_t, noised.alpha, noised.sigma)
         drawn = b.add("Noise", expr, inputs, TREE, "reverse_samples")
         return {name: b.item(drawn, i, type, name) for i, name in enumerate(("a_hat", "noise_hat"))}
