@@ -7,6 +7,7 @@ each: of such a spec the share of the machine's speed is an upper bound.
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -128,8 +129,9 @@ def _program(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[str]
 
 def _compile(program: Program, state: Any, replay: Any) -> tuple[Any, float]:
     """The compiled update, and the seconds from its graph to it."""
-    # what jax remembers of the program before would make this one look quicker to trace
+    # jax remembers what it traced of the program before, and its garbage would be collected while this one is traced
     jax.clear_caches()
+    gc.collect()
     found: list[Any] = []
     took = seconds(lambda: found.append(program.jit_update.lower(state, replay, np.int32(1), _hyper(program)).compile()))
     return found[0], took

@@ -40,6 +40,6 @@ def quick_mish(x):
 
 @kernel
 def activation_function(name):
-    """The activation function of that name."""
-    ours = {"mish": mish, "quick_mish": quick_mish}
+    """The activation function of that name, traced once for each shape."""
+    ours = {"mish": jax.jit(mish), "quick_mish": jax.jit(quick_mish)}
     return ours.get(name) or {"relu": nn.relu, "elu": nn.elu, "gelu": nn.gelu, "silu": nn.silu, "tanh": nn.tanh}[name]

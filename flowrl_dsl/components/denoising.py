@@ -8,6 +8,7 @@ from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Backbone, Draw, Embedding, Noised, Widths
 from flowrl_dsl.components.context import Context, init_params, leading, rows
+from flowrl_dsl.components.parameters import dense_layer
 from flowrl_dsl.components.random_numbers import normal_numbers, uniform_numbers
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Literal, build, call, kernel
@@ -20,12 +21,13 @@ from flowrl_dsl.lazy import jnp, nn
 def observation_features(sizes, activation="mish"):
     """Dense layers of the given widths, Mish after each; orthogonal kernels of gain sqrt 2, zero biases."""
     act = activation_function(activation)
+    dense = dense_layer()
 
     class ObservationFeatures(nn.Module):
         @nn.compact
         def __call__(self, s):
             for size in sizes:
-                s = act(nn.Dense(size, kernel_init=nn.initializers.orthogonal(2.0**0.5))(s))
+                s = act(dense(size, kernel_init=nn.initializers.orthogonal(2.0**0.5))(s))
             return s
 
     return ObservationFeatures()

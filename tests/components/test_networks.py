@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from flowrl_dsl.components.activations import activation_function, mish, quick_mish
 from flowrl_dsl.components.first_layer import orthogonal_by_input
 from flowrl_dsl.components.networks.mlp import mlp
+from flowrl_dsl.components.parameters import dense_layer
 from tests import reference
 from tests.helpers import random_params
 
@@ -129,3 +131,20 @@ def test_both_ways_of_computing_mish_have_the_same_second_derivative():
     x = jnp.linspace(-8, 25, 200)
     quick, plain = (jax.vmap(jax.grad(jax.grad(f)))(x) for f in (quick_mish, mish))
     np.testing.assert_allclose(quick, plain, atol=1e-5)
+
+
+def test_a_network_does_not_ask_how_stored_parameters_began():
+    """flax would trace it at each use; what is not stored is begun, and what is stored is read."""
+    asked = []
+
+    def rule(key, shape, dtype=jnp.float32):
+        asked.append(shape)
+        return jax.random.normal(key, shape, dtype)
+
+    layer, x = dense_layer()(3, kernel_init=rule), np.ones((2, 4), "f")
+    params = layer.init(jax.random.PRNGKey(0), x)["params"]
+    assert asked == [(4, 3)]
+    np.testing.assert_allclose(layer.apply({"params": params}, x), x @ params["kernel"] + params["bias"], rtol=1e-6)
+    assert asked == [(4, 3)]
+    whole = nn.Dense(3, kernel_init=rule).init(jax.random.PRNGKey(0), x)["params"]
+    jax.tree.map(np.testing.assert_array_equal, params, whole)

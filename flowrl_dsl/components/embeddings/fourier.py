@@ -6,6 +6,7 @@ from pydantic import Field
 
 from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Embedding
+from flowrl_dsl.components.parameters import dense_layer
 from flowrl_dsl.graph.expr import Build, build, kernel
 from flowrl_dsl.lazy import jnp, nn
 from flowrl_dsl.registry import register
@@ -14,6 +15,7 @@ from flowrl_dsl.registry import register
 @kernel
 def fourier_features(size, scale, hidden, activation="mish"):
     """[cos(2 pi f t), sin(2 pi f t)] with trained frequencies f ~ N(0, scale^2), then two dense layers."""
+    dense = dense_layer()
 
     class FourierFeatures(nn.Module):
         @nn.compact
@@ -22,8 +24,8 @@ def fourier_features(size, scale, hidden, activation="mish"):
             angle = 2 * jnp.pi * t[..., None] * f
             features = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
             orthogonal = nn.initializers.orthogonal(2.0**0.5)
-            h = activation_function(activation)(nn.Dense(hidden, kernel_init=orthogonal)(features))
-            return nn.Dense(hidden, kernel_init=orthogonal)(h)
+            h = activation_function(activation)(dense(hidden, kernel_init=orthogonal)(features))
+            return dense(hidden, kernel_init=orthogonal)(h)
 
     return FourierFeatures()
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Embedding
+from flowrl_dsl.components.parameters import dense_layer
 from flowrl_dsl.graph.expr import Build, build, kernel
 from flowrl_dsl.lazy import jnp, nn
 from flowrl_dsl.registry import register
@@ -14,6 +15,7 @@ from flowrl_dsl.registry import register
 @kernel
 def positional_features(size, longest, hidden, activation="mish"):
     """Cosines and sines of t at periods from 2 pi / 1000 to 2 pi ``longest`` / 1000, then two dense layers."""
+    dense = dense_layer()
 
     class PositionalFeatures(nn.Module):
         @nn.compact
@@ -23,8 +25,8 @@ def positional_features(size, longest, hidden, activation="mish"):
             angle = t[..., None] * f
             features = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
             orthogonal = nn.initializers.orthogonal(2.0**0.5)
-            h = activation_function(activation)(nn.Dense(hidden, kernel_init=orthogonal)(features))
-            return nn.Dense(hidden, kernel_init=orthogonal)(h)
+            h = activation_function(activation)(dense(hidden, kernel_init=orthogonal)(features))
+            return dense(hidden, kernel_init=orthogonal)(h)
 
     return PositionalFeatures()
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from flowrl_dsl.components.base import Network
 from flowrl_dsl.components.first_layer import first_layer
+from flowrl_dsl.components.parameters import dense_layer
 from flowrl_dsl.graph.expr import Build, build, kernel
 from flowrl_dsl.lazy import nn
 from flowrl_dsl.registry import register
@@ -17,15 +18,16 @@ def bronet(inputs, width, blocks, outputs, dropout, split=False):
 
     With a random key ``dropout`` part of what each block adds is dropped.
     """
+    dense = dense_layer()
 
     class BroNet(first_layer(inputs, width, split=split)):
         def setup(self):
             super().setup()
             orthogonal = nn.initializers.orthogonal(2.0**0.5)
-            self.layers = [nn.Dense(width, kernel_init=orthogonal) for _ in range(2 * blocks)]
+            self.layers = [dense(width, kernel_init=orthogonal) for _ in range(2 * blocks)]
             self.norms = [nn.LayerNorm() for _ in range(2 * blocks + 1)]
             self.drop = nn.Dropout(dropout)
-            self.head = nn.Dense(outputs, kernel_init=orthogonal)
+            self.head = dense(outputs, kernel_init=orthogonal)
 
         def __call__(self, values, projected=None):
             h = nn.relu(self.norms[0](self.start(values, projected)))

@@ -9,6 +9,7 @@ from pydantic import Field
 from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Network, Widths
 from flowrl_dsl.components.first_layer import first_layer
+from flowrl_dsl.components.parameters import dense_layer
 from flowrl_dsl.graph.expr import Build, build, kernel
 from flowrl_dsl.lazy import nn
 from flowrl_dsl.registry import register
@@ -21,15 +22,16 @@ def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0, split=False
     With a random key ``dropout`` units are dropped after each activation.
     """
     act = activation_function(activation)
+    dense = dense_layer()
 
     class MLP(first_layer(inputs, sizes[0], split=split)):
         def setup(self):
             super().setup()
             orthogonal = nn.initializers.orthogonal(2.0**0.5)
-            self.hidden = [nn.Dense(size, kernel_init=orthogonal) for size in sizes[1:]]
+            self.hidden = [dense(size, kernel_init=orthogonal) for size in sizes[1:]]
             self.norms = [nn.LayerNorm() for _ in sizes] if layer_norm else []
             self.drop = nn.Dropout(dropout)
-            self.head = nn.Dense(outputs, kernel_init=orthogonal)
+            self.head = dense(outputs, kernel_init=orthogonal)
 
         def __call__(self, values, projected=None):
             h = self.start(values, projected)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from flowrl_dsl.components.base import Network
 from flowrl_dsl.components.first_layer import first_layer
+from flowrl_dsl.components.parameters import dense_layer
 from flowrl_dsl.graph.expr import Build, build, kernel
 from flowrl_dsl.lazy import nn
 from flowrl_dsl.registry import register
@@ -17,16 +18,17 @@ def simba(inputs, width, blocks, outputs, expansion, dropout, split=False):
 
     With a random key ``dropout`` part of what each block adds is dropped.
     """
+    dense = dense_layer()
 
     class Simba(first_layer(inputs, width, 1.0, split)):
         def setup(self):
             super().setup()
             he = nn.initializers.he_normal()
-            self.widen = [nn.Dense(expansion * width, kernel_init=he) for _ in range(blocks)]
-            self.narrow = [nn.Dense(width, kernel_init=he) for _ in range(blocks)]
+            self.widen = [dense(expansion * width, kernel_init=he) for _ in range(blocks)]
+            self.narrow = [dense(width, kernel_init=he) for _ in range(blocks)]
             self.norms = [nn.LayerNorm() for _ in range(blocks + 1)]
             self.drop = nn.Dropout(dropout)
-            self.head = nn.Dense(outputs, kernel_init=nn.initializers.orthogonal(1.0))
+            self.head = dense(outputs, kernel_init=nn.initializers.orthogonal(1.0))
 
         def __call__(self, values, projected=None):
             h = self.start(values, projected)
