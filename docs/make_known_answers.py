@@ -27,6 +27,8 @@ SHAPES = ("ring", "moons", "uneven", "checkerboard")
 UPDATES, DRAWS, SHOWN = 5000, 2000, 1000
 HEIGHT = 0.1
 """Q = HEIGHT log p."""
+FLOORS = 10
+"""How many times the exact scores are sampled: one is up to 1.8 times as far away as another."""
 CLOSE = 2
 """Floors within which a density counts as reached: docs/known_answers.md says why so many."""
 
@@ -54,6 +56,8 @@ ENTROPY = "temperature=learned(1.0, target_entropy = -A, optimizer = adam(3e-3))
 """As fast as that of a divergence: from 1.0 it has to come down to a few hundredths."""
 STEADY = falling(3e-4)
 """Where the gradient flows through a sampler that clips, or a tanh: at 2e-3 all actions run into a bound, where it is 0."""
+SLOW = falling(1e-4)
+"""td7 reads the action through an embedding: at 3e-4 it ran into a corner of the uneven task."""
 PROPOSALS = (*DENOISING, "train.batch=32")
 """There is one state: 32 rows are 1024 proposals for it."""
 OF_OLD = (*PROPOSALS, DUAL, "weighted_regression.noise=0.05", "policy.old=copy(every = 250)")
@@ -106,7 +110,7 @@ SPECS: dict[str, Entry] = {
     "sac": Entry(VALUE, (*SMALL, ENTROPY)),
     "redq": Entry(VALUE, (*SMALL, ENTROPY, "order=critic -> targets -> policy -> temperature")),
     "td3": Entry(VALUE, SMALL),
-    "td7": Entry(VALUE, (*SMALL, STEADY, "train.sampling=uniform")),
+    "td7": Entry(VALUE, (*SMALL, SLOW, "train.sampling=uniform")),
 }
 
 
@@ -148,12 +152,15 @@ def sharpness_of(entry: Entry, sharpness: float) -> float:
 
 @cache
 def reference(shape: str, sharpness: float) -> tuple:
-    """The density, draws of it, and the distance to it of a sampler that is given the exact score."""
+    """The density, draws of it, and the mean distance to them of a sampler that is given the exact score."""
+    from statistics import mean
+
     from flowrl_dsl.testing.known_answers import Answer, sampled_exactly, sliced_wasserstein
 
     answer = Answer.of(shape, sharpness)
     drawn = answer.draw(DRAWS, seed=0)
-    return answer, drawn, sliced_wasserstein(sampled_exactly(answer, DRAWS), drawn)
+    floors = [sliced_wasserstein(sampled_exactly(answer, DRAWS, seed=seed), drawn) for seed in range(FLOORS)]
+    return answer, drawn, mean(floors)
 
 
 def score(actions: np.ndarray, shape: str, sharpness: float) -> Record:
