@@ -152,15 +152,22 @@ def sharpness_of(entry: Entry, sharpness: float) -> float:
 
 @cache
 def reference(shape: str, sharpness: float) -> tuple:
-    """The density, draws of it, and the mean distance to them of a sampler that is given the exact score."""
-    from statistics import mean
-
-    from flowrl_dsl.testing.known_answers import Answer, sampled_exactly, sliced_wasserstein
+    """The density and draws of it."""
+    from flowrl_dsl.testing.known_answers import Answer
 
     answer = Answer.of(shape, sharpness)
-    drawn = answer.draw(DRAWS, seed=0)
-    floors = [sliced_wasserstein(sampled_exactly(answer, DRAWS, seed=seed), drawn) for seed in range(FLOORS)]
-    return answer, drawn, mean(floors)
+    return answer, answer.draw(DRAWS, seed=0)
+
+
+@cache
+def floor(shape: str, sharpness: float) -> float:
+    """The mean distance to the density of a sampler that is given its exact score."""
+    from statistics import mean
+
+    from flowrl_dsl.testing.known_answers import sampled_exactly, sliced_wasserstein
+
+    answer, drawn = reference(shape, sharpness)
+    return mean(sliced_wasserstein(sampled_exactly(answer, DRAWS, seed=seed), drawn) for seed in range(FLOORS))
 
 
 def score(actions: np.ndarray, shape: str, sharpness: float) -> Record:
@@ -170,11 +177,11 @@ def score(actions: np.ndarray, shape: str, sharpness: float) -> Record:
     from flowrl_dsl.components.critics.known import known_value
     from flowrl_dsl.testing.known_answers import coverage, sliced_wasserstein
 
-    answer, drawn, floor = reference(shape, sharpness)
+    answer, drawn = reference(shape, sharpness)
     return {
         "sharpness": sharpness,
         "distance": round(sliced_wasserstein(actions, drawn), 4),
-        "floor": round(floor, 4),
+        "floor": round(floor(shape, sharpness), 4),
         "covered": round(coverage(actions, answer, shape), 3),
         "value": round(float(np.mean(np.asarray(known_value(actions, shape)))), 3),
         "expected": round(answer.expected(), 3),
@@ -215,7 +222,7 @@ def picture(specs: Sequence[str], target: Path) -> None:
         for column, shape in enumerate(SHAPES):
             panel = panels[row][column]
             kept = RECORDS.find(key_of(spec, shape)) if spec != "exact" else None
-            answer, drawn, _ = reference(shape, kept["sharpness"] if kept else 1.0)
+            answer, drawn = reference(shape, kept["sharpness"] if kept else 1.0)
             side = int(len(answer.cells) ** 0.5)
             panel.imshow(answer.probability.reshape(side, side).T, origin="lower", extent=(-1, 1, -1, 1), cmap="Greys")
             shown = np.frombuffer(b64decode(kept["shown"] if kept else ""), np.int8).reshape(-1, 2) / 127
