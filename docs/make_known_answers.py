@@ -55,7 +55,7 @@ DUAL, LOW_DUAL = dual(1.0), dual(0.1)
 ENTROPY = "temperature=learned(1.0, target_entropy = -A, optimizer = adam(3e-3))"
 """As fast as that of a divergence: from 1.0 it has to come down to a few hundredths."""
 STEADY = falling(3e-4)
-"""Where the gradient flows through a sampler that clips, or a tanh: at 2e-3 all actions run into a bound, where it is 0."""
+"""Where the gradient flows through a sampler that clips: at 2e-3 all actions run into a bound, where it is 0."""
 SLOW = falling(1e-4)
 """td7 reads the action through an embedding: at 3e-4 it ran into a corner of the uneven task."""
 PROPOSALS = (*DENOISING, "train.batch=32")

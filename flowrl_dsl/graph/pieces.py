@@ -29,7 +29,7 @@ def in_pieces(function, values, axes, out_axes, limit):
         parts = jnp.moveaxis(x, 0, axis)
         return parts.reshape(*parts.shape[:axis], states, *parts.shape[axis + 2 :])
 
-    @jax.jit
+    @jax.jit  # traced once, for the shapes and for the loop
     def results_of(parts):
         results = tuple(zip(function(*parts), out_axes, strict=True))
         return [x for x, axis in results if axis is None], [x for x, axis in results if axis is not None]
