@@ -34,6 +34,10 @@ CLOSE = 2
 
 LONG = 8000
 """Updates of dime, which finds one good region after the other."""
+LEARNING = 10_000
+"""Updates of nclql, which has to learn its values."""
+FAR = 15_000
+"""Updates of qsm, whose update is cheap and whose target is steep."""
 
 
 def falling(rate: float, updates: int = UPDATES) -> str:
@@ -65,21 +69,38 @@ OF_OLD = (*PROPOSALS, DUAL, "weighted_regression.noise=0.05", "policy.old=copy(e
 MIRROR = (*OF_OLD, "weighted_regression.particles=32 from old_policy", LOW_DUAL)
 """Values differ by tenths.  From a temperature of 1.0 the policy first imitates itself by nearly equal weights, loses good
 regions by chance, and fpmd ended at the third best of the uneven ones."""
+DETERMINISTIC = (*MIRROR, "policy.sampler=ddim(20)")
+"""Twenty ddpm steps add noise as wide as an arc of the moons, as fast as the weights narrow the policy."""
+ANCHORED = (*PROPOSALS, LOW_DUAL, "weighted_regression.noise=0.05", "policy.old=copy(every = 250)", falling(1e-3))
+"""Where the gradient alone would run into a bound of the checkerboard, the anchor finds good fields first."""
 REVERSE = (*DENOISING, "score_matching.reverse=128")
 EXPLODING = ("policy.backbone=edm(sigma_max = 2, obs = [])", "policy.sampler=edm_heun(10)")
 """Noise is added to actions that are not made smaller, as in idem's paper: sigma / alpha in its target is at most 2."""
+FIELD = (
+    "policy.network=mlp([256, 256], activation = mish)",
+    "policy.backbone.obs=[]",
+    "train.batch=128",
+    falling(2e-3, FAR),
+)
+"""Slopes change faster than densities: a smaller network does not follow them on the moons."""
+LEARNED = ("critic.backup=r", f"critic.optimizer=adam(cosine(1e-3 -> 1e-5, over = {LEARNING}))", "train.batch=256")
 PATHS = (*DENOISING, falling(2e-3, LONG), "temperature=0.1")
-DENSITY, VALUE = "density", "value"
+DENSITY, VALUE, OWN = "density", "value", "own"
+SLOPE, CLIMB, GAUSSIAN = "slopes of noisy actions", "Langevin on the exact values", "a squashed Gaussian of entropy -2"
+REPELLED, HELD = "points that repel each other", "the density of entropy -1"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a spec is after, a ``density`` or the highest ``value``, what is set for it, and whether its Q is exact."""
+    """What a spec is after, a ``density``, the highest ``value`` or an answer of its ``own``; what is set for it; whether
+    its Q is exact; and which answer is its own, where that can be computed.
+    """
 
     aim: str
     sets: tuple[str, ...]
     exact: bool = True
     updates: int = UPDATES
+    answer: str = ""
 
 
 SPECS: dict[str, Entry] = {
@@ -87,30 +108,30 @@ SPECS: dict[str, Entry] = {
     "idem": Entry(DENSITY, (*SMALL, "score_matching.reverse=128", *EXPLODING)),
     "rfm": Entry(DENSITY, (*REVERSE, "temperature=0.1")),
     "rfm_flow": Entry(DENSITY, (*REVERSE, "temperature=0.1")),
-    "qsm": Entry(DENSITY, DENOISING),
-    "qsm_hl_gauss": Entry(DENSITY, DENOISING),
     "dime": Entry(DENSITY, PATHS, updates=LONG),
     "sdac_quantile": Entry(DENSITY, (*REVERSE, "temperature=0.1")),
     "dime_redq": Entry(DENSITY, (*PATHS, "order=critic -> targets -> policy"), updates=LONG),
-    "qsm_td7": Entry(DENSITY, (*DENOISING, "train.sampling=uniform")),
-    "dpmd": Entry(VALUE, MIRROR),
+    "dpmd": Entry(VALUE, DETERMINISTIC),
     "fpmd": Entry(VALUE, MIRROR),
-    "gempo_exp": Entry(VALUE, MIRROR),
-    "gempo_linear": Entry(VALUE, MIRROR),
-    "gempo_square": Entry(VALUE, MIRROR),
-    "qvpo": Entry(VALUE, (*DENOISING, "selection.particles=16 from policy")),
-    "qsm_dpmd": Entry(VALUE, OF_OLD),
+    "gempo_exp": Entry(VALUE, DETERMINISTIC),
+    "gempo_linear": Entry(VALUE, DETERMINISTIC),
+    "gempo_square": Entry(VALUE, DETERMINISTIC),
+    "qvpo": Entry(VALUE, (*DENOISING, "selection.particles=16 from policy", "selection.uniform_weight=0")),
     "edm_mirror": Entry(VALUE, MIRROR),
-    "flow_anchor": Entry(VALUE, (*OF_OLD, STEADY, "anchor=0.3")),
-    "drift_entropy": Entry(VALUE, (*SMALL, "drift.particles=16")),
+    "flow_anchor": Entry(VALUE, (*ANCHORED, "anchor=linear(10.0 -> 0.1, over = 4000)")),
     "diffusion_bptt": Entry(VALUE, (*DENOISING, STEADY)),
     "dacer": Entry(VALUE, (*DENOISING, STEADY)),
-    "driftpo": Entry(VALUE, SMALL),
-    "nclql": Entry(VALUE, ("critic.backup=r", "critic.optimizer=adam(1e-3)", "train.batch=256"), exact=False),
-    "sac": Entry(VALUE, (*SMALL, ENTROPY)),
-    "redq": Entry(VALUE, (*SMALL, ENTROPY, "order=critic -> targets -> policy -> temperature")),
     "td3": Entry(VALUE, SMALL),
     "td7": Entry(VALUE, (*SMALL, SLOW, "train.sampling=uniform")),
+    "qsm": Entry(OWN, FIELD, updates=FAR, answer=SLOPE),
+    "qsm_hl_gauss": Entry(OWN, FIELD, updates=FAR, answer=SLOPE),
+    "qsm_td7": Entry(OWN, (*FIELD, "train.sampling=uniform"), updates=FAR, answer=SLOPE),
+    "nclql": Entry(OWN, LEARNED, exact=False, updates=LEARNING, answer=CLIMB),
+    "sac": Entry(OWN, (*SMALL, ENTROPY), answer=GAUSSIAN),
+    "redq": Entry(OWN, (*SMALL, ENTROPY, "order=critic -> targets -> policy -> temperature"), answer=GAUSSIAN),
+    "driftpo": Entry(OWN, SMALL, answer=REPELLED),
+    "drift_entropy": Entry(OWN, (*SMALL, "drift.particles=16"), answer=HELD),
+    "qsm_dpmd": Entry(OWN, OF_OLD),
 }
 
 
@@ -133,21 +154,53 @@ def key_of(spec: str, shape: str) -> Record:
 
 def train(job: tuple[str, str]) -> Record:
     """Train one spec on one shape; what came of it, and where its first draws lie (to 1 / 127, for the picture)."""
-    import numpy as np
 
     from flowrl_dsl.testing.known_answers import learn
 
     spec, shape = job
     entry = SPECS[spec]
     found = learn(spec, shape, sets=entry.sets, exact=entry.exact, updates=entry.updates, draws=DRAWS)
-    shown = np.round(127 * found.actions[:SHOWN]).astype(np.int8)
-    scores = score(found.actions, shape, sharpness_of(entry, found.sharpness))
-    return key_of(spec, shape) | scores | {"shown": b64encode(shown.tobytes()).decode()}
+    sharpness = sharpness_of(entry, found.sharpness)
+    kept = key_of(spec, shape) | score(found.actions, shape, sharpness) | {"shown": packed(found.actions)}
+    if entry.answer:
+        drawn = own_answer(entry.answer, shape, sharpness)
+        own = score(drawn, shape, sharpness)
+        kept["own"] = {name: own[name] for name in ("distance", "covered", "value")} | {"shown": packed(drawn)}
+    return kept
+
+
+def packed(actions: np.ndarray) -> str:
+    """The first of the draws as text, to 1 / 127."""
+    import numpy as np
+
+    return b64encode(np.round(127 * actions[:SHOWN]).astype(np.int8).tobytes()).decode()
+
+
+def unpacked(text: str) -> np.ndarray:
+    """Draws [n, 2] of such a text."""
+    import numpy as np
+
+    return np.frombuffer(b64decode(text), np.int8).reshape(-1, 2) / 127
 
 
 def sharpness_of(entry: Entry, sharpness: float) -> float:
     """The power of p that a spec is compared with."""
-    return round(sharpness, 1) if entry.aim == DENSITY else 1.0
+    return round(sharpness, 2) if entry.aim == DENSITY or entry.answer == SLOPE else 1.0
+
+
+def own_answer(answer: str, shape: str, sharpness: float) -> np.ndarray:
+    """Draws of what a mechanism makes of the exact Q where no network stands between."""
+    from flowrl_dsl.testing import mechanisms
+
+    if answer == SLOPE:
+        return mechanisms.noisy_slope(shape, sharpness, DRAWS)
+    if answer == CLIMB:
+        return mechanisms.blurred_climb(shape, DRAWS)
+    if answer == GAUSSIAN:
+        return mechanisms.best_squashed_gaussian(shape, -2.0, DRAWS)
+    if answer == REPELLED:
+        return mechanisms.repelled(shape, -(-DRAWS // 32) * 32)[:DRAWS]
+    return mechanisms.of_entropy(shape, -1.0).draw(DRAWS, seed=1)
 
 
 @cache
@@ -191,7 +244,9 @@ def score(actions: np.ndarray, shape: str, sharpness: float) -> Record:
 
 def rows(aim: str) -> list[list[str]]:
     """One row a spec, one column a shape."""
-    return [[spec, *(cell(spec, shape) for shape in SHAPES)] for spec, entry in SPECS.items() if entry.aim == aim]
+    specs = {spec: entry for spec, entry in SPECS.items() if entry.aim == aim}
+    own = {spec: [entry.answer or "none is known"][: aim == OWN] for spec, entry in specs.items()}
+    return [[spec, *own[spec], *(cell(spec, shape) for shape in SHAPES)] for spec in specs]
 
 
 def cell(spec: str, shape: str) -> str:
@@ -200,6 +255,12 @@ def cell(spec: str, shape: str) -> str:
     if found is None:
         return "not run"
     covered, value = f"{found['covered']:.0%}", f"Q {HEIGHT * found['value']:.3f}"
+    if SPECS[spec].aim == OWN:
+        own = found.get("own")
+        beside = (
+            [f" ({HEIGHT * own['value']:.3f})", f" ({own['covered']:.0%})", f" ({own['distance']:.2f})"] if own else [""] * 3
+        )
+        return f"{value}{beside[0]}, {covered}{beside[1]}, {found['distance']:.2f}{beside[2]}"
     if SPECS[spec].aim == DENSITY:
         floors = found["distance"] / found["floor"]
         close = " **close**" if floors <= CLOSE and found["covered"] == 1 else ""
@@ -209,9 +270,11 @@ def cell(spec: str, shape: str) -> str:
 
 
 def picture(specs: Sequence[str], target: Path) -> None:
-    """Draws over the density, one row a spec, one column a shape; the first row has draws of the density itself."""
+    """Draws over the density (red), one row a spec, one column a shape; below them those of a spec's own answer (blue).
+
+    The first row has draws of the density itself.
+    """
     import matplotlib
-    import numpy as np
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
@@ -225,9 +288,10 @@ def picture(specs: Sequence[str], target: Path) -> None:
             answer, drawn = reference(shape, kept["sharpness"] if kept else 1.0)
             side = int(len(answer.cells) ** 0.5)
             panel.imshow(answer.probability.reshape(side, side).T, origin="lower", extent=(-1, 1, -1, 1), cmap="Greys")
-            shown = np.frombuffer(b64decode(kept["shown"] if kept else ""), np.int8).reshape(-1, 2) / 127
-            points = drawn[:SHOWN] if spec == "exact" else shown
-            panel.scatter(points[:, 0], points[:, 1], s=5, color="C3", alpha=0.5, linewidths=0)
+            clouds = {"C0": unpacked(kept["own"]["shown"])} if kept and "own" in kept else {}
+            clouds["C3"] = drawn[:SHOWN] if spec == "exact" else unpacked(kept["shown"] if kept else "")
+            for color, points in clouds.items():
+                panel.scatter(points[:, 0], points[:, 1], s=5, color=color, alpha=0.5, linewidths=0)
             panel.set(xticks=[], yticks=[], xlim=(-1, 1), ylim=(-1, 1))
             if column == 0:
                 panel.set_ylabel(spec)
@@ -240,10 +304,11 @@ def picture(specs: Sequence[str], target: Path) -> None:
 
 def write() -> None:
     """The tables between their marks in docs/known_answers.md, and the pictures beside it."""
-    for aim in (DENSITY, VALUE):
+    for aim in (DENSITY, VALUE, OWN):
         name = f"known_answers_{aim}.png"
         picture([spec for spec, entry in SPECS.items() if entry.aim == aim], DOCS / name)
-        fill("known_answers.md", aim, f"{table(['spec', *SHAPES], rows(aim))}\n\n![draws over the densities]({name})")
+        titles = ["spec", "its answer"][: 1 + (aim == OWN)] + list(SHAPES)
+        fill("known_answers.md", aim, f"{table(titles, rows(aim))}\n\n![draws over the densities]({name})")
     hybrids = [[spec, cell(spec, "ring"), f"{base}: {cell(base, 'ring')}"] for spec, base in HYBRIDS.items()]
     fill("hybrids.md", "ring", table(["hybrid", "ring", "the spec it starts from"], hybrids))
 

@@ -11,7 +11,7 @@ then ``p^(height / temperature)``, a density on [-1, 1]^2 that a grid holds exac
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -50,8 +50,12 @@ class Answer:
         line = (np.arange(CELLS) + 0.5) / CELLS * 2 - 1
         cells = np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
         log_density = np.asarray(known_value(jnp.asarray(cells), shape), np.float64)
-        weight = np.exp(sharpness * (log_density - log_density.max()))
-        return Answer(cells, weight / weight.sum(), log_density)
+        return Answer(cells, np.full(len(cells), 1 / len(cells)), log_density).sharpened(sharpness)
+
+    def sharpened(self, sharpness: float) -> Answer:
+        """The density p^sharpness on the same grid."""
+        weight = np.exp(sharpness * (self.log_density - self.log_density.max()))
+        return replace(self, probability=weight / weight.sum())
 
     def draw(self, count: int, seed: int) -> np.ndarray:
         """Independent draws [count, 2], uniform inside of their cells."""
@@ -152,17 +156,22 @@ def learn(
     actions = np.random.default_rng(seed).uniform(-1, 1, (KEPT, 2)).astype(np.float32)
     for start in range(0, updates, 250):
         state, _ = program.update(state, _replay(actions, shape), min(250, updates - start), hyper)
-        own = program.act(state, np.zeros((ADDED, 1), np.float32), start, "explore", hyper)
+        own = program.act(state, _state(ADDED), start, "explore", hyper)
         actions = np.concatenate([actions[ADDED:], np.asarray(own)])
-    drawn = program.act(state, np.zeros((draws, 1), np.float32), updates, "explore", hyper)
+    drawn = program.act(state, _state(draws), updates, "explore", hyper)
     temperature = _temperature(program, state, _replay(actions, shape), hyper)
     return Learned(np.asarray(drawn), HEIGHT / temperature if temperature else 1.0)
+
+
+def _state(rows: int) -> np.ndarray:
+    """The one state.  Not 0: new networks, whose biases are 0, map it to the action 0, a saddle of the checkerboard."""
+    return np.ones((rows, 1), np.float32)
 
 
 def _replay(actions: np.ndarray, shape: str) -> dict[str, Any]:
     rows = len(actions)
     r, ones = HEIGHT * known_value(actions, shape), np.ones(rows, np.float32)
-    s = np.zeros((rows, 1), np.float32)
+    s = _state(rows)
     counts = {"size": np.int32(rows), "total": np.int32(rows)}
     return jax.tree.map(jnp.asarray, {"s": s, "a": actions, "r": r, "d": ones, "end": ones, "s_next": s, **counts})
 

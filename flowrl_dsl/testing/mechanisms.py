@@ -1,0 +1,133 @@
+"""What a mechanism makes of a known Q when nothing stands between it and its answer: no network, no training, no replay.
+
+Not every algorithm is after the density or its best action.  One may climb noisy slopes, one may only have a single
+Gaussian.  What each would end at is computed here from its equations, as draws [count, 2] in [-1, 1]^2, so that a policy can
+be held against the answer of its own mechanism.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flowrl_dsl.components.critics.known import known_value
+from flowrl_dsl.components.denoising import time_grid
+from flowrl_dsl.components.noise_schedules.cosine import cosine_alpha
+from flowrl_dsl.components.samplers.ddpm import ddpm
+from flowrl_dsl.testing.known_answers import Answer
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
+NOISE = np.stack(np.meshgrid(_NODES, _NODES, indexing="ij"), axis=-1).reshape(-1, 2)
+SHARE = np.outer(_WEIGHTS, _WEIGHTS).reshape(-1) / _WEIGHTS.sum() ** 2
+"""Gauss-Hermite nodes [256, 2] of a standard normal in two dimensions and their weights, which add up to 1."""
+
+
+def noisy_slope(shape: str, sharpness: float, count: int, seed: int = 0, steps: int = 20) -> np.ndarray:
+    """Draws of ddpm (cosine schedule) whose score at every noise level is the slope at the noisy action.
+
+    eps(a_t, t) = -sigma_t sharpness grad log p(a_t), which is what Q-score matching regresses to (arXiv:2312.11752).
+    """
+    alpha = partial(cosine_alpha, s=0.008)
+    slope = jax.grad(lambda a: jnp.sum(known_value(a, shape)))
+
+    def eps(a_t: jax.Array, t: jax.Array) -> jax.Array:
+        return -jnp.sqrt(1 - alpha(t) ** 2) * sharpness * slope(a_t)
+
+    start, steps_key = jax.random.split(jax.random.PRNGKey(seed))
+    prior = jax.random.normal(start, (count, 2))
+    return np.asarray(ddpm(eps, alpha, prior, steps_key, time_grid(0.9946, 1e-3, steps), 1.0))
+
+
+def blurred_climb(
+    shape: str, count: int, seed: int = 0, steps: int = 2, size: float = 1e-4, beta: float = 500
+) -> np.ndarray:
+    """Ends of annealed Langevin chains on the exactly blurred values E[log p(a + sigma noise)], sigma from 0.1 to 0.001.
+
+    a <- clip(a + size_l / 2 beta g / |g| + sqrt(size_l) noise), size_l = size (sigma_l / 0.001)^2, ``steps`` times at each
+    of ten levels: what a noise-conditioned critic without errors would sample (arXiv:1907.05600).
+    """
+
+    @jax.jit
+    @jax.grad
+    def slope(a: jax.Array, sigma: jax.Array) -> jax.Array:
+        return jnp.sum(known_value(a[:, None] + sigma * NOISE, shape) @ SHARE)
+
+    rng = np.random.default_rng(seed)
+    a = np.clip(rng.normal(size=(count, 2)), -1, 1)
+    for sigma in np.repeat(np.geomspace(0.1, 0.001, 10), steps):
+        g, scaled = np.asarray(slope(a, sigma)), size * (sigma / 0.001) ** 2
+        along = g / np.maximum(np.linalg.norm(g, axis=-1, keepdims=True), 1e-8)
+        a = np.clip(a + scaled / 2 * beta * along + np.sqrt(scaled) * rng.normal(size=a.shape), -1, 1)
+    return a
+
+
+def best_squashed_gaussian(shape: str, entropy: float, count: int, seed: int = 0, tries: int = 4000) -> np.ndarray:
+    """Draws of the a = tanh(u), u ~ N(mean, diag std^2), of the largest E[log p(a)] among those of one entropy.
+
+    The best of ``tries`` random means and ratios of the two deviations; their size follows from the entropy
+    ``sum_i log std_i + log(2 pi e) + E[sum_i log(1 - tanh(u_i)^2)]``, by bisection.
+    """
+    rng = np.random.default_rng(seed)
+    mean, ratio = rng.uniform(-1.5, 1.5, (tries, 2)), rng.uniform(-1, 1, (tries, 1)) * np.array([0.5, -0.5])
+    low, high = np.full((tries, 1), -6.0), np.full((tries, 1), 0.0)
+    for _ in range(40):
+        size = (low + high) / 2
+        above = squashed_entropy(mean, ratio + size)[:, None] > entropy
+        low, high = np.where(above, low, size), np.where(above, size, high)
+    log_std = ratio + low
+    spread = mean[:, None] + np.exp(log_std)[:, None] * NOISE
+    best = np.argmax(np.asarray(known_value(jnp.tanh(spread), shape)) @ SHARE)
+    return np.tanh(mean[best] + np.exp(log_std[best]) * rng.normal(size=(count, 2)))
+
+
+def squashed_entropy(mean: np.ndarray, log_std: np.ndarray) -> np.ndarray:
+    """Entropy of tanh(u), u ~ N(mean, diag exp(log_std)^2), in nats: [n] from [n, 2]."""
+    u = mean[:, None] + np.exp(log_std)[:, None] * NOISE
+    squash = 2 * (np.log(2) - u - np.logaddexp(0, -2 * u)).sum(-1)
+    return log_std.sum(-1) + np.log(2 * np.pi * np.e) + squash @ SHARE
+
+
+def repelled(shape: str, count: int, seed: int = 0, strength: float = 4.0, updates: int = 1500) -> np.ndarray:
+    """Where ``count`` points (a multiple of 32) come to rest that follow the field of driftpo in random groups of 32.
+
+    The field is ``strength |v| g / |g| - v``, at most 1 long, v the mean shift of a point to its group (bandwidth: the
+    median distance, at least 0.05) and g the slope of log p (arXiv:2602.04770).  Steps of 0.05 of it fall to 0.
+    """
+    rng = np.random.default_rng(seed)
+    a = rng.uniform(-1, 1, (count, 2))
+    slope = jax.jit(jax.grad(lambda a: jnp.sum(known_value(a, shape))))
+    for update in range(updates):
+        groups = rng.permutation(a).reshape(-1, 32, 2)
+        shift, g = _mean_shift(groups), np.asarray(slope(groups))
+        up = g / np.maximum(np.linalg.norm(g, axis=-1, keepdims=True), 1e-8)
+        field = strength * np.linalg.norm(shift, axis=-1, keepdims=True) * up - shift
+        field /= np.maximum(np.linalg.norm(field, axis=-1, keepdims=True), 1.0)
+        a = np.clip(groups + 0.05 * (1 - update / updates) * field, -1, 1).reshape(-1, 2)
+    return a
+
+
+def _mean_shift(groups: np.ndarray) -> np.ndarray:
+    away = groups[:, None] - groups[:, :, None]
+    square = (away**2).sum(-1)
+    i, j = np.triu_indices(groups.shape[1], 1)
+    width = np.maximum(np.median(np.sqrt(square[:, i, j]), axis=-1), 0.05)[:, None, None]
+    k = np.exp(-square / (2 * width**2))
+    return (k[..., None] * away).sum(2) / k.sum(2)[..., None]
+
+
+def of_entropy(shape: str, entropy: float) -> Answer:
+    """The density p^sharpness of a given entropy in nats: of all densities of that entropy it has the largest E[log p]."""
+    answer, low, high = Answer.of(shape), 0.0, 1000.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if grid_entropy(answer.sharpened(middle)) > entropy else (low, middle)
+    return answer.sharpened(low)
+
+
+def grid_entropy(answer: Answer) -> float:
+    """Entropy in nats of a density that is even inside of each cell."""
+    p = answer.probability[answer.probability > 0]
+    return float(-(p * np.log(p)).sum() + np.log(4 / len(answer.cells)))
