@@ -143,35 +143,36 @@ def learn(
     seed: int = 0,
     draws: int = 2000,
     exact: bool = True,
+    observation: float = 1.0,
 ) -> Learned:
     """Train a spec on the one state with the exact Q; the replay holds uniform actions and more and more of its own.
 
-    Where the critic is the policy there is nothing to train beside it: not ``exact``, it learns Q from rewards that are Q.
+    Where the critic is the policy there is nothing to train beside it: not ``exact``, it learns Q from rewards that are Q,
+    and from uniform actions alone, lest it forget what it does not visit.
+
+    The state looks like ``observation``.  A new network, whose biases are 0, maps 0 to the action 0: there the checkerboard
+    has a saddle, and a policy without noise stays on it.
     """
     sets = (*[f"critic.kind=known({shape}, height = {HEIGHT})"][: int(exact)], "act.explore=sample", *sets)
     algorithm, _ = driver.resolve_or_raise(spec, None, sets)
     program = driver.build_program(algorithm, 1, 2)
     program.capacity = KEPT
     hyper, state = program.hyper, program.init(seed)
-    actions = np.random.default_rng(seed).uniform(-1, 1, (KEPT, 2)).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    actions = rng.uniform(-1, 1, (KEPT, 2)).astype(np.float32)
     for start in range(0, updates, 250):
-        state, _ = program.update(state, _replay(actions, shape), min(250, updates - start), hyper)
-        own = program.act(state, _state(ADDED), start, "explore", hyper)
-        actions = np.concatenate([actions[ADDED:], np.asarray(own)])
-    drawn = program.act(state, _state(draws), updates, "explore", hyper)
-    temperature = _temperature(program, state, _replay(actions, shape), hyper)
+        state, _ = program.update(state, _replay(actions, shape, observation), min(250, updates - start), hyper)
+        own = np.asarray(program.act(state, np.full((ADDED, 1), observation, np.float32), start, "explore", hyper))
+        actions = np.concatenate([actions[ADDED:], own if exact else rng.uniform(-1, 1, own.shape).astype(np.float32)])
+    drawn = program.act(state, np.full((draws, 1), observation, np.float32), updates, "explore", hyper)
+    temperature = _temperature(program, state, _replay(actions, shape, observation), hyper)
     return Learned(np.asarray(drawn), HEIGHT / temperature if temperature else 1.0)
 
 
-def _state(rows: int) -> np.ndarray:
-    """The one state.  Not 0: new networks, whose biases are 0, map it to the action 0, a saddle of the checkerboard."""
-    return np.ones((rows, 1), np.float32)
-
-
-def _replay(actions: np.ndarray, shape: str) -> dict[str, Any]:
+def _replay(actions: np.ndarray, shape: str, observation: float) -> dict[str, Any]:
     rows = len(actions)
     r, ones = HEIGHT * known_value(actions, shape), np.ones(rows, np.float32)
-    s = _state(rows)
+    s = np.full((rows, 1), observation, np.float32)
     counts = {"size": np.int32(rows), "total": np.int32(rows)}
     return jax.tree.map(jnp.asarray, {"s": s, "a": actions, "r": r, "d": ones, "end": ones, "s_next": s, **counts})
 
