@@ -157,8 +157,13 @@ HYBRIDS = {
 def key_of(spec: str, shape: str) -> Record:
     """What a record must say to be of this problem."""
     entry = SPECS[spec]
-    said = {"updates": entry.updates, "observation": entry.observation, "sets": list(entry.sets)}
-    return {"spec": spec, "shape": shape, **said}
+    return {
+        "spec": spec,
+        "shape": shape,
+        "updates": entry.updates,
+        "observation": entry.observation,
+        "sets": list(entry.sets),
+    }
 
 
 def train(job: tuple[str, str]) -> Record:
@@ -167,8 +172,8 @@ def train(job: tuple[str, str]) -> Record:
 
     spec, shape = job
     entry = SPECS[spec]
-    options = {"sets": entry.sets, "exact": entry.exact, "updates": entry.updates, "draws": DRAWS}
-    found = learn(spec, shape, observation=entry.observation, **options)
+    asked = {"sets": entry.sets, "exact": entry.exact, "updates": entry.updates, "observation": entry.observation}
+    found = learn(spec, shape, draws=DRAWS, **asked)
     sharpness = sharpness_of(entry, found.sharpness)
     kept = key_of(spec, shape) | score(found.actions, shape, sharpness) | {"shown": packed(found.actions)}
     if entry.answer:
@@ -269,20 +274,22 @@ def cell(spec: str, shape: str) -> str:
     found = RECORDS.find(key_of(spec, shape))
     if found is None:
         return "not run"
-    covered, value = f"{found['covered']:.0%}", f"Q {HEIGHT * found['value']:.3f}"
     if SPECS[spec].aim == OWN:
-        own = found.get("own")
-        beside = (
-            [f" ({HEIGHT * own['value']:.3f})", f" ({own['covered']:.0%})", f" ({own['distance']:.2f})"] if own else [""] * 3
-        )
-        return f"{value}{beside[0]}, {covered}{beside[1]}, {found['distance']:.2f}{beside[2]}"
+        beside = [f" ({figure})" for figure in figures(found["own"])] if "own" in found else [""] * 3
+        return "Q " + ", ".join(map("".join, zip(figures(found), beside, strict=True)))
+    value, covered, distance = figures(found)
     if SPECS[spec].aim == DENSITY:
         floors = found["distance"] / found["floor"]
         close = " **close**" if floors <= CLOSE and found["covered"] == 1 else ""
-        return f"{found['distance']:.3f} ({floors:.1f} x), {covered}, {value}{close}"
+        return f"{found['distance']:.3f} ({floors:.1f} x), {covered}, Q {value}{close}"
     reached = (found["value"] - found["expected"]) / (found["best"] - found["expected"])
     best = " **best**" if found["best"] - found["value"] <= NEAR else ""
-    return f"{value} ({reached:.0%}), {covered}, {found['distance']:.2f}{best}"
+    return f"Q {value} ({reached:.0%}), {covered}, {distance}{best}"
+
+
+def figures(found: Record) -> list[str]:
+    """Mean Q, share of good regions and distance to the density, of a policy or of an answer."""
+    return [f"{HEIGHT * found['value']:.3f}", f"{found['covered']:.0%}", f"{found['distance']:.2f}"]
 
 
 def picture(specs: Sequence[str], target: Path) -> None:
