@@ -121,6 +121,8 @@ class Function:
     adds: Axes
     needs: str
     doc: str
+    beside: str = ""
+    """A function of a slot's own list that this one is visible with, wherever that is."""
 
 
 FUNCTIONS: dict[str, Function] = {

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
-from flowrl_dsl.formula import Formula, Slot
+from flowrl_dsl.formula import FUNCTIONS, Formula, Function, Slot
 
 CAPABILITIES: dict[str, str] = {
     "log_prob": "a log-density of any action",
@@ -235,6 +235,22 @@ def families() -> dict[str, dict[str, type[Component]]]:
     return _REGISTRY
 
 
+def functions() -> dict[str, Function]:
+    """The functions of networks that formulas may call: the language's own, and those that sections bring."""
+    return FUNCTIONS | {f.name: f for cls in members_of("section").values() for f in cls.functions}  # type: ignore[attr-defined]
+
+
+def visible(slot: Slot) -> dict[str, Function]:
+    """The functions that a slot sees."""
+    return {name: f for name, f in functions().items() if name in slot.functions or f.beside in slot.functions}
+
+
+def stages() -> list[str]:
+    """The sections that move, in the order in which they do unless a spec says otherwise."""
+    moving = {name: cls.stage for name, cls in members_of("section").items() if cls.stage is not None}  # type: ignore[attr-defined]
+    return sorted(moving, key=lambda name: (moving[name], name))
+
+
 def providers(capability: str) -> dict[str, list[str]]:
     """Names of the components that provide a capability, by family."""
     found: dict[str, list[str]] = {}
@@ -259,10 +275,13 @@ __all__ = [
     "Slot",
     "families",
     "find",
+    "functions",
     "language_of",
     "members_of",
     "option",
     "providers",
     "register",
     "slot",
+    "stages",
+    "visible",
 ]

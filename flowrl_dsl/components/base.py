@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
+from flowrl_dsl.formula import Function
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Build, Call, Expr, Partial
 from flowrl_dsl.registry import Component
@@ -63,9 +64,32 @@ class Future:
 
 
 class Section(Component):
-    """A braced section of a spec."""
+    """A braced section of a spec, and the parameter groups that it keeps in the state.
+
+    ``stage`` is its place in the default order; None for one with nothing to learn.  One that is ``implied`` is there where
+    a spec does not write it.  ``functions`` are what formulas may call of it.
+    """
 
     family: ClassVar[str] = "section"
+    stage: ClassVar[int | None] = None
+    implied: ClassVar[bool] = False
+    functions: ClassVar[tuple[Function, ...]] = ()
+
+    def init(self, ctx: Context, key: Value) -> dict[str, Value]:
+        """Its groups before the first update."""
+        return {}
+
+    def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
+        """The new versions of its groups after its stage."""
+        return {}
+
+    def follow(self, ctx: Context) -> dict[str, Value]:
+        """The new versions of its copies after the stage ``targets``."""
+        return {}
+
+    def called(self, ctx: Context, function: str, *arguments: Value) -> Value:
+        """The value of one of its ``functions``."""
+        raise TypeError(f'section "{self.name}" has no function {function}')
 
 
 class Regime(Component):

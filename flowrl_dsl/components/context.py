@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -275,6 +276,8 @@ class Context:
             "eps": lambda s, a_t, t: self.policy.backbone.predict(*self.actor("policy", s), a_t, t),
             "velocity": lambda s, a_t, t: self.policy.backbone.velocity(*self.actor("policy", s), a_t, t),
         }
+        for section in self.algorithm.sections.values():
+            functions |= {f.name: partial(section.called, self, f.name) for f in section.functions}  # type: ignore[attr-defined]
         return FormulaBuilder(b, visible, functions).build(formula, name)
 
     def _subset(self, q: Value, n: int) -> Value:

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 
 from flowrl_dsl.algorithm import Every, Sequence, Single, Stage, Together, stage_names
 from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean
+from flowrl_dsl.registry import stages
 from flowrl_dsl.spec.numbers import LARGEST, NotANumber, fold, whole
 from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.syntax import tree
 
-PARTS = ("encoder", "critic", "policy", "targets")
+TARGETS = "targets"
+
+
+def parts() -> list[str]:
+    """The words of an order that name no parameter."""
+    return [*stages(), TARGETS]
 
 
 def default_order(movable: list[str]) -> Stage:
@@ -131,7 +137,7 @@ def _before_the_policy(stage: Stage) -> list[str]:
     names = [stage_names(part) for part in stage.stages]
     at = next((i for i, inside in enumerate(names) if "policy" in inside), 0)
     early = names[:at] if isinstance(stage, Sequence) else []
-    found = [name for inside in early for name in inside if name not in PARTS]
+    found = [name for inside in early for name in inside if name not in parts()]
     return found + [name for part in stage.stages for name in _before_the_policy(part)]
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from flowrl_dsl.algorithm import Parameter
 from flowrl_dsl.diagnostics import did_you_mean
-from flowrl_dsl.formula import FUNCTIONS, PRIMITIVES
-from flowrl_dsl.registry import ANY, Component, Interval, Scalar, find, members_of
+from flowrl_dsl.formula import PRIMITIVES
+from flowrl_dsl.registry import ANY, Component, Interval, Scalar, find, functions, members_of
 from flowrl_dsl.spec.numbers import NotANumber, fold
 from flowrl_dsl.spec.options import Options, as_call, ends
-from flowrl_dsl.spec.order import PARTS
+from flowrl_dsl.spec.order import parts
 from flowrl_dsl.spec.scope import Scope, Site
 from flowrl_dsl.spec.text import text_of, what_is
 from flowrl_dsl.spec.typecheck import GRADIENT
@@ -22,11 +22,11 @@ WORDS = ("none", "every", "over", "wrt", "inf")
 
 def taken(name: str) -> str:
     """What a name already stands for in the language; empty for a name that may be declared."""
-    if name in PRIMITIVES or name in FUNCTIONS or name == GRADIENT:
+    if name in PRIMITIVES or name in functions() or name == GRADIENT:
         return "a function"
     if name in SIZES:
         return "a size"
-    if name in PARTS or name in WORDS:
+    if name in parts() or name in WORDS:
         return "a word of the language"
     for family in ("section", "mechanism"):
         if find(family, name) is not None:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from flowrl_dsl.algorithm import Algorithm, Improvement, Origin, Stage
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, did_you_mean
-from flowrl_dsl.registry import NOT_NEGATIVE, Component, Scalar, families, find, members_of
+from flowrl_dsl.registry import NOT_NEGATIVE, Component, Scalar, families, find, members_of, stages
 from flowrl_dsl.spec import compatibility, lint, stdlib
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.load import Loader
@@ -21,8 +21,6 @@ from flowrl_dsl.spec.scope import SET_FILE, Scope, Site, inside
 from flowrl_dsl.syntax import tree
 
 REGIME = "off_policy"
-IMPLIED = ("act", "observe", "train")
-"""Sections that an algorithm has even where it does not write them."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +246,7 @@ class _Check:
                 self._unknown_section(block)
         for name, cls in known.items():
             block = self.program.sections.get(name)
-            if block is not None or name in IMPLIED:
+            if block is not None or cls.implied:  # type: ignore[attr-defined]
                 self._section(cls, block or Block(tree.Name(name, self._place)))
             elif name == "policy":
                 self._error("FRL0210", "the algorithm has no policy", self._place, "add: policy { backbone = ... }")
@@ -366,11 +364,12 @@ class _Check:
             for name, kind in kinds(type(component)).items()
             if kind.role == "component" and kind.family == "target" and getattr(component, name, None) is not None
         ]
-        movable = [*(name for name in ("encoder", "critic") if name in self.sections), "policy", *learned]
+        moving = stages()
+        movable = [*(name for name in moving if name in self.sections or name == "policy"), *learned]
         movable += ["targets"] if copies else []
         still = {name: "it is not learned" for name in self.program.params if name not in learned}
         still |= {} if copies else {"targets": "no section keeps a target or old copy"}
-        still |= {name: f"the algorithm has no {name}" for name in ("encoder", "critic") if name not in self.sections}
+        still |= {name: f"the algorithm has no {name}" for name in moving if name != "policy" and name not in self.sections}
         return movable, still
 
     def _error(self, code: str, message: str, span: Span, *notes: str) -> None:

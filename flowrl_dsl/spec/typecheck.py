@@ -13,7 +13,6 @@ from flowrl_dsl.algorithm import Parameter
 from flowrl_dsl.axes import AXES, Axes, show, union, without
 from flowrl_dsl.diagnostics import Span, did_you_mean, nearest
 from flowrl_dsl.formula import (
-    FUNCTIONS,
     OPERATORS,
     PRIMITIVES,
     Bound,
@@ -27,7 +26,7 @@ from flowrl_dsl.formula import (
     Term,
     Variable,
 )
-from flowrl_dsl.registry import families, language_of
+from flowrl_dsl.registry import families, functions, language_of, visible
 from flowrl_dsl.spec.numbers import NotANumber, fold
 from flowrl_dsl.spec.scope import Required, Scope, Site, Subset, inside
 from flowrl_dsl.spec.text import text_of
@@ -199,12 +198,12 @@ class _Checker:
         return not moved and use.file == let.file and (use.line, use.column) < (let.end_line, let.end_column)
 
     def _unknown_name(self, name: str, expr: tree.Name, frame: Frame) -> None:
-        if name in self.slot.functions or name in PRIMITIVES or name in self.scope.defines or name == GRADIENT:
+        if name in visible(self.slot) or name in PRIMITIVES or name in self.scope.defines or name == GRADIENT:
             self._error("FRL0240", f'"{name}" is a function, not a value', expr.span, frame, f"call it: {name}(...)")
             return
         seen = {*self.slot.values, *self.slot.sizes, *self.scope.parameters, *(frame.lets or {})}
         seen |= set(frame.arguments or ())
-        if name in _values_of_slots() or name in FUNCTIONS:
+        if name in _values_of_slots() or name in functions():
             message = f'`{self.slot_name}` cannot see "{name}"'
             self._error("FRL0241", message, expr.span, frame, f"it sees {', '.join(sorted(seen))}")
         elif name in AXES:
@@ -223,8 +222,8 @@ class _Checker:
             return self._primitive(PRIMITIVES[name], call, frame)
         if name in self.scope.defines:
             return self._define(self.scope.defines[name], call, frame)
-        if name in FUNCTIONS and name in self.slot.functions:
-            return self._function(FUNCTIONS[name], call, frame)
+        if name in visible(self.slot):
+            return self._function(functions()[name], call, frame)
         self._unknown_function(name, call, frame)
         for argument in call.arguments:
             if argument.name is None:
@@ -233,16 +232,16 @@ class _Checker:
 
     def _unknown_function(self, name: str, call: tree.Call, frame: Frame) -> None:
         span = call.function.span
-        visible = [f for f in FUNCTIONS if f in self.slot.functions]
-        if name in FUNCTIONS:
-            sees = f"it sees {', '.join(visible)}" if visible else "it sees no function of the networks"
+        seen = list(visible(self.slot))
+        if name in functions():
+            sees = f"it sees {', '.join(seen)}" if seen else "it sees no function of the networks"
             self._error("FRL0241", f'`{self.slot_name}` cannot see "{name}"', span, frame, sees)
             return
         known = {*self.slot.values, *self.slot.sizes, *self.scope.parameters, *(frame.lets or {})}
         if name in known:
             self._error("FRL0242", f'"{name}" is a value, not a function', span, frame)
             return
-        names = {*visible, *PRIMITIVES, *self.scope.defines, GRADIENT}
+        names = {*seen, *PRIMITIVES, *self.scope.defines, GRADIENT}
         close = nearest(name, names)
         hint = f'did you mean "{close}"?' if close else f"functions of `{self.slot_name}`: {', '.join(sorted(names))}"
         self._error("FRL0242", f'unknown function "{name}"', span, frame, hint)

@@ -28,7 +28,7 @@ from flowrl_dsl.spec import stdlib
 from flowrl_dsl.spec.compatibility import unread
 from flowrl_dsl.spec.kinds import Kind, choices, kinds, without_none
 from flowrl_dsl.spec.options import SOURCES, Options, default_expression
-from flowrl_dsl.spec.order import PARTS
+from flowrl_dsl.spec.order import parts
 from flowrl_dsl.spec.parameters import taken
 from flowrl_dsl.spec.scope import Scope, Site
 from flowrl_dsl.syntax import tree
@@ -46,7 +46,13 @@ _BOUNDS = ("gt", "ge", "lt", "le", "multiple_of")
 _PLACE = Span("generated", 1, 1, 1, 1)
 _NAMES = ("temperature", "tau", "rho", "beta", "g", "w", "kappa", "x1", "lower")
 _STATE = ("state", "key", "step", "normalizer", "policy_opt", "critic_target", *SOURCES)
-_AWKWARD = (*MODULES, *keyword.kwlist, *(f"{part}_new" for part in PARTS), "float", "partial", "loss", "policy_net", *_STATE)
+_AWKWARD = (
+    *MODULES,
+    *keyword.kwlist,
+    *(f"{part}_new" for part in parts()),
+    *("float", "partial", "loss", "policy_net"),
+    *_STATE,
+)
 _WORD = re.compile(r"\w+")
 
 
@@ -79,7 +85,7 @@ class SpecWriter:
         if sections["encoder"].requires <= self.capabilities and self.draw(st.integers(0, 5)) == 5:
             structure["encoder"] = self._structure(sections["encoder"], {})
         blocks = [self._improve(mechanism) for mechanism in self._mechanisms()]
-        others = [name for name in sections if name not in PARTS]
+        others = [name for name in sections if name not in parts()]
         parts = [self._section(name, structure.get(name, {})) for name in [*structure, *others]]
         shuffled = self.draw(st.permutations([part for part in parts if part] + blocks))
         title = self._one_of(("", ' "of no paper"', ' "with a \\"quote\\""'))

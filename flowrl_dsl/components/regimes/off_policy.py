@@ -13,7 +13,7 @@ from flowrl_dsl.graph.builder import Builder, Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import Graph, Type
 from flowrl_dsl.lazy import jax, jnp
-from flowrl_dsl.registry import register
+from flowrl_dsl.registry import register, stages
 
 BATCH = {
     "s": ("batch", "obs"),
@@ -72,7 +72,7 @@ class OffPolicy(Regime):
 
 
 def _sections(algorithm: Algorithm) -> list[Any]:
-    return [algorithm.sections[name] for name in ("encoder", "critic", "policy") if name in algorithm.sections]
+    return [algorithm.sections[name] for name in stages() if name in algorithm.sections]
 
 
 def _normalizer(algorithm: Algorithm) -> Any:
@@ -189,16 +189,13 @@ class _Stages:
                 return self._every(ctx, n, inner)
 
     def _single(self, ctx: Context, name: str) -> dict[str, Value]:
-        sections = ctx.algorithm.sections
-        if name in ("encoder", "critic"):
+        sections: Any = ctx.algorithm.sections
+        if name in sections:
             return sections[name].update(ctx, self.batch)
-        if name == "policy":
-            return ctx.policy.update(ctx, self.batch["s"], self.batch["a"])
         if name == "targets":
             copies: dict[str, Value] = {}
-            for section in ("critic", "policy", "encoder"):
-                if section in sections:
-                    copies |= sections[section].follow(ctx)
+            for section in _sections(ctx.algorithm):
+                copies |= section.follow(ctx)
             return copies
         return self._learned(ctx, name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -78,6 +78,7 @@ class CriticSection(Section):
     """
 
     name = "critic"
+    stage: ClassVar[int | None] = 20
 
     kind: Critic = option("how values are represented", "q")
     network: Network = option("network of one ensemble member", "mlp([256, 256])")

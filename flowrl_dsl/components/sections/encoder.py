@@ -74,6 +74,7 @@ class EncoderSection(Section):
     """
 
     name = "encoder"
+    stage: ClassVar[int | None] = 10
     paper: ClassVar[str] = "arXiv:2306.02451"
     requires = frozenset({"reparameterized"})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from flowrl_dsl.components.base import Normalizer, Section
 from flowrl_dsl.registry import option, register
 
@@ -11,5 +13,6 @@ class Observe(Section):
     """Preprocessing of observations."""
 
     name = "observe"
+    implied: ClassVar[bool] = True
 
     normalize: Normalizer | None = option("rescaling of observations", "none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from typing import ClassVar
 
 from flowrl_dsl.components.base import Backbone, Network, Optimizer, Sampler, Section, Target
 from flowrl_dsl.components.context import Context
@@ -18,6 +19,7 @@ class Policy(Section):
     """
 
     name = "policy"
+    stage: ClassVar[int | None] = 30
 
     backbone: Backbone = option("kind of distribution")
     network: Network = option("the network inside the backbone", "mlp([256, 256, 256], activation = mish)")
@@ -45,8 +47,9 @@ class Policy(Section):
         state = {"policy": params, "policy_opt": self.optimizer.init(ctx, params, "policy_opt")}
         return state | {name: params for name in self.copies()}
 
-    def update(self, ctx: Context, s: Value, a: Value) -> dict[str, Value]:
+    def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The new versions after one step on the sum of the weighted losses."""
+        s, a = batch["s"], batch["a"]
         losses: dict[str, list[Value]] = {}
         for block in ctx.algorithm.improvements:
             with ctx.scope(block.label, block.span):
