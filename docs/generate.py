@@ -16,8 +16,8 @@ from pydantic.fields import FieldInfo
 from flowrl_dsl.axes import AXES, show
 from flowrl_dsl.codes import CODES
 from flowrl_dsl.components import base
-from flowrl_dsl.formula import FUNCTIONS, PRIMITIVES
-from flowrl_dsl.registry import ANY, CAPABILITIES, Component, Drawn, Scalar, families, language_of
+from flowrl_dsl.formula import PRIMITIVES
+from flowrl_dsl.registry import ANY, CAPABILITIES, Component, Drawn, Scalar, families, functions, language_of
 from flowrl_dsl.spec.kinds import choices, describe, kinds, without_none
 from flowrl_dsl.spec.literals import spec_text
 
@@ -128,7 +128,7 @@ def formulas_page() -> str:
     lines = ["# Formulas", "", "Generated from the checker's tables by `python docs/generate.py`.", "", "## Axes", ""]
     lines += ["| axis | meaning |", "|---|---|", *(f"| `{name}` | {meaning} |" for name, meaning in AXES.items())]
     lines += ["", "## Functions of the networks", "", "| function | needs | result | |", "|---|---|---|---|"]
-    for f in FUNCTIONS.values():
+    for f in functions().values():
         arguments = ", ".join(a or "value" for a in f.arguments)
         result = "the arguments' axes" + (f" without {', '.join(f.drops)}" if f.drops else "")
         result += f", with {', '.join(f.adds)}" if f.adds else ""

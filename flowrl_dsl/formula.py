@@ -31,7 +31,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A function of :data:`FUNCTIONS` or :data:`PRIMITIVES`; ``over`` holds the axes a reduction or softmax runs along."""
+    """A function of a section or of :data:`PRIMITIVES`; ``over`` holds the axes a reduction or softmax runs along."""
 
     function: str
     operands: tuple[Term, ...]
@@ -108,7 +108,7 @@ def functions(formula: Formula) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of the algorithm's own networks, such as ``Q(s, a)``.
+    """A function of the algorithm's own networks, such as ``Q(s, a)``; the section it belongs to declares it.
 
     ``arguments`` names the feature axis each argument must have (None: a value without feature axis).  The result has
     the union of the arguments' axes, less ``drops``, plus ``adds``.  ``needs`` is the capability some component must
@@ -123,34 +123,6 @@ class Function:
     doc: str
     beside: str = ""
     """A function of a slot's own list that this one is visible with, wherever that is."""
-
-
-FUNCTIONS: dict[str, Function] = {
-    f.name: f
-    for f in (
-        Function("Q", ("obs", "action"), ("obs", "action"), ("ensemble",), "q_value", "action values of the critic"),
-        Function(
-            "Q_target",
-            ("obs", "action"),
-            ("obs", "action"),
-            ("ensemble",),
-            "q_target",
-            "action values of the target critic",
-        ),
-        Function("log_prob", ("obs", "action"), ("obs", "action"), (), "log_prob", "log-density of the policy"),
-        Function(
-            "draw_log_prob",
-            ("obs", "action"),
-            ("obs", "action"),
-            (),
-            "draw_log_prob",
-            "log-density, or an upper bound of it, of actions that have just been drawn",
-        ),
-        Function("within_seen", (None,), (), (), "seen_values", "the value, bounded to the range of the targets so far"),
-        Function("eps", ("obs", "action", None), ("obs",), (), "noise_prediction", "the policy's prediction of the noise"),
-        Function("velocity", ("obs", "action", None), ("obs",), (), "flow_field", "the policy's velocity field"),
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)

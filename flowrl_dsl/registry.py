@@ -18,16 +18,18 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
-from flowrl_dsl.formula import FUNCTIONS, Formula, Function, Slot
+from flowrl_dsl.formula import Formula, Function, Slot
 
 CAPABILITIES: dict[str, str] = {
     "log_prob": "a log-density of any action",
@@ -77,6 +79,42 @@ class Component(BaseModel):
     def unread(self) -> dict[str, str]:
         """Options that nothing reads beside the others as they are, each with the reason."""
         return {}
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of a section's parameters, kept where ``option`` is given.
+
+    ``group`` is its name in the state and ``provides`` the capability to read it; ``{}`` in them stands for the name of the
+    section.  ``example`` is a value of the option that messages propose.
+    """
+
+    option: str
+    group: str
+    provides: str
+    example: str
+
+
+class SectionKind(Component):
+    """What a kind of section declares to the language.
+
+    ``stage`` is its place in the default order; None for one with nothing to learn.  One that is ``implied`` is there where
+    a spec does not write it.  ``functions`` are what formulas may call of it, ``copies`` the copies that its options keep.
+    Actions can be drawn from one that ``acts``, and from its copies.  An algorithm may have several that are ``named``, each
+    under a name of its own.
+    """
+
+    family: ClassVar[str] = "section"
+    stage: ClassVar[int | None] = None
+    implied: ClassVar[bool] = False
+    functions: ClassVar[tuple[Function, ...]] = ()
+    copies: ClassVar[tuple[Copy, ...]] = ()
+    acts: ClassVar[bool] = False
+    named: ClassVar[bool] = False
+
+    def kept(self, owner: str) -> dict[str, Copy]:
+        """The copies that this section keeps under the name ``owner``, by their groups."""
+        return {copy.group.format(owner): copy for copy in self.copies if getattr(self, copy.option) is not None}
 
 
 class Scalar(BaseModel):
@@ -235,9 +273,14 @@ def families() -> dict[str, dict[str, type[Component]]]:
     return _REGISTRY
 
 
+def sections() -> dict[str, type[SectionKind]]:
+    """The kinds of sections by name."""
+    return {name: cls for name, cls in members_of("section").items() if issubclass(cls, SectionKind)}
+
+
 def functions() -> dict[str, Function]:
-    """The functions of networks that formulas may call: the language's own, and those that sections bring."""
-    return FUNCTIONS | {f.name: f for cls in members_of("section").values() for f in cls.functions}  # type: ignore[attr-defined]
+    """The functions of networks that formulas may call, by name."""
+    return {function.name: function for cls in sections().values() for function in cls.functions}
 
 
 def visible(slot: Slot) -> dict[str, Function]:
@@ -245,9 +288,21 @@ def visible(slot: Slot) -> dict[str, Function]:
     return {name: f for name, f in functions().items() if name in slot.functions or f.beside in slot.functions}
 
 
+def sources(named: Mapping[str, type[SectionKind]] = MappingProxyType({})) -> dict[str, str]:
+    """What actions can be drawn from: the sections that act, under their kinds and as ``named``, and their copies.
+
+    A copy comes with the capability that it needs, a section with nothing.
+    """
+    found: dict[str, str] = {}
+    for owner, cls in {**sections(), **named}.items():
+        copies = {copy.group.format(owner): copy.provides.format(owner) for copy in cls.copies}
+        found |= {owner: "", **copies} if cls.acts else {}
+    return found
+
+
 def stages() -> list[str]:
-    """The sections that move, in the order in which they do unless a spec says otherwise."""
-    moving = {name: cls.stage for name, cls in members_of("section").items() if cls.stage is not None}  # type: ignore[attr-defined]
+    """The kinds of sections that move, in the order in which they do unless a spec says otherwise."""
+    moving = {name: cls.stage for name, cls in sections().items() if cls.stage is not None}
     return sorted(moving, key=lambda name: (moving[name], name))
 
 
@@ -268,10 +323,12 @@ __all__ = [
     "POSITIVE",
     "UNIT",
     "Component",
+    "Copy",
     "Drawn",
     "Formula",
     "Interval",
     "Scalar",
+    "SectionKind",
     "Slot",
     "families",
     "find",
@@ -281,7 +338,9 @@ __all__ = [
     "option",
     "providers",
     "register",
+    "sections",
     "slot",
+    "sources",
     "stages",
     "visible",
 ]

@@ -14,7 +14,7 @@ from flowrl_dsl.algorithm import Algorithm, Every, Improvement, Parameter, Seque
 from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.context import Context, Sizes
 from flowrl_dsl.components.regimes.off_policy import BATCH as BATCH_AXES
-from flowrl_dsl.formula import FUNCTIONS, Bound, Constant, Formula, Gradient, Operation, Term, Variable
+from flowrl_dsl.formula import Bound, Constant, Formula, Gradient, Operation, Term, Variable
 from flowrl_dsl.graph.builder import Builder
 from flowrl_dsl.graph.nodes import TREE, Graph, Node, Type
 from flowrl_dsl.graph.verify import verify
@@ -22,7 +22,7 @@ from flowrl_dsl.lowering import lower
 from flowrl_dsl.lowering.evaluate import interpret
 from flowrl_dsl.lowering.program import Loop, Program
 from flowrl_dsl.passes import run_passes
-from flowrl_dsl.registry import Component, Drawn, Scalar, language_of, members_of
+from flowrl_dsl.registry import Component, Drawn, Scalar, functions, language_of, members_of
 
 SIZES = Sizes(obs=3, action=2)
 BATCH = 8
@@ -70,7 +70,7 @@ def along(function: str, value: Term, axis: str) -> Operation:
 
 def net(function: str, *arguments: Term) -> Operation:
     """A function of the algorithm's networks, such as ``Q(s, a)``."""
-    known = FUNCTIONS[function]
+    known = functions()[function]
     axes = without(union(*(t.axes for t in arguments)), *known.drops)
     return Operation(function, arguments, union(axes, known.adds))
 
@@ -552,7 +552,7 @@ def loss_of(alg: Algorithm, state: Mapping[str, Any], data: Mapping[str, Any], *
     groups = [name for name in state if name not in ("key", "step", "bad_update")]
     versions = {group: b.input(f"state.{group}", TREE) for group in groups}
     key = b.input("key", Type(dtype="u32"))
-    ctx = Context(b, alg, SIZES, versions, key)
+    ctx = Context(b, alg, SIZES, versions, key, owner="policy")
     inputs = {f"batch.{name}": b.input(f"batch.{name}", Type(axes)) for name, axes in BATCH_AXES.items()}
     loss = alg.improvements[0].mechanism.loss(ctx, inputs["batch.s"], inputs["batch.a"])
     b.output("loss", loss)

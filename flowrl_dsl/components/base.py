@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from flowrl_dsl.formula import Function
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Build, Call, Expr, Partial
-from flowrl_dsl.registry import Component
+from flowrl_dsl.registry import Component, SectionKind
 
 if TYPE_CHECKING:
     from flowrl_dsl.components.context import Context
@@ -63,17 +62,11 @@ class Future:
     keep: Value
 
 
-class Section(Component):
+class Section(SectionKind):
     """A braced section of a spec, and the parameter groups that it keeps in the state.
 
-    ``stage`` is its place in the default order; None for one with nothing to learn.  One that is ``implied`` is there where
-    a spec does not write it.  ``functions`` are what formulas may call of it.
+    Its groups are named after it: ``policy``, ``policy_opt``.  ``ctx.owner`` is that name, ``ctx.own`` the section itself.
     """
-
-    family: ClassVar[str] = "section"
-    stage: ClassVar[int | None] = None
-    implied: ClassVar[bool] = False
-    functions: ClassVar[tuple[Function, ...]] = ()
 
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
         """Its groups before the first update."""
@@ -83,9 +76,16 @@ class Section(Component):
         """The new versions of its groups after its stage."""
         return {}
 
+    def follows(self, owner: str) -> dict[str, str]:
+        """The groups that the stage ``targets`` moves, and the group that each of them follows."""
+        return dict.fromkeys(self.kept(owner), owner)
+
     def follow(self, ctx: Context) -> dict[str, Value]:
         """The new versions of its copies after the stage ``targets``."""
-        return {}
+        return {
+            group: getattr(self, copy.option).follow(ctx, ctx.versions[group], ctx.versions[ctx.owner], group)
+            for group, copy in self.kept(ctx.owner).items()
+        }
 
     def called(self, ctx: Context, function: str, *arguments: Value) -> Value:
         """The value of one of its ``functions``."""

@@ -76,8 +76,8 @@ def every_nth(b: Builder, counter: Value, n: int) -> Value:
 
 def weighted_error(ctx: Context, s: Value, a: Value, weight: Value, bound: Scalar | None) -> Value:
     """The weighted denoising error of the policy at actions [batch(, particle), action]: a loss []."""
-    noised = ctx.policy.backbone.noised(ctx, a)
-    said, truth = ctx.policy.backbone.regression(*ctx.in_training().actor("policy", s), a, noised)
+    noised = ctx.own.backbone.noised(ctx, a)
+    said, truth = ctx.own.backbone.regression(*ctx.in_training().actor(ctx.owner, s), a, noised)
     inputs, options = [said, truth, ctx.builder.stop(weight, "fixed_weight")], {}
     if bound is not None:
         inputs.append(ctx.scalar(bound))

@@ -19,7 +19,7 @@ from flowrl_dsl.graph.expr import Arg, Expand, Expr, call, kernel
 from flowrl_dsl.graph.formulas import FormulaBuilder
 from flowrl_dsl.graph.nodes import SCALAR, Type
 from flowrl_dsl.lazy import jax, jnp
-from flowrl_dsl.registry import Scalar
+from flowrl_dsl.registry import Scalar, functions
 
 NO_SIZES: Mapping[str, int] = MappingProxyType({})
 
@@ -72,12 +72,6 @@ def gradient_and_loss_are_finite(loss, norm):
     return (jnp.isfinite(loss) & jnp.isfinite(norm)).astype(jnp.float32)
 
 
-@kernel
-def bounded(x, bounds):
-    """x kept between two ends."""
-    return jnp.clip(x, bounds["low"], bounds["high"])
-
-
 def learned_group(parameter: str) -> str:
     """The parameter group that holds the logarithm of a learned parameter; no other group has such a name."""
     return f"param.{parameter}"
@@ -104,7 +98,8 @@ class Record:
 class Context:
     """``versions`` are the parameter groups as the stage being built reads them.
 
-    In ``training`` the networks that are applied are being fitted: those with dropout drop units.
+    ``owner`` names the section whose part of the graph is being built.  In ``training`` the networks that are applied are
+    being fitted: those with dropout drop units.
     """
 
     builder: Builder
@@ -114,19 +109,31 @@ class Context:
     key: Value
     record: Record = field(default_factory=Record)
     training: bool = False
+    owner: str = ""
 
     @property
-    def policy(self) -> Any:
-        return self.algorithm.sections["policy"]
+    def own(self) -> Any:
+        """The section whose part of the graph is being built."""
+        return self.algorithm.sections[self.owner]
 
     @property
     def critic(self) -> Any:
+        """The section ``critic``."""
         return self.algorithm.sections["critic"]
 
     @property
     def encoder(self) -> Any:
         """The section ``encoder``; None for algorithms without one."""
         return self.algorithm.sections.get("encoder")
+
+    def of(self, owner: str) -> Context:
+        """The same context, for the part of another section."""
+        return replace(self, owner=owner)
+
+    def owner_of(self, group: str) -> str:
+        """The section that holds a group of parameters or a copy of it."""
+        sections: Any = self.algorithm.sections
+        return next(name for name, section in sections.items() if group == name or group in section.kept(name))
 
     def with_key(self, key: Value) -> Context:
         """The same context, with another parent of its random keys."""
@@ -208,21 +215,23 @@ class Context:
 
         With an encoder, observations have their embedding beside them.
         """
+        ctx = self.of(self.owner_of(source))
         if self.encoder is None:
-            return self, self.versions[source], s
+            return ctx, self.versions[source], s
         s = self.encoder.with_state(self, self._embedding(source), s)
-        return self.widened(), self.versions[source], s
+        return ctx.widened(), self.versions[source], s
 
     def judge(self, source: str, s: Value, a: Value) -> tuple[Context, Value, Value, Value]:
         """What a method of the critic's kind is given for a copy: context, parameters, observations, actions.
 
         With an encoder, both have their embeddings beside them.
         """
+        ctx = self.of(self.owner_of(source))
         if self.encoder is None:
-            return self, self.versions[source], s, a
+            return ctx, self.versions[source], s, a
         params = self._embedding(source)
         pair = self.encoder.with_pair(self, params, s, a)
-        return self.widened(action=True), self.versions[source], self.encoder.with_state(self, params, s), pair
+        return ctx.widened(action=True), self.versions[source], self.encoder.with_state(self, params, s), pair
 
     def _embedding(self, source: str) -> Value:
         return self.versions["encoder_target" if source.endswith("_target") else "encoder_fixed"]
@@ -239,7 +248,7 @@ class Context:
         ctx, params, s = self.actor(source, s)
         if frozen:
             params = self.builder.stop(params, f"{name}_{source}")
-        drawn = self.policy.backbone.draw(ctx, params, s, name, particles)
+        drawn = ctx.own.backbone.draw(ctx, params, s, name, particles)
         if drawn.log_prob is not None:
             self.record.densities[params.name, drawn.action.name] = drawn.log_prob
         return drawn.action
@@ -247,11 +256,10 @@ class Context:
     def log_prob(self, source: str, s: Value, a: Value) -> Value:
         """The log-density of actions; for actions this copy has just drawn, the one that came with the draw."""
         known = self.record.densities.get((self.versions[source].name, a.name))
-        return known if known is not None else self.policy.backbone.log_prob(*self.actor(source, s), a)
-
-    def _within_seen(self, x: Value) -> Value:
-        bounds = self.versions["critic_bounds"]
-        return self.builder.add("Arithmetic", call(bounded, Arg(0), Arg(1)), (x, bounds), x.type, "within_seen")
+        if known is not None:
+            return known
+        ctx, params, s = self.actor(source, s)
+        return ctx.own.backbone.log_prob(ctx, params, s, a)
 
     def rated(self, source: str, a: Value) -> bool:
         """Whether a log-density came with the draw of these actions."""
@@ -259,26 +267,24 @@ class Context:
 
     def q(self, source: str, s: Value, a: Value) -> Value:
         """Q_e(s, a) by ``critic`` or ``critic_target``."""
-        return self.critic.kind.value(*self.judge(source, s, a))
+        ctx, *given = self.judge(source, s, a)
+        return ctx.own.kind.value(ctx, *given)
 
     def formula(self, formula: Formula, name: str, sizes: Mapping[str, int] = NO_SIZES, **values: Value) -> Value:
         """A formula over the given values and sizes (``N``), the algorithm's parameters and its networks."""
-        b = self.builder
         scope: dict[str, Value] = dict(values)
         visible = _Lazily(scope, self._parameter_or_size({"A": self.sizes.action, **sizes}))
-        functions: dict[str, Callable[..., Value]] = {
-            "subset": self._subset,
-            "Q": lambda s, a: self.q("critic", s, a),
-            "Q_target": lambda s, a: self.q("critic_target", s, a),
-            "log_prob": lambda s, a: self.log_prob("policy", s, a),
-            "within_seen": self._within_seen,
-            "draw_log_prob": lambda s, a: self.log_prob("policy", s, a),
-            "eps": lambda s, a_t, t: self.policy.backbone.predict(*self.actor("policy", s), a_t, t),
-            "velocity": lambda s, a_t, t: self.policy.backbone.velocity(*self.actor("policy", s), a_t, t),
-        }
-        for section in self.algorithm.sections.values():
-            functions |= {f.name: partial(section.called, self, f.name) for f in section.functions}  # type: ignore[attr-defined]
-        return FormulaBuilder(b, visible, functions).build(formula, name)
+        return FormulaBuilder(self.builder, visible, {"subset": self._subset, **self._functions()}).build(formula, name)
+
+    def _functions(self) -> dict[str, Callable[..., Value]]:
+        """What formulas may call of the sections: of several of a kind, the one whose part this is."""
+        return {name: partial(self._called, name) for name in functions()}
+
+    def _called(self, function: str, *arguments: Value) -> Value:
+        sections: Any = self.algorithm.sections
+        having = {name: one for name, one in sections.items() if function in (f.name for f in one.functions)}
+        owner = self.owner if self.owner in having else next(iter(having))
+        return having[owner].called(self.of(owner), function, *arguments)
 
     def _subset(self, q: Value, n: int) -> Value:
         """n random members of an ensemble; each call draws anew."""

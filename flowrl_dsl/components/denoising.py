@@ -118,26 +118,26 @@ class Denoising(Backbone):
     obs: Widths
 
     def module(self, ctx: Context) -> Build:
-        network, size = ctx.policy.network, ctx.sizes
-        embedding: Any = (
-            build("obs_embedding", observation_features, sizes=self.obs, activation="mish") if self.obs else Literal(None)
-        )
+        network, size = ctx.own.network, ctx.sizes
+        embedding: Any = Literal(None)
+        if self.obs:
+            embedding = build(f"{ctx.owner}_obs", observation_features, sizes=self.obs, activation="mish")
         features = self.obs[-1] if self.obs else size.obs
-        time = self.time.module("time_embedding")
+        time = self.time.module(f"{ctx.owner}_time")
         inputs = (("a", size.action), ("t", self.time.hidden), ("s", features))
-        trunk = network.module("policy_trunk", inputs, size.action)
-        return build("policy_net", denoiser, trunk=trunk, time=time, obs=embedding)
+        trunk = network.module(f"{ctx.owner}_trunk", inputs, size.action)
+        return build(f"{ctx.owner}_net", denoiser, trunk=trunk, time=time, obs=embedding)
 
     def init(self, ctx: Context, key: Value) -> Value:
         zeros = [call("jnp.zeros", shape) for shape in ((1, ctx.sizes.action), (1,), (1, ctx.sizes.obs))]
-        return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), *zeros), (key,), TREE, "policy")
+        return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), *zeros), (key,), TREE, ctx.owner)
 
     def raw(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value, name: str) -> Value:
         """The network's output [..., action]."""
         lead = leading(s, a_t, t)
         inputs = [params, s, a_t, t]
         args = (self.module(ctx), Arg(0), rows(2, a_t, lead), rows(3, t, lead), rows(1, s, lead))
-        expr = call(denoise, *args, **ctx.dropout(ctx.policy.network, inputs))
+        expr = call(denoise, *args, **ctx.dropout(ctx.own.network, inputs))
         return ctx.builder.add("Predict", expr, inputs, Type(union(lead, ("action",))), name)
 
     def field(self, network: Call) -> Call:
@@ -159,7 +159,7 @@ class Denoising(Backbone):
         self, ctx: Context, params: Value, s: Value, name: str, particles: int | None, times: Expr, *schedule: Expr
     ) -> Draw:
         """Actions by the policy's sampler, from standard normal noise."""
-        sampler = ctx.policy.sampler
+        sampler = ctx.own.sampler
         prior = ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles)
         inputs, options = [params, s, prior], {"times": times} | ({"quick": False} if sampler.draws else {})
         for option_name, value in _sampler_inputs(ctx, sampler, name).items():

@@ -93,18 +93,18 @@ class Ensemble(Critic):
         return (("s", ctx.sizes.obs), ("a", ctx.sizes.action))
 
     def module(self, ctx: Context) -> Build:
-        return ctx.critic.network.module("critic_net", self.inputs(ctx), self.heads)
+        return ctx.own.network.module(f"{ctx.owner}_net", self.inputs(ctx), self.heads)
 
     def init(self, ctx: Context, key: Value, members: int) -> Value:
         example = {name: call("jnp.zeros", (1, size)) for name, size in self.inputs(ctx)}
         expr = call(init_ensemble, self.module(ctx), Arg(0), members, example)
-        return ctx.builder.add("Init", expr, (key,), TREE, "critic")
+        return ctx.builder.add("Init", expr, (key,), TREE, ctx.owner)
 
     def applied(self, ctx: Context, function: Callable, params: Value, s: Value, a: Value) -> tuple[Call, list[Value]]:
         """A function of networks, parameters and named inputs, and in training a random key: expression and its inputs."""
         lead, inputs = leading(s, a), [params, s, a]
         named = {"s": rows(1, s, lead), "a": rows(2, a, lead)}
-        dropout = ctx.dropout(ctx.critic.network, inputs)
+        dropout = ctx.dropout(ctx.own.network, inputs)
         return call(function, self.module(ctx), Arg(0), named, **dropout, together=None), inputs
 
 

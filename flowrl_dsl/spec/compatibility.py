@@ -4,36 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flowrl_dsl.registry import CAPABILITIES, Component, providers
-from flowrl_dsl.spec.options import SOURCES
+from flowrl_dsl.registry import CAPABILITIES, Component, SectionKind, providers, sections
+from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.scope import Reached, Required, Scope
 from flowrl_dsl.spec.text import plural
 from flowrl_dsl.syntax import tree
 
-KEPT = {
-    "q_value": ("no critic provides", "add a section: critic {}"),
-    "q_target": ("the critic does not keep", "add `target = ema(0.005)` to the critic"),
-    "seen_values": ("the critic does not keep", "add `seen = copy(every = 250)` to the critic"),
-    "policy_target": ("the policy does not keep", "add `target = ema(0.005)` to policy"),
-    "old_policy": ("the policy does not keep", "add `old = copy(every = 1000)` to policy"),
-}
-"""Capabilities that depend on a section's options: who lacks it, and the line that cures it."""
-
 
 def check(scope: Scope) -> None:
     """Report every need that nothing meets, and every sampler that nothing needs."""
-    available = scope.maybe.union(*(_capabilities(reached.component, scope) for reached in scope.reached))
+    available = scope.maybe.union(*(_capabilities(reached, scope) for reached in scope.reached))
     _check_subsets(scope)
     silent = _unused_sampler(scope)
-    kept = {(r.site.path.split(".")[0], r.capability) for r in scope.required if r.capability in SOURCES}
+    drawn = {(r.site.path.split(".")[0], r.capability) for r in scope.required if r.source}
     for required in scope.required:
-        if required.capability not in available and required.capability != "policy":
+        if required.capability not in available:
             _report_required(required, scope)
     for reached in scope.reached:
         if reached.path in silent:
             continue
         for capability in sorted(needs(reached.component, scope) - available):
-            if (reached.path.split(".")[0], capability) not in kept:
+            if (reached.path.split(".")[0], capability) not in drawn:
                 _report_need(reached, capability, scope)
 
 
@@ -64,10 +55,17 @@ def unread(component: Component) -> Mapping[str, str]:
         return {}
 
 
-def _capabilities(component: Component, scope: Scope) -> frozenset[str]:
-    """What a component provides; one that was rebuilt around an error may not be able to tell."""
+def provided(component: Component, owner: str) -> frozenset[str]:
+    """What a component provides; a section under the name ``owner`` provides its copies too."""
+    copies = component.kept(owner).values() if isinstance(component, SectionKind) else ()
+    return component.capabilities() | {copy.provides.format(owner) for copy in copies}
+
+
+def _capabilities(reached: Reached, scope: Scope) -> frozenset[str]:
+    """What a component provides; of one that was rebuilt around an error, what its class provides."""
+    component = reached.component
     try:
-        return component.capabilities()
+        return provided(component, reached.path)
     except (AttributeError, TypeError):
         if not scope.diagnostics.errors:
             raise
@@ -90,7 +88,7 @@ def _unused_sampler(scope: Scope) -> set[str]:
     if backbone is None or sampler is None or type(backbone.component) is Component:
         return set()
     wanted = needs(backbone.component, scope)
-    if wanted & _capabilities(sampler.component, scope):
+    if wanted & _capabilities(sampler, scope):
         return set()
     if not any("sampler" in providers(capability) for capability in wanted):
         name = backbone.component.name
@@ -113,9 +111,10 @@ def _report_need(reached: Reached, capability: str, scope: Scope) -> None:
 
 
 def _report_required(required: Required, scope: Scope) -> None:
-    if required.capability in SOURCES:
-        message = f'"{required.subject}" draws from {required.capability}, which the policy does not keep'
-        scope.error("FRL0220", message, required.site, required.span, KEPT[required.capability][1])
+    if required.source:
+        lacking, cure = _keeper(required.capability, scope) or ("nothing keeps", "")
+        message = f'"{required.subject}" draws from {required.source}, which {lacking}'
+        scope.error("FRL0220", message, required.site, required.span, cure)
         return
     capability = required.capability
     message = f"{required.subject} needs {capability}, which {_lacking(capability, scope)}"
@@ -130,8 +129,8 @@ def _subject(component: Component) -> str:
 
 def _lacking(capability: str, scope: Scope) -> str:
     """Who could have provided a capability and does not."""
-    if capability in KEPT:
-        return KEPT[_kept(capability, scope)][0]
+    if kept := _keeper(capability, scope):
+        return kept[0]
     families = set(providers(capability))
     if families and families <= {"mechanism"}:
         return "no improve block provides"
@@ -146,10 +145,24 @@ def _lacking(capability: str, scope: Scope) -> str:
     return f'backbone "{backbone.component.name}" with sampler "{sampler.component.name}" does not provide'
 
 
-def _kept(capability: str, scope: Scope) -> str:
-    """What is missing first: without a critic, the critic rather than its copy."""
-    without_critic = not any(reached.path == "critic" for reached in scope.reached)
-    return "q_value" if capability == "q_target" and without_critic else capability
+def _keeper(capability: str, scope: Scope) -> tuple[str, str] | None:
+    """For what a section provides by an option or by being there: who lacks it, and the line that cures it."""
+    for name, cls in sections().items():
+        owners = [r.path for r in scope.reached if isinstance(r.component, cls)]
+        for owner, copy in ((owner, copy) for owner in owners or [name] for copy in cls.copies):
+            if copy.provides.format(owner) != capability:
+                continue
+            if not owners:
+                return _absent(name)
+            return f"the {owner} does not keep", f"add `{copy.option} = {copy.example}` to the {owner}"
+        inside = {kind.family for kind in kinds(cls).values() if kind.role == "component"} & set(providers(capability))
+        if not owners and inside and not cls.implied:
+            return _absent(name)
+    return None
+
+
+def _absent(section: str) -> tuple[str, str]:
+    return f"no {section} provides", f"add a section: {section} {{}}"
 
 
 def _doc(capability: str) -> str:
@@ -157,9 +170,9 @@ def _doc(capability: str) -> str:
 
 
 def _cure(capability: str, scope: Scope) -> str:
-    """The components that provide a capability, or the line that keeps a copy."""
-    if capability in KEPT:
-        return KEPT[_kept(capability, scope)][1]
+    """The components that provide a capability, or the line that keeps a copy of what a section has."""
+    if kept := _keeper(capability, scope):
+        return kept[1]
     groups = providers(capability)
     if not groups:
         return "no installed component provides it"

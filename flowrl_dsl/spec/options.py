@@ -25,7 +25,6 @@ from flowrl_dsl.spec.text import article, plural, text_of, what_is
 from flowrl_dsl.syntax import tree
 from flowrl_dsl.syntax.parser import parse_expression
 
-SOURCES = ("policy", "policy_target", "old_policy")
 DEFAULT_FILE = "default"
 
 FAILED: Any = object()
@@ -190,13 +189,13 @@ class Options:
         source = expr.source.id if isinstance(expr, tree.From) else "policy"
         inner = expr.value if isinstance(expr, tree.From) else expr
         value = self.component(kind.family, inner, site) if kind.draws_component else self._count(inner, site)
-        if source not in SOURCES:
-            place = expr.source.span if isinstance(expr, tree.From) else expr.span
-            self.scope.error("FRL0219", f'unknown source "{source}"', site, place, did_you_mean(source, SOURCES))
+        place = expr.source.span if isinstance(expr, tree.From) else expr.span
+        sources = self.scope.sources
+        if source not in sources:
+            self.scope.error("FRL0219", f'unknown source "{source}"', site, place, did_you_mean(source, sources))
             return FAILED
-        if source != "policy":
-            place = expr.source.span if isinstance(expr, tree.From) else expr.span
-            self.scope.required.append(Required(site.path, source, site, place))
+        if sources[source]:
+            self.scope.required.append(Required(site.path, sources[source], site, place, source))
         return FAILED if value is FAILED else kind.type(value=value, source=source)
 
     def _count(self, expr: tree.Expr, site: Site) -> Any:

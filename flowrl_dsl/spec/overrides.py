@@ -195,7 +195,7 @@ def respan(node: Any, span: Span) -> Any:
 
 def _with_source(current: tree.From, override: Override, position: int) -> tree.Expr:
     if position + 1 < len(override.path) or not isinstance(override.value, tree.Name):
-        raise _NoSuchPath(position, (), "the source is a name: policy, policy_target or old_policy")
+        raise _NoSuchPath(position, (), "the source is a name, such as policy or policy_target")
     return tree.From(current.value, override.value, override.span)
 
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from flowrl_dsl.algorithm import Algorithm, Improvement, Origin, Stage
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, did_you_mean
-from flowrl_dsl.registry import NOT_NEGATIVE, Component, Scalar, families, find, members_of, stages
+from flowrl_dsl.registry import NOT_NEGATIVE, Component, Scalar, families, find, members_of, sections, sources, stages
 from flowrl_dsl.spec import compatibility, lint, stdlib
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.load import Loader
@@ -133,6 +133,9 @@ class _Check:
     def run(self) -> _Check:
         """Check everything; ``algorithm`` is filled in even after errors, as far as it could be made out."""
         self._declare()
+        known = sections()
+        blocks = self.program.sections.items()
+        self.scope.sources = sources({owner: known[block.name.id] for owner, block in blocks if block.name.id in known})
         regime = self._regime()
         self._sections()
         improvements = tuple(self._improvements())
@@ -240,13 +243,13 @@ class _Check:
     # --- sections and improvements
 
     def _sections(self) -> None:
-        known = members_of("section")
+        known = sections()
         for name, block in self.program.sections.items():
             if name not in known:
                 self._unknown_section(block)
         for name, cls in known.items():
             block = self.program.sections.get(name)
-            if block is not None or cls.implied:  # type: ignore[attr-defined]
+            if block is not None or cls.implied:
                 self._section(cls, block or Block(tree.Name(name, self._place)))
             elif name == "policy":
                 self._error("FRL0210", "the algorithm has no policy", self._place, "add: policy { backbone = ... }")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from flowrl_dsl.algorithm import Origin, Parameter
 from flowrl_dsl.diagnostics import Diagnostics, Span
-from flowrl_dsl.registry import Component
+from flowrl_dsl.registry import Component, sources
 from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.syntax import tree
 
@@ -51,12 +51,13 @@ class Reached:
 
 @dataclass(frozen=True)
 class Required:
-    """Something other than a component that needs a capability: a function of a formula, a copy drawn from."""
+    """Something other than a component that needs a capability: a function of a formula, a copy drawn from (``source``)."""
 
     subject: str
     capability: str
     site: Site
     span: Span
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Scope:
     lets: dict[str, tree.Let] = field(default_factory=dict)
     defines: dict[str, tree.Define] = field(default_factory=dict)
     library: str = ""
+    sources: dict[str, str] = field(default_factory=sources)
+    """What actions can be drawn from; of a copy with the capability that its section provides where it keeps it."""
     applied: tuple[tree.ForTask, ...] = ()
     origins: dict[str, Origin] = field(default_factory=dict)
     used: set[tuple[str, Span]] = field(default_factory=set)

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from flowrl_dsl.axes import AXES, Axes, ordered, union, without
 from flowrl_dsl.diagnostics import Diagnostics, Span
-from flowrl_dsl.formula import FUNCTIONS, OPERATORS, PRIMITIVES, Formula, Function, Slot
-from flowrl_dsl.registry import CAPABILITIES
+from flowrl_dsl.formula import OPERATORS, PRIMITIVES, Formula, Function, Slot
+from flowrl_dsl.registry import CAPABILITIES, functions, visible
 from flowrl_dsl.spec import stdlib, typecheck
 from flowrl_dsl.spec.scope import Scope, Site
 from flowrl_dsl.syntax import tree
@@ -108,7 +108,7 @@ class FormulaWriter:
         if wanted and not piece.reads & set(wanted):
             piece += self._depending_on(self._one_of(wanted), self.slot.result, 1)
         for name in sorted(OF_A_DRAW & {*self.slot.functions}):
-            if self.slot.through and FUNCTIONS[name].needs in self.capabilities and self._perhaps():
+            if self.slot.through and functions()[name].needs in self.capabilities and self._perhaps():
                 piece += Piece(f"clip({name}(s, {self.slot.through}), -5, 5)", ("batch",), 5.0)
         return self._limited(piece, LARGEST_RESULT).text
 
@@ -277,7 +277,7 @@ class FormulaWriter:
     # --- parts with given axes
 
     def _functions(self) -> list[Function]:
-        known = (FUNCTIONS[name] for name in self.slot.functions if name in FUNCTIONS and name not in OF_A_DRAW)
+        known = (function for name, function in visible(self.slot).items() if name not in OF_A_DRAW)
         return [f for f in known if f.needs in self.capabilities and all(self._arguments(f))]
 
     def _arguments(self, function: Function) -> list[list[str]]:

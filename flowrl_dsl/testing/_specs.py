@@ -21,13 +21,24 @@ from hypothesis import strategies as st
 from flowrl_dsl.algorithm import Parameter
 from flowrl_dsl.components.sections.critic import READ_BY_BACKUP
 from flowrl_dsl.diagnostics import Diagnostics, Span
-from flowrl_dsl.formula import FUNCTIONS
 from flowrl_dsl.lazy import MODULES
-from flowrl_dsl.registry import ANY, POSITIVE, Component, Interval, Slot, families, members_of, providers
+from flowrl_dsl.registry import (
+    ANY,
+    POSITIVE,
+    Component,
+    Interval,
+    Slot,
+    families,
+    functions,
+    members_of,
+    providers,
+    sections,
+    sources,
+)
 from flowrl_dsl.spec import stdlib
-from flowrl_dsl.spec.compatibility import unread
+from flowrl_dsl.spec.compatibility import provided, unread
 from flowrl_dsl.spec.kinds import Kind, choices, kinds, without_none
-from flowrl_dsl.spec.options import SOURCES, Options, default_expression
+from flowrl_dsl.spec.options import Options, default_expression
 from flowrl_dsl.spec.order import parts
 from flowrl_dsl.spec.parameters import taken
 from flowrl_dsl.spec.scope import Scope, Site
@@ -45,6 +56,7 @@ FACTORS = (1.0, 0.5, 0.75, 1.25)
 _BOUNDS = ("gt", "ge", "lt", "le", "multiple_of")
 _PLACE = Span("generated", 1, 1, 1, 1)
 _NAMES = ("temperature", "tau", "rho", "beta", "g", "w", "kappa", "x1", "lower")
+SOURCES = tuple(sources())
 _STATE = ("state", "key", "step", "normalizer", "policy_opt", "critic_target", *SOURCES)
 _AWKWARD = (
     *MODULES,
@@ -75,19 +87,19 @@ class SpecWriter:
     members: int = 1
 
     def spec(self) -> str:
-        sections = members_of("section")
-        given = self._backbone_and_helpers(sections)
-        structure = {"policy": self._structure(sections["policy"], given["policy"])}
+        kinds_of = sections()
+        given = self._backbone_and_helpers(kinds_of)
+        structure = {"policy": self._structure(kinds_of["policy"], given["policy"])}
         if given["critic"] or "critic" in self.including or self.draw(st.integers(0, 5)) < 5:
-            structure["critic"] = self._structure(sections["critic"], given["critic"])
-            default = sections["critic"].model_fields["ensemble"].default
+            structure["critic"] = self._structure(kinds_of["critic"], given["critic"])
+            default = kinds_of["critic"].model_fields["ensemble"].default
             self.members = int(structure["critic"].get("ensemble", default))
-        if sections["encoder"].requires <= self.capabilities and self.draw(st.integers(0, 5)) == 5:
-            structure["encoder"] = self._structure(sections["encoder"], {})
+        if kinds_of["encoder"].requires <= self.capabilities and self.draw(st.integers(0, 5)) == 5:
+            structure["encoder"] = self._structure(kinds_of["encoder"], {})
         blocks = [self._improve(mechanism) for mechanism in self._mechanisms()]
-        others = [name for name in sections if name not in parts()]
-        parts = [self._section(name, structure.get(name, {})) for name in [*structure, *others]]
-        shuffled = self.draw(st.permutations([part for part in parts if part] + blocks))
+        others = [name for name in kinds_of if name not in parts()]
+        written = [self._section(name, structure.get(name, {})) for name in [*structure, *others]]
+        shuffled = self.draw(st.permutations([part for part in written if part] + blocks))
         title = self._one_of(("", ' "of no paper"', ' "with a \\"quote\\""'))
         body = [*self._head(structure), *self.declared.lines, *shuffled, *self._for_task()]
         return f"algorithm {self._name()}{title} {{\n" + "\n".join(body) + "\n}\n"
@@ -170,8 +182,10 @@ class SpecWriter:
         if scope.diagnostics.errors or built is None:
             return False
         needs = set().union(*(reached.component.needs() for reached in scope.reached))
-        needs |= {required.capability for required in scope.required} - {"policy"}
-        return needs <= self.capabilities | {c for reached in scope.reached for c in reached.component.capabilities()}
+        needs |= {required.capability for required in scope.required}
+        return needs <= self.capabilities | {
+            c for reached in scope.reached for c in provided(reached.component, reached.path)
+        }
 
     def _built(self, family: str, text: str) -> tuple[Component | None, Scope]:
         """The component a text stands for, and what the checker found in it."""
@@ -261,14 +275,14 @@ class SpecWriter:
 
     def _drawn(self, kind: Kind) -> str:
         value = self.component(kind.family) if kind.draws_component else str(self.draw(st.integers(1, 3)))
-        sources = [source for source in SOURCES if source == "policy" or source in self.capabilities]
-        source = self._one_of(sources)
+        kept = [source for source, need in sources().items() if not need or need in self.capabilities]
+        source = self._one_of(kept)
         return value if source == "policy" and self._perhaps() else f"{value} from {source}"
 
     def _understands(self, kind: Kind) -> bool:
         """Whether the default of a formula calls only networks that are there."""
-        called = {name for name in _calls(default_expression(kind.default or "1")) if name in FUNCTIONS}
-        return all(FUNCTIONS[name].needs in self.capabilities for name in called)
+        called = {name for name in _calls(default_expression(kind.default or "1")) if name in functions()}
+        return all(functions()[name].needs in self.capabilities for name in called)
 
     # --- declarations
 
@@ -556,7 +570,7 @@ def _helping_families() -> set[str]:
 
 def _provided(component: Component) -> frozenset[str]:
     try:
-        return component.capabilities()
+        return provided(component, component.name)
     except (AttributeError, TypeError):
         return component.provides
 

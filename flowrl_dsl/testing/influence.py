@@ -67,14 +67,8 @@ def _share(old: Any, original: Any, new: Any) -> bool:
 
 def originals(algorithm: Algorithm) -> dict[str, str]:
     """The copies that the state holds, and what each follows."""
-    found: dict[str, str] = {}
-    for name, section in algorithm.sections.items():
-        found |= {copy: name for copy in getattr(section, "copies", dict)()}
-    if getattr(algorithm.sections.get("critic"), "sees", None) is not None:
-        found["critic_bounds"] = "critic_seen"
-    if "encoder" in algorithm.sections:
-        found |= {"encoder_fixed": "encoder", "encoder_target": "encoder_fixed"}
-    return found
+    sections: Any = algorithm.sections
+    return {copy: followed for name, section in sections.items() for copy, followed in section.follows(name).items()}
 
 
 KEPT_BY_LOSS = ("critic_spread", "critic_seen", "priority")

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flowrl_dsl import registry
 from flowrl_dsl.components.context import Sizes
 from flowrl_dsl.diagnostics import Diagnostics, Span
-from flowrl_dsl.formula import FUNCTIONS, PRIMITIVES, Slot, functions
+from flowrl_dsl.formula import PRIMITIVES, Slot, functions
 from flowrl_dsl.registry import Component, families, members_of, register
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec import stdlib, typecheck
@@ -90,7 +91,7 @@ def test_formulas_reach_the_whole_language() -> None:
         used.update(functions(typed(slot, text)))
 
     note()
-    visible = {name for name in FUNCTIONS if name in slot.functions}
+    visible = set(registry.visible(slot))
     assert not (PRIMITIVES.keys() | visible) - used.keys()
 
 

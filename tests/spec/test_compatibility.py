@@ -71,7 +71,7 @@ def test_copies_that_are_not_kept(tmp_path: Path, copy: str) -> None:
         spec(GAUSSIAN.replace("}", " old = copy(every = 2) }") if copy != "old_policy" else GAUSSIAN, CRITIC, block),
     )
     assert codes(found) == ["FRL0220"] and place(found, "FRL0220") == copy
-    assert "to policy" in found.diagnostics.errors[0].notes[0]
+    assert "to the policy" in found.diagnostics.errors[0].notes[0]
 
 
 def test_a_sampler_nobody_uses_is_one_error(tmp_path: Path) -> None:

@@ -16,4 +16,5 @@ class Mean(ActionChoice):
     requires = frozenset({"mode"})
 
     def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
-        return ctx.policy.backbone.mode(*ctx.actor(source, s), name)
+        ctx, *given = ctx.actor(source, s)
+        return ctx.own.backbone.mode(ctx, *given, name)

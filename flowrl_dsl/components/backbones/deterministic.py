@@ -30,11 +30,11 @@ class Deterministic(Backbone):
     provides = frozenset({"mode", "reparameterized"})
 
     def module(self, ctx: Context) -> Build:
-        return ctx.policy.network.module("policy_net", (("s", ctx.sizes.obs),), ctx.sizes.action)
+        return ctx.own.network.module(f"{ctx.owner}_net", (("s", ctx.sizes.obs),), ctx.sizes.action)
 
     def init(self, ctx: Context, key: Value) -> Value:
         example = {"s": call("jnp.zeros", (1, ctx.sizes.obs))}
-        return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), example), (key,), TREE, "policy")
+        return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), example), (key,), TREE, ctx.owner)
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
         axes = union(leading(s), ("action",), () if particles is None else ("particle",))

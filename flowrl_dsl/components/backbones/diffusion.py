@@ -55,5 +55,5 @@ class Diffusion(Denoising):
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
         """Actions by the policy's sampler, from standard normal noise."""
-        times = self.schedule.times(ctx.policy.sampler.steps)
+        times = self.schedule.times(ctx.own.sampler.steps)
         return self._sampled(ctx, params, s, name, particles, times, self.schedule.alpha())

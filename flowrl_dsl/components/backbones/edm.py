@@ -110,7 +110,7 @@ class EDM(Denoising):
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
         """Actions by the policy's sampler, from noise of size sigma_max."""
-        levels = ctx.policy.sampler.levels(self.sigma_max, self.sigma_min)
+        levels = ctx.own.sampler.levels(self.sigma_max, self.sigma_min)
         return self._sampled(ctx, params, s, name, particles, levels)
 
     def field(self, network: Call) -> Call:

@@ -26,12 +26,12 @@ class Energy(Backbone):
 
     def init(self, ctx: Context, key: Value) -> Value:
         """No parameters."""
-        return ctx.builder.add("Init", Record(()), (), TREE, "policy")
+        return ctx.builder.add("Init", Record(()), (), TREE, ctx.owner)
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
         """Actions by the policy's sampler, from standard normal noise."""
         prior = ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles)
         inputs = [ctx.versions["critic"], s, prior, ctx.draw_key(f"{name}_steps")]
-        energy = ctx.critic.kind.energy(ctx, Arg(0), rows(1, s, leading(s, prior)))
-        expr = ctx.policy.sampler.chain(ctx, energy, Arg(2), Arg(3), inputs)
+        energy = ctx.critic.kind.energy(ctx.of("critic"), Arg(0), rows(1, s, leading(s, prior)))
+        expr = ctx.own.sampler.chain(ctx, energy, Arg(2), Arg(3), inputs)
         return Draw(ctx.builder.add("Sample", expr, inputs, prior.type, name))

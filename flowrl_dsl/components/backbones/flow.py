@@ -69,5 +69,5 @@ class Flow(Denoising):
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
         """Actions by the policy's sampler, from standard normal noise."""
-        times = call(time_grid, 0.0, 1.0, steps=ctx.policy.sampler.steps)
+        times = call(time_grid, 0.0, 1.0, steps=ctx.own.sampler.steps)
         return self._sampled(ctx, params, s, name, particles, times)

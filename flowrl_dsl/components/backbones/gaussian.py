@@ -61,12 +61,12 @@ class Gaussian(Backbone):
     squash: bool = Field(True, description="whether the mean is kept in [-1, 1] by a tanh")
 
     def module(self, ctx: Context) -> Build:
-        return ctx.policy.network.module("policy_net", (("s", ctx.sizes.obs),), ctx.sizes.action)
+        return ctx.own.network.module(f"{ctx.owner}_net", (("s", ctx.sizes.obs),), ctx.sizes.action)
 
     def init(self, ctx: Context, key: Value) -> Value:
         example = {"s": call("jnp.zeros", (1, ctx.sizes.obs))}
         expr = call(init_gaussian, self.module(ctx), Arg(0), example, size=ctx.sizes.action, std=self.std)
-        return ctx.builder.add("Init", expr, (key,), TREE, "policy")
+        return ctx.builder.add("Init", expr, (key,), TREE, ctx.owner)
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
         noise = ctx.normal(s, ctx.sizes.action, f"{name}_noise", particles)

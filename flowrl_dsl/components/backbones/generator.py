@@ -45,11 +45,11 @@ class Generator(Backbone):
 
     def module(self, ctx: Context) -> Build:
         inputs = (("z", self.noise), ("s", ctx.sizes.obs))
-        return ctx.policy.network.module("policy_net", inputs, ctx.sizes.action)
+        return ctx.own.network.module(f"{ctx.owner}_net", inputs, ctx.sizes.action)
 
     def init(self, ctx: Context, key: Value) -> Value:
         example = {"z": call("jnp.zeros", (1, self.noise)), "s": call("jnp.zeros", (1, ctx.sizes.obs))}
-        return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), example), (key,), TREE, "policy")
+        return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), example), (key,), TREE, ctx.owner)
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
         axes = union(leading(s), ("action",), () if particles is None else ("particle",))

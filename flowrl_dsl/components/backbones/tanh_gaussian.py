@@ -68,11 +68,11 @@ class TanhGaussian(Backbone):
     _ordered = ordered_ends("log_std_min", "log_std_max")
 
     def module(self, ctx: Context) -> Build:
-        return ctx.policy.network.module("policy_net", (("s", ctx.sizes.obs),), 2 * ctx.sizes.action)
+        return ctx.own.network.module(f"{ctx.owner}_net", (("s", ctx.sizes.obs),), 2 * ctx.sizes.action)
 
     def init(self, ctx: Context, key: Value) -> Value:
         example = {"s": call("jnp.zeros", (1, ctx.sizes.obs))}
-        return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), example), (key,), TREE, "policy")
+        return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), example), (key,), TREE, ctx.owner)
 
     def _head(self, ctx: Context, params: Value, s: Value, lead: tuple[str, ...], name: str) -> Value:
         bounds = {"low": self.log_std_min, "high": self.log_std_max}

@@ -89,21 +89,22 @@ class Gaussian(Distributional):
         return partial(return_mean)
 
     def memory(self, ctx: Context, members: int) -> dict[str, Value]:
-        return {"critic_spread": ctx.builder.add("Init", call(no_spread, members), (), TREE, "critic_spread")}
+        name = f"{ctx.owner}_spread"
+        return {name: ctx.builder.add("Init", call(no_spread, members), (), TREE, name)}
 
     def loss(
         self, ctx: Context, params: Value, s: Value, a: Value, y: Value, future: Future, reduction: str
     ) -> tuple[Value, dict[str, Value]]:
         b = ctx.builder
         outputs = self.fitted(ctx, params, s, a)
-        inputs = [outputs, y, self._random_return(ctx, y, future), ctx.versions["critic_spread"]]
+        inputs = [outputs, y, self._random_return(ctx, y, future), ctx.versions[f"{ctx.owner}_spread"]]
         inputs += [ctx.scalar(number) for number in (self.rate, self.clip, self.floor)]
         expr = call(gaussian_return_loss, *map(Arg, range(7)), reduction=reduction)
         fit = b.add("Loss", expr, inputs, TREE, "fit")
         spread = b.item(fit, 1, TREE, "spread")
         std = b.add("Reduce", call("jnp.mean", call(return_std, Arg(0))), (outputs,), SCALAR, "return_std")
         ctx.metric("return_std", std)
-        return b.item(fit, 0, SCALAR, "loss"), {"critic_spread": spread}
+        return b.item(fit, 0, SCALAR, "loss"), {f"{ctx.owner}_spread": spread}
 
     def _random_return(self, ctx: Context, y: Value, future: Future) -> Value:
         outputs, q = self.judged(ctx, future)

@@ -68,11 +68,11 @@ class Known(Critic):
 
     def init(self, ctx: Context, key: Value, members: int) -> Value:
         """No parameters."""
-        return ctx.builder.add("Init", Record(()), (), TREE, "critic")
+        return ctx.builder.add("Init", Record(()), (), TREE, ctx.owner)
 
     def value(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
         lead = leading(s, a)
-        options = {"shape": self.shape, "height": self.height, "members": ctx.critic.ensemble}
+        options = {"shape": self.shape, "height": self.height, "members": ctx.own.ensemble}
         expr = call(known_ensemble, rows(0, a, lead), **options)
         return ctx.builder.add("QValue", expr, (a,), Type(union(("ensemble",), lead)), "q")
 

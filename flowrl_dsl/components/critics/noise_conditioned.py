@@ -68,7 +68,7 @@ class NoiseConditioned(Ensemble):
         """Q_e(s, a, L): [ensemble, ...] over the axes of s and a."""
         lead, inputs = leading(s, a), [params, s, a]
         args = (self.module(ctx), Arg(0), rows(1, s, lead), rows(2, a, lead), 1.0)
-        expr = call(values_at_level, *args, **ctx.dropout(ctx.critic.network, inputs), together=None)
+        expr = call(values_at_level, *args, **ctx.dropout(ctx.own.network, inputs), together=None)
         return ctx.builder.add("QValue", expr, inputs, Type(union(("ensemble",), lead)), "q")
 
     def energy(self, ctx: Context, params: Expr, s: Expr) -> Expr:
@@ -93,7 +93,7 @@ class NoiseConditioned(Ensemble):
             "Diffuse", call(blurred, *map(Arg, range(3)), low=self.low, high=self.high), (a, noise, level), a.type, "a_l"
         )
         inputs = [params, s, noisy, level]
-        dropout = ctx.in_training().dropout(ctx.critic.network, inputs)
+        dropout = ctx.in_training().dropout(ctx.own.network, inputs)
         at_level = call(values_at_level, self.module(ctx), *map(Arg, range(4)), **dropout)
         q = b.add("QValue", at_level, inputs, Type(("ensemble", "batch")), "q_l")
         expr = call(ensemble_loss, Arg(0), Arg(1), reduction="mean")

@@ -49,7 +49,7 @@ class Drift(Mechanism):
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Value:
         b = ctx.builder
-        drawn = ctx.draw("policy", s, "samples", particles=self.particles)
+        drawn = ctx.draw(ctx.owner, s, "samples", particles=self.particles)
         fixed = b.stop(drawn, "fixed_samples")
         v = ctx.formula(self.field, "field", sizes={"N": self.particles}, s=s, a=fixed)
         v = ctx.broadcast(b.stop(v, "constant_field"), drawn.axes, drawn)

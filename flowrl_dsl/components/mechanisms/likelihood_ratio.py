@@ -57,7 +57,7 @@ class LikelihoodRatio(Mechanism):
         old = b.stop(ctx.log_prob(source, s, drawn), "old_log_prob")
         raw = ctx.formula(self.advantage, "advantage", sizes={"N": self.particles.value}, s=s, a=drawn)
         advantage = ctx.broadcast(b.stop(raw, "constant_advantage"), ("batch", "particle"), drawn)
-        new = ctx.log_prob("policy", s, drawn)
+        new = ctx.log_prob(ctx.owner, s, drawn)
         ctx.measure("entropy", b.add("Reduce", call(entropy_of, Arg(0)), (b.stop(new),), SCALAR, "entropy"))
         expr = call(clipped_ratio_loss, *map(Arg, range(4)))
         return b.add("Loss", expr, (new, old, advantage, ctx.scalar(self.clip)), SCALAR, "loss")

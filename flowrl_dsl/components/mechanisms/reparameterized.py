@@ -41,9 +41,9 @@ class Reparameterized(Mechanism):
         return self
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Value:
-        drawn = ctx.draw("policy", s, "action")
-        if ctx.rated("policy", drawn):
-            density = ctx.builder.stop(ctx.log_prob("policy", s, drawn), "log_prob_constant")
+        drawn = ctx.draw(ctx.owner, s, "action")
+        if ctx.rated(ctx.owner, drawn):
+            density = ctx.builder.stop(ctx.log_prob(ctx.owner, s, drawn), "log_prob_constant")
             expr = call(negative_mean, Arg(0))
             ctx.measure("entropy", ctx.builder.add("Reduce", expr, (density,), SCALAR, "entropy"))
         objective = ctx.formula(self.objective, "objective", s=s, a=drawn)

@@ -113,7 +113,7 @@ class ScoreMatching(Mechanism):
         return self.requires | ({"flow_field"} if self.velocity is not None else set())
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Value:
-        b, backbone = ctx.builder, ctx.policy.backbone
+        b, backbone = ctx.builder, ctx.own.backbone
         noised = backbone.noised(ctx, a)
         values = noised.values() | self._reverse_samples(ctx, noised)
         formula = self.target or self.velocity
@@ -121,7 +121,7 @@ class ScoreMatching(Mechanism):
         target = b.stop(ctx.formula(formula, "target", sizes, s=s, a=a, **values))
         target = ctx.broadcast(target, ("batch", "action"), noised.a_t)
         predict = backbone.predict if self.velocity is None else backbone.velocity
-        said = predict(*ctx.in_training().actor("policy", s), noised.a_t, noised.t)
+        said = predict(*ctx.in_training().actor(ctx.owner, s), noised.a_t, noised.t)
         return b.add("Loss", call(mean_squared_error, Arg(0), Arg(1)), (said, target), SCALAR, "loss")
 
     def _reverse_samples(self, ctx: Context, noised: Noised) -> dict[str, Value]:

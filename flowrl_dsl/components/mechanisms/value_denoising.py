@@ -23,4 +23,5 @@ class ValueDenoising(Mechanism):
     trains: ClassVar[str] = "critic"
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Value:
-        return ctx.critic.kind.denoising_loss(*ctx.judge("critic", s, a))
+        ctx, *given = ctx.judge("critic", s, a)
+        return ctx.own.kind.denoising_loss(ctx, *given)

@@ -71,8 +71,11 @@ class OffPolicy(Regime):
         return graphs, record.hyper
 
 
-def _sections(algorithm: Algorithm) -> list[Any]:
-    return [algorithm.sections[name] for name in stages() if name in algorithm.sections]
+def _sections(algorithm: Algorithm) -> dict[str, Any]:
+    """The sections that move, in their default order."""
+    places = {name: place for place, name in enumerate(stages())}
+    moving = [name for name, section in algorithm.sections.items() if section.name in places]
+    return {name: algorithm.sections[name] for name in sorted(moving, key=lambda n: places[algorithm.sections[n].name])}
 
 
 def _normalizer(algorithm: Algorithm) -> Any:
@@ -92,8 +95,8 @@ def _init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Ty
     key = b.input("key", KEY)
     ctx = Context(b, algorithm, sizes, {}, key)
     state: dict[str, Value] = {}
-    for section in _sections(algorithm):
-        state |= section.init(ctx, ctx.draw_key(section.name))
+    for name, section in _sections(algorithm).items():
+        state |= section.init(ctx.of(name), ctx.draw_key(name))
     for parameter in algorithm.learned():
         learned: Any = parameter.learned
         group = learned_group(parameter.name)
@@ -191,11 +194,11 @@ class _Stages:
     def _single(self, ctx: Context, name: str) -> dict[str, Value]:
         sections: Any = ctx.algorithm.sections
         if name in sections:
-            return sections[name].update(ctx, self.batch)
+            return sections[name].update(ctx.of(name), self.batch)
         if name == "targets":
             copies: dict[str, Value] = {}
-            for section in _sections(ctx.algorithm):
-                copies |= section.follow(ctx)
+            for owner, section in _sections(ctx.algorithm).items():
+                copies |= section.follow(ctx.of(owner))
             return copies
         return self._learned(ctx, name)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from flowrl_dsl.components.base import ActionChoice, Section
 from flowrl_dsl.registry import Drawn, option, register
 
@@ -13,7 +11,7 @@ class Act(Section):
     """Choices of the action for one observation."""
 
     name = "act"
-    implied: ClassVar[bool] = True
+    implied = True
 
     explore: Drawn[ActionChoice] = option("while collecting data", "sample from policy")
     evaluate: Drawn[ActionChoice] = option("while evaluating", "sample from policy")

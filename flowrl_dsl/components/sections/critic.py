@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from flowrl_dsl.components.base import ActionChoice, Critic, Future, Network, Optimizer, Section, Target
 from flowrl_dsl.components.common import uses_draw_density
 from flowrl_dsl.components.context import Context
-from flowrl_dsl.formula import functions, variables
+from flowrl_dsl.formula import Function, functions, variables
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.lazy import jnp
-from flowrl_dsl.registry import UNIT, Drawn, Formula, Scalar, Slot, option, register, slot
+from flowrl_dsl.registry import UNIT, Copy, Drawn, Formula, Scalar, Slot, option, register, slot
 
 BACKUP = Slot(
     result=("batch",),
@@ -48,6 +48,12 @@ def wider(seen, y):
 
 
 @kernel
+def bounded(x, bounds):
+    """x kept between two ends."""
+    return jnp.clip(x, bounds["low"], bounds["high"])
+
+
+@kernel
 def range_seen(seen, bounds):
     """The range of the values seen; the bounds there are, as long as none has been seen."""
     return {name: jnp.where(seen["low"] <= seen["high"], seen[name], bounds[name]) for name in seen}
@@ -78,7 +84,18 @@ class CriticSection(Section):
     """
 
     name = "critic"
-    stage: ClassVar[int | None] = 20
+    stage = 20
+    functions = (
+        Function("Q", ("obs", "action"), ("obs", "action"), ("ensemble",), "q_value", "action values of the critic"),
+        Function(
+            "Q_target", ("obs", "action"), ("obs", "action"), ("ensemble",), "q_target", "action values of the target critic"
+        ),
+        Function("within_seen", (None,), (), (), "seen_values", "the value, bounded to the range of the targets so far"),
+    )
+    copies = (
+        Copy("target", "{}_target", "q_target", "ema(0.005)"),
+        Copy("seen", "{}_bounds", "seen_values", "copy(every = 250)"),
+    )
 
     kind: Critic = option("how values are represented", "q")
     network: Network = option("network of one ensemble member", "mlp([256, 256])")
@@ -110,33 +127,28 @@ class CriticSection(Section):
         return {option: f"the backup does not mention {name}" for option, name in READ_BY_BACKUP.items() if name not in read}
 
     def capabilities(self) -> frozenset[str]:
-        kept = {"q_target": self.target, "seen_values": self.seen}
-        return frozenset(name for name, copy in kept.items() if copy is not None) | self.kind.capabilities()
+        return self.kind.capabilities()
 
     @property
     def sees(self) -> Target | None:
         """How the range of targets is followed; a critic that is not trained has no targets."""
         return self.seen if self.kind.trains else None
 
-    def copies(self) -> dict[str, Target]:
-        """Copies of the parameters, by name."""
-        return {} if self.target is None else {"critic_target": self.target}
-
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
-        params = self.kind.init(ctx.widened(action=True), key, self.ensemble)
-        state = {"critic": params, "critic_opt": self.optimizer.init(ctx, params, "critic_opt")}
+        params, steps = self.kind.init(ctx.widened(action=True), key, self.ensemble), f"{ctx.owner}_opt"
+        state = {ctx.owner: params, steps: self.optimizer.init(ctx, params, steps)}
         state |= self.kind.memory(ctx, self.ensemble)
         if self.sees is not None:
-            for name, low, high in (("critic_seen", 1e8, -1e8), ("critic_bounds", 0.0, 0.0)):
+            for name, low, high in ((f"{ctx.owner}_seen", 1e8, -1e8), (f"{ctx.owner}_bounds", 0.0, 0.0)):
                 state[name] = ctx.builder.add("Init", call(interval, low, high), (), TREE, name)
-        return state | {name: params for name in self.copies()}
+        return state if self.target is None else state | {f"{ctx.owner}_target": params}
 
     def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The new versions after one step towards the temporal-difference targets."""
         if not self.kind.trains:
             return {}
         b, s_next = ctx.builder, batch["s_next"]
-        judge = "critic_target" if self.target is not None else "critic"
+        judge = ctx.owner if self.target is None else f"{ctx.owner}_target"
         choice = self.next_action
         a_next = choice.value.choose(ctx, choice.source, s_next, "a_next", judge)
         values = self._returns(ctx, batch)
@@ -145,13 +157,14 @@ class CriticSection(Section):
         sampling = ctx.algorithm.sections["train"].sampling
         keep = b.elementwise("continuation", values["discount"], values["d"], name="keep")
         future = Future(*ctx.judge(judge, s_next, a_next)[1:], keep)
-        loss, memory = self.kind.loss(*ctx.judge("critic", batch["s"], batch["a"]), y, future, self.reduction)
-        written = ctx.descend("critic", loss, self.optimizer) | memory
+        loss, memory = self.kind.loss(*ctx.judge(ctx.owner, batch["s"], batch["a"]), y, future, self.reduction)
+        written = ctx.descend(ctx.owner, loss, self.optimizer) | memory
         if sampling.prioritized:
-            written["priority"] = sampling.priority(ctx, ctx.q("critic", batch["s"], batch["a"]), y)
+            written["priority"] = sampling.priority(ctx, ctx.q(ctx.owner, batch["s"], batch["a"]), y)
         if self.sees is not None:
-            inputs = (ctx.versions["critic_seen"], y)
-            written["critic_seen"] = b.add("Reduce", call(wider, Arg(0), Arg(1)), inputs, TREE, "seen")
+            seen = f"{ctx.owner}_seen"
+            inputs = (ctx.versions[seen], y)
+            written[seen] = b.add("Reduce", call(wider, Arg(0), Arg(1)), inputs, TREE, "seen")
         return written
 
     def _returns(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
@@ -165,15 +178,25 @@ class CriticSection(Section):
         seen["discount"] = b.elementwise("jnp.power", rate, batch["count"], name="n_step_discount")
         return seen
 
+    def follows(self, owner: str) -> dict[str, str]:
+        copies = {} if self.target is None else {f"{owner}_target": owner}
+        return copies if self.sees is None else copies | {f"{owner}_bounds": f"{owner}_seen"}
+
     def follow(self, ctx: Context) -> dict[str, Value]:
-        """The copies after this update."""
-        copies = {
-            name: target.follow(ctx, ctx.versions[name], ctx.versions["critic"], name)
-            for name, target in self.copies().items()
-        }
+        copies: dict[str, Value] = {}
+        if self.target is not None:
+            name = f"{ctx.owner}_target"
+            copies[name] = self.target.follow(ctx, ctx.versions[name], ctx.versions[ctx.owner], name)
         if self.sees is not None:
-            bounds = ctx.versions["critic_bounds"]
-            inputs = (ctx.versions["critic_seen"], bounds)
+            name = f"{ctx.owner}_bounds"
+            bounds = ctx.versions[name]
+            inputs = (ctx.versions[f"{ctx.owner}_seen"], bounds)
             seen = ctx.builder.add("Arithmetic", call(range_seen, Arg(0), Arg(1)), inputs, TREE, "seen")
-            copies["critic_bounds"] = self.sees.follow(ctx, bounds, seen, "critic_bounds")
+            copies[name] = self.sees.follow(ctx, bounds, seen, name)
         return copies
+
+    def called(self, ctx: Context, function: str, *arguments: Value) -> Value:
+        if function == "within_seen":
+            x, bounds = *arguments, ctx.versions[f"{ctx.owner}_bounds"]
+            return ctx.builder.add("Arithmetic", call(bounded, Arg(0), Arg(1)), (x, bounds), x.type, "within_seen")
+        return ctx.q(ctx.owner if function == "Q" else f"{ctx.owner}_target", *arguments)

@@ -74,7 +74,7 @@ class EncoderSection(Section):
     """
 
     name = "encoder"
-    stage: ClassVar[int | None] = 10
+    stage = 10
     paper: ClassVar[str] = "arXiv:2306.02451"
     requires = frozenset({"reparameterized"})
 
@@ -100,6 +100,9 @@ class EncoderSection(Section):
         dropout = ctx.in_training().dropout(self.network, inputs)
         expr = call(prediction_error, self.module(ctx), *map(Arg, range(4)), **dropout)
         return ctx.descend("encoder", ctx.builder.add("Loss", expr, inputs, SCALAR, "loss"), self.optimizer)
+
+    def follows(self, owner: str) -> dict[str, str]:
+        return {"encoder_fixed": "encoder", "encoder_target": "encoder_fixed"}
 
     def follow(self, ctx: Context) -> dict[str, Value]:
         """The copies after this update."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from flowrl_dsl.components.base import Normalizer, Section
 from flowrl_dsl.registry import option, register
 
@@ -13,6 +11,6 @@ class Observe(Section):
     """Preprocessing of observations."""
 
     name = "observe"
-    implied: ClassVar[bool] = True
+    implied = True
 
     normalize: Normalizer | None = option("rescaling of observations", "none")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import ClassVar
 
 from flowrl_dsl.components.base import Backbone, Network, Optimizer, Sampler, Section, Target
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.formula import Function
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.registry import option, register
+from flowrl_dsl.registry import Copy, option, register
 
 
 @register
@@ -19,7 +19,25 @@ class Policy(Section):
     """
 
     name = "policy"
-    stage: ClassVar[int | None] = 30
+    stage = 30
+    acts = True
+    functions = (
+        Function("log_prob", ("obs", "action"), ("obs", "action"), (), "log_prob", "log-density of the policy"),
+        Function(
+            "draw_log_prob",
+            ("obs", "action"),
+            ("obs", "action"),
+            (),
+            "draw_log_prob",
+            "log-density, or an upper bound of it, of actions that have just been drawn",
+        ),
+        Function("eps", ("obs", "action", None), ("obs",), (), "noise_prediction", "the policy's prediction of the noise"),
+        Function("velocity", ("obs", "action", None), ("obs",), (), "flow_field", "the policy's velocity field"),
+    )
+    copies = (
+        Copy("target", "{}_target", "{}_target", "ema(0.005)"),
+        Copy("old", "old_{}", "old_{}", "copy(every = 1000)"),
+    )
 
     backbone: Backbone = option("kind of distribution")
     network: Network = option("the network inside the backbone", "mlp([256, 256, 256], activation = mish)")
@@ -34,18 +52,10 @@ class Policy(Section):
         reason = f'backbone "{self.backbone.name}" has no parameters of its own'
         return dict.fromkeys(("network", "optimizer", "target", "old"), reason)
 
-    def capabilities(self) -> frozenset[str]:
-        return frozenset(self.copies())
-
-    def copies(self) -> dict[str, Target]:
-        """Copies of the parameters, by name."""
-        kept = {"policy_target": self.target, "old_policy": self.old}
-        return {name: target for name, target in kept.items() if target is not None}
-
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
-        params = self.backbone.init(ctx.widened(), key)
-        state = {"policy": params, "policy_opt": self.optimizer.init(ctx, params, "policy_opt")}
-        return state | {name: params for name in self.copies()}
+        params, steps = self.backbone.init(ctx.widened(), key), f"{ctx.owner}_opt"
+        state = {ctx.owner: params, steps: self.optimizer.init(ctx, params, steps)}
+        return state | dict.fromkeys(self.kept(ctx.owner), params)
 
     def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The new versions after one step on the sum of the weighted losses."""
@@ -61,13 +71,17 @@ class Policy(Section):
         written: dict[str, Value] = {}
         for group, terms in losses.items():
             total = reduce(lambda x, y: ctx.builder.elementwise("jnp.add", x, y, name="loss"), terms)
-            own = group == "policy"
-            written |= ctx.descend(group, total, (self if own else ctx.critic).optimizer, "" if own else "improve")
+            if group == "policy":
+                written |= ctx.descend(ctx.owner, total, self.optimizer)
+            else:
+                written |= ctx.descend(group, total, ctx.critic.optimizer, "improve")
         return written
 
-    def follow(self, ctx: Context) -> dict[str, Value]:
-        """The copies after this update."""
-        return {
-            name: target.follow(ctx, ctx.versions[name], ctx.versions["policy"], name)
-            for name, target in self.copies().items()
-        }
+    def called(self, ctx: Context, function: str, *arguments: Value) -> Value:
+        """log pi(a | s), the predicted noise or velocity of noisy actions a_t at times t: of the newest parameters."""
+        if function in ("log_prob", "draw_log_prob"):
+            return ctx.log_prob(ctx.owner, *arguments)
+        s, *rest = arguments
+        ctx, params, s = ctx.actor(ctx.owner, s)
+        network = self.backbone.predict if function == "eps" else self.backbone.velocity
+        return network(ctx, params, s, *rest)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pydantic import Field
 
 from flowrl_dsl.components.base import Sampling, Section
@@ -15,7 +13,7 @@ class Train(Section):
     """Settings of the training loop; the command line can override them."""
 
     name = "train"
-    implied: ClassVar[bool] = True
+    implied = True
 
     steps: int = Field(1_000_000, ge=1, description="environment steps")
     batch: int = Field(256, ge=1, description="transitions of one update (B)")
