@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, Diagnostics
@@ -14,11 +14,8 @@ from flowrl_dsl.spec.resolve import Resolution, resolve
 
 if TYPE_CHECKING:
     from flowrl_dsl.graph.nodes import Graph
-    from flowrl_dsl.lowering.program import Program
+    from flowrl_dsl.lowering.program import Loop, Program
     from flowrl_dsl.passes import Applied
-
-EMITTED = ("tree", "spec", "graph", "jaxpr", "hlo", "python")
-"""What ``compile --emit`` can show of a spec on its way through the house."""
 
 DEFAULT_SIZES = (17, 6)
 """Observation and action sizes where no task is named: those of HalfCheetah."""
@@ -71,32 +68,53 @@ def build_graphs(
     processors.
     """
     from flowrl_dsl.components.context import Sizes
+    from flowrl_dsl.components.stages import program_graphs
     from flowrl_dsl.passes import ROWS, run_passes
 
-    graphs, hyper = algorithm.regime.graphs(algorithm, Sizes(obs_size, action_size))
+    regime: Any = algorithm.regime
+    batch = regime.source(algorithm, envs=1).batch(regime.stored(algorithm))
+    graphs, hyper = program_graphs(algorithm, Sizes(obs_size, action_size), batch)
     results = {name: run_passes(graph, passes, rows=ROWS if rows is None else rows) for name, graph in graphs.items()}
     return Built({name: graph for name, (graph, _) in results.items()}, hyper, results["step"][1])
 
 
-def build_program(
-    algorithm: Algorithm, obs_size: int, action_size: int, passes: Sequence[str] | None = None, rows: int | None = None
-) -> Program:
-    """The program of an algorithm for a task of these sizes; ``passes`` and ``rows`` as in :func:`build_graphs`."""
-    from flowrl_dsl.lowering import lower
+def loop_of(algorithm: Algorithm, **given: int | None) -> Loop:
+    """The settings of an algorithm's training loop, with those given in their place (None: not given)."""
     from flowrl_dsl.lowering.program import Loop
 
+    train = algorithm.sections["train"]
+    names = [field.name for field in fields(Loop)]
+    return Loop(**{name: getattr(train, name) if (value := given.get(name)) is None else value for name in names})
+
+
+def build_program(
+    algorithm: Algorithm,
+    obs_size: int,
+    action_size: int,
+    passes: Sequence[str] | None = None,
+    rows: int | None = None,
+    loop: Loop | None = None,
+    capacity: int | None = None,
+) -> Program:
+    """The program of an algorithm for a task of these sizes; ``passes`` and ``rows`` as in :func:`build_graphs`.
+
+    ``loop`` and ``capacity``, the steps that the source keeps, are the spec's where they are not given.
+    """
+    from flowrl_dsl.lowering import lower
+    from flowrl_dsl.lowering.program import Data
+
     built = build_graphs(algorithm, obs_size, action_size, passes, rows)
-    train, critic = algorithm.sections["train"], algorithm.sections.get("critic")
-    counts = {name: getattr(train, name) for name in type(train).model_fields if name != "sampling"}
-    refresh = train.sampling.refresh if "state.priority" in built.graphs["step"].outputs else None
-    loop = Loop(**counts, horizon=getattr(critic, "n_step", 1), refresh=refresh)
-    return lower(algorithm.name, built.graphs, built.hyper, loop, (obs_size, action_size))
+    loop = loop or loop_of(algorithm)
+    regime: Any = algorithm.regime
+    source = regime.source(algorithm, envs=loop.envs)
+    data = Data(regime.stored(algorithm), source, loop.replay if capacity is None else capacity)
+    return lower(algorithm.name, built.graphs, built.hyper, loop, data, (obs_size, action_size))
 
 
 def compile_report(
     spec: str, form: str | None, task: str | None, sets: Sequence[str], passes: Sequence[str] | None = None
 ) -> str:
-    """What a spec turns into after these passes (None: all), as text: the plan, or one of :data:`EMITTED`."""
+    """What a spec turns into after these passes (None: all), as text: the plan, or one of the emitted forms."""
     algorithm, _ = resolve_or_raise(spec, task, sets)
     if form == "tree":
         from flowrl_dsl.syntax.parser import parse_file
@@ -145,7 +163,7 @@ def _emit_python(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[
 
 def _show_tree(tree: object, depth: int = 0) -> str:
     """The syntax tree, one node a line, indented by depth."""
-    from dataclasses import fields, is_dataclass
+    from dataclasses import is_dataclass
 
     pad = "  " * depth
     if is_dataclass(tree):

@@ -90,10 +90,9 @@ def _build(algorithm: Algorithm, task: str, seed: int, given: dict[str, int | No
 
     sizes = environments.sizes(task)
     use_compilation_cache()
-    program = driver.build_program(algorithm, *sizes)
-    settings = Settings.of(program.loop, task, seed, **given)
-    program.capacity = settings.capacity
-    return program, settings
+    settings = Settings.of(driver.loop_of(algorithm), task, seed, **given)
+    loop = driver.loop_of(algorithm, **given)
+    return driver.build_program(algorithm, *sizes, loop=loop, capacity=settings.capacity), settings
 
 
 def rebuild(folder: RunFolder) -> Ready:

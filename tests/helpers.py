@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,21 +12,23 @@ import numpy as np
 from flowrl_dsl.algorithm import Algorithm, Every, Improvement, Parameter, Sequence, Single, Stage, Together
 from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.context import Context, Sizes
-from flowrl_dsl.components.regimes.off_policy import BATCH as BATCH_AXES
+from flowrl_dsl.components.stages import program_graphs
 from flowrl_dsl.formula import Bound, Constant, Formula, Gradient, Operation, Term, Variable
 from flowrl_dsl.graph.builder import Builder
 from flowrl_dsl.graph.nodes import TREE, Graph, Node, Type
 from flowrl_dsl.graph.verify import verify
 from flowrl_dsl.lowering import lower
 from flowrl_dsl.lowering.evaluate import interpret
-from flowrl_dsl.lowering.program import Loop, Program
+from flowrl_dsl.lowering.program import Data, Loop, Program
 from flowrl_dsl.passes import run_passes
+from flowrl_dsl.record import TRANSITION
 from flowrl_dsl.registry import Component, Drawn, Scalar, functions, language_of, members_of
 
 SIZES = Sizes(obs=3, action=2)
 BATCH = 8
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 """Compiler options for programs that run once: half the time to compile."""
+BATCH_AXES = {name: ("batch", *field.axes) for name, field in TRANSITION.items()}
 LOOP = Loop(steps=100, batch=BATCH, warmup=0, replay=64, updates=1, envs=1, action_repeat=1, evaluate_every=10, episodes=1)
 
 
@@ -437,17 +438,20 @@ ALGORITHMS = {f.__name__: f for f in (qsm, dpmd, qvpo, sac, td3, bptt, ratio, hy
 
 
 def graphs_of(alg: Algorithm, *, passes: bool = True) -> tuple[dict[str, Graph], dict[str, float]]:
-    graphs, hyper = alg.regime.graphs(alg, SIZES)
+    batch = alg.regime.source(alg, envs=1).batch(alg.regime.stored(alg))
+    graphs, hyper = program_graphs(alg, SIZES, batch)
     if passes:
         graphs = {name: run_passes(graph, rows=6, check_each=True)[0] for name, graph in graphs.items()}
     return graphs, hyper
 
 
-def program_of(alg: Algorithm) -> Program:
+def program_of(alg: Algorithm, capacity: int = LOOP.replay) -> Program:
     graphs, hyper = graphs_of(alg)
-    sampling = alg.sections["train"].sampling
-    loop = replace(LOOP, horizon=alg.sections["critic"].n_step, refresh=sampling.refresh if sampling.prioritized else None)
-    return lower(alg.name, graphs, hyper, loop, (SIZES.obs, SIZES.action))
+    return lower(alg.name, graphs, hyper, LOOP, data_of(alg, capacity), (SIZES.obs, SIZES.action))
+
+
+def data_of(alg: Algorithm, capacity: int = LOOP.replay) -> Data:
+    return Data(alg.regime.stored(alg), alg.regime.source(alg, envs=1), capacity)
 
 
 @cache
@@ -479,7 +483,7 @@ def replay(seed: int = 1, size: int = 32) -> dict[str, Any]:
 
 def random_state(alg: Algorithm, seed: int = 0) -> dict[str, Any]:
     """A state with random parameters, the copies unlike their originals, and fresh optimizers: nothing is compiled."""
-    graph = alg.regime.graphs(alg, SIZES)[0]["init"]
+    graph = graphs_of(alg, passes=False)[0]["init"]
     key = jax.ShapeDtypeStruct((2,), "uint32")
     shapes = jax.eval_shape(lambda key: interpret(graph, {"key": key}), key)
     rng = np.random.default_rng(seed)
@@ -554,9 +558,10 @@ def loss_of(alg: Algorithm, state: Mapping[str, Any], data: Mapping[str, Any], *
     key = b.input("key", Type(dtype="u32"))
     ctx = Context(b, alg, SIZES, versions, key, owner="policy")
     inputs = {f"batch.{name}": b.input(f"batch.{name}", Type(axes)) for name, axes in BATCH_AXES.items()}
-    loss = alg.improvements[0].mechanism.loss(ctx, inputs["batch.s"], inputs["batch.a"])
+    found = alg.improvements[0].mechanism.loss(ctx, inputs["batch.s"], inputs["batch.a"])
+    loss = found.value
     b.output("loss", loss)
-    for name, value in ctx.record.metrics.items():
+    for name, value in (ctx.report.metrics | found.measures).items():
         b.output(f"metric.{name}", value)
     if gradient:
         b.output("gradient", b.grad(loss, versions["policy"], "gradient"))
@@ -564,7 +569,7 @@ def loss_of(alg: Algorithm, state: Mapping[str, Any], data: Mapping[str, Any], *
     verify(graph)
     values = {"key": state["key"], **{f"state.{g}": state[g] for g in groups}}
     values |= {f"batch.{name}": data[name] for name in BATCH_AXES}
-    return Seen(graph, values | {f"hyper.{name}": np.float32(x) for name, x in ctx.record.hyper.items()})
+    return Seen(graph, values | {f"hyper.{name}": np.float32(x) for name, x in ctx.report.hyper.items()})
 
 
 def run_step(alg: Algorithm, state: Mapping[str, Any], data: Mapping[str, Any], *, passes: bool = False) -> Seen:

@@ -49,21 +49,20 @@ def digest(tree: Any) -> str:
 
 def after_updates(spec: str) -> dict[str, str]:
     """Digests of a spec's state and metrics after :data:`UPDATES` updates on fixed data."""
-    program = driver.build_program(tiny(spec), *SIZES)
-    program.capacity = ROWS
-    state, metrics = program.update(program.init(0), fixed_replay(), UPDATES, program.hyper)
+    program = driver.build_program(tiny(spec), *SIZES, capacity=ROWS)
+    state, metrics = program.update(program.init(0), fixed_replay(program), UPDATES, program.hyper)
     parts = {f"state.{name}": group for name, group in state.items()}
     return {name: digest(part) for name, part in (parts | {f"metric.{k}": v for k, v in metrics.items()}).items()}
 
 
-def fixed_replay() -> Any:
+def fixed_replay(program: Any) -> Any:
     """A replay of :data:`ROWS` random transitions, in episodes of :data:`EPISODE` steps of which every second ends truly."""
     random, (obs, action) = np.random.default_rng(0), SIZES
     s, a = random.normal(size=(ROWS + 1, obs)), random.uniform(-1, 1, (ROWS, action))
     end = np.arange(ROWS) % EPISODE == EPISODE - 1
     d = end & (np.arange(ROWS) // EPISODE % 2 == 0)
-    replay = Replay(ROWS, obs, action)
-    replay.add(s[:-1], a, random.normal(size=ROWS), d, end, s[1:])
+    replay = Replay.of(program)
+    replay.add(s=s[:-1], a=a, r=random.normal(size=ROWS), d=d, end=end, s_next=s[1:])
     return replay.view()
 
 

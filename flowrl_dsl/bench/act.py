@@ -54,7 +54,7 @@ def _samples(programs: dict[str, Program], state: Any, mode: str, count: int, re
 
     def acting(program: Program):
         # the actions must be on the host, as the environments need them
-        return lambda: np.asarray(program.act(state, obs, 0, mode, program.hyper))
+        return lambda: np.asarray(program.act(state, obs, 0, mode, program.hyper)["action"])
 
     calls = {name: acting(program) for name, program in programs.items()}
     for call in calls.values():

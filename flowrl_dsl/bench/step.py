@@ -116,15 +116,13 @@ def synthetic_replay(program: Program) -> dict[str, Any]:
     obs = random.normal(size=(_ROWS + 1, program.obs_size))
     actions = random.uniform(-1, 1, (_ROWS, program.action_size))
     end = (np.arange(_ROWS) % _EPISODE == _EPISODE - 1).astype(np.float32)
-    replay = Replay(_ROWS, program.obs_size, program.action_size)
-    replay.add(obs[:-1], actions, random.normal(size=_ROWS), np.zeros(_ROWS), end, obs[1:])
+    replay = Replay.of(program)
+    replay.add(s=obs[:-1], a=actions, r=random.normal(size=_ROWS), d=np.zeros(_ROWS), end=end, s_next=obs[1:])
     return replay.view()
 
 
 def _program(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[str] | None) -> Program:
-    program = driver.build_program(algorithm, *sizes, passes)
-    program.capacity = _ROWS
-    return program
+    return driver.build_program(algorithm, *sizes, passes, capacity=_ROWS)
 
 
 def _compile(program: Program, state: Any, replay: Any) -> tuple[Any, float]:

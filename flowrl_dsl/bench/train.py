@@ -56,10 +56,10 @@ def measure(asked: Asked, repeat: int) -> Iterator[Row]:
 
 def _measure(spec: str, task: str, sizes: tuple[int, int], sets: Sequence[str], repeat: int) -> Row:
     algorithm, _ = driver.resolve_or_raise(spec, task, with_defaults(sets))
-    program = driver.build_program(algorithm, *sizes)
-    steps = program.loop.steps
-    settings = Settings.of(program.loop, task, 0, episodes=1, evaluate_every=steps, checkpoint_every=steps)
-    program.capacity = settings.capacity
+    loop = driver.loop_of(algorithm)
+    steps = loop.steps
+    settings = Settings.of(loop, task, 0, episodes=1, evaluate_every=steps, checkpoint_every=steps)
+    program = driver.build_program(algorithm, *sizes, capacity=settings.capacity)
     watches = [_train(spec, program, settings) for _ in range(repeat)]
     turns = sum(watch.free_turns for watch in watches)
     free = sum(watch.free_seconds for watch in watches)

@@ -8,20 +8,22 @@ nodes, and add nodes to it.  Axes are written as in diagnostics: ``[batch, actio
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field as Option
 
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Build, Call, Expr, Partial
+from flowrl_dsl.record import Record
 from flowrl_dsl.registry import Component, SectionKind
 
 if TYPE_CHECKING:
     from flowrl_dsl.components.context import Context
 
 
-Widths = tuple[Annotated[int, Field(ge=1, le=100_000)], ...]
+Widths = tuple[Annotated[int, Option(ge=1, le=100_000)], ...]
 """Widths of layers, the first one first; what is wider was not meant, and XLA aborts where sizes overflow."""
 
 
@@ -68,6 +70,19 @@ class Section(SectionKind):
     Its groups are named after it: ``policy``, ``policy_opt``.  ``ctx.owner`` is that name, ``ctx.own`` the section itself.
     """
 
+    @property
+    def window(self) -> int:
+        """Steps from the first one on that a batch must hold for it."""
+        return 1
+
+    def record(self) -> Record:
+        """The fields it asks for beside those of a step; it fills those that are filled by ``act`` (:meth:`acted`)."""
+        return {}
+
+    def acted(self, ctx: Context, s: Value, a: Value) -> dict[str, Value]:
+        """Its fields that acting fills, for observations [batch, obs] and the actions [batch, action] chosen there."""
+        return {}
+
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
         """Its groups before the first update."""
         return {}
@@ -90,12 +105,6 @@ class Section(SectionKind):
     def called(self, ctx: Context, function: str, *arguments: Value) -> Value:
         """The value of one of its ``functions``."""
         raise TypeError(f'section "{self.name}" has no function {function}')
-
-
-class Regime(Component):
-    """Where data comes from and how the graphs of a program are put together."""
-
-    family: ClassVar[str] = "regime"
 
 
 class Backbone(Component):
@@ -257,16 +266,24 @@ class Critic(Component):
         """
 
 
+@dataclass(frozen=True)
+class Loss:
+    """A loss [] to descend, and what was measured on the way: constants [] by name, ``kl`` or ``entropy``."""
+
+    value: Value
+    measures: Mapping[str, Value] = field(default_factory=dict)
+
+
 class Mechanism(Component):
-    """A policy-improvement mechanism: one ``improve`` block."""
+    """A policy-improvement mechanism: one ``improve`` block of the policy ``ctx.owner``."""
 
     family: ClassVar[str] = "mechanism"
     trains: ClassVar[str] = "policy"
     """The parameter group that descends its loss: policy, or critic for what shapes the values an energy policy follows."""
 
     @abstractmethod
-    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
-        """The loss [], given observations [batch, obs] and actions [batch, action] of the batch."""
+    def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
+        """The loss, given observations [batch, obs] and actions [batch, action] of the batch."""
 
 
 class ActionChoice(Component):
@@ -330,17 +347,6 @@ class Adaptation(Component):
     @abstractmethod
     def loss(self, ctx: Context, log_x: Value, measured: Value) -> Value:
         """The loss [] of the logarithm."""
-
-
-class Sampling(Component):
-    """How the batches of updates are drawn from the replay."""
-
-    family: ClassVar[str] = "sampling"
-    prioritized: ClassVar[bool] = False
-
-    def priority(self, ctx: Context, q: Value, y: Value) -> Value:
-        """New priorities [batch] of the transitions of a batch, from their values [ensemble, batch] and targets [batch]."""
-        raise TypeError(f'sampling "{self.name}" has no priorities')
 
 
 class Estimator(Component):

@@ -77,21 +77,27 @@ def learned_group(parameter: str) -> str:
     return f"param.{parameter}"
 
 
+MEASURE = "measure."
+
+
+def measure_group(owner: str, name: str) -> str:
+    """The version that holds what the stage of a policy measured in this update."""
+    return f"{MEASURE}{owner}.{name}"
+
+
 @dataclass
-class Record:
+class Report:
     """What the building of one graph leaves behind, shared by all contexts of that graph."""
 
     hyper: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, Value] = field(default_factory=dict)
     checks: dict[str, Value] = field(default_factory=dict)
-    measures: dict[str, list[Value]] = field(default_factory=dict)
-    measured_policy: str = ""
     densities: dict[tuple[str, str], Value] = field(default_factory=dict)
     schedules: dict[str, Value] = field(default_factory=dict)
 
-    def for_graph(self) -> Record:
-        """An empty record for another graph, which shares the defaults of the program's inputs."""
-        return Record(hyper=self.hyper)
+    def for_graph(self) -> Report:
+        """An empty report for another graph, which shares the defaults of the program's inputs."""
+        return Report(hyper=self.hyper)
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ class Context:
     sizes: Sizes
     versions: Mapping[str, Value]
     key: Value
-    record: Record = field(default_factory=Record)
+    report: Report = field(default_factory=Report)
     training: bool = False
     owner: str = ""
 
@@ -186,13 +192,13 @@ class Context:
 
     def _hyper(self, name: str, value: float | None) -> Value:
         if value is not None:
-            self.record.hyper[name] = float(value)
+            self.report.hyper[name] = float(value)
         return self.builder.input(f"hyper.{name}", SCALAR)
 
     def _scheduled(self, name: str, schedule: Any) -> Value:
-        if name not in self.record.schedules:
-            self.record.schedules[name] = schedule.value(self, self.update_counter, name)
-        return self.record.schedules[name]
+        if name not in self.report.schedules:
+            self.report.schedules[name] = schedule.value(self, self.update_counter, name)
+        return self.report.schedules[name]
 
     @property
     def update_counter(self) -> Value:
@@ -250,12 +256,12 @@ class Context:
             params = self.builder.stop(params, f"{name}_{source}")
         drawn = ctx.own.backbone.draw(ctx, params, s, name, particles)
         if drawn.log_prob is not None:
-            self.record.densities[params.name, drawn.action.name] = drawn.log_prob
+            self.report.densities[params.name, drawn.action.name] = drawn.log_prob
         return drawn.action
 
     def log_prob(self, source: str, s: Value, a: Value) -> Value:
         """The log-density of actions; for actions this copy has just drawn, the one that came with the draw."""
-        known = self.record.densities.get((self.versions[source].name, a.name))
+        known = self.report.densities.get((self.versions[source].name, a.name))
         if known is not None:
             return known
         ctx, params, s = self.actor(source, s)
@@ -263,7 +269,7 @@ class Context:
 
     def rated(self, source: str, a: Value) -> bool:
         """Whether a log-density came with the draw of these actions."""
-        return (self.versions[source].name, a.name) in self.record.densities
+        return (self.versions[source].name, a.name) in self.report.densities
 
     def q(self, source: str, s: Value, a: Value) -> Value:
         """Q_e(s, a) by ``critic`` or ``critic_target``."""
@@ -314,27 +320,15 @@ class Context:
         if value.axes:
             value = self.builder.reduce("jnp.mean", value, value.axes, f"{name}_metric")
         names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
-        self.record.metrics[next(n for n in names if n not in self.record.metrics)] = value
-
-    def measure(self, name: str, value: Value) -> None:
-        """Offer a measured quantity (``kl``, ``entropy``) to the parameters learned from it."""
-        self.record.measures.setdefault(name, []).append(value)
-        self.record.measured_policy = self.versions["policy"].name
-        self.metric(name, value)
-
-    def policy_has_moved(self) -> bool:
-        """Whether this context reads a newer policy than the one that was measured."""
-        return self.versions["policy"].name != self.record.measured_policy
+        self.report.metrics[next(n for n in names if n not in self.report.metrics)] = value
 
     def measured(self, name: str) -> Value:
-        """The measured quantity as a constant; the mean where several ``improve`` blocks measure it."""
-        b, values = self.builder, self.record.measures[name]
-        total = values[0]
-        for value in values[1:]:
-            total = b.elementwise("jnp.add", total, value, name="measured_sum")
-        if len(values) > 1:
-            total = b.elementwise("jnp.divide", total, b.constant(float(len(values))), name="measured_mean")
-        return b.stop(total, "measured")
+        """What the stage of the section ``policy`` measured in this update, as a constant []."""
+        return self.builder.stop(self.versions[measure_group("policy", name)], "measured")
+
+    def policy_has_moved(self) -> bool:
+        """Whether this context reads a newer version of the section ``policy`` than the one that was measured."""
+        return self.versions["policy"] != self.versions[measure_group("policy", "version")]
 
     def descend(self, group: str, loss: Value, optimizer: Any, label: str = "") -> dict[str, Value]:
         """One optimizer step on a scalar loss: the new versions of the group and of its optimizer state.
@@ -347,7 +341,7 @@ class Context:
         norm = b.add("Reduce", call(gradient_norm, Arg(0)), (gradient,), SCALAR, "gradient_norm")
         self.metric(f"{label or group}_loss", loss)
         self.metric(f"{label or group}_gradient_norm", norm)
-        self.record.checks[label or group] = b.add(
+        self.report.checks[label or group] = b.add(
             "Finite", call(gradient_and_loss_are_finite, Arg(0), Arg(1)), (loss, norm), SCALAR, "finite"
         )
         return {group: new, f"{group}_opt": new_state}

@@ -47,6 +47,7 @@ class Builder:
     """
 
     graph_name: str
+    role: str = ""
     nodes: dict[str, Node] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     _scope: str = ""
@@ -144,4 +145,4 @@ class Builder:
         return Value(full, Type(dtype="u32"))
 
     def finish(self) -> Graph:
-        return Graph(self.graph_name, dict(self.nodes), dict(self.outputs))
+        return Graph(self.graph_name, dict(self.nodes), dict(self.outputs), self.role)

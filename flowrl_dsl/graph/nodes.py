@@ -55,12 +55,49 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Role:
+    """What a graph is for: the groups of its inputs (``state.*``, ``obs``) and outputs, and whether it updates the state.
+
+    A graph that updates the state writes every group of the state that it reads.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    doc: str
+    updates: bool = False
+
+
+ROLES = {
+    role.name: role
+    for role in (
+        Role("init", ("key",), ("state",), "A fresh state."),
+        Role(
+            "step",
+            ("state", "batch", "hyper"),
+            ("state", "metric", "feedback"),
+            "One update: the new state, its metrics, and what the source of the batch is told of it.",
+            updates=True,
+        ),
+        Role(
+            "act", ("state", "obs", "counter", "hyper"), ("action", "field"), "Actions; ``counter`` selects the random draw."
+        ),
+    )
+}
+"""The roles of the graphs of a program."""
+
+
+@dataclass(frozen=True)
 class Graph:
-    """``nodes`` by name in topological order; ``outputs`` maps ``state.critic``, ``metric.critic_loss``, … to nodes."""
+    """``nodes`` by name in topological order; ``outputs`` maps ``state.critic``, ``metric.critic_loss``, … to nodes.
+
+    ``role`` names one of :data:`ROLES`; it is empty for a graph that is no function of a program.
+    """
 
     name: str
     nodes: Mapping[str, Node]
     outputs: Mapping[str, str]
+    role: str = ""
 
     def leaves(self, prefix: str) -> list[str]:
         """Names of the inputs that start with ``prefix``, without it: ``leaves("hyper.")``."""

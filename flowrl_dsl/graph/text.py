@@ -1,13 +1,14 @@
 """The text form of a graph: one line for each node, and it parses back.
 
-    graph step
+    graph step: step
     module critic_net = mlp(inputs=(('s', 3), ('a', 1)), sizes=(64,), outputs=1, activation='relu', layer_norm=False)
     %state.critic: tree = Input
     %q: f32[ensemble, batch] = QValue(%state.critic, %batch.s, %batch.a) = ensemble_values(@critic_net, $0, {"s": $1})
     output state.critic = %critic.new
 
-``$i`` is the node's input number i, ``@name`` a module, built once, ``&f(x)`` a function with some arguments given, and
-``x[:, ^]`` a value with an inserted axis, ``in pieces of n`` says how many rows are computed at once.
+The header gives the graph's name and role.  ``$i`` is the node's input number i, ``@name`` a module, built once, ``&f(x)`` a
+function with some arguments given, ``x[:, ^]`` a value with an inserted axis; ``in pieces of n`` gives how many rows are
+computed at once.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from flowrl_dsl.graph.nodes import Graph, Node, Type
 
 def print_graph(graph: Graph) -> str:
     """The graph as text; ``parse_graph`` of it equals the graph (spans apart)."""
-    lines = [f"graph {graph.name}"]
+    lines = [f"graph {graph.name}" + (f": {graph.role}" if graph.role else "")]
     modules = modules_in(node.expr for node in graph.nodes.values() if node.expr is not None)
     lines += [f"module {name} = {_print(build.call)}" for name, build in modules.items()]
     lines += [_print_node(node) for node in graph.nodes.values()]
@@ -93,7 +94,8 @@ def parse_graph(text: str) -> Graph:
         else:
             node = _parse_node(line, modules)
             nodes[node.name] = node
-    return Graph(header.removeprefix("graph "), nodes, outputs)
+    name, _, role = header.removeprefix("graph ").partition(": ")
+    return Graph(name, nodes, outputs, role)
 
 
 def _module(name: str, call: Expr) -> Build:

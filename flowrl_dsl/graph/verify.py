@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from flowrl_dsl.graph.expr import Arg, Expr, children
-from flowrl_dsl.graph.nodes import GRAD, INPUT, STOP, WHEN, Graph, Node, region
+from flowrl_dsl.graph.nodes import GRAD, INPUT, ROLES, STOP, WHEN, Graph, Node, region
 
 
 class GraphError(Exception):
@@ -85,9 +85,12 @@ def _steps(graph: Graph) -> Iterator[str]:
 
 
 def _state(graph: Graph) -> Iterator[str]:
-    for output in graph.outputs:
-        if output.startswith("state.") and graph.name == "step" and output not in graph.nodes:
-            yield f"{output} is written but not part of the state"
-    if graph.name == "step":
-        groups = (f"state.{group}" for group in graph.leaves("state."))
-        yield from (f"{group} is part of the state but not written" for group in groups if group not in graph.outputs)
+    if graph.role not in {*ROLES, ""}:
+        yield f"{graph.role} is no role of a graph"
+        return
+    if not graph.role or not ROLES[graph.role].updates:
+        return
+    groups = [f"state.{group}" for group in graph.leaves("state.")]
+    written = [output for output in graph.outputs if output.startswith("state.")]
+    yield from (f"{output} is written but not part of the state" for output in written if output not in graph.nodes)
+    yield from (f"{group} is part of the state but not written" for group in groups if group not in graph.outputs)

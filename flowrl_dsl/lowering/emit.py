@@ -122,13 +122,13 @@ def _function(name: str, graph: Graph) -> str:
     variables = _Variables(graph)
     steps = schedule(graph)
     body = _Printer(variables, _inlined(graph, steps)).steps(steps)
-    groups = {"state": {}, "metric": {}} if name in ("init", "step") else {"action": {}}
+    groups: dict[str, dict[str, str]] = {"state": {}, "metric": {}} if name == "step" else {}
     for output, node in graph.outputs.items():
         group, _, key = output.partition(".")
-        groups[group][key] = variables[node]
-    if name == "init":
-        del groups["metric"]
-    results = [_dictionary(values) if group != "action" else values[""] for group, values in groups.items()]
+        groups.setdefault(group, {})[key] = variables[node]
+    if "field" in groups:
+        groups = {"acted": {"action": groups["action"][""], **groups["field"]}}
+    results = [values[""] if group == "action" else _dictionary(values) for group, values in groups.items()]
     lines = [docstring, *body, f"return {', '.join(results)}"]
     return f"def {name}({arguments}):\n" + indent("\n".join(lines), "    ")
 

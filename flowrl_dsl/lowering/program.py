@@ -13,26 +13,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl.graph.nodes import Graph, Node
-from flowrl_dsl.lowering import batches
 from flowrl_dsl.lowering.evaluate import interpret, run_schedule
 from flowrl_dsl.lowering.schedule import Step, schedule
+from flowrl_dsl.record import Record
 
 State = dict[str, Any]
 Hyper = dict[str, Any]
 Batch = dict[str, jax.Array]
-Replay = dict[str, jax.Array]
+Storage = dict[str, jax.Array]
+Feedback = dict[str, jax.Array]
 
+MEMORY = "source"
+"""The group of the state that holds what the source of batches has learned."""
 _BATCH_STREAM = 3
 """Keys of batches, apart from those of updates (1) and of acting (2)."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """Settings of the training loop, as the spec's section ``train`` gives them.
-
-    ``horizon``: steps of one return.  ``refresh``: None for uniform batches; of prioritised ones, updates after which the
-    largest priority is taken anew.
-    """
+    """Settings of the training loop, as the spec's section ``train`` gives them."""
 
     steps: int
     batch: int
@@ -43,8 +42,18 @@ class Loop:
     action_repeat: int
     evaluate_every: int
     episodes: int
-    horizon: int = 1
-    refresh: int | None = None
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a program learns from: the record of a stored step, and the source that keeps ``capacity`` of them.
+
+    ``source`` is a component of that family; its methods are part of what is compiled.
+    """
+
+    stored: Record
+    source: Any
+    capacity: int
 
 
 @dataclass(frozen=True)
@@ -70,20 +79,21 @@ class Program:
         graphs: Mapping[str, Graph],
         hyper: Mapping[str, float],
         loop: Loop,
+        data: Data,
         sizes: tuple[int, int],
     ):
         self.name = name
         self.graphs = dict(graphs)
         self.hyper = dict(hyper)
         self.loop = loop
+        self.data = data
         self.obs_size, self.action_size = sizes
-        self.capacity = loop.replay
-        """Rows of the replay that ``init`` makes priorities for."""
         self._schedules: dict[str, list[Step]] = {key: schedule(graph) for key, graph in graphs.items()}
         self.jit_init = jax.jit(self._init)
         self.jit_step = jax.jit(self._step, donate_argnums=0)
         self.jit_update = jax.jit(self._update, donate_argnums=0)
-        self.jit_act = {mode: jax.jit(partial(self._act, mode)) for mode in ("explore", "evaluate")}
+        modes = [key for key, graph in self.graphs.items() if graph.role == "act"]
+        self.jit_act = {mode: jax.jit(partial(self._act, mode)) for mode in modes}
 
     # pure functions of arrays: what is compiled
 
@@ -94,28 +104,27 @@ class Program:
 
     def _init(self, key: jax.Array) -> State:
         state = _named(self._run("init", {"key": key}), "state.")
-        return state if self.loop.refresh is None else state | {"priorities": batches.no_priorities(self.capacity)}
+        memory = self.data.source.memory(self.data.capacity)
+        return state if memory is None else state | {MEMORY: memory}
 
-    def _step(self, state: State, batch: Batch, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
+    def _step(self, state: State, batch: Batch, hyper: Hyper) -> tuple[State, dict[str, jax.Array], Feedback]:
         outputs = self._run("step", self.step_inputs(state, batch, hyper))
-        return state | _named(outputs, "state."), _named(outputs, "metric.")
+        return state | _named(outputs, "state."), _named(outputs, "metric."), _named(outputs, "feedback.")
 
-    def _train(self, state: State, replay: Replay, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
-        """One update on a batch drawn from the replay, and what it says of the priorities of that batch."""
-        state, rows = self._draw(state, replay)
-        state, metrics = self._step(state, self._gather(replay, rows), hyper)
-        if self.loop.refresh is not None:
-            due = state["step"] % self.loop.refresh == 0
-            judged = batches.judged(state["priorities"], rows, state["priority"], due)
-            state = state | {"priorities": judged}
+    def _train(self, state: State, storage: Storage, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
+        """One update on a batch drawn from the storage, of which the source is told the feedback."""
+        state, places = self._draw(state, storage)
+        state, metrics, feedback = self._step(state, self.data.source.gather(storage, places), hyper)
+        if MEMORY in state:
+            state = state | {MEMORY: self.data.source.learn(state[MEMORY], places, feedback, state["step"])}
         return state, metrics
 
-    def _update(self, state: State, replay: Replay, n: jax.Array, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
+    def _update(self, state: State, storage: Storage, n: jax.Array, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
         """n updates; a metric is the mean over those updates that reported it, NaN where none did."""
 
         def one(_: jax.Array, carry: tuple) -> tuple:
             state, sums, counts = carry
-            state, metrics = self._train(state, replay, hyper)
+            state, metrics = self._train(state, storage, hyper)
             for name, value in metrics.items():
                 ran = ~jnp.isnan(value)
                 sums[name] = sums[name] + jnp.where(ran, value, 0.0)
@@ -127,28 +136,21 @@ class Program:
         state, sums, counts = jax.lax.fori_loop(0, n, one, (state, *start))
         return state, {name: sums[name] / counts[name] for name in names}
 
-    def _act(self, mode: str, state: State, obs: jax.Array, counter: jax.Array, hyper: Hyper) -> jax.Array:
+    def _act(self, mode: str, state: State, obs: jax.Array, counter: jax.Array, hyper: Hyper) -> dict[str, jax.Array]:
         inputs = {f"state.{name}": value for name, value in state.items()}
         inputs |= {f"hyper.{name}": value for name, value in hyper.items()}
-        return self._run(mode, inputs | {"obs": obs, "counter": counter})["action"]
+        outputs = self._run(mode, inputs | {"obs": obs, "counter": counter})
+        return {"action": outputs["action"], **_named(outputs, "field.")}
 
-    def draw_batch(self, state: State, replay: Replay) -> Batch:
-        """The batch of the next update: a function of the state's key, counter and priorities."""
-        return self._gather(replay, self._draw(state, replay)[1])
+    def draw_batch(self, state: State, storage: Storage) -> Batch:
+        """The batch of the next update: a function of the state's key, its counter and what the source has learned."""
+        return self.data.source.gather(storage, self._draw(state, storage)[1])
 
-    def _draw(self, state: State, replay: Replay) -> tuple[State, jax.Array]:
-        """The rows of the next batch, and the state in which all rows of the replay have a priority."""
+    def _draw(self, state: State, storage: Storage) -> tuple[State, jax.Array]:
+        """The places of the next batch, and the state in which the source knows all rows of the storage."""
         key = jax.random.fold_in(jax.random.fold_in(state["key"], _BATCH_STREAM), state["step"])
-        if self.loop.refresh is None:
-            return state, jax.random.randint(key, (self.loop.batch,), 0, replay["size"])
-        priorities = batches.with_new_rows(state["priorities"], replay)
-        rows = batches.prioritized_rows(key, priorities, replay, self.loop.batch)
-        return state | {"priorities": priorities}, rows
-
-    def _gather(self, replay: Replay, rows: jax.Array) -> Batch:
-        if self.loop.horizon == 1:
-            return batches.transitions(replay, rows)
-        return batches.windows(replay, rows, self.loop.horizon, self.loop.envs)
+        memory, places = self.data.source.draw(state.get(MEMORY), storage, key, self.loop.batch)
+        return (state if memory is None else state | {MEMORY: memory}), places
 
     @property
     def metric_names(self) -> list[str]:
@@ -163,7 +165,7 @@ class Program:
     def differs_in_numbers_alone(self, other: Program) -> bool:
         """Whether the two compute the same of their inputs: then this one runs the other, given its ``hyper``."""
         here, there = (
-            (one.graphs, one.loop, one.obs_size, one.action_size, one.capacity, set(one.hyper)) for one in (self, other)
+            (one.graphs, one.loop, one.data, one.obs_size, one.action_size, set(one.hyper)) for one in (self, other)
         )
         return here == there
 
@@ -173,16 +175,22 @@ class Program:
         """A fresh state."""
         return self.jit_init(jax.random.PRNGKey(seed))
 
-    def step(self, state: State, batch: Batch, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
-        """One update on a given batch, as one executable.  The state is consumed."""
+    def step(self, state: State, batch: Batch, hyper: Hyper) -> tuple[State, dict[str, jax.Array], Feedback]:
+        """One update on a given batch, as one executable: new state, metrics, feedback for the source of the batch.
+
+        The state is consumed.  Without a source that asks, the feedback is empty.
+        """
         return self.jit_step(state, batch, self._inputs(hyper))
 
-    def update(self, state: State, replay: Replay, n: int, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
+    def update(self, state: State, storage: Storage, n: int, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
         """n updates in one dispatch, each on a batch drawn on the device.  The state is consumed."""
-        return self.jit_update(state, replay, np.int32(n), self._inputs(hyper))
+        return self.jit_update(state, storage, np.int32(n), self._inputs(hyper))
 
-    def act(self, state: State, obs: Any, counter: int, mode: str, hyper: Hyper) -> jax.Array:
-        """Actions [n, A] in [-1, 1] for observations [n, O]; ``counter`` selects the random draw."""
+    def act(self, state: State, obs: Any, counter: int, mode: str, hyper: Hyper) -> dict[str, jax.Array]:
+        """``action`` [n, A] in [-1, 1] for observations [n, O]; ``counter`` selects the random draw.
+
+        In the mode ``explore`` the fields of the record that acting fills stand beside it.
+        """
         return self.jit_act[mode](state, obs, np.int32(counter), self._inputs(hyper))
 
     def _inputs(self, hyper: Hyper) -> Hyper:
@@ -209,9 +217,14 @@ class Program:
 
     def batch_shapes(self) -> Batch:
         """Shapes of a batch."""
-        row = {"s": (self.obs_size,), "a": (self.action_size,), "d": (), "s_next": (self.obs_size,)}
-        row |= {"r": ()} if self.loop.horizon == 1 else {"rewards": (self.loop.horizon,), "count": ()}
-        return {name: jax.ShapeDtypeStruct((self.loop.batch, *shape), jnp.float32) for name, shape in row.items()}
+        record, sizes = self.data.source.batch(self.data.stored), self.axis_sizes
+        shapes = {name: (self.loop.batch, *field.shape(sizes)) for name, field in record.items()}
+        return {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
+
+    @property
+    def axis_sizes(self) -> dict[str, int]:
+        """The sizes of the axes that the task determines."""
+        return {"obs": self.obs_size, "action": self.action_size}
 
     def step_jaxpr(self) -> str:
         """The step as jax traces it."""
@@ -221,9 +234,9 @@ class Program:
         """The step as XLA optimises it for this machine."""
         return self.jit_step.lower(*self.examples()).compile().as_text()
 
-    def diagnose(self, state: State, replay: Replay, hyper: Hyper) -> Bad | None:
+    def diagnose(self, state: State, storage: Storage, hyper: Hyper) -> Bad | None:
         """Interpret the next update node by node; the first node with a non-finite value, or None."""
-        return self.diagnose_batch(state, self.draw_batch(state, replay), hyper)
+        return self.diagnose_batch(state, self.draw_batch(state, storage), hyper)
 
     def diagnose_batch(self, state: State, batch: Batch, hyper: Hyper) -> Bad | None:
         """As ``diagnose``, for a given batch."""
@@ -257,4 +270,4 @@ def _non_finite(value: Any) -> str:
     return ""
 
 
-__all__ = ["Bad", "Loop", "Program", "State"]
+__all__ = ["Bad", "Data", "Loop", "Program", "State"]

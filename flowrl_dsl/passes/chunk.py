@@ -43,7 +43,7 @@ def chunk_rows(graph: Graph, rows: int = ROWS) -> Graph:
             nodes[name] = replace(node, chunk=rows)
         elif node.op == "Sample" and node.expr is not None:
             nodes[name] = replace(node, expr=rewrite(node.expr, lambda part: _in_pieces(part, rows)))
-    return Graph(graph.name, nodes, graph.outputs)
+    return replace(graph, nodes=nodes)
 
 
 def _many(node: Node) -> bool:

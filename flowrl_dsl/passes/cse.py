@@ -27,4 +27,4 @@ def common_subexpressions(graph: Graph) -> Graph:
         stands_for[node.name] = kept
         if kept == node.name:
             nodes[kept] = node
-    return Graph(graph.name, nodes, {out: stands_for[name] for out, name in graph.outputs.items()})
+    return replace(graph, nodes=nodes, outputs={out: stands_for[name] for out, name in graph.outputs.items()})

@@ -9,6 +9,8 @@ What no output needs is dropped.  Inputs stay, so that the program's signature d
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flowrl_dsl.graph.nodes import INPUT, Graph, ancestors
 
 
@@ -16,4 +18,4 @@ def dead_nodes(graph: Graph) -> Graph:
     """The graph without nodes that no output is computed from."""
     needed = ancestors(graph, graph.outputs.values())
     nodes = {name: node for name, node in graph.nodes.items() if name in needed or node.op == INPUT}
-    return Graph(graph.name, nodes, graph.outputs)
+    return replace(graph, nodes=nodes)

@@ -28,7 +28,7 @@ def inline_outputs(graph: Graph) -> Graph:
         if source.op == "Predict" and source.type == TREE and uses[source.name] == 1:
             nodes[node.name] = _joined(node, source)
             del nodes[source.name]
-    return Graph(graph.name, nodes, graph.outputs)
+    return replace(graph, nodes=nodes)
 
 
 def _joined(node: Node, source: Node) -> Node:

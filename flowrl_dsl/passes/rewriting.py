@@ -11,7 +11,7 @@ from flowrl_dsl.graph.nodes import Graph, Node
 
 def rewrite_expressions(graph: Graph, change: Callable[[Node], Expr | None]) -> Graph:
     """The graph with ``change`` of each node as its expression."""
-    return Graph(graph.name, {name: replace(node, expr=change(node)) for name, node in graph.nodes.items()}, graph.outputs)
+    return replace(graph, nodes={name: replace(node, expr=change(node)) for name, node in graph.nodes.items()})
 
 
 def rebuilt(expr: Expr | None, option: str, old: object, new: object, suffix: str) -> Expr | None:

@@ -46,7 +46,7 @@ def evaluate(program: Any, state: Any, hyper: Mapping[str, Any], environments: E
     active = np.ones(count, bool)
     obs = environments.reset()
     for t in range(_LONGEST):
-        actions = np.asarray(program.act(state, obs, _FIRST_COUNTER + t, "evaluate", hyper))
+        actions = np.asarray(program.act(state, obs, _FIRST_COUNTER + t, "evaluate", hyper)["action"])
         if not np.isfinite(actions).all():
             raise RunError("FRL0421", "the policy gave an action that is not finite during an evaluation")
         stepped = environments.step(actions, active)

@@ -78,7 +78,7 @@ def _just_before(
     program: Any, settings: Settings, folder: RunFolder, fresh: np.ndarray, hyper: Mapping[str, float], bad: int
 ) -> tuple[Any, Replay]:
     state, step, updates = program.init(settings.seed), 0, 0
-    replay = Replay(settings.capacity, program.obs_size, program.action_size)
+    replay = Replay.of(program)
     loaded = Checkpoints(folder.path).load()
     if loaded is not None:
         state = learner.from_arrays(state, loaded.state)

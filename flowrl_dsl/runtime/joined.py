@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl.runtime.learner import Means
-from flowrl_dsl.runtime.replay import Ring
 from flowrl_dsl.runtime.train import Training
 
 Attempt = Callable[[str, Callable[[], None]], None]
@@ -32,7 +31,7 @@ class Joined:
         self._state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(member.state for member in each))
         self._hyper = {name: np.array([member.hyper[name] for member in each], np.float32) for name in first.hyper}
         rows = np.stack([member.replay.leave() for member in each])
-        self._ring = Ring(rows, first.replay.total, first.replay.capacity, first.replay.sizes)
+        self._device = first.replay.on_device(rows)
         self.collect()
 
     def advance(self, attempt: Attempt) -> None:
@@ -44,27 +43,27 @@ class Joined:
             pending = self._program.act(self._state, obs, first.iteration, "explore", self._hyper)
         if first.learning:
             count = first.settings.updates_a_turn
-            self._state, metrics = self._program.update(self._state, self._replay(first.replay.total), count, self._hyper)
+            self._state, metrics = self._program.update(self._state, self._storage(), count, self._hyper)
             self._means.add(metrics)
             for member in going:
                 member.updates += count
-        actions = None if pending is None else np.asarray(pending)
+        acted = None if pending is None else jax.device_get(pending)
         for k, (name, member) in enumerate(self._members.items()):
-            given = member.random_actions() if actions is None else actions[k]
+            given = member.random_actions() if acted is None else {field: values[k] for field, values in acted.items()}
             attempt(name, lambda k=k, member=member, given=given: self._act(k, member, given))
 
-    def _act(self, k: int, member: Training, actions: np.ndarray) -> None:
-        if not np.isfinite(actions).all():
+    def _act(self, k: int, member: Training, acted: Mapping[str, np.ndarray]) -> None:
+        if not np.isfinite(acted["action"]).all():
             # it will look for the update at fault
             member.state = self._part(k)
-        member.act(actions)
+        member.act(acted)
 
-    def _replay(self, total: int) -> dict[str, Any]:
+    def _storage(self) -> dict[str, Any]:
         rows = {name: member.replay.take() for name, member in self._members.items() if name not in self._stopped}
         nothing = np.zeros_like(next(iter(rows.values())))
         if len(nothing):
-            self._ring.insert(np.stack([rows.get(name, nothing) for name in self._members]))
-        return self._ring.storage | {"total": np.full(len(self._members), total, np.int32)}
+            self._device.insert(np.stack([rows.get(name, nothing) for name in self._members]))
+        return self._device.storage
 
     def _part(self, k: int) -> Any:
         return jax.tree.map(lambda leaf: leaf[k], self._state)

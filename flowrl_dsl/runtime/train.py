@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from flowrl_dsl.record import filled_by_acting
 from flowrl_dsl.runtime import environments, guard, learner
 from flowrl_dsl.runtime.checkpoint import Checkpoints
 from flowrl_dsl.runtime.environments import Environments
@@ -55,7 +56,8 @@ class Training:
         given = program.hyper if hyper is None else hyper
         self.hyper = {name: float(value) for name, value in given.items()}
         self.checkpoints = Checkpoints(folder.path)
-        self.replay = Replay(settings.capacity, program.obs_size, program.action_size)
+        self.replay = Replay.of(program)
+        self._filled = filled_by_acting(program.data.stored)
         self.means = learner.Means()
         self.iteration = 0
         self.updates = 0
@@ -164,33 +166,36 @@ class Training:
             pending = self.program.act(self.state, self.obs, self.iteration, "explore", self.hyper)
         if self.learning:
             self._update()
-        self.act(np.asarray(pending) if acting else self.random_actions())
+        self.act(jax.device_get(pending) if acting else self.random_actions())
 
     @property
     def warming_up(self) -> bool:
-        """Whether the next actions are random."""
-        return self.step < self.settings.warmup
+        """Whether the next actions are random; never where acting fills fields of the record, which random actions lack."""
+        return self.step < self.settings.warmup and not self._filled
 
     @property
     def learning(self) -> bool:
         """Whether updates come with the next actions."""
         return self.step >= self.settings.first_update
 
-    def act(self, actions: np.ndarray) -> None:
-        """Step the environments, and remember."""
+    def act(self, acted: Mapping[str, np.ndarray]) -> None:
+        """Step the environments with ``action``, and remember the step with the fields that acting filled."""
+        actions = acted["action"]
         if not np.isfinite(actions).all():
             self._refuse_bad_actions()
         stepped = self.environments.step(actions)
-        self.replay.add(self.obs, actions, stepped.reward, stepped.terminal, stepped.done, stepped.next_obs)
+        filled = {name: acted[name] for name in self._filled}
+        seen = {"s": self.obs, "a": actions, "r": stepped.reward, "s_next": stepped.next_obs}
+        self.replay.add(**seen, d=stepped.terminal, end=stepped.done, **filled)
         self.obs = stepped.obs
         self.finished.extend(stepped.finished)
         self.iteration += 1
 
-    def random_actions(self) -> np.ndarray:
+    def random_actions(self) -> dict[str, np.ndarray]:
         # a generator for each step has no state that a checkpoint could miss
         generator = np.random.default_rng([self.settings.seed, _WARMUP_STREAM, self.iteration])
         shape = (self.settings.envs, self.program.action_size)
-        return generator.uniform(-1, 1, shape).astype(np.float32)
+        return {"action": generator.uniform(-1, 1, shape).astype(np.float32)}
 
     def _update(self) -> None:
         count = self.settings.updates_a_turn

@@ -41,7 +41,7 @@ def check_targets(trial: Trial) -> None:
     The original is that before or after its own step, as the order has it, or between two steps of its own.  In a trial
     copies differ from their originals.
     """
-    before, (after, _) = trial.state, trial.stepped
+    before, (after, *_) = trial.state, trial.stepped
     between: dict[str, list[Any]] = {}
     for step in steps_of(trial.graph):
         if step.inputs[0] in trial.interpreted:
@@ -71,7 +71,7 @@ def originals(algorithm: Algorithm) -> dict[str, str]:
     return {copy: followed for name, section in sections.items() for copy, followed in section.follows(name).items()}
 
 
-KEPT_BY_LOSS = ("critic_spread", "critic_seen", "priority")
+KEPT_BY_LOSS = ("critic_spread", "critic_seen")
 """What the stage of the critic writes from its errors and targets, beside the critic."""
 
 

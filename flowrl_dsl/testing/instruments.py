@@ -66,7 +66,7 @@ def instrumented(graph: Graph) -> Graph:
             nodes |= _bent(node, scaled_and_shifted, *NEUTRAL)
         else:
             nodes[node.name] = node
-    return Graph(graph.name, nodes, graph.outputs)
+    return replace(graph, nodes=nodes)
 
 
 def _bent(node: Node, function: Callable, *handles: str) -> dict[str, Node]:

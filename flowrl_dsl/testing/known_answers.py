@@ -155,16 +155,16 @@ def learn(
     """
     sets = (*[f"critic.kind=known({shape}, height = {HEIGHT})"][: int(exact)], "act.explore=sample", *sets)
     algorithm, _ = driver.resolve_or_raise(spec, None, sets)
-    program = driver.build_program(algorithm, 1, 2)
-    program.capacity = KEPT
+    program = driver.build_program(algorithm, 1, 2, capacity=KEPT)
     hyper, state = program.hyper, program.init(seed)
     rng = np.random.default_rng(seed)
     actions = rng.uniform(-1, 1, (KEPT, 2)).astype(np.float32)
     for start in range(0, updates, 250):
         state, _ = program.update(state, _replay(actions, shape, observation), min(250, updates - start), hyper)
-        own = np.asarray(program.act(state, np.full((ADDED, 1), observation, np.float32), start, "explore", hyper))
+        seen = np.full((ADDED, 1), observation, np.float32)
+        own = np.asarray(program.act(state, seen, start, "explore", hyper)["action"])
         actions = np.concatenate([actions[ADDED:], own if exact else rng.uniform(-1, 1, own.shape).astype(np.float32)])
-    drawn = program.act(state, np.full((draws, 1), observation, np.float32), updates, "explore", hyper)
+    drawn = program.act(state, np.full((draws, 1), observation, np.float32), updates, "explore", hyper)["action"]
     temperature = _temperature(program, state, _replay(actions, shape, observation), hyper)
     return Learned(np.asarray(drawn), HEIGHT / temperature if temperature else 1.0)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from flowrl_dsl.lowering.batches import no_priorities
 from flowrl_dsl.lowering.cost import host_callbacks
+from flowrl_dsl.lowering.program import MEMORY
 from flowrl_dsl.runtime import learner
 from flowrl_dsl.runtime.checkpoint import Checkpoints
 from flowrl_dsl.testing.instruments import trained_groups
@@ -65,21 +65,21 @@ def check_same_key_same_result(trial: Trial) -> None:
 def check_update_is_repeated_step(trial: Trial, n: int = 2) -> None:
     """``update(n)`` does what n steps on the batches it draws do; metrics are means over the steps that report them.
 
-    Where batches are drawn by priorities, which the loop keeps and not the step: what n updates of one step do.
+    Where the source of batches learns from updates, which the loop does and not the step: what n updates of one step do.
     """
     program = trial.program
-    replay = replay_of(program, trial.seed + 1)
+    storage = replay_of(program, trial.seed + 1)
     state, reported, draw = trial.state, [], Slow(program.draw_batch)
-    if program.loop.refresh is not None:
-        program.capacity = len(replay["r"])
-        state = state | {"priorities": on_host(no_priorities(program.capacity))}
-    updated = on_host(program.update(as_arrays(state), replay, n, trial.hyper))
+    memory = program.data.source.memory(len(storage["r"]))
+    if memory is not None:
+        state = state | {MEMORY: on_host(memory)}
+    updated = on_host(program.update(as_arrays(state), storage, n, trial.hyper))
     for _ in range(n):
-        if program.loop.refresh is None:
-            batch = draw(state, replay)
-            state, metrics = on_host(program.step(as_arrays(state), batch, trial.hyper))
+        if memory is None:
+            batch = draw(state, storage)
+            state, metrics, _ = on_host(program.step(as_arrays(state), batch, trial.hyper))
         else:
-            state, metrics = on_host(program.update(as_arrays(state), replay, 1, trial.hyper))
+            state, metrics = on_host(program.update(as_arrays(state), storage, 1, trial.hyper))
         reported.append(metrics)
     assert_close("update and repeated steps: state ", updated[0], state)
     for name, value in updated[1].items():

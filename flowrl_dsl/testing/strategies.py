@@ -45,8 +45,8 @@ def batch_of(program: Program, seed: int = 0, style: str = "plain", rows: int | 
 
 def replay_of(program: Program, seed: int = 0, rows: int = 12, size: int = 9) -> dict[str, np.ndarray]:
     """A ring of ``rows`` places, the ``size`` newest of them filled; episodes end now and then."""
-    rng, obs, action = np.random.default_rng(seed), program.obs_size, program.action_size
-    shapes = {"s": (rows, obs), "a": (rows, action), "r": (rows,), "d": (rows,), "s_next": (rows, obs)}
+    rng, sizes = np.random.default_rng(seed), program.axis_sizes
+    shapes = {name: (rows, *field.shape(sizes)) for name, field in program.data.stored.items() if name != "end"}
     values = {name: np.asarray(value, np.float32) for name, value in _rows_of(shapes, rng, "plain").items()}
     values["end"] = np.maximum(values["d"], rng.integers(0, 2, rows)).astype(np.float32)
     return values | {"size": np.int32(size), "total": np.int32(size)}

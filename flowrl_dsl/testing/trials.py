@@ -150,8 +150,8 @@ class Trial:
         return self.program.jit_step.trace(as_arrays(self.state), self.batch, self.numbers)
 
     @cached_property
-    def stepped(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """State and metrics after the compiled step."""
+    def stepped(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """State, metrics and feedback of the compiled step."""
         given = jax.block_until_ready(as_arrays(self.state))
         before = compilations()
         result = self.program.step(given, self.batch, self.hyper)
@@ -239,13 +239,16 @@ class Trial:
             raise AssertionError(f"the printed program fails: {error!r}\n{self.source}") from error
 
     @cached_property
-    def printed_results(self) -> tuple[tuple[Any, Any], dict[str, Any]]:
-        """State and metrics, and the actions by mode, by the printed program."""
+    def printed_results(self) -> tuple[tuple[Any, Any, Any], dict[str, Any]]:
+        """State, metrics and feedback, and the actions by mode, by the printed program."""
 
         def run(state: Any, batch: Any, hyper: Any) -> tuple[Any, Any]:
             with self._printed_program():
-                actions = {mode: self.printed[mode](state, batch["s"], COUNTER, hyper) for mode in MODES}
-                return self.printed["step"](state, batch, hyper), actions
+                acted = {mode: self.printed[mode](state, batch["s"], COUNTER, hyper) for mode in MODES}
+                # a printed program without feedback, or fields that acting fills, returns none
+                state, metrics, *feedback = self.printed["step"](state, batch, hyper)
+            actions = {mode: found["action"] if isinstance(found, dict) else found for mode, found in acted.items()}
+            return (state, metrics, *(feedback or [{}])), actions
 
         return self._computed(run)
 
@@ -281,7 +284,7 @@ def _prepare(program: Program, compiled: frozenset[str]) -> None:
 
 
 def of_graph(program: Program, state: Mapping[str, Any]) -> dict[str, Any]:
-    """The groups of the state that the step's graph writes: without priorities, which the loop keeps for the replay."""
+    """The groups of the state that the step's graph writes: without what the source of batches has learned."""
     return {name: value for name, value in state.items() if f"state.{name}" in program.graphs["step"].outputs}
 
 

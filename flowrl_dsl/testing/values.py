@@ -53,18 +53,18 @@ def check_printed(trial: Trial) -> None:
     _assert_agree(trial, "printed and compiled ", lambda trial: _named(*trial.printed_results), compiled)
 
 
-def _named(step: tuple[Any, Any], actions: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(zip(("state", "metric"), step, strict=True)) | dict(actions)
+def _named(step: tuple[Any, Any, Any], actions: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(zip(("state", "metric", "feedback"), step, strict=True)) | dict(actions)
 
 
 def _acted(trial: Trial, mode: str) -> np.ndarray:
-    return np.asarray(trial.program.act(trial.state, trial.batch["s"], COUNTER, mode, trial.hyper))
+    return np.asarray(trial.program.act(trial.state, trial.batch["s"], COUNTER, mode, trial.hyper)["action"])
 
 
 def check_passes_keep_values(trial: Trial) -> None:
     """Without any pass the step computes the same; graphs are well formed after each pass and each one is idempotent."""
-    state, metrics = trial.stepped
-    expected = {f"state.{k}": v for k, v in state.items()} | {f"metric.{k}": v for k, v in metrics.items()}
+    groups = _named(trial.stepped, {})
+    expected = {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
     _assert_agree(trial, "no pass and all passes ", lambda trial: trial.unchanged, expected)
     for graph in build_graphs(trial.algorithm, *SIZES, passes=()).graphs.values():
         for name, rewrite in PIPELINE.items():
@@ -100,15 +100,15 @@ def _assert_agree(trial: Trial, what: str, reference: Callable[[Trial], Any], co
 
 def check_finite(trial: Trial, batch: Mapping[str, Any] | None = None) -> None:
     """All results are finite where every stage runs, no update is called bad, and actions lie in [-1, 1]."""
-    state, metrics = trial.stepped
+    state, metrics, feedback = trial.stepped
     if batch is not None:
-        state, metrics = on_host(trial.program.step(as_arrays(trial.state), dict(batch), trial.hyper))
-    for path, leaf in jax.tree.leaves_with_path({"state": state, "metric": metrics}):
+        state, metrics, feedback = on_host(trial.program.step(as_arrays(trial.state), dict(batch), trial.hyper))
+    for path, leaf in jax.tree.leaves_with_path({"state": state, "metric": metrics, "feedback": feedback}):
         assert np.isfinite(leaf).all(), f"{jax.tree_util.keystr(path)} is not finite: {leaf}{_first_bad(trial, batch)}"
     assert state["bad_update"] == -1, f"update {state['bad_update']} is called bad"
     for mode in MODES:
         obs = (batch or trial.batch)["s"]
-        action = np.asarray(trial.program.act(trial.state, obs, COUNTER, mode, trial.hyper))
+        action = np.asarray(trial.program.act(trial.state, obs, COUNTER, mode, trial.hyper)["action"])
         assert action.shape == (len(obs), trial.program.action_size), f"{mode} gives shape {action.shape}"
         assert np.isfinite(action).all() and np.abs(action).max() <= 1, f"{mode} gives {action}, outside of [-1, 1]"
 

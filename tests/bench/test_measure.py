@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import pytest
@@ -17,6 +16,7 @@ from flowrl_dsl.bench.step import many_actions, synthetic_replay
 from flowrl_dsl.bench.train import PARTS, Watch, _train, shares
 from flowrl_dsl.runtime import environments
 from flowrl_dsl.runtime.settings import Settings
+from tests.helpers import program_of, td3
 from tests.runtime.toy_program import ToyLoop, ToyProgram
 
 TINY = ("--set", "critic.network=mlp([8])", "--set", "policy.network=mlp([8])", "--set", "train.batch=4")
@@ -59,7 +59,7 @@ def test_one_step_end_to_end(tmp_path: Path, monkeypatch, capsys) -> None:
 
 
 def test_the_replay_has_episodes_and_no_empty_row() -> None:
-    replay = synthetic_replay(SimpleNamespace(obs_size=3, action_size=2))
+    replay = synthetic_replay(program_of(td3(), capacity=4096))
     rows = int(replay["size"])
     assert replay["s"].shape == (rows, 3) and replay["a"].shape == (rows, 2) and int(replay["total"]) == rows
     assert 0 < int(replay["end"].sum()) < rows / 10 and bool((abs(replay["s"]).sum(1) > 0).all())

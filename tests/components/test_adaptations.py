@@ -62,7 +62,7 @@ def _moves(parameter, measured):
     for name, value in ctx.descend("param.temperature", loss, parameter.learned.optimizer).items():
         b.output(name, value)
     inputs = {"log_x": np.float32(0.5), "moments": adam_init(np.float32(0)), "measured": np.float32(measured)}
-    inputs |= {f"hyper.{name}": np.float32(value) for name, value in ctx.record.hyper.items()}
+    inputs |= {f"hyper.{name}": np.float32(value) for name, value in ctx.report.hyper.items()}
     new = float(interpret(b.finish(), inputs)["param.temperature"])
     assert abs(new - 0.5) == pytest.approx(0.03, rel=1e-3)  # the first step of Adam
     return new > 0.5
@@ -98,6 +98,6 @@ def test_in_a_whole_step_the_temperature_answers_to_the_divergence():
     p = program("dpmd")
     for target, rises in ((0.0, True), (2.0, False)):
         before = fresh("dpmd")
-        after, metrics = p.step(fresh("dpmd"), batch(), {**p.hyper, "temperature.target_kl": target})
+        after, metrics, _ = p.step(fresh("dpmd"), batch(), {**p.hyper, "temperature.target_kl": target})
         assert 0.0 < float(metrics["kl"]) < np.log(4)
         assert (float(after["param.temperature"]) > float(before["param.temperature"])) == rises

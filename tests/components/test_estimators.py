@@ -199,7 +199,7 @@ def test_a_parameter_in_a_stage_of_its_own_moves_only_when_due():
     group = "param.noise_scale"
     for update in range(3):
         before = {name: state[name] for name in (group, f"{group}_opt")}
-        out, metrics = program.step(jax.tree.map(jnp.array, state), batch(update), program.hyper)
+        out, metrics, _ = program.step(jax.tree.map(jnp.array, state), batch(update), program.hyper)
         state, due = kept(out), update % 2 == 1
         assert same({name: state[name] for name in before}, before) == (not due)
         assert np.isfinite(metrics["entropy"]) == due

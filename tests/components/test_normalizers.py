@@ -39,12 +39,12 @@ def test_a_component_that_never_changes_stays_a_number():
 def test_networks_see_normalised_observations_in_the_step_and_while_acting():
     """td3 with a normaliser: moments follow the batch; the action for s is that of a policy given the normalised s."""
     p = program("td3")
-    state, _ = p.step(fresh("td3"), batch(), p.hyper)
+    state, _, _ = p.step(fresh("td3"), batch(), p.hyper)
     s = np.asarray(batch()["s"], np.float64)
     moments = kept(state["normalizer"])
     np.testing.assert_allclose(moments["mean"], s.mean(0), rtol=1e-4, atol=1e-6)
     obs = np.asarray(batch(5)["s"], np.float64)
-    a = p.act(state, obs.astype("f"), 0, "evaluate", p.hyper)
+    a = p.act(state, obs.astype("f"), 0, "evaluate", p.hyper)["action"]
     params = reference.f64(kept(state["policy"]))
     rows = np.clip((obs - s.mean(0)) / s.std(0), -10, 10)
     expected = [np.tanh(reference.mlp(params, [row], ["s"], "mish")) for row in rows]

@@ -18,7 +18,6 @@ from tests import reference
 from tests.helpers import (
     ALGORITHMS,
     BATCH,
-    SIZES,
     A,
     S,
     algorithm,
@@ -77,7 +76,7 @@ def stepped(order, update):
     alg = tiny(ORDERS[order])
     before = random_state(alg, 3) | {"step": np.int32(update)}
     program = cached(order)
-    after, metrics = program.step(jax.tree.map(np.copy, before), DATA, program.hyper)
+    after, metrics, _ = program.step(jax.tree.map(np.copy, before), DATA, program.hyper)
     return before, kept(after), {name: float(value) for name, value in metrics.items()}
 
 
@@ -233,7 +232,7 @@ def test_the_first_bad_update_is_remembered():
     state = random_state(alg, 3) | {"step": np.int32(5)}
     bad = {**DATA, "r": DATA["r"].at[0].set(np.nan)}
     for data, expected in ((DATA, -1), (bad, 6), (DATA, 6)):
-        state, _ = program.step(state, data, program.hyper)
+        state, _, _ = program.step(state, data, program.hyper)
         assert int(state["bad_update"]) == expected
     found = program.diagnose_batch(random_state(alg, 3), bad, program.hyper)
     assert found is not None and found.node.startswith("critic."), found
@@ -256,9 +255,9 @@ def test_a_fault_in_a_skipped_stage_is_not_counted_but_one_in_a_due_stage_is():
 
 def draws(alg, graph="step", seed=0):
     """The values of all draws that depend on keys and on the batch's shape alone, by name."""
-    g = run_passes(alg.regime.graphs(alg, SIZES)[0][graph])[0]
+    g = run_passes(graphs_of(alg, passes=False)[0][graph])[0]
     state = random_state(alg, seed)
-    _, hyper = alg.regime.graphs(alg, SIZES)
+    _, hyper = graphs_of(alg, passes=False)
     inputs = Program.step_inputs(state, DATA, hyper)
     noise = {name: name for name, node in g.nodes.items() if node.op == "Noise" and "spread" not in name}
     noise |= {name: name for name, node in g.nodes.items() if node.op == "Key"}
@@ -295,7 +294,7 @@ def test_no_two_draws_are_equal(name):
 def test_draws_change_with_the_update_and_with_the_seed():
     alg = dpmd()
     first = draws(alg)
-    graph = run_passes(alg.regime.graphs(alg, SIZES)[0]["step"])[0]
+    graph = run_passes(graphs_of(alg, passes=False)[0]["step"])[0]
     assert graph.nodes["step_key"].inputs == ("state.key", "state.step")
     for name, value in draws(alg, seed=1).items():
         assert (value != first[name]).all(), name
@@ -338,5 +337,5 @@ def test_the_noise_of_the_next_action_is_bounded_as_in_td3():
         future = reference.q_values(p["critic_target"], ROWS["s_next"][i], a).min()
         y = ROWS["r"][i] + 0.9 * (1 - ROWS["d"][i]) * future
         total += np.sum((reference.q_values(p["critic"], ROWS["s"][i], ROWS["a"][i]) - y) ** 2) / BATCH
-    _, metrics = program.step(state, DATA, program.hyper)
+    _, metrics, _ = program.step(state, DATA, program.hyper)
     assert float(metrics["critic_loss"]) == pytest.approx(total, rel=1e-4)

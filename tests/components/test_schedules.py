@@ -38,7 +38,7 @@ def test_a_scheduled_parameter_follows_the_update_counter_inside_the_step():
     p = program("hybrid")
     state, seen = fresh("hybrid"), []
     for _ in range(6):
-        state, metrics = p.step(state, batch(), p.hyper)
+        state, metrics, _ = p.step(state, batch(), p.hyper)
         seen.append(float(metrics["temperature"]))
     np.testing.assert_allclose(seen, [1.0, 0.775, 0.55, 0.325, 0.1, 0.1], rtol=1e-5)
     assert int(kept(state)["step"]) == 6

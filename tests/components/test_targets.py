@@ -37,7 +37,7 @@ def test_a_copy_is_refreshed_in_each_second_step_with_what_was_just_written():
     state = fresh("dpmd")
     for update in range(1, 5):
         old = kept(state["old_policy"])
-        state, _ = p.step(state, batch(update), p.hyper)
+        state, _, _ = p.step(state, batch(update), p.hyper)
         now = kept(state)
         assert same(now["old_policy"], now["policy"] if update % 2 == 0 else old), update
         assert not same(now["policy"], old)

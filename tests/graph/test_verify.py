@@ -14,7 +14,7 @@ VECTOR = Type(("batch",))
 
 
 def good():
-    b = Builder("step")
+    b = Builder("step", role="step")
     x = b.input("state.x", VECTOR)
     key = b.input("state.key", Type(dtype="u32"))
     noise = b.add("Noise", call("jax.random.normal", Arg(0), (3,)), (b.key(key, "z"),), VECTOR, "z")
@@ -28,7 +28,7 @@ def good():
 
 def with_nodes(graph, *changed, outputs=None):
     nodes = dict(graph.nodes) | {node.name: node for node in changed}
-    return Graph(graph.name, nodes, graph.outputs if outputs is None else outputs)
+    return Graph(graph.name, nodes, graph.outputs if outputs is None else outputs, graph.role)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -48,8 +48,8 @@ def broken():
     second = Node("z2", "Noise", ("z.key",), n["z"].expr, VECTOR)
     away = Node("away", "Constant", (), Literal(1.0), Type())
     return {
-        "before it is computed": Graph("step", order, g.outputs),
-        "stored under another name": Graph("step", {**n, "alias": n["z"]}, g.outputs),
+        "before it is computed": Graph("step", order, g.outputs, "step"),
+        "stored under another name": Graph("step", {**n, "alias": n["z"]}, g.outputs, "step"),
         "has no node": with_nodes(g, outputs={**g.outputs, "metric.m": "nowhere"}),
         "needs an expression": with_nodes(g, replace(n["loss"], expr=None)),
         "takes no expression": with_nodes(g, replace(n["gradient"], expr=Literal(0.0))),

@@ -42,8 +42,8 @@ def test_the_printed_step_equals_the_compiled_one(name):
     assert printed(name)["HYPER"] == p.hyper
     for update in (0, 1):
         compiled, from_file = both_steps(name)(state_of(name, update), batch(1), p._inputs(p.hyper))
-        close(compiled, from_file)
-        state, metrics = compiled
+        state, metrics, feedback = compiled
+        close((state, metrics, feedback) if feedback else (state, metrics), from_file)
         assert int(state["step"]) == update + 1
         assert set(metrics) == set(p.metric_names)
 
@@ -51,7 +51,7 @@ def test_the_printed_step_equals_the_compiled_one(name):
 @pytest.mark.parametrize("name", ["dpmd", "bptt", "hybrid", "sac", "td3"])
 def test_the_interpreted_step_equals_the_compiled_one(name):
     p = program(name)
-    (state, metrics), _ = both_steps(name)(state_of(name, 1), batch(1), p._inputs(p.hyper))
+    (state, metrics, _), _ = both_steps(name)(state_of(name, 1), batch(1), p._inputs(p.hyper))
     inputs = Program.step_inputs(state_of(name, 1), batch(1), p._inputs(p.hyper))
     seen = Seen(p.graphs["step"], inputs, eager=name == "td3")
     close(kept(state), kept(seen.state), rtol=1e-3, atol=2e-5)
@@ -65,7 +65,7 @@ def test_acting_agrees_in_all_three(name):
     for mode in ("explore", "evaluate"):
         hyper = p._inputs(p.hyper)
         run = jax.jit(
-            lambda *args, mode=mode: (p._act(mode, *args), names[mode](*args)), compiler_options=QUICK
+            lambda *args, mode=mode: (p._act(mode, *args)["action"], names[mode](*args)), compiler_options=QUICK
         )  # fmt: skip
         a, b = run(state, obs, np.int32(4), hyper)
         inputs = {f"state.{k}": v for k, v in state.items()} | {f"hyper.{k}": v for k, v in hyper.items()}
@@ -85,7 +85,7 @@ def test_a_fresh_state_agrees():
 def test_the_step_keeps_the_shape_of_the_state(name):
     p = program(name)
     state, data, hyper = p.examples()
-    after, _ = jax.eval_shape(p._step, state, data, hyper)
+    after, *_ = jax.eval_shape(p._step, state, data, hyper)
     assert jax.tree.structure(state) == jax.tree.structure(after)
     for x, y in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
         assert (x.shape, x.dtype) == (y.shape, y.dtype)

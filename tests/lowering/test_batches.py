@@ -8,16 +8,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowrl_dsl.components.samplings.lap import lap_priority
+from flowrl_dsl.components.samplings.lap import lap_priority, prioritized_rows, with_new_rows
 from flowrl_dsl.components.sections.critic import n_step_return
-from flowrl_dsl.lowering.batches import (
-    judged,
-    no_priorities,
-    prioritized_rows,
-    transitions,
-    windows,
-    with_new_rows,
-)
+from flowrl_dsl.components.sources.ring import Ring, transitions, windows
+from flowrl_dsl.lowering.program import MEMORY, Data
+from flowrl_dsl.record import STEP
 from flowrl_dsl.runtime.replay import Replay
 from tests.helpers import (
     QUICK,
@@ -28,6 +23,7 @@ from tests.helpers import (
     critic,
     every,
     graphs_of,
+    kept,
     program_of,
     random_state,
     replay,
@@ -35,17 +31,26 @@ from tests.helpers import (
     seq,
 )
 
+LAP = component(
+    "sampling",
+    "lap",
+    refresh=2,
+    alpha=scalar("train.sampling.alpha", 0.5),
+    floor=scalar("train.sampling.floor", 0.01),
+)
+
 
 def filled(capacity, envs, steps, seed):
     """A replay of ``steps`` steps of ``envs`` environments, and each environment's rows in order, with their places."""
-    rng, replay = np.random.default_rng(seed), Replay(capacity, 1, 1)
+    rng = np.random.default_rng(seed)
+    replay = Replay(Data(STEP, Ring(sampling=component("sampling", "uniform")), capacity), {"obs": 1, "action": 1})
     lines = [[] for _ in range(envs)]
     for step in range(steps):
         number = np.arange(envs) + step * envs
         end = rng.random(envs) < 0.3
         d = end & (rng.random(envs) < 0.5)
         r = rng.normal(size=envs)
-        replay.add(number[:, None], -number[:, None], r, d, end, number[:, None] + 0.5)
+        replay.add(s=number[:, None], a=-number[:, None], r=r, d=d, end=end, s_next=number[:, None] + 0.5)
         for e in range(envs):
             lines[e].append({"number": number[e], "r": np.float32(r[e]), "d": d[e], "end": end[e]})
     return replay, lines
@@ -127,38 +132,41 @@ class SlowPriorities:
             self.table[number % len(self.table)] = self.largest
         self.seen = total
 
-    def judge(self, rows, priority, refresh):
+    def learn(self, rows, priority, refresh):
         found: dict[int, list[float]] = {}
         for row, value in zip(rows, priority, strict=True):
-            if not np.isnan(value):
-                found.setdefault(row, []).append(float(value))
+            found.setdefault(row, []).append(float(value))
         for row, values in found.items():
             self.table[row] = max(values)
+        self.rest(rows, refresh)
+
+    def rest(self, rows, refresh):
         self.largest = max(self.table) if refresh else max([self.largest, *(self.table[row] for row in rows)])
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans(), st.booleans()), min_size=1, max_size=8), st.integers(0, 99))
 def test_priorities_follow_the_slow_table(events, seed):
-    capacity, total, rng = 6, 0, np.random.default_rng(seed)
-    slow, fast = SlowPriorities(capacity), no_priorities(capacity)
-    for added, refresh, judges in events:
+    capacity, total, rng, sampling = 6, 0, np.random.default_rng(seed), LAP
+    slow, fast = SlowPriorities(capacity), sampling.memory(capacity)
+    for added, refresh, reports in events:
         total += added
         size = min(total, capacity)
         slow.notice(total)
         fast = with_new_rows(fast, {"total": np.int32(total), "size": np.int32(size)})
         if size:
             rows = rng.choice(size, 3)
-            priority = np.where(judges, rng.uniform(0.5, 3, len(rows)), np.nan).astype("f")
-            slow.judge(rows, priority, refresh)
-            fast = judged(fast, jnp.asarray(rows), jnp.asarray(priority), refresh)
+            priority = rng.uniform(0.5, 3, len(rows)).astype("f")
+            slow.learn(rows, priority, refresh) if reports else slow.rest(rows, refresh)
+            feedback = {"priority": jnp.asarray(priority), "reported": np.float32(reports)}
+            fast = sampling.learn(fast, jnp.asarray(rows), feedback, np.int32(sampling.refresh if refresh else 1))
         np.testing.assert_allclose(fast["priority"], slow.table, rtol=1e-6)
         assert float(fast["largest"]) == np.float32(slow.largest)
 
 
 def test_rows_are_drawn_in_proportion_to_their_priorities():
     table, n = np.array([1.0, 0.0, 4.0, 3.0, 0.0, 0.0]), 20_000
-    priorities = no_priorities(6) | {"priority": jnp.asarray(table, "f")}
+    priorities = LAP.memory(6) | {"priority": jnp.asarray(table, "f")}
     rows = np.asarray(prioritized_rows(jax.random.PRNGKey(0), priorities, {"size": np.int32(4)}, n))
     share = np.bincount(rows, minlength=6) / n
     np.testing.assert_allclose(share, table / 8, atol=5 * np.sqrt(0.25 / n))
@@ -168,7 +176,7 @@ def test_rows_are_drawn_in_proportion_to_their_priorities():
 def test_rows_of_low_priority_are_drawn_alike_in_a_large_replay():
     """Half a million rows of priority 1 behind as many of 100: float32 has no odd numbers where they are added up."""
     capacity, n = 2**20, 4096
-    priorities = no_priorities(capacity) | {"priority": np.where(np.arange(capacity) < capacity // 2, 100, 1).astype("f")}
+    priorities = LAP.memory(capacity) | {"priority": np.where(np.arange(capacity) < capacity // 2, 100, 1).astype("f")}
     draw = jax.jit(prioritized_rows, static_argnums=3)
     keys = jax.random.split(jax.random.PRNGKey(0), 16)
     rows = np.concatenate([draw(key, priorities, {"size": np.int32(capacity)}, n) for key in keys])
@@ -185,32 +193,38 @@ def test_the_priority_is_the_largest_error_of_a_member():
 
 
 def lap(order=None):
-    numbers = {"alpha": scalar("train.sampling.alpha", 0.5), "floor": scalar("train.sampling.floor", 0.01)}
-    return algorithm(order=order, sampling=component("sampling", "lap", refresh=2, **numbers))
+    return algorithm(order=order, sampling=LAP)
 
 
-def test_updates_judge_the_rows_they_drew_and_new_ones_come_first():
-    p = program_of(lap())
-    p.capacity = 32
+def test_updates_report_the_rows_they_drew_and_new_ones_come_first():
+    p = program_of(lap(), capacity=32)
     state = p.init(0)
     seen = p.draw_batch(state, replay(size=32))
-    table = np.asarray(state["priorities"]["priority"])
+    table = np.asarray(state[MEMORY]["priority"])
     assert (table == 0).all()
+    feedback = kept(p.step(jax.tree.map(jnp.array, state), seen, p.hyper)[2])
     after, _ = p.update(state, replay(size=32), 1, p.hyper)
-    table = np.asarray(after["priorities"]["priority"])
+    table = np.asarray(after[MEMORY]["priority"])
     changed = np.flatnonzero(table != 1)
     drawn = {tuple(row) for row in np.asarray(seen["s"])}
     assert changed.size and {tuple(np.asarray(replay(size=32)["s"])[row]) for row in changed} <= drawn
     places = np.argmax((np.asarray(replay(size=32)["s"]) == np.asarray(seen["s"])[:, None]).all(-1), axis=1)
-    assert set(changed) == set(places)
+    assert set(changed) == set(places) and feedback["reported"] == 1
     for place in changed:  # drawn twice: the larger one
-        assert table[place] == np.asarray(after["priority"])[places == place].max()
+        np.testing.assert_allclose(table[place], feedback["priority"][places == place].max(), rtol=1e-5)
 
 
 def test_where_the_critic_rests_the_batch_keeps_its_priorities():
-    p = program_of(lap(order=seq(every(2, "critic"), "policy", "targets")))
-    p.capacity = 32
-    after, _ = p.update(p.init(0), replay(size=32), 1, p.hyper)
-    assert np.isnan(after["priority"]).all() and (np.asarray(after["priorities"]["priority"]) == 1).all()
-    again, _ = p.update(after, replay(size=32), 1, p.hyper)
-    assert np.isfinite(again["priority"]).all() and (np.asarray(again["priorities"]["priority"]) != 1).any()
+    p = program_of(lap(order=seq(every(2, "critic"), "policy", "targets")), capacity=32)
+    state, feedback = p.init(0), []
+    for _ in range(2):
+        feedback.append(kept(p.step(jax.tree.map(jnp.array, state), p.draw_batch(state, replay(size=32)), p.hyper)[2]))
+        state, _ = p.update(state, replay(size=32), 1, p.hyper)
+        moved = (np.asarray(state[MEMORY]["priority"]) != 1).any()
+        assert moved == bool(feedback[-1]["reported"])
+    assert [int(one["reported"]) for one in feedback] == [0, 1]
+
+
+def test_a_source_without_feedback_adds_nothing_to_the_state():
+    p = program_of(algorithm(), capacity=32)
+    assert MEMORY not in p.init(0) and p.step(p.init(0), batch(), p.hyper)[2] == {}

@@ -36,7 +36,7 @@ def test_no_updates_change_nothing():
 def test_an_update_is_a_step_on_the_batch_it_draws():
     p = program("td3")
     data = p.draw_batch(on_device(), replay())
-    stepped, metrics = p.step(on_device(), data, p.hyper)
+    stepped, metrics, _ = p.step(on_device(), data, p.hyper)
     updated, means = p.update(on_device(), replay(), 1, p.hyper)
     for x, y in zip(jax.tree.leaves(kept(stepped)), jax.tree.leaves(kept(updated)), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
@@ -81,10 +81,10 @@ def test_the_state_is_consumed():
 
 def test_changing_a_number_does_not_compile_again_but_changes_the_result():
     p = program("td3")
-    first, _ = p.step(on_device(), batch(), p.hyper)
+    first, _, _ = p.step(on_device(), batch(), p.hyper)
     compiled = p.jit_step._cache_size()
     for name in p.hyper:
-        state, _ = p.step(on_device(), batch(), {**p.hyper, name: 0.5 * p.hyper[name] + 0.01})
+        state, _, _ = p.step(on_device(), batch(), {**p.hyper, name: 0.5 * p.hyper[name] + 0.01})
         if name == "critic.optimizer.learning_rate":
             assert not same(kept(state), kept(first))
     assert p.jit_step._cache_size() == compiled
@@ -114,7 +114,7 @@ def test_the_same_seed_gives_the_same_state_and_another_seed_another():
     assert not same(a["policy"], c["policy"]) and not same(a["critic"], c["critic"])
     assert same(a["critic"], a["critic_target"]) and same(a["policy"], a["policy_target"])
     assert int(a["step"]) == 0 and int(a["bad_update"]) == -1
-    state, _ = p.step(p.init(0), batch(), p.hyper)  # equal leaves have buffers of their own: all can be donated
+    state, _, _ = p.step(p.init(0), batch(), p.hyper)  # equal leaves have buffers of their own: all can be donated
     assert int(state["step"]) == 1
 
 
@@ -129,13 +129,13 @@ def test_members_joined_in_one_program_are_updated_and_act_as_each_alone():
     inputs = {key: np.array([hyper[key] for hyper in hypers]) for key in p.hyper}
     together, metrics = many.update(side_by_side, rows, 2, inputs)
     obs = np.random.default_rng(0).standard_normal((2, 5, 3)).astype(np.float32)
-    actions = many.act(together, obs, 7, "explore", inputs)
+    actions = many.act(together, obs, 7, "explore", inputs)["action"]
     losses = []
     for k, (state, hyper) in enumerate(zip(states, hypers, strict=True)):
         alone, means = p.update(state, replay(), 2, hyper)
         for x, y in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
             np.testing.assert_allclose(x, y[k], rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(actions[k], p.act(alone, obs[k], 7, "explore", hyper), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(actions[k], p.act(alone, obs[k], 7, "explore", hyper)["action"], rtol=1e-4, atol=1e-5)
         assert float(metrics["critic_loss"][k]) == pytest.approx(float(means["critic_loss"]), rel=1e-4)
         losses.append(float(means["critic_loss"]))
     assert losses[0] != losses[1]

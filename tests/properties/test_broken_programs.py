@@ -52,7 +52,7 @@ def broken(name: str, changed: Callable[[Graph], dict[str, Node]], outputs: dict
     program = trial.program
     trial.program = type(program).__new__(type(program))
     trial.program.__dict__ |= program.__dict__
-    nodes = Graph(graph.name, {**graph.nodes, **changed(graph)}, {**graph.outputs, **(outputs or {})})
+    nodes = replace(graph, nodes={**graph.nodes, **changed(graph)}, outputs={**graph.outputs, **(outputs or {})})
     trial.program.graphs = {**program.graphs, "step": nodes}
     for computed in ("interpreted", "_by_node"):
         trial.__dict__.pop(computed, None)

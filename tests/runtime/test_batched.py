@@ -61,7 +61,7 @@ def test_every_step_is_gymnasiums_own(task: str) -> None:
     for actions in _actions(200, ours):
         stepped, finished = ours.step(actions), []
         for k, env in enumerate(theirs):
-            obs, reward, terminal, truncated, _ = env.step(rescale(actions[k]))
+            obs, reward, terminal, truncated, _, _ = env.step(rescale(actions[k]))
             returns[k] += float(reward)
             lengths[k] += 1
             assert np.array_equal(stepped.next_obs[k], obs.astype(np.float32))

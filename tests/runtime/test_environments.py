@@ -64,7 +64,7 @@ def test_the_last_observation_of_an_episode_is_kept_apart_from_the_next_first_on
     assert np.array_equal(ours.reset()[0], obs.astype(np.float32))
     ends = 0
     for action in _actions(60, 1, 1):
-        obs, reward, terminal, truncated, _ = plainly.step(3 * action[0])
+        obs, reward, terminal, truncated, _, _ = plainly.step(3 * action[0])
         stepped = ours.step(action)
         assert np.array_equal(stepped.next_obs[0], obs.astype(np.float32))
         assert stepped.reward[0] == np.float32(reward) and stepped.terminal[0] == terminal

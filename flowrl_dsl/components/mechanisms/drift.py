@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Mechanism
+from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
@@ -47,11 +47,11 @@ class Drift(Mechanism):
     particles: int = Field(32, ge=1, description="samples of the policy for each state")
     field: Formula = slot("where the samples are carried; no gradient flows through it", FIELD)
 
-    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
+    def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
         b = ctx.builder
         drawn = ctx.draw(ctx.owner, s, "samples", particles=self.particles)
         fixed = b.stop(drawn, "fixed_samples")
         v = ctx.formula(self.field, "field", sizes={"N": self.particles}, s=s, a=fixed)
         v = ctx.broadcast(b.stop(v, "constant_field"), drawn.axes, drawn)
         goal = b.elementwise("drifted", fixed, v, name="goal")
-        return b.add("Loss", call(drift_loss, Arg(0), Arg(1)), (drawn, goal), SCALAR, "loss")
+        return Loss(b.add("Loss", call(drift_loss, Arg(0), Arg(1)), (drawn, goal), SCALAR, "loss"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.components.base import Mechanism
+from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
@@ -51,13 +51,14 @@ class LikelihoodRatio(Mechanism):
     advantage: Formula = slot("how much better an action is than the average one", ADVANTAGE)
     clip: Scalar = option("how far the ratio may move before its gradient stops", "0.2", POSITIVE)
 
-    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
+    def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
         b, source = ctx.builder, self.particles.source
         drawn = b.stop(ctx.draw(source, s, "proposals", particles=self.particles.value, frozen=True), "actions")
         old = b.stop(ctx.log_prob(source, s, drawn), "old_log_prob")
         raw = ctx.formula(self.advantage, "advantage", sizes={"N": self.particles.value}, s=s, a=drawn)
         advantage = ctx.broadcast(b.stop(raw, "constant_advantage"), ("batch", "particle"), drawn)
         new = ctx.log_prob(ctx.owner, s, drawn)
-        ctx.measure("entropy", b.add("Reduce", call(entropy_of, Arg(0)), (b.stop(new),), SCALAR, "entropy"))
+        entropy = b.add("Reduce", call(entropy_of, Arg(0)), (b.stop(new),), SCALAR, "entropy")
         expr = call(clipped_ratio_loss, *map(Arg, range(4)))
-        return b.add("Loss", expr, (new, old, advantage, ctx.scalar(self.clip)), SCALAR, "loss")
+        loss = b.add("Loss", expr, (new, old, advantage, ctx.scalar(self.clip)), SCALAR, "loss")
+        return Loss(loss, {"entropy": entropy})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import model_validator
 
-from flowrl_dsl.components.base import Mechanism
+from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.common import negative_mean, uses_draw_density
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
@@ -40,11 +40,11 @@ class Reparameterized(Mechanism):
         uses_draw_density(self.objective, "s", "a")
         return self
 
-    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
-        drawn = ctx.draw(ctx.owner, s, "action")
+    def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
+        b, drawn = ctx.builder, ctx.draw(ctx.owner, s, "action")
+        measures: dict[str, Value] = {}
         if ctx.rated(ctx.owner, drawn):
-            density = ctx.builder.stop(ctx.log_prob(ctx.owner, s, drawn), "log_prob_constant")
-            expr = call(negative_mean, Arg(0))
-            ctx.measure("entropy", ctx.builder.add("Reduce", expr, (density,), SCALAR, "entropy"))
+            density = b.stop(ctx.log_prob(ctx.owner, s, drawn), "log_prob_constant")
+            measures["entropy"] = b.add("Reduce", call(negative_mean, Arg(0)), (density,), SCALAR, "entropy")
         objective = ctx.formula(self.objective, "objective", s=s, a=drawn)
-        return ctx.builder.add("Loss", call(negative_mean, Arg(0)), (objective,), SCALAR, "loss")
+        return Loss(b.add("Loss", call(negative_mean, Arg(0)), (objective,), SCALAR, "loss"), measures)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import Mechanism, Noised
+from flowrl_dsl.components.base import Loss, Mechanism, Noised
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.random_numbers import uniform_numbers
 from flowrl_dsl.formula import variables
@@ -112,7 +112,7 @@ class ScoreMatching(Mechanism):
     def needs(self) -> frozenset[str]:
         return self.requires | ({"flow_field"} if self.velocity is not None else set())
 
-    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
+    def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
         b, backbone = ctx.builder, ctx.own.backbone
         noised = backbone.noised(ctx, a)
         values = noised.values() | self._reverse_samples(ctx, noised)
@@ -122,7 +122,7 @@ class ScoreMatching(Mechanism):
         target = ctx.broadcast(target, ("batch", "action"), noised.a_t)
         predict = backbone.predict if self.velocity is None else backbone.velocity
         said = predict(*ctx.in_training().actor(ctx.owner, s), noised.a_t, noised.t)
-        return b.add("Loss", call(mean_squared_error, Arg(0), Arg(1)), (said, target), SCALAR, "loss")
+        return Loss(b.add("Loss", call(mean_squared_error, Arg(0), Arg(1)), (said, target), SCALAR, "loss"))
 
     def _reverse_samples(self, ctx: Context, noised: Noised) -> dict[str, Value]:
         if self.reverse is None:

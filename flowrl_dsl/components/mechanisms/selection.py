@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Mechanism
+from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.common import take_best, weighted_error
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.random_numbers import uniform_numbers
@@ -53,7 +53,7 @@ class Selection(Mechanism):
     uniform: int = Field(0, ge=0, description="uniformly random actions for each state that keep entropy up")
     uniform_weight: Scalar = option("their weight as a fraction of the chosen action's", "0.01", NOT_NEGATIVE)
 
-    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
+    def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
         b, count = ctx.builder, self.particles.value
         proposals = ctx.draw(self.particles.source, s, "proposals", particles=count, frozen=True)
         raw = b.stop(ctx.formula(self.score, "score", sizes={"N": count}, s=s, a=proposals), "constant_score")
@@ -63,7 +63,9 @@ class Selection(Mechanism):
         weight = ctx.broadcast(weight, ("batch",), chosen)
         ctx.metric("selection_weight", weight)
         loss = weighted_error(ctx, s, chosen, weight, None)
-        return loss if self.uniform == 0 else b.elementwise("jnp.add", loss, self._entropy(ctx, s, weight), name="loss")
+        if self.uniform:
+            loss = b.elementwise("jnp.add", loss, self._entropy(ctx, s, weight), name="loss")
+        return Loss(loss)
 
     def _entropy(self, ctx: Context, s: Value, weight: Value) -> Value:
         axes = ("batch", "particle", "action")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from flowrl_dsl.components.base import Mechanism
+from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.registry import register
@@ -22,6 +22,6 @@ class ValueDenoising(Mechanism):
     requires = frozenset({"noise_levels"})
     trains: ClassVar[str] = "critic"
 
-    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
+    def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
         ctx, *given = ctx.judge("critic", s, a)
-        return ctx.own.kind.denoising_loss(ctx, *given)
+        return Loss(ctx.own.kind.denoising_loss(ctx, *given))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.components.base import Mechanism
+from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.common import weighted_error
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
@@ -54,12 +54,12 @@ class WeightedRegression(Mechanism):
     weight: Formula = slot("weight of each proposal; no gradient flows through it", WEIGHT)
     clip_error: Scalar | None = option("upper bound of each squared error", "none", POSITIVE)
 
-    def loss(self, ctx: Context, s: Value, a: Value) -> Value:
+    def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
         proposals = self._proposals(ctx, s)
         raw = ctx.formula(self.weight, "weight", sizes={"N": self.particles.value}, s=s, a=proposals)
         weight = ctx.broadcast(ctx.builder.stop(raw, "constant_weight"), ("batch", "particle"), proposals)
-        ctx.measure("kl", ctx.builder.add("Reduce", call(divergence_from_uniform, Arg(0)), (weight,), SCALAR, "kl"))
-        return weighted_error(ctx, s, proposals, weight, self.clip_error)
+        kl = ctx.builder.add("Reduce", call(divergence_from_uniform, Arg(0)), (weight,), SCALAR, "kl")
+        return Loss(weighted_error(ctx, s, proposals, weight, self.clip_error), {"kl": kl})
 
     def _proposals(self, ctx: Context, s: Value) -> Value:
         a = ctx.draw(self.particles.source, s, "proposals", particles=self.particles.value, frozen=True)

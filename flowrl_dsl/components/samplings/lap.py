@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field as Option
 
-from flowrl_dsl.components.base import Sampling
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.data import Sampling
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import Type
-from flowrl_dsl.lazy import jnp
+from flowrl_dsl.lazy import jax, jnp
+from flowrl_dsl.record import Field, Record
 from flowrl_dsl.registry import NOT_NEGATIVE, POSITIVE, Scalar, option, register
+
+_BLOCK = 256
+"""Places that are drawn from at a time."""
 
 
 @kernel
 def lap_priority(q, y, alpha, floor):
     """max(max_e |Q_e - y|, floor)^alpha for each transition."""
     return jnp.maximum(jnp.max(jnp.abs(q - y), axis=0), floor) ** alpha
+
+
+def with_new_rows(memory: Any, storage: Any) -> Any:
+    """Rows added since these priorities were made get the largest one."""
+    places = jnp.arange(memory["priority"].shape[0])
+    newest = storage["total"] - 1
+    number = newest - (newest - places) % places.shape[0]
+    fresh = (number >= memory["seen"]) & (number >= 0)
+    priority = jnp.where(fresh, memory["largest"], memory["priority"])
+    return memory | {"priority": priority, "seen": storage["total"]}
+
+
+def prioritized_rows(key: Any, memory: Any, storage: Any, count: int) -> Any:
+    """Places drawn in proportion to their priorities, with replacement: [count].
+
+    A block of places first and then one of its places: in float32 a running sum over a million rows is too coarse for those
+    of low priority, and a random number in [0, 1) as well.
+    """
+    table = memory["priority"]
+    blocks = jnp.pad(table, (0, -len(table) % _BLOCK)).reshape(-1, _BLOCK)
+    block_key, place_key = jax.random.split(key)
+    sums = jnp.cumsum(jnp.sum(blocks, axis=1))
+    block = jnp.searchsorted(sums, jax.random.uniform(block_key, (count,)) * sums[-1], side="right")
+    # a draw may round up to the whole sum
+    block = jnp.minimum(block, len(blocks) - 1)
+    inside = jnp.cumsum(blocks[block], axis=1)
+    place = jnp.sum(inside <= jax.random.uniform(place_key, (count, 1)) * inside[:, -1:], axis=1)
+    return jnp.minimum(block * _BLOCK + jnp.minimum(place, _BLOCK - 1), storage["size"] - 1)
 
 
 @register
@@ -32,12 +64,33 @@ class LAP(Sampling):
 
     name = "lap"
     paper: ClassVar[str] = "arXiv:2007.06049"
-    prioritized: ClassVar[bool] = True
+    feedback: ClassVar[Record] = {"priority": Field()}
 
     alpha: Scalar = option("exponent: 0 draws uniformly", "0.4", NOT_NEGATIVE)
     floor: Scalar = option("errors below it count as it", "1.0", POSITIVE)
-    refresh: int = Field(250, ge=1, description="updates after which the largest priority is taken anew")
+    refresh: int = Option(250, ge=1, description="updates after which the largest priority is taken anew")
 
-    def priority(self, ctx: Context, q: Value, y: Value) -> Value:
+    def report(self, ctx: Context, q: Value, y: Value) -> dict[str, Value]:
         inputs = (q, y, ctx.scalar(self.alpha), ctx.scalar(self.floor))
-        return ctx.builder.add("Weights", call(lap_priority, *map(Arg, range(4))), inputs, Type(("batch",)), "priority")
+        expr = call(lap_priority, *map(Arg, range(4)))
+        return {"priority": ctx.builder.add("Weights", expr, inputs, Type(("batch",)), "priority")}
+
+    def memory(self, capacity: int) -> Any:
+        """Priorities of an empty replay, the largest one so far, and the rows that have one."""
+        return {"priority": jnp.zeros(capacity), "largest": jnp.ones(()), "seen": jnp.zeros((), jnp.int32)}
+
+    def draw(self, memory: Any, storage: Any, key: Any, count: int) -> tuple[Any, Any]:
+        memory = with_new_rows(memory, storage)
+        return memory, prioritized_rows(key, memory, storage, count)
+
+    def learn(self, memory: Any, places: Any, feedback: Any, step: Any) -> Any:
+        """Drawn rows get the priorities reported; where the critic rested in this update they keep theirs.
+
+        A row that was drawn several times has the largest of what was reported of it: which of several writes wins is not
+        fixed on all devices.  The largest priority so far is remembered for new rows.
+        """
+        table = memory["priority"]
+        found = jnp.where(feedback["reported"] > 0, feedback["priority"], table[places])
+        table = table.at[places].set(0.0).at[places].max(found)
+        so_far = jnp.fmax(memory["largest"], jnp.max(table[places]))
+        return memory | {"priority": table, "largest": jnp.where(step % self.refresh == 0, jnp.max(table), so_far)}

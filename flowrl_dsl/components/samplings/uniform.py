@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.components.base import Sampling
+from typing import Any
+
+from flowrl_dsl.components.data import Sampling
+from flowrl_dsl.lazy import jax
 from flowrl_dsl.registry import register
 
 
 @register
 class Uniform(Sampling):
-    """Batches are drawn uniformly from the transitions there are."""
+    """Batches are drawn uniformly, with replacement, from the transitions there are."""
 
     name = "uniform"
+
+    def draw(self, memory: Any, storage: Any, key: Any, count: int) -> tuple[Any, Any]:
+        return memory, jax.random.randint(key, (count,), 0, storage["size"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -130,6 +130,10 @@ class CriticSection(Section):
         return self.kind.capabilities()
 
     @property
+    def window(self) -> int:
+        return self.n_step
+
+    @property
     def sees(self) -> Target | None:
         """How the range of targets is followed; a critic that is not trained has no targets."""
         return self.seen if self.kind.trains else None
@@ -154,18 +158,25 @@ class CriticSection(Section):
         values = self._returns(ctx, batch)
         y = b.stop(ctx.formula(self.backup, "backup", **values, a_next=a_next), "y")
         y = ctx.broadcast(y, ("batch",), batch["d"])
-        sampling = ctx.algorithm.sections["train"].sampling
         keep = b.elementwise("continuation", values["discount"], values["d"], name="keep")
         future = Future(*ctx.judge(judge, s_next, a_next)[1:], keep)
         loss, memory = self.kind.loss(*ctx.judge(ctx.owner, batch["s"], batch["a"]), y, future, self.reduction)
         written = ctx.descend(ctx.owner, loss, self.optimizer) | memory
-        if sampling.prioritized:
-            written["priority"] = sampling.priority(ctx, ctx.q(ctx.owner, batch["s"], batch["a"]), y)
+        written |= self._report(ctx, batch, y)
         if self.sees is not None:
             seen = f"{ctx.owner}_seen"
             inputs = (ctx.versions[seen], y)
             written[seen] = b.add("Reduce", call(wider, Arg(0), Arg(1)), inputs, TREE, "seen")
         return written
+
+    def _report(self, ctx: Context, batch: dict[str, Value], y: Value) -> dict[str, Value]:
+        """What the sampling of the batches is told of the errors."""
+        train: Any = ctx.algorithm.sections["train"]
+        if not train.sampling.feedback:
+            return {}
+        told = train.sampling.report(ctx, ctx.q(ctx.owner, batch["s"], batch["a"]), y)
+        reported = {"feedback.reported": ctx.builder.constant(1.0, "reported")}
+        return reported | {f"feedback.{name}": value for name, value in told.items()}
 
     def _returns(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The values of the backup: the batch, its returns, and what the value at their end is discounted by [batch]."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import reduce
+from typing import Any
 
 from flowrl_dsl.components.base import Backbone, Network, Optimizer, Sampler, Section, Target
-from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.context import Context, measure_group
 from flowrl_dsl.formula import Function
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.registry import Copy, option, register
@@ -58,16 +59,26 @@ class Policy(Section):
         return state | dict.fromkeys(self.kept(ctx.owner), params)
 
     def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
-        """The new versions after one step on the sum of the weighted losses."""
-        s, a = batch["s"], batch["a"]
+        """The new versions after one step on the sum of the weighted losses, and what the blocks measured."""
         losses: dict[str, list[Value]] = {}
+        measures: dict[str, list[Value]] = {}
         for block in ctx.algorithm.improvements:
             with ctx.scope(block.label, block.span):
-                loss = block.mechanism.loss(ctx, s, a)
+                mechanism: Any = block.mechanism
+                loss = mechanism.loss(ctx, batch["s"], batch["a"])
+                for name, value in loss.measures.items():
+                    ctx.metric(name, value)
+                    measures.setdefault(name, []).append(value)
                 if len(ctx.algorithm.improvements) > 1:
-                    ctx.metric(f"{block.label}_loss", loss)
-                weighted = ctx.builder.elementwise("jnp.multiply", ctx.scalar(block.weight), loss, name="weighted_loss")
-                losses.setdefault(block.mechanism.trains, []).append(weighted)
+                    ctx.metric(f"{block.label}_loss", loss.value)
+                weighted = ctx.builder.elementwise(
+                    "jnp.multiply", ctx.scalar(block.weight), loss.value, name="weighted_loss"
+                )
+                losses.setdefault(mechanism.trains, []).append(weighted)
+        return self._descended(ctx, losses) | _measured(ctx, measures)
+
+    def _descended(self, ctx: Context, losses: dict[str, list[Value]]) -> dict[str, Value]:
+        """The new versions of the groups that the sums of the losses train."""
         written: dict[str, Value] = {}
         for group, terms in losses.items():
             total = reduce(lambda x, y: ctx.builder.elementwise("jnp.add", x, y, name="loss"), terms)
@@ -85,3 +96,15 @@ class Policy(Section):
         ctx, params, s = ctx.actor(ctx.owner, s)
         network = self.backbone.predict if function == "eps" else self.backbone.velocity
         return network(ctx, params, s, *rest)
+
+
+def _measured(ctx: Context, measures: dict[str, list[Value]]) -> dict[str, Value]:
+    """What the blocks measured, the mean where several measure the same, and the version of the policy they measured."""
+    b = ctx.builder
+    found = {measure_group(ctx.owner, "version"): ctx.versions[ctx.owner]} if measures else {}
+    for name, values in measures.items():
+        total = reduce(lambda x, y: b.elementwise("jnp.add", x, y, name="measured_sum"), values)
+        if len(values) > 1:
+            total = b.elementwise("jnp.divide", total, b.constant(float(len(values))), name="measured_mean")
+        found[measure_group(ctx.owner, name)] = total
+    return found

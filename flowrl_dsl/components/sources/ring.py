@@ -1,0 +1,95 @@
+"""A ring of the newest steps, drawn from step by step or in windows of several steps.
+
+Row k of all ``total`` rows ever added stands at k modulo the capacity, and the newest ``size`` are there.  With several
+environments, rows of one environment are ``stride`` apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field as Option
+
+from flowrl_dsl.components.data import Sampling, Source
+from flowrl_dsl.lazy import jax, jnp
+from flowrl_dsl.record import Field, Record
+from flowrl_dsl.registry import option, register
+
+
+def transitions(storage: Any, rows: Any) -> dict[str, Any]:
+    """The fields of the given rows."""
+    return {name: storage[name][rows] for name in storage if name not in ("size", "total", "end")}
+
+
+def windows(storage: Any, rows: Any, horizon: int, stride: int) -> dict[str, Any]:
+    """The given rows with what the ``horizon`` steps from each of them on brought.
+
+    ``rewards`` [batch, step] are those of the window, 0 behind its end; ``count`` is its length.  It ends with the episode
+    (d tells whether truly) and at the newest row; d and s_next are those of its last step.
+    """
+    capacity = storage["r"].shape[0]
+    oldest = (storage["total"] - storage["size"]) % capacity
+    later = jnp.arange(horizon) * stride
+    inside = (rows[:, None] - oldest) % capacity + later < storage["size"]
+    places = (rows[:, None] + later) % capacity
+    ended = jnp.cumsum(storage["end"][places], axis=1) - storage["end"][places] > 0
+    valid = inside & ~ended
+    count = jnp.sum(valid, axis=1)
+    last = jnp.take_along_axis(places, count[:, None] - 1, axis=1)[:, 0]
+    batch = transitions(storage, rows)
+    del batch["r"]
+    return batch | {
+        "rewards": jnp.where(valid, storage["r"][places], 0.0),
+        "count": count.astype(jnp.float32),
+        "d": storage["d"][last],
+        "s_next": storage["s_next"][last],
+    }
+
+
+@register
+class Ring(Source):
+    """The newest steps, in the order in which they were made; ``sampling`` draws the rows of a batch.
+
+    With a horizon of one step a batch holds transitions, with a longer one the returns of windows.
+    """
+
+    name = "ring"
+
+    sampling: Sampling = option("how rows are drawn", "uniform")
+    horizon: int = Option(1, ge=1, description="steps of a return")
+    stride: int = Option(1, ge=1, description="environments that fill the ring side by side")
+
+    def batch(self, stored: Record) -> Record:
+        fields = {name: field for name, field in stored.items() if name != "end"}
+        if self.horizon == 1:
+            return fields
+        del fields["r"]
+        steps = (("step", self.horizon),)
+        return fields | {"rewards": Field(("step",), by="source", sizes=steps), "count": Field(by="source")}
+
+    def insert(self, storage: Any, rows: Any, count: Any) -> Any:
+        capacity, many = storage["r"].shape[0], rows["r"].shape[0]
+        cursor = storage["total"] % capacity
+        if many == 1:
+            # never wraps, and a slice is half the cost of a scatter
+            written = {k: jax.lax.dynamic_update_slice_in_dim(storage[k], part, cursor, 0) for k, part in rows.items()}
+        else:
+            position = jnp.arange(many, dtype=jnp.int32)
+            places = jnp.where(position < count, (cursor + position) % capacity, capacity + position)
+            written = {k: storage[k].at[places].set(part, mode="drop", unique_indices=True) for k, part in rows.items()}
+        size = jnp.minimum(storage["size"] + count, capacity)
+        return {**written, "size": size, "total": storage["total"] + count}
+
+    def memory(self, capacity: int) -> Any:
+        return self.sampling.memory(capacity)
+
+    def draw(self, memory: Any, storage: Any, key: Any, count: int) -> tuple[Any, Any]:
+        return self.sampling.draw(memory, storage, key, count)
+
+    def gather(self, storage: Any, places: Any) -> dict[str, Any]:
+        if self.horizon == 1:
+            return transitions(storage, places)
+        return windows(storage, places, self.horizon, self.stride)
+
+    def learn(self, memory: Any, places: Any, feedback: Any, step: Any) -> Any:
+        return self.sampling.learn(memory, places, feedback, step)

@@ -1,0 +1,247 @@
+"""The graphs of a program, put together from the sections of an algorithm and the order of its stages.
+
+A stage reads versions of the parameter groups and returns the versions it wrote; order is data flow between them.  Besides
+groups of the state, versions are
+
+- ``measure.OWNER.NAME``: what a policy's stage measured (``kl``, ``entropy``) in this update;
+- ``feedback.NAME``: what the source of the batch is told of each transition, and ``feedback.reported``, which is 1 where the
+  stage that reports ran in this update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flowrl_dsl.algorithm import Algorithm, Every, Sequence, Single, Stage, Together, stage_names
+from flowrl_dsl.components.common import every_nth
+from flowrl_dsl.components.context import MEASURE, Context, Report, Sizes, learned_group
+from flowrl_dsl.graph.builder import Builder, Value
+from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.nodes import Graph, Type
+from flowrl_dsl.lazy import jax, jnp
+from flowrl_dsl.record import Field, Record
+from flowrl_dsl.registry import stages
+
+INTEGER = Type(dtype="i32")
+KEY = Type(dtype="u32")
+FEEDBACK = "feedback."
+ACT_MODES = ("explore", "evaluate")
+
+
+@kernel
+def first_bad_update(bad_update, step, *finite):
+    """The index of the first update with a non-finite loss or gradient; -1 while there is none."""
+    fine = jnp.all(jnp.stack(finite) > 0)
+    return jnp.where((bad_update < 0) & ~fine, step, bad_update)
+
+
+@kernel
+def act_key(key, counter):
+    """The random key of one call of the policy, apart from all keys of updates."""
+    return jax.random.fold_in(jax.random.fold_in(key, 2), counter)
+
+
+@kernel
+def step_key(key, step):
+    """The random key of one update; the batch it is given is drawn from a third stream."""
+    return jax.random.fold_in(jax.random.fold_in(key, 1), step)
+
+
+def program_graphs(algorithm: Algorithm, sizes: Sizes, batch: Record) -> tuple[dict[str, Graph], dict[str, float]]:
+    """The graphs ``init``, ``step``, ``explore`` and ``evaluate``, and the default values of their inputs.
+
+    ``batch`` is the record of the batch that ``step`` is given.
+    """
+    init, groups = _init_graph(algorithm, sizes)
+    report = Report()
+    graphs = {"init": init, "step": _step_graph(algorithm, sizes, groups, batch, report)}
+    for mode in ACT_MODES:
+        graphs[mode] = _act_graph(algorithm, sizes, groups, mode, report)
+    return graphs, report.hyper
+
+
+def moving(algorithm: Algorithm) -> dict[str, Any]:
+    """The sections that move, in their default order."""
+    places = {name: place for place, name in enumerate(stages())}
+    found = {name: section for name, section in algorithm.sections.items() if section.name in places}
+    return dict(sorted(found.items(), key=lambda item: places[item[1].name]))
+
+
+def feedback_of(algorithm: Algorithm) -> Record:
+    """What the source of the batches is told after an update: errors of a critic in training, where its sampling asks."""
+    train: Any = algorithm.sections["train"]
+    critic: Any = algorithm.sections.get("critic")
+    return train.sampling.feedback if critic is not None and critic.kind.trains else {}
+
+
+def _normalizer(algorithm: Algorithm) -> Any:
+    observe: Any = algorithm.sections.get("observe")
+    return None if observe is None else observe.normalize
+
+
+def _init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Type]]:
+    b = Builder("init", role="init")
+    key = b.input("key", KEY)
+    ctx = Context(b, algorithm, sizes, {}, key)
+    state: dict[str, Value] = {}
+    for name, section in moving(algorithm).items():
+        state |= section.init(ctx.of(name), ctx.draw_key(name))
+    for parameter in algorithm.learned():
+        learned: Any = parameter.learned
+        group = learned_group(parameter.name)
+        state[group] = learned.start(ctx, f"log_{parameter.name}")
+        state[f"{group}_opt"] = learned.optimizer.init(ctx, state[group], f"{parameter.name}_opt")
+    if _normalizer(algorithm) is not None:
+        state["normalizer"] = _normalizer(algorithm).init(ctx)
+    state["key"] = key
+    for name, start in (("step", 0), ("bad_update", -1)):
+        state[name] = b.add("Init", call("jnp.asarray", start, dtype="int32"), (), INTEGER, name)
+    for name, value in state.items():
+        b.output(f"state.{name}", value)
+    return b.finish(), {name: value.type for name, value in state.items()}
+
+
+def _context(builder: Builder, algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], report: Report) -> Context:
+    state = {group: builder.input(f"state.{group}", type) for group, type in groups.items()}
+    return Context(builder, algorithm, sizes, state, state["key"], report.for_graph())
+
+
+def _observed(ctx: Context, s: Value, name: str) -> Value:
+    normalizer = _normalizer(ctx.algorithm)
+    return s if normalizer is None else normalizer.apply(ctx, ctx.versions["normalizer"], s, name)
+
+
+def _rows(field: Field) -> Type:
+    """The type of a field of a batch."""
+    return Type(("batch", *field.axes))
+
+
+def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], record: Record, report: Report) -> Graph:
+    b = Builder("step", role="step")
+    ctx = _context(b, algorithm, sizes, groups, report)
+    state = dict(ctx.versions)
+    batch = {name: b.input(f"batch.{name}", _rows(field)) for name, field in record.items()}
+    key = b.add("Key", call(step_key, Arg(0), Arg(1)), (state["key"], state["step"]), KEY, "step_key")
+    if _normalizer(algorithm) is not None:
+        state["normalizer"] = _normalizer(algorithm).update(ctx, state["normalizer"], batch["s"])
+    ctx = ctx.with_key(key).reading(state | _nothing_reported(ctx, batch["d"]))
+    batch |= {name: _observed(ctx, batch[name], f"normalized_{name}") for name in ("s", "s_next")}
+    written = dict(ctx.versions) | _Stages(batch).run(ctx, algorithm.order)
+    finite = tuple(ctx.report.checks.values())
+    expr = call(first_bad_update, *map(Arg, range(2 + len(finite))))
+    bad = (written["bad_update"], written["step"], *finite)
+    written["bad_update"] = b.add("Finite", expr, bad, INTEGER, "bad_update")
+    written["step"] = b.elementwise("jnp.add", written["step"], b.constant(1, "one"), name="next_step")
+    for parameter in algorithm.parameters.values():
+        if parameter.learned is not None or parameter.schedule is not None:
+            ctx.metric(parameter.name, ctx.parameter(parameter))
+    for name, value in written.items():
+        if name in groups:
+            b.output(f"state.{name}", value)
+        elif name.startswith(FEEDBACK):
+            b.output(name, value)
+    for name, value in ctx.report.metrics.items():
+        b.output(f"metric.{name}", value)
+    return b.finish()
+
+
+def _nothing_reported(ctx: Context, like: Value) -> dict[str, Value]:
+    """The versions of the feedback before any stage."""
+    fields = feedback_of(ctx.algorithm)
+    if not fields:
+        return {}
+    nothing = ctx.builder.constant(0.0, "not_reported")
+    return {f"{FEEDBACK}reported": nothing} | {
+        f"{FEEDBACK}{name}": ctx.broadcast(nothing, ("batch", *field.axes), like) for name, field in fields.items()
+    }
+
+
+def _act_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], mode: str, report: Report) -> Graph:
+    b = Builder(mode, role="act")
+    ctx = _context(b, algorithm, sizes, groups, report)
+    s = b.input("obs", Type(("batch", "obs")))
+    counter = b.input("counter", INTEGER)
+    key = b.add("Key", call(act_key, Arg(0), Arg(1)), (ctx.versions["key"], counter), KEY, "act_key")
+    ctx = ctx.with_key(key)
+    act: Any = algorithm.sections["act"]
+    choice = getattr(act, mode)
+    s = _observed(ctx, s, "normalized_s")
+    action = choice.value.choose(ctx, choice.source, s, "action", "critic")
+    # a sampler need not bound what it draws; what is done and remembered is what the environment would make of it
+    bounded = b.add("Arithmetic", call("jnp.clip", Arg(0), -1.0, 1.0), (action,), action.type, "bounded_action")
+    b.output("action", bounded)
+    if mode == "explore":
+        for name, section in algorithm.sections.items():
+            for field, value in section.acted(ctx.of(name), s, bounded).items():
+                b.output(f"field.{field}", value)
+    return b.finish()
+
+
+class _Stages:
+    """Runs the stages of ``order``: each takes the versions it may read and returns the versions it wrote."""
+
+    def __init__(self, batch: dict[str, Value]):
+        self.batch = batch
+
+    def run(self, ctx: Context, stage: Stage) -> dict[str, Value]:
+        match stage:
+            case Single(name):
+                with ctx.scope(name, ctx.algorithm.place(name)):
+                    return self._single(ctx, name)
+            case Sequence(parts):
+                written: dict[str, Value] = {}
+                for part in parts:
+                    written |= self.run(ctx.reading({**ctx.versions, **written}), part)
+                return written
+            case Together(parts):
+                return self._together(ctx, parts)
+            case Every(n, inner):
+                return self._every(ctx, n, inner)
+
+    def _single(self, ctx: Context, name: str) -> dict[str, Value]:
+        sections: Any = ctx.algorithm.sections
+        if name in sections:
+            return sections[name].update(ctx.of(name), self.batch)
+        if name == "targets":
+            copies: dict[str, Value] = {}
+            for owner, section in moving(ctx.algorithm).items():
+                copies |= section.follow(ctx.of(owner))
+            return copies
+        return self._learned(ctx, name)
+
+    def _together(self, ctx: Context, parts: tuple[Stage, ...]) -> dict[str, Value]:
+        """All parts read the same parameters; what one of them measures is known to those that are learned from it."""
+        written: dict[str, Value] = {}
+        learned = ctx.algorithm.parameters.keys()
+        for part in sorted(parts, key=lambda part: any(name in learned for name in stage_names(part))):
+            measured = {name: value for name, value in written.items() if name.startswith(MEASURE)}
+            written |= self.run(ctx.reading({**ctx.versions, **measured}), part)
+        return written
+
+    def _learned(self, ctx: Context, name: str) -> dict[str, Value]:
+        learned: Any = ctx.algorithm.parameters[name].learned
+        group = learned_group(name)
+        loss = learned.loss(ctx, ctx.versions[group], learned.measured(ctx, self.batch["s"]))
+        return ctx.descend(group, loss, learned.optimizer, label=name)
+
+    def _every(self, ctx: Context, n: int, inner: Stage) -> dict[str, Value]:
+        b, report = ctx.builder, ctx.report
+        metrics, checks = set(report.metrics), set(report.checks)
+        written = self.run(ctx, inner)
+        # measures are of this update: they have no earlier version to fall back on
+        groups = [name for name in written if not name.startswith(MEASURE)]
+        reported = [name for name in report.metrics if name not in metrics]
+        checked = [name for name in report.checks if name not in checks]
+        new = [written[g] for g in groups] + [report.metrics[m] for m in reported] + [report.checks[c] for c in checked]
+        if not new:  # a critic that is not trained
+            return {}
+        skipped = b.constant(float("nan"), "not_run") if reported else None
+        fine = b.constant(1.0, "fine") if checked else None
+        old = [*(ctx.versions[group] for group in groups), *[skipped] * len(reported), *[fine] * len(checked)]
+        due = every_nth(b, ctx.update_counter, n)
+        chosen = iter(b.when(due, new, old, f"every_{n}"))
+        result = written | {group: next(chosen) for group in groups}
+        report.metrics |= {m: next(chosen) for m in reported}
+        report.checks |= {c: next(chosen) for c in checked}
+        return result

@@ -1,0 +1,67 @@
+"""Records: what is stored of a step in the world, and what a batch of an update holds, field by field with named axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from flowrl_dsl.axes import Axes
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a record.
+
+    ``axes`` are those of one row, without the leading axis of rows; ``by`` names what fills the field: ``world`` for what a
+    step in the world gives, ``act`` for what a section computes beside the action (``Section.acted``), ``source`` for what
+    the source derives when it draws a batch.  ``sizes`` gives the size of an axis that the task does not determine.
+    """
+
+    axes: Axes = ()
+    by: str = "world"
+    sizes: tuple[tuple[str, int], ...] = ()
+
+    def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """The shape of one row, given the sizes of the task's axes."""
+        known = {**sizes, **dict(self.sizes)}
+        return tuple(known[axis] for axis in self.axes)
+
+
+Record = Mapping[str, Field]
+
+STEP: Record = {
+    "s": Field(("obs",)),
+    "a": Field(("action",)),
+    "r": Field(),
+    "d": Field(),
+    "end": Field(),
+    "s_next": Field(("obs",)),
+}
+"""One step: observation, action in [-1, 1], reward, terminal (1 = true end), end of the episode (true or by a time limit),
+next observation."""
+
+TRANSITION: Record = {name: field for name, field in STEP.items() if name != "end"}
+"""One transition of a batch."""
+
+
+def filled_by_acting(record: Record) -> list[str]:
+    """The fields that acting fills beside the action."""
+    return [name for name, field in record.items() if field.by == "act"]
+
+
+def width(record: Record, sizes: Mapping[str, int]) -> int:
+    """Numbers in one row."""
+    return sum(prod(field.shape(sizes)) for field in record.values())
+
+
+def columns(rows: Any, record: Record, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """The fields [..., *shape] of rows [..., width] whose numbers stand side by side in the order of the record."""
+    found, start = {}, 0
+    for name, field in record.items():
+        shape = field.shape(sizes)
+        end = start + prod(shape)
+        found[name] = rows[..., start:end].reshape(*rows.shape[:-1], *shape)
+        start = end
+    return found
