@@ -128,7 +128,7 @@ def task_sizes(task: str | None) -> tuple[int, int]:
     """Components of an observation and of an action; :data:`DEFAULT_SIZES` where no task is named."""
     if task is None:
         return DEFAULT_SIZES
-    from flowrl_dsl.runtime.environments import sizes
+    from flowrl_dsl.runtime.worlds.catalogue import sizes
 
     return sizes(task)
 

@@ -45,7 +45,7 @@ def use_compilation_cache() -> None:
     """Keep compiled programs in the user's cache folder, unless JAX has been told otherwise."""
     import jax
 
-    if not jax.config.jax_compilation_cache_dir:
+    if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
         # below this, compiling is about as quick as reading the file
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
@@ -85,10 +85,10 @@ def ready(asked: Asked) -> Ready:
 
 
 def _build(algorithm: Algorithm, task: str, seed: int, given: dict[str, int | None]) -> tuple[Program, Settings]:
-    from flowrl_dsl.runtime import environments
     from flowrl_dsl.runtime.settings import Settings
+    from flowrl_dsl.runtime.worlds import catalogue
 
-    sizes = environments.sizes(task)
+    sizes = catalogue.sizes(task)
     use_compilation_cache()
     program = driver.build_program(algorithm, *sizes)
     settings = Settings.of(program.loop, task, seed, **given)
@@ -217,17 +217,17 @@ def print_means(found: Sequence[tuple[RunFolder, Evaluation]]) -> None:
 
 
 def _evaluate_one(folder: RunFolder, episodes: int | None) -> Evaluation:
-    from flowrl_dsl.runtime import environments
     from flowrl_dsl.runtime.evaluate import evaluate
     from flowrl_dsl.runtime.train import load_state
+    from flowrl_dsl.runtime.worlds import catalogue
 
     made = rebuild(folder)
     settings = made.settings
     step, state = load_state(made.program, folder, settings.seed)
     count = episodes or settings.episodes
-    copies = environments.make(settings.task, count, 0, settings.action_repeat, evaluation=True)
-    evaluation = evaluate(made.program, state, made.program.hyper, copies)
-    copies.close()
+    world = catalogue.make(settings.task, count, 0, settings.action_repeat, evaluation=True)
+    evaluation = evaluate(made.program, state, made.program.hyper, world)
+    world.close()
     record = evaluation.record()
     shown = f"return {record['return_mean']:.1f} ± {record['return_std']:.1f}"
     shown += f" (from {record['return_min']:.1f} to {record['return_max']:.1f})"

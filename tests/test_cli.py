@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from flowrl_dsl import __version__, cli, driver
-from flowrl_dsl.runtime import environments
+from flowrl_dsl.runtime.worlds.vector import SyncVector
 from tests.runtime.toy_program import ToyLoop, ToyProgram
 
 ROOT = Path(__file__).parents[1]
@@ -169,7 +169,7 @@ def test_every_code_that_a_run_raises_is_explained() -> None:
     package = ROOT / "flowrl_dsl"
     texts = [
         p.read_text()
-        for p in [*package.glob("runtime/*.py"), package / "runs.py", package / "populations.py", package / "registry.py"]
+        for p in [*package.glob("runtime/**/*.py"), package / "runs.py", package / "populations.py", package / "registry.py"]
     ]
     raised = {code for text in texts for code in re.findall(r'"(FRL\d{4})"', text)}
     assert raised == {code.code for code in run.CODES}
@@ -330,7 +330,7 @@ def test_a_spec_that_extends_a_shipped_one_is_kept_whole(toy, tmp_path: Path) ->
 
 
 def test_ctrl_c_exits_with_130_and_prints_how_to_go_on(toy, tmp_path: Path, monkeypatch, capsys) -> None:
-    step = environments.Environments.step
+    step = SyncVector.step
 
     def interrupted(self, *arguments):
         if self.count == 1:
@@ -338,7 +338,7 @@ def test_ctrl_c_exits_with_130_and_prints_how_to_go_on(toy, tmp_path: Path, monk
         return step(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(environments.Environments, "step", interrupted)
+        patch.setattr(SyncVector, "step", interrupted)
         # the second signal arrives before the first step is over in no run, so the loop ends in order
         patch.setattr(os, "kill", _once(os.kill))
         assert cli.main([*TRAIN, "--out", "mine"]) == 130

@@ -7,6 +7,7 @@ when something is due (:meth:`Training.settle`) each is handed its state and its
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ import numpy as np
 
 from flowrl_dsl.runtime.learner import Means
 from flowrl_dsl.runtime.replay import Ring
+from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.train import Training
 
 Attempt = Callable[[str, Callable[[], None]], None]
@@ -22,10 +24,13 @@ Attempt = Callable[[str, Callable[[], None]], None]
 
 
 class Joined:
-    """``stopped`` names members that take no further part; what lies in their places is computed and not used."""
+    """The player of a turn that all members take at once.
 
-    def __init__(self, members: Mapping[str, Training], stopped: Collection[str]):
-        self._members, self._stopped = dict(members), stopped
+    ``stopped`` names members that take no further part; what lies in their places is computed and not used.
+    """
+
+    def __init__(self, members: Mapping[str, Training], stopped: Collection[str], attempt: Attempt):
+        self._members, self._stopped, self._attempt = dict(members), stopped, attempt
         each = list(self._members.values())
         first = each[0]
         self._program = first.program.joined()
@@ -35,29 +40,43 @@ class Joined:
         self._ring = Ring(rows, first.replay.total, first.replay.capacity, first.replay.sizes)
         self.collect()
 
-    def advance(self, attempt: Attempt) -> None:
-        """:meth:`Training.advance` of all members."""
-        going = [member for name, member in self._members.items() if name not in self._stopped]
-        first, pending = going[0], None
-        if not first.warming_up:
-            obs = np.stack([member.obs for member in self._members.values()])
-            pending = self._program.act(self._state, obs, first.iteration, "explore", self._hyper)
-        if first.learning:
-            count = first.settings.updates_a_turn
-            self._state, metrics = self._program.update(self._state, self._replay(first.replay.total), count, self._hyper)
-            self._means.add(metrics)
-            for member in going:
-                member.updates += count
-        actions = None if pending is None else np.asarray(pending)
-        for k, (name, member) in enumerate(self._members.items()):
-            given = member.random_actions() if actions is None else actions[k]
-            attempt(name, lambda k=k, member=member, given=given: self._act(k, member, given))
+    @property
+    def settings(self) -> Settings:
+        return self._first.settings
 
-    def _act(self, k: int, member: Training, actions: np.ndarray) -> None:
+    @property
+    def step(self) -> int:
+        return self._first.step
+
+    @property
+    def _first(self) -> Training:
+        """A member that goes on, if there is one left; the counters of all these are equal."""
+        going = [member for name, member in self._members.items() if name not in self._stopped]
+        return (going or list(self._members.values()))[0]
+
+    def act(self) -> Any:
+        obs = np.stack([member.obs for member in self._members.values()])
+        return self._program.act(self._state, obs, self._first.iteration, "explore", self._hyper)
+
+    def random_actions(self) -> np.ndarray:
+        return np.stack([member.random_actions() for member in self._members.values()])
+
+    def update(self, count: int) -> None:
+        replay = self._replay(self._first.replay.total)
+        self._state, metrics = self._program.update(self._state, replay, count, self._hyper)
+        self._means.add(metrics)
+        for name, member in self._members.items():
+            member.updates += count * (name not in self._stopped)
+
+    def interact(self, actions: Any) -> None:
+        for k, (name, own) in enumerate(zip(self._members, np.asarray(actions), strict=True)):
+            self._attempt(name, partial(self._interact, k, self._members[name], own))
+
+    def _interact(self, k: int, member: Training, actions: np.ndarray) -> None:
         if not np.isfinite(actions).all():
             # it will look for the update at fault
             member.state = self._part(k)
-        member.act(actions)
+        member.interact(actions)
 
     def _replay(self, total: int) -> dict[str, Any]:
         rows = {name: member.replay.take() for name, member in self._members.items() if name not in self._stopped}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from statistics import fmean
 
 from flowrl_dsl.runtime.errors import Interrupted, RunError
@@ -26,7 +27,8 @@ class Population:
     def __init__(self, members: Mapping[str, Training], display: SharedDisplay, *, joined: bool = False):
         """``joined``: one dispatch for all members, wherever they are at the same step."""
         self.members = dict(members)
-        self._joins, self._joined = joined, None
+        self._joins = joined
+        self._joined: Joined | None = None
         self.display = display
         self.failures: dict[str, RunError] = {}
 
@@ -69,17 +71,16 @@ class Population:
         """One after the other."""
         for name, member in turn.items():
             self._try(name, member.advance)
-            self._try(name, lambda member=member: member.settle(before, stop))
+            self._try(name, partial(member.settle, before, stop))
 
     def _advance_as_one(self, turn: Mapping[str, Training], before: int, stop: Stop) -> None:
-        if self._joined is None:
-            self._joined = Joined(turn, self.failures)
-        self._joined.advance(self._try)
+        joined = self._joined = self._joined or Joined(turn, self.failures, self._try)
+        next(iter(turn.values())).turn.advance(joined)
         if any(member.due(before, stop.asked) for member in turn.values()):
-            self._joined.share()
+            joined.share()
             for name, member in turn.items():
-                self._try(name, lambda member=member: member.settle(before, stop))
-            self._joined.collect()
+                self._try(name, partial(member.settle, before, stop))
+            joined.collect()
         else:
             for member in turn.values():
                 member.show()
