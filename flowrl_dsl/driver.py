@@ -87,9 +87,8 @@ def build_program(
 
     built = build_graphs(algorithm, obs_size, action_size, passes, rows)
     train, critic = algorithm.sections["train"], algorithm.sections.get("critic")
-    counts = {name: getattr(train, name) for name in type(train).model_fields if name != "sampling"}
     refresh = train.sampling.refresh if "state.priority" in built.graphs["step"].outputs else None
-    loop = Loop(**counts, horizon=getattr(critic, "n_step", 1), refresh=refresh)
+    loop = Loop(train.batch, train.replay, train.envs, horizon=getattr(critic, "n_step", 1), refresh=refresh)
     return lower(algorithm.name, built.graphs, built.hyper, loop, (obs_size, action_size))
 
 

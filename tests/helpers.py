@@ -28,7 +28,7 @@ SIZES = Sizes(obs=3, action=2)
 BATCH = 8
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 """Compiler options for programs that run once: half the time to compile."""
-LOOP = Loop(steps=100, batch=BATCH, warmup=0, replay=64, updates=1, envs=1, action_repeat=1, evaluate_every=10, episodes=1)
+LOOP = Loop(batch=BATCH, replay=64, envs=1)
 
 
 def component(family: str, name: str, **options: Any) -> Any:

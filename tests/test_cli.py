@@ -14,7 +14,7 @@ import pytest
 
 from flowrl_dsl import __version__, cli, driver
 from flowrl_dsl.runtime.worlds.vector import SyncVector
-from tests.runtime.toy_program import ToyLoop, ToyProgram
+from tests.runtime.toy_program import ToyProgram
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,10 +29,10 @@ def _flowrl(*words: str, cwd: Path | None = None, **environment: str) -> subproc
 def toy(monkeypatch, tmp_path: Path) -> None:
     """`train` and its kin with a program that compiles at once, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(driver, "build_program", lambda algorithm, *sizes: ToyProgram(*sizes, loop=ToyLoop(steps=300)))
+    monkeypatch.setattr(driver, "build_program", lambda algorithm, *sizes: ToyProgram(*sizes))
 
 
-TRAIN = ("train", "qsm", "--evaluate-every", "150", "--episodes", "2")
+TRAIN = ("train", "qsm", "--steps", "300", "--set", "train.warmup=50", "--evaluate-every", "150", "--episodes", "2")
 
 
 def test_the_version(capsys) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -61,8 +61,8 @@ def measure(asked: Asked, repeat: int) -> Iterator[Row]:
 def _measure(spec: str, task: str, sizes: tuple[int, int], sets: Sequence[str], repeat: int) -> Row:
     algorithm, _ = driver.resolve_or_raise(spec, task, with_defaults(sets))
     program = driver.build_program(algorithm, *sizes)
-    steps = program.loop.steps
-    settings = Settings.of(program.loop, task, 0, episodes=1, evaluate_every=steps, checkpoint_every=steps)
+    settings = Settings.of(algorithm.sections["train"], task, 0, episodes=1)
+    settings = replace(settings, evaluate_every=settings.steps, checkpoint_every=settings.steps)
     program.capacity = settings.capacity
     watches = [_train(spec, program, settings) for _ in range(repeat)]
     turns = sum(watch.free_turns for watch in watches)

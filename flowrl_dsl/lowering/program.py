@@ -28,21 +28,15 @@ _BATCH_STREAM = 3
 
 @dataclass(frozen=True)
 class Loop:
-    """Settings of the training loop, as the spec's section ``train`` gives them.
+    """Settings of the training loop that decide what is compiled.
 
     ``horizon``: steps of one return.  ``refresh``: None for uniform batches; of prioritised ones, updates after which the
     largest priority is taken anew.
     """
 
-    steps: int
     batch: int
-    warmup: int
     replay: int
-    updates: int
     envs: int
-    action_repeat: int
-    evaluate_every: int
-    episodes: int
     horizon: int = 1
     refresh: int | None = None
 

@@ -17,7 +17,7 @@ from flowrl_dsl.bench.step import many_actions, synthetic_replay
 from flowrl_dsl.bench.train import PARTS, Watch, _train, shares
 from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.worlds import catalogue
-from tests.runtime.toy_program import ToyLoop, ToyProgram
+from tests.runtime.toy_program import ToyProgram, toy_settings
 
 TINY = ("--set", "critic.network=mlp([8])", "--set", "policy.network=mlp([8])", "--set", "train.batch=4")
 TASK = "InvertedPendulum-v5"
@@ -66,7 +66,7 @@ def test_the_replay_has_episodes_and_no_empty_row() -> None:
 
 
 def _settings(**given: int) -> Settings:
-    return Settings.of(ToyLoop(), TASK, 0, **({"steps": 81, "warmup": 50, "episodes": 1} | given))
+    return toy_settings(TASK, **({"steps": 81, "episodes": 1, "checkpoint_every": 5_000, "log_every": 1_000} | given))
 
 
 def test_a_watched_training_counts_every_step_that_learns_once() -> None:

@@ -14,15 +14,14 @@ import pytest
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.logs import RunFolder
 from flowrl_dsl.runtime.population import Population, SharedDisplay
-from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.signals import Stop
 from flowrl_dsl.runtime.train import Training
 from flowrl_dsl.runtime.worlds import catalogue
-from tests.runtime.toy_program import ToyLoop, ToyProgram
+from tests.runtime.toy_program import ToyProgram, toy_settings
 from tests.runtime.toy_run import Quiet
 
 TASK = "InvertedPendulum-v5"
-SETTINGS = replace(Settings.of(ToyLoop(steps=240), TASK, 0, checkpoint_every=70, log_every=50, evaluate_every=120))
+SETTINGS = toy_settings(TASK, steps=240, checkpoint_every=70, evaluate_every=120)
 MEMBERS = {"slow": (0, 1e-3), "fast": (0, 1e-1), "other": (1, 1e-3)}
 """Seed and rate."""
 

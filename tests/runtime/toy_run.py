@@ -14,10 +14,9 @@ from flowrl_dsl.runtime import files
 from flowrl_dsl.runtime.errors import Interrupted
 from flowrl_dsl.runtime.logs import RunFolder
 from flowrl_dsl.runtime.progress import Lines
-from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.train import Training
 from flowrl_dsl.runtime.worlds import catalogue
-from tests.runtime.toy_program import ToyLoop, ToyProgram
+from tests.runtime.toy_program import ToyProgram, toy_settings
 
 
 class Quiet(Lines):
@@ -64,8 +63,7 @@ def train(
     if not (folder / "run.json").exists():
         RunFolder.create(folder.parent, "toy", task, 0, {}, out=folder)
     program = _program(task, blow_up_at)
-    given = {"checkpoint_every": 100, "log_every": 50} | options
-    settings = Settings.of(ToyLoop(), task, 3, **given)
+    settings = toy_settings(task, 3, **options)
     run = RunFolder(folder)
     training = Training(program, settings, run, Quiet(settings.steps, at_log), turn=turn)
     with run.locked():

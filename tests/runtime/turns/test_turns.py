@@ -12,10 +12,9 @@ import pytest
 from flowrl_dsl import registry
 from flowrl_dsl.runtime.checkpoint import Checkpoints
 from flowrl_dsl.runtime.errors import Interrupted, RunError
-from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.turns.base import named
 from tests.runtime.test_train import _same
-from tests.runtime.toy_program import ToyLoop
+from tests.runtime.toy_program import toy_settings
 from tests.runtime.toy_run import train
 from tests.runtime.turns import rounds
 
@@ -29,7 +28,7 @@ class Recorder:
     """A player that notes what it is asked."""
 
     def __init__(self, **counts: int):
-        self.settings = Settings.of(ToyLoop(), "task", 0, **counts)
+        self.settings = toy_settings("task", **counts)
         self.step, self.asked = 0, []
 
     def act(self) -> str:

@@ -14,16 +14,16 @@ from flowrl_dsl.lowering.program import Program
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.evaluate import evaluate
 from flowrl_dsl.runtime.logs import RunFolder
-from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.train import Training
 from flowrl_dsl.runtime.worlds import catalogue
 from tests.runtime.test_train import _same
+from tests.runtime.toy_program import toy_settings
 from tests.runtime.toy_run import Quiet
 from tests.runtime.worlds.cart import LIMIT, Carts
 
 TASK = "cart/walls"
-SETS = ("policy.network=mlp([16])", "critic.network=mlp([16])", "train.batch=16", "train.warmup=40")
-COUNTS = {"steps": 300, "envs": 2, "evaluate_every": 150, "episodes": 3, "checkpoint_every": 100, "log_every": 50}
+SETS = ("policy.network=mlp([16])", "critic.network=mlp([16])", "train.batch=16")
+COUNTS = {"steps": 300, "envs": 2, "evaluate_every": 150, "episodes": 3}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def program() -> Program:
 def _train(program: Program, folder: Path, at_log=None) -> Training:
     if not folder.exists():
         RunFolder.create(folder.parent, "sac", TASK, 0, {}, out=folder)
-    settings = Settings.of(program.loop, TASK, 1, **COUNTS)
+    settings = toy_settings(TASK, 1, **COUNTS)
     training = Training(program, settings, RunFolder(folder), Quiet(settings.steps, at_log))
     training.run()
     return training
