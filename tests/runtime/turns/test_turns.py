@@ -12,12 +12,16 @@ import pytest
 from flowrl_dsl import registry
 from flowrl_dsl.runtime.checkpoint import Checkpoints
 from flowrl_dsl.runtime.errors import Interrupted, RunError
+from flowrl_dsl.runtime.logs import RunFolder
+from flowrl_dsl.runtime.population import Population, SharedDisplay
+from flowrl_dsl.runtime.train import Training
 from flowrl_dsl.runtime.turns.base import named
 from tests.runtime.test_train import _same
-from tests.runtime.toy_program import toy_settings
-from tests.runtime.toy_run import train
+from tests.runtime.toy_program import ToyProgram, toy_settings
+from tests.runtime.toy_run import Quiet, train
 from tests.runtime.turns import rounds
 
+TASK = "InvertedPendulum-v5"
 TURNS = sorted(registry.names_of("turn"))
 assert {"off_policy", rounds.Rounds.name} <= set(TURNS)
 
@@ -94,3 +98,27 @@ def test_an_interrupted_run_goes_on_bit_for_bit(turn: str, tmp_path: Path) -> No
         train(tmp_path / "parts", at_log=interrupt, turn=turn)
     train(tmp_path / "parts", turn=turn)
     _same(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_joined_members_take_the_turns_that_they_take_alone(turn: str, tmp_path: Path) -> None:
+    program = ToyProgram(4, 1)
+    shared = SharedDisplay(Quiet(200))
+
+    def member(seed: int, name: str, display) -> Training:
+        folder = RunFolder.create(tmp_path, "toy", TASK, seed, {}, out=tmp_path / name)
+        return Training(program, toy_settings(TASK, seed, steps=200, envs=2), folder, display, turn=turn)
+
+    members = {name: member(seed, name, shared.of(name)) for name, seed in (("one", 1), ("two", 2))}
+    assert Population(members, shared, joined=True).run() == {}
+    for name, seed in (("one", 1), ("two", 2)):
+        alone = member(seed, f"{name}_alone", Quiet(200))
+        alone.run()
+        joined = members[name]
+        counters = [(one.step, one.iteration, one.updates, one.replay.total) for one in (joined, alone)]
+        assert counters[0] == counters[1] and alone.updates > 0
+        found, expected = (RunFolder(tmp_path / folder).records() for folder in (name, f"{name}_alone"))
+        # random actions and the first updates; later a rounding may have led the policy elsewhere
+        for key in ("step", "updates", "episodes", "return", "length"):
+            assert found[0][key] == expected[0][key]
+        assert found[1]["critic.loss"] == pytest.approx(expected[1]["critic.loss"], rel=1e-3)
