@@ -107,6 +107,9 @@ class PureVector:
         self._step = jax.jit(self._advance)
         self._steps = 0
         self._episodes = self._init(self._keys)
+        # traced here, so that a mistake in the dynamics is found while the world is made
+        actions = np.zeros((self.count, self.action_size), np.float32)
+        jax.eval_shape(self._advance, self._episodes, actions, np.ones(self.count, bool), np.int32(0))
 
     def reset(self) -> Array:
         self._steps = 0

@@ -19,7 +19,7 @@ from flowrl_dsl.runtime.worlds import catalogue
 from tests.runtime.test_train import _same
 from tests.runtime.toy_program import toy_settings
 from tests.runtime.toy_run import Quiet
-from tests.runtime.worlds.cart import LIMIT, Carts
+from tests.runtime.worlds.cart import LIMIT, Cart, Carts
 
 TASK = "cart/walls"
 SETS = ("policy.network=mlp([16])", "critic.network=mlp([16])", "train.batch=16")
@@ -80,6 +80,10 @@ def test_the_prefixes_of_all_worlds_are_offered_for_an_unknown_one() -> None:
 
 
 def test_what_a_kind_raises_is_the_tasks_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Carts, "make", lambda self, task, seeds, action_repeat: seeds["none"])
-    with pytest.raises(RunError, match=r"FRL0405.*cart/walls failed: TypeError"):
+    with monkeypatch.context() as patch, pytest.raises(RunError, match=r"FRL0405.*cart/walls failed: TypeError"):
+        patch.setattr(Carts, "make", lambda self, task, seeds, action_repeat: seeds["none"])
+        catalogue.make(TASK, 1, 0)
+    # dynamics are traced when the world is made
+    with monkeypatch.context() as patch, pytest.raises(RunError, match=r"FRL0405.*cart/walls failed: KeyError"):
+        patch.setattr(Cart, "step", lambda self, state, action, key: state["y"])
         catalogue.make(TASK, 1, 0)
