@@ -12,6 +12,16 @@ Commands = argparse._SubParsersAction
 
 _DEFAULT_TASK = "InvertedPendulum-v5"
 _MOST_SEEDS = 1024
+
+REPLACED = {
+    "steps": "environment steps",
+    "envs": "environments stepped side by side",
+    "evaluate_every": "steps between evaluations",
+    "episodes": "episodes of one evaluation",
+    "checkpoint_every": "steps between checkpoints",
+}
+"""Settings of a run that an option of ``train`` replaces, and what they mean."""
+
 _EMITTED = ("tree", "spec", "graph", "jaxpr", "hlo", "python")
 
 
@@ -161,15 +171,8 @@ def _add_train(commands: Commands) -> None:
     _add_set(command)
     help_text = "a run for each value, such as temperature=0.03,0.1,0.3, and each seed; repeated: for each combination"
     command.add_argument("--sweep", action="append", default=[], type=sweep, metavar="NAME=VALUES", help=help_text)
-    numbers = {
-        "--steps": "environment steps",
-        "--envs": "environments stepped side by side",
-        "--evaluate-every": "steps between evaluations",
-        "--episodes": "episodes of one evaluation",
-        "--checkpoint-every": "steps between checkpoints",
-    }
-    for name, meaning in numbers.items():
-        command.add_argument(name, type=positive, metavar="N", help=meaning)
+    for name, meaning in REPLACED.items():
+        command.add_argument(f"--{name.replace('_', '-')}", type=positive, metavar="N", help=meaning)
     command.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default runs/SPEC/TASK/seedN)")
     command.add_argument("--wandb", metavar="PROJECT", help="log to Weights & Biases too")
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flowrl_dsl.arguments import parser
+from flowrl_dsl.arguments import REPLACED, parser
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, render_json, render_text
 
 OK, SPEC_ERROR, USAGE, RUN_FAILURE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -156,14 +156,15 @@ def _compile(parsed: argparse.Namespace) -> int:
 def _train(parsed: argparse.Namespace) -> int:
     from flowrl_dsl import runs
 
-    given = {name: getattr(parsed, name) for name in ("steps", "envs", "evaluate_every", "episodes", "checkpoint_every")}
-    asked = runs.Asked(parsed.spec, parsed.task, parsed.seed, tuple(parsed.set), given, parsed.out, parsed.wandb)
+    replaced = {name: getattr(parsed, name) for name in REPLACED}
+    sets = tuple(parsed.set)
+    arguments = runs.TrainArguments(parsed.spec, parsed.task, parsed.seed, sets, replaced, parsed.out, parsed.wandb)
     if parsed.seeds is None and not parsed.sweep:
-        return _interruptible(lambda: runs.train(asked))
+        return _interruptible(lambda: runs.train(arguments))
     from flowrl_dsl import populations
 
-    return _unless_misused(lambda: populations.check(asked, parsed.seeds or 1, parsed.sweep)) or _interruptible(
-        lambda: populations.train(asked, parsed.seeds or 1, parsed.sweep)
+    return _unless_misused(lambda: populations.check(arguments, parsed.seeds or 1, parsed.sweep)) or _interruptible(
+        lambda: populations.train(arguments, parsed.seeds or 1, parsed.sweep)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from flowrl_dsl.spec.resolve import Resolution, resolve
 
 if TYPE_CHECKING:
     from flowrl_dsl.graph.nodes import Graph
-    from flowrl_dsl.lowering.program import Loop, Program
+    from flowrl_dsl.lowering.program import Program
     from flowrl_dsl.passes import Applied
 
 DEFAULT_SIZES = (17, 6)
@@ -78,37 +78,29 @@ def build_graphs(
     return Built({name: graph for name, (graph, _) in results.items()}, hyper, results["step"][1])
 
 
-def loop_of(algorithm: Algorithm, **given: int | None) -> Loop:
-    """The settings of an algorithm's training loop, with those given in their place (None: not given)."""
-    from flowrl_dsl.lowering.program import Loop
-
-    train = algorithm.sections["train"]
-    names = [field.name for field in fields(Loop)]
-    return Loop(**{name: getattr(train, name) if (value := given.get(name)) is None else value for name in names})
-
-
 def build_program(
     algorithm: Algorithm,
     obs_size: int,
     action_size: int,
     passes: Sequence[str] | None = None,
     rows: int | None = None,
-    loop: Loop | None = None,
+    envs: int | None = None,
     capacity: int | None = None,
 ) -> Program:
     """The program of an algorithm for a task of these sizes; ``passes`` and ``rows`` as in :func:`build_graphs`.
 
-    ``loop`` and ``capacity``, the steps that the source keeps, are the spec's where they are not given.
+    ``envs``, the environments stepped side by side, and ``capacity``, the steps that the source keeps, are the spec's where
+    they are not given.
     """
     from flowrl_dsl.lowering import lower
     from flowrl_dsl.lowering.program import Data
 
     built = build_graphs(algorithm, obs_size, action_size, passes, rows)
-    loop = loop or loop_of(algorithm)
+    train: Any = algorithm.sections["train"]
     regime: Any = algorithm.regime
-    source = regime.source(algorithm, envs=loop.envs)
-    data = Data(regime.stored(algorithm), source, loop.replay if capacity is None else capacity)
-    return lower(algorithm.name, built.graphs, built.hyper, loop, data, (obs_size, action_size))
+    source = regime.source(algorithm, envs=train.envs if envs is None else envs)
+    data = Data(regime.stored(algorithm), source, train.replay if capacity is None else capacity, train.batch)
+    return lower(algorithm.name, built.graphs, built.hyper, data, (obs_size, action_size))
 
 
 def compile_report(
@@ -146,7 +138,7 @@ def task_sizes(task: str | None) -> tuple[int, int]:
     """Components of an observation and of an action; :data:`DEFAULT_SIZES` where no task is named."""
     if task is None:
         return DEFAULT_SIZES
-    from flowrl_dsl.runtime.environments import sizes
+    from flowrl_dsl.runtime.worlds.catalogue import sizes
 
     return sizes(task)
 
@@ -163,7 +155,7 @@ def _emit_python(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[
 
 def _show_tree(tree: object, depth: int = 0) -> str:
     """The syntax tree, one node a line, indented by depth."""
-    from dataclasses import is_dataclass
+    from dataclasses import fields, is_dataclass
 
     pad = "  " * depth
     if is_dataclass(tree):

@@ -26,52 +26,52 @@ Sweep = Sequence[str]
 
 @dataclass(frozen=True)
 class _Member:
-    """One run: what was asked, and what comes of it.  ``ready.program`` differs from that of the others in numbers alone."""
+    """One run of a population; ``prepared.program`` differs from that of the others in numbers alone."""
 
     name: str
-    asked: runs.Asked
-    ready: runs.Ready
+    arguments: runs.TrainArguments
+    prepared: runs.PreparedRun
 
 
-def check(asked: runs.Asked, seeds: int, sweeps: Sequence[Sweep]) -> None:
+def check(arguments: runs.TrainArguments, seeds: int, sweeps: Sequence[Sweep]) -> None:
     """Raises ``ValueError`` for words that do not go together."""
     names = [sweep[0].partition("=")[0] for sweep in sweeps]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise ValueError(f"--sweep {twice[0]} is given twice; write all its values with commas between them")
-    if asked.seed + seeds > _SEEDS:
-        raise ValueError(f"--seed {asked.seed} --seeds {seeds} goes past the last seed, {_SEEDS - 1}")
-    if asked.wandb is not None:
+    if arguments.seed + seeds > _SEEDS:
+        raise ValueError(f"--seed {arguments.seed} --seeds {seeds} goes past the last seed, {_SEEDS - 1}")
+    if arguments.wandb is not None:
         raise ValueError("--wandb is for a single run; TensorBoard reads the folder of a population")
 
 
-def train(asked: runs.Asked, seeds: int, sweeps: Sequence[Sweep]) -> None:
-    """Begin a run for each seed from ``asked.seed`` on and each combination of swept values, and take them to their ends."""
+def train(arguments: runs.TrainArguments, seeds: int, sweeps: Sequence[Sweep]) -> None:
+    """Train a run for each seed from ``arguments.seed`` on and each combination of swept values."""
     from flowrl_dsl.runtime import logs
 
-    members = list(_members(asked, seeds, sweeps))
+    members = list(_members(arguments, seeds, sweeps))
     _check_alike(members)
-    first = members[0].ready
-    parent = logs.new_population(Path("runs"), first.algorithm.name, asked.task, asked.out)
-    folders = {one.name: runs.new_folder(replace(one.asked, out=parent / one.name), one.ready) for one in members}
+    first = members[0].prepared
+    parent = logs.new_population(Path("runs"), first.algorithm.name, arguments.task, arguments.out)
+    folders = {one.name: runs.new_folder(replace(one.arguments, out=parent / one.name), one.prepared) for one in members}
     logs.write_members(parent, list(folders))
-    _run(parent, first.program, {one.name: (folders[one.name], one.ready) for one in members})
+    _run(parent, first.program, {one.name: (folders[one.name], one.prepared) for one in members})
 
 
-def _members(asked: runs.Asked, seeds: int, sweeps: Sequence[Sweep]) -> Iterator[_Member]:
+def _members(arguments: runs.TrainArguments, seeds: int, sweeps: Sequence[Sweep]) -> Iterator[_Member]:
     for values in product(*sweeps):
-        base = replace(asked, sets=(*asked.sets, *values))
-        ready = _ready(base, len(asked.sets), values)
-        for seed in range(asked.seed, asked.seed + seeds):
+        base = replace(arguments, sets=(*arguments.sets, *values))
+        prepared = _prepare(base, len(arguments.sets), values)
+        for seed in range(arguments.seed, arguments.seed + seeds):
             one = replace(base, seed=seed)
-            settings = replace(ready.settings, seed=seed)
-            yield _Member("_".join([*values, f"seed{seed}"]), one, replace(ready, settings=settings))
+            settings = replace(prepared.settings, seed=seed)
+            yield _Member("_".join([*values, f"seed{seed}"]), one, replace(prepared, settings=settings))
 
 
-def _ready(asked: runs.Asked, before: int, values: Sequence[str]) -> runs.Ready:
-    """As ``runs.ready``; a mistake in a swept value is shown with the words of ``--sweep``."""
+def _prepare(arguments: runs.TrainArguments, before: int, values: Sequence[str]) -> runs.PreparedRun:
+    """As ``runs.prepare``; a mistake in a swept value is shown with the words of ``--sweep``."""
     try:
-        return runs.ready(asked)
+        return runs.prepare(arguments)
     except DiagnosticError as error:
         found = [
             replace(one, span=None, notes=(f"in --sweep {values[one.span.line - before - 1]}", *one.notes))
@@ -85,10 +85,10 @@ def _ready(asked: runs.Asked, before: int, values: Sequence[str]) -> runs.Ready:
 def _check_alike(members: Sequence[_Member]) -> None:
     first = members[0]
     for other in members[1:]:
-        one, two = first.ready, other.ready
+        one, two = first.prepared, other.prepared
         same = two.program is one.program or one.program.differs_in_numbers_alone(two.program)
         if not (same and replace(two.settings, seed=one.settings.seed) == one.settings):
-            here, there = (" ".join(member.asked.sets) for member in (first, other))
+            here, there = (" ".join(member.arguments.sets) for member in (first, other))
             hint = "a sweep is for numbers that are inputs of the program; start a run for each value, with --set"
             raise RunError("FRL0417", f'"{there}" is another program than "{here}", not another input of it', hint)
 
@@ -98,26 +98,24 @@ def resume(parent: Path) -> None:
     from flowrl_dsl.runtime import logs
 
     folders = [logs.RunFolder(path) for path in logs.members(parent)]
-    made = {folder.path.name: (folder, runs.rebuild(folder)) for folder in folders}
-    _run(parent, next(iter(made.values()))[1].program, made)
+    members = {folder.path.name: (folder, runs.rebuild(folder)) for folder in folders}
+    _run(parent, next(iter(members.values()))[1].program, members)
 
 
-def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, runs.Ready]]) -> None:
+def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, runs.PreparedRun]]) -> None:
     import jax
 
     from flowrl_dsl.runtime.population import Population, SharedDisplay
     from flowrl_dsl.runtime.progress import display
-    from flowrl_dsl.runtime.train import Training
 
     print(f"population of {len(members)} runs: {parent}\nif it is interrupted: flowrl-dsl resume {parent}", flush=True)
-    (folder, ready), *_ = members.values()
-    shared = SharedDisplay(display(f"{folder.settings['spec']} on {ready.settings.task}", ready.settings.steps))
+    (folder, prepared), *_ = members.values()
+    shared = SharedDisplay(display(f"{folder.settings['spec']} on {prepared.settings.task}", prepared.settings.steps))
     with ExitStack() as locks:
         trainings = {}
-        for name, (folder, ready) in members.items():
+        for name, (folder, prepared) in members.items():
             locks.enter_context(folder.locked())
-            sinks = runs.sinks_of(folder)
-            trainings[name] = Training(program, ready.settings, folder, shared.of(name), sinks, ready.program.hyper)
+            trainings[name] = prepared.training(folder, shared.of(name), program)
         population = Population(trainings, shared, joined=jax.default_backend() != "cpu")
         try:
             failures = population.run()

@@ -10,7 +10,7 @@ A component is a frozen pydantic model.  Its fields are its options, its class v
 
 Registration happens when the file is imported.  Of the package's own, ``flowrl_dsl/components/<family>s/<name>.py`` is,
 when it is first asked for; and at the first question so is every module behind an entry point of the group
-``flowrl_dsl.components``.
+``flowrl_dsl.components``.  Families that no spec names have homes of their own (:data:`HOMES`).
 """
 
 from __future__ import annotations
@@ -191,6 +191,9 @@ def language_of(info: FieldInfo) -> dict[str, Any] | None:
     return extra.get("flowrl") if isinstance(extra, dict) else None  # type: ignore[return-value]
 
 
+HOMES = {"world": "flowrl_dsl.runtime.worlds", "turn": "flowrl_dsl.runtime.turns"}
+"""The packages of families that the runtime asks for and no spec names; some of their files import simulators."""
+
 _REGISTRY: dict[str, dict[str, type[Component]]] = {}
 
 C = TypeVar("C", bound=type[Component])
@@ -211,11 +214,13 @@ def register(component: C) -> C:
 
 def _shipped(family: str, name: str = "") -> str:
     """The module of a family of the package, or of one component in it; empty if there is no such file."""
-    import flowrl_dsl.components as package
+    home = HOMES.get(family, f"flowrl_dsl.components.{family}s")
+    is_there = (_folder(home) / f"{name or '__init__'}.py").is_file()
+    return (f"{home}.{name}" if name else home) if is_there else ""
 
-    module = f"{package.__name__}.{family}s" + (f".{name}" if name else "")
-    path = Path(package.__path__[0], f"{family}s", f"{name or '__init__'}.py")
-    return module if path.is_file() else ""
+
+def _folder(package: str) -> Path:
+    return Path(__file__).parent.parent.joinpath(*package.split("."))
 
 
 @cache
@@ -262,15 +267,23 @@ def members_of(family: str) -> dict[str, type[Component]]:
     return _REGISTRY.get(family, {})
 
 
+def names_of(family: str) -> set[str]:
+    """Names of the components of one family; none of the package's own files is imported."""
+    _load_plugins()
+    home = _shipped(family)
+    files = _folder(home).glob("*.py") if home else ()
+    return {file.stem for file in files if "\n@register\n" in file.read_text()} | set(_REGISTRY.get(family, {}))
+
+
 def families() -> dict[str, dict[str, type[Component]]]:
-    """All registered components, ``members_of(family)[name]``."""
+    """All registered components that specs can name, ``members_of(family)[name]``."""
     import flowrl_dsl.components as package
 
     _load_plugins()
     for folder in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         if folder.ispkg:
             _load_family(folder.name)
-    return _REGISTRY
+    return {family: members for family, members in _REGISTRY.items() if family not in HOMES}
 
 
 def sections() -> dict[str, type[SectionKind]]:
@@ -319,6 +332,7 @@ def providers(capability: str) -> dict[str, list[str]]:
 __all__ = [
     "ANY",
     "CAPABILITIES",
+    "HOMES",
     "NOT_NEGATIVE",
     "POSITIVE",
     "UNIT",
@@ -335,6 +349,7 @@ __all__ = [
     "functions",
     "language_of",
     "members_of",
+    "names_of",
     "option",
     "providers",
     "register",

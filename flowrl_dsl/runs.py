@@ -23,20 +23,22 @@ if TYPE_CHECKING:
     from flowrl_dsl.lowering.program import Program
     from flowrl_dsl.runtime.evaluate import Evaluation
     from flowrl_dsl.runtime.logs import RunFolder
+    from flowrl_dsl.runtime.progress import Display
     from flowrl_dsl.runtime.settings import Settings
+    from flowrl_dsl.runtime.train import Training
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "gymnasium", "mujoco", "dm-control")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The words of a ``train`` command; ``given`` are settings that replace those of the spec, None where not given."""
+class TrainArguments:
+    """Arguments of ``flowrl-dsl train``; ``replaced`` are settings in place of those of the spec, None where not given."""
 
     spec: str
     task: str
     seed: int = 0
     sets: tuple[str, ...] = ()
-    given: dict[str, int | None] = field(default_factory=dict)
+    replaced: dict[str, int | None] = field(default_factory=dict)
     out: Path | None = None
     wandb: str | None = None
 
@@ -45,26 +47,34 @@ def use_compilation_cache() -> None:
     """Keep compiled programs in the user's cache folder, unless JAX has been told otherwise."""
     import jax
 
-    if not jax.config.jax_compilation_cache_dir:
+    if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
         # below this, compiling is about as quick as reading the file
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 @dataclass(frozen=True)
-class Ready:
-    """What a run needs besides its folder; ``contents`` are the files of the folder that say what it is a run of."""
+class PreparedRun:
+    """What a run needs besides its folder; ``contents`` are the files of the folder that describe what it is a run of."""
 
     algorithm: Algorithm
     program: Program
     settings: Settings
     contents: dict[str, str]
 
+    def training(self, folder: RunFolder, display: Display, program: Program | None = None) -> Training:
+        """The training in its folder; ``program``, which differs from the run's own in numbers alone, may take its place."""
+        from flowrl_dsl.runtime.train import Training
 
-def train(asked: Asked) -> None:
+        own = self.program
+        regime: Any = self.algorithm.regime
+        return Training(program or own, self.settings, folder, display, sinks_of(folder), own.hyper, regime.turn)
+
+
+def train(arguments: TrainArguments) -> None:
     """Begin a run and take it to its end."""
-    made = ready(asked)
-    _run(made, new_folder(asked, made))
+    prepared = prepare(arguments)
+    _run(prepared, new_folder(arguments, prepared))
 
 
 def resume(path: Path) -> None:
@@ -75,29 +85,29 @@ def resume(path: Path) -> None:
     _run(rebuild(folder), folder)
 
 
-def ready(asked: Asked) -> Ready:
+def prepare(arguments: TrainArguments) -> PreparedRun:
     """Everything checked and built; nothing is written yet."""
-    algorithm, resolution = driver.resolve_or_raise(asked.spec, asked.task, asked.sets)
-    if asked.wandb is not None and find_spec("wandb") is None:
+    algorithm, resolution = driver.resolve_or_raise(arguments.spec, arguments.task, arguments.sets)
+    if arguments.wandb is not None and find_spec("wandb") is None:
         raise RunError("FRL0440", "--wandb needs the extra: pip install 'flowrl-dsl[wandb]'")
-    contents = _spec_copies(driver.locate(asked.spec), resolution.sources) | {"resolved.flowrl": show(algorithm)}
-    return Ready(algorithm, *_build(algorithm, asked.task, asked.seed, asked.given), contents)
+    contents = _spec_copies(driver.locate(arguments.spec), resolution.sources) | {"resolved.flowrl": show(algorithm)}
+    return PreparedRun(algorithm, *_build(algorithm, arguments.task, arguments.seed, arguments.replaced), contents)
 
 
-def _build(algorithm: Algorithm, task: str, seed: int, given: dict[str, int | None]) -> tuple[Program, Settings]:
-    from flowrl_dsl.runtime import environments
+def _build(algorithm: Algorithm, task: str, seed: int, replaced: dict[str, int | None]) -> tuple[Program, Settings]:
     from flowrl_dsl.runtime.settings import Settings
+    from flowrl_dsl.runtime.worlds import catalogue
 
-    sizes = environments.sizes(task)
+    settings = Settings.of(algorithm.sections["train"], task, seed, **replaced)
+    sizes = catalogue.sizes(task)
     use_compilation_cache()
-    settings = Settings.of(driver.loop_of(algorithm), task, seed, **given)
-    loop = driver.loop_of(algorithm, **given)
-    return driver.build_program(algorithm, *sizes, loop=loop, capacity=settings.capacity), settings
+    program = driver.build_program(algorithm, *sizes, envs=settings.envs, capacity=settings.capacity)
+    return program, settings
 
 
-def rebuild(folder: RunFolder) -> Ready:
+def rebuild(folder: RunFolder) -> PreparedRun:
     """An existing run, from the copy of the spec in its folder."""
-    main, task, sets, seed, given = map(folder.said, ("main", "task", "sets", "seed", "given"))
+    main, task, sets, seed, replaced = map(folder.said, ("main", "task", "sets", "seed", "given"))
     try:
         resolved = (folder.path / "resolved.flowrl").read_text()
     except (OSError, ValueError) as error:
@@ -106,32 +116,32 @@ def rebuild(folder: RunFolder) -> Ready:
     if show(algorithm) != resolved:
         hint = "its meaning comes from this version of flowrl-dsl and the specs it ships: use those the run began with"
         raise RunError("FRL0416", f"the spec in {folder.path} no longer means what it did", hint)
-    return Ready(algorithm, *_build(algorithm, task, seed, given), {})
+    return PreparedRun(algorithm, *_build(algorithm, task, seed, replaced), {})
 
 
-def new_folder(asked: Asked, made: Ready) -> RunFolder:
+def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
     """The folder of a run that begins."""
     import jax
 
     from flowrl_dsl.runtime.logs import RunFolder
 
-    name = made.algorithm.name
+    name = prepared.algorithm.name
     said = {
         "spec": name,
-        "main": Path(driver.locate(asked.spec)).name,
-        "task": asked.task,
-        "seed": asked.seed,
-        "sets": list(asked.sets),
-        "given": asked.given,
-        "settings": asdict(made.settings),
-        "wandb": asked.wandb,
+        "main": Path(driver.locate(arguments.spec)).name,
+        "task": arguments.task,
+        "seed": arguments.seed,
+        "sets": list(arguments.sets),
+        "given": arguments.replaced,
+        "settings": asdict(prepared.settings),
+        "wandb": arguments.wandb,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": ["flowrl-dsl", *sys.argv[1:]],
         "device": str(jax.devices()[0].device_kind),
         "python": sys.version.split()[0],
         "versions": {"flowrl-dsl": __version__} | {name: version(name) for name in _PACKAGES},
     }
-    return RunFolder.create(Path("runs"), name, asked.task, asked.seed, said, made.contents, asked.out)
+    return RunFolder.create(Path("runs"), name, arguments.task, arguments.seed, said, prepared.contents, arguments.out)
 
 
 def _spec_copies(main: str, sources: dict[str, str]) -> dict[str, str]:
@@ -148,15 +158,14 @@ def _spec_copies(main: str, sources: dict[str, str]) -> dict[str, str]:
     return copies
 
 
-def _run(made: Ready, folder: RunFolder) -> None:
+def _run(prepared: PreparedRun, folder: RunFolder) -> None:
     from flowrl_dsl.runtime.progress import display
-    from flowrl_dsl.runtime.train import Training
 
-    path, settings = folder.path, made.settings
+    path, settings = folder.path, prepared.settings
     print(f"run folder: {path}\nif it is interrupted: flowrl-dsl resume {path}", flush=True)
     name = f"{folder.said('spec')} on {settings.task}"
     with folder.locked():
-        training = Training(made.program, settings, folder, display(name, settings.steps), sinks_of(folder))
+        training = prepared.training(folder, display(name, settings.steps))
         try:
             result = training.run()
         except (Interrupted, KeyboardInterrupt):
@@ -216,17 +225,17 @@ def print_means(found: Sequence[tuple[RunFolder, Evaluation]]) -> None:
 
 
 def _evaluate_one(folder: RunFolder, episodes: int | None) -> Evaluation:
-    from flowrl_dsl.runtime import environments
     from flowrl_dsl.runtime.evaluate import evaluate
     from flowrl_dsl.runtime.train import load_state
+    from flowrl_dsl.runtime.worlds import catalogue
 
-    made = rebuild(folder)
-    settings = made.settings
-    step, state = load_state(made.program, folder, settings.seed)
+    prepared = rebuild(folder)
+    settings = prepared.settings
+    step, state = load_state(prepared.program, folder, settings.seed)
     count = episodes or settings.episodes
-    copies = environments.make(settings.task, count, 0, settings.action_repeat, evaluation=True)
-    evaluation = evaluate(made.program, state, made.program.hyper, copies)
-    copies.close()
+    world = catalogue.make(settings.task, count, 0, settings.action_repeat, evaluation=True)
+    evaluation = evaluate(prepared.program, state, prepared.program.hyper, world)
+    world.close()
     record = evaluation.record()
     shown = f"return {record['return_mean']:.1f} ± {record['return_std']:.1f}"
     shown += f" (from {record['return_min']:.1f} to {record['return_max']:.1f})"
@@ -240,6 +249,6 @@ def diagnose(path: Path) -> Diagnostic | None:
     from flowrl_dsl.runtime.logs import RunFolder
 
     folder = RunFolder(path)
-    made = rebuild(folder)
-    error = guard.again(made.program, folder, made.settings.seed)
+    prepared = rebuild(folder)
+    error = guard.again(prepared.program, folder, prepared.settings.seed)
     return None if error is None else error.diagnostics[0]

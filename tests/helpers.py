@@ -19,7 +19,7 @@ from flowrl_dsl.graph.nodes import TREE, Graph, Node, Type
 from flowrl_dsl.graph.verify import verify
 from flowrl_dsl.lowering import lower
 from flowrl_dsl.lowering.evaluate import interpret
-from flowrl_dsl.lowering.program import Data, Loop, Program
+from flowrl_dsl.lowering.program import Data, Program
 from flowrl_dsl.passes import run_passes
 from flowrl_dsl.record import TRANSITION
 from flowrl_dsl.registry import Component, Drawn, Scalar, functions, language_of, members_of
@@ -29,7 +29,7 @@ BATCH = 8
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 """Compiler options for programs that run once: half the time to compile."""
 BATCH_AXES = {name: ("batch", *field.axes) for name, field in TRANSITION.items()}
-LOOP = Loop(steps=100, batch=BATCH, warmup=0, replay=64, updates=1, envs=1, action_repeat=1, evaluate_every=10, episodes=1)
+CAPACITY = 64
 
 
 def component(family: str, name: str, **options: Any) -> Any:
@@ -445,13 +445,13 @@ def graphs_of(alg: Algorithm, *, passes: bool = True) -> tuple[dict[str, Graph],
     return graphs, hyper
 
 
-def program_of(alg: Algorithm, capacity: int = LOOP.replay) -> Program:
+def program_of(alg: Algorithm, capacity: int = CAPACITY) -> Program:
     graphs, hyper = graphs_of(alg)
-    return lower(alg.name, graphs, hyper, LOOP, data_of(alg, capacity), (SIZES.obs, SIZES.action))
+    return lower(alg.name, graphs, hyper, data_of(alg, capacity), (SIZES.obs, SIZES.action))
 
 
-def data_of(alg: Algorithm, capacity: int = LOOP.replay) -> Data:
-    return Data(alg.regime.stored(alg), alg.regime.source(alg, envs=1), capacity)
+def data_of(alg: Algorithm, capacity: int = CAPACITY) -> Data:
+    return Data(alg.regime.stored(alg), alg.regime.source(alg, envs=1), capacity, BATCH)
 
 
 @cache

@@ -13,7 +13,7 @@ from flowrl_dsl import registry
 
 PACKAGE = Path(__file__).parent.parent / "flowrl_dsl"
 
-BASE = {"diagnostics", "registry", "axes", "formula", "algorithm", "resources", "lazy", "codes"}
+BASE = {"diagnostics", "registry", "axes", "formula", "algorithm", "resources", "lazy", "codes", "record"}
 """Plain data that every room may share; these files import one another and pydantic, nothing else."""
 
 ALLOWED: dict[str, set[str]] = {
@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "components": {"components", "graph"} | BASE,
     "passes": {"passes", "graph"},
     "lowering": {"lowering", "graph"} | BASE,
-    "runtime": {"runtime", "lowering", "diagnostics", "__init__"},
+    "runtime": {"runtime", "lowering", "diagnostics", "record", "registry", "__init__"},
     "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
@@ -131,6 +131,65 @@ def test_components_live_where_they_are_looked_for() -> None:
         for name, component in members.items():
             if component.__module__.startswith("flowrl_dsl."):
                 assert component.__module__ == f"flowrl_dsl.components.{family}s.{name}"
+
+
+@pytest.mark.parametrize("family", registry.HOMES)
+def test_components_of_the_runtime_live_in_the_home_of_their_family(family: str) -> None:
+    """Beside what they share, which registers nothing; their names are known before any of them is imported."""
+    home = PACKAGE.parent.joinpath(*registry.HOMES[family].split("."))
+    registering = {path.stem for path in home.glob("*.py") if path.read_text().count("\n@register\n") == 1}
+    assert registering and registering <= registry.names_of(family)
+    for name in registering:
+        assert registry.find(family, name).__module__ == f"{registry.HOMES[family]}.{name}"
+    assert registry.find(family, "base") is None and family not in registry.families()
+
+
+def _cycle(edges: dict[str, set[str]]) -> list[str]:
+    """The names that remain when those without edges to others are taken away until there are none."""
+    left = dict(edges)
+    while ends := [name for name, targets in left.items() if not targets & (set(left) - {name})]:
+        for name in ends:
+            del left[name]
+    return sorted(left)
+
+
+@pytest.mark.parametrize("package", ["runtime", *(home.removeprefix("flowrl_dsl.") for home in registry.HOMES.values())])
+def test_files_of_the_runtime_import_in_one_direction(package: str) -> None:
+    """Also inside functions and for types alone."""
+    folder = PACKAGE.joinpath(*package.split("."))
+    modules = {f"flowrl_dsl.{package}.{path.stem}": path for path in folder.glob("*.py") if path.name != "__init__.py"}
+    edges = {
+        name: {module for found, _ in _imports(path) for module in modules if f"{found}.".startswith(f"{module}.")}
+        for name, path in modules.items()
+    }
+    assert any(edges.values()) or len(modules) < 3
+    assert _cycle(edges) == []
+
+
+def test_cycles_are_found() -> None:
+    assert _cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "registry.families(), registry.names_of('world'), registry.names_of('turn')",
+        "driver.check_files(['qsm'])",
+        "importlib.import_module('flowrl_dsl.runtime.worlds.base')",
+        "importlib.import_module('flowrl_dsl.runtime.turns.base')",
+    ],
+)
+def test_simulators_are_imported_for_their_tasks_alone(command: str) -> None:
+    """Neither by commands about specs, nor by what a plugin with a world or a turn imports."""
+    code = f"""
+import importlib, sys
+from flowrl_dsl import driver, registry
+{command}
+heavy = {{"jax", "gymnasium", "dm_control", "mujoco"}} & set(sys.modules)
+print(sorted(heavy) + [name for name in sys.modules if name.startswith("flowrl_dsl.runtime.worlds.") and "base" not in name])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_naming_a_component_imports_its_file_alone() -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from flowrl_dsl import __version__, cli, driver
-from flowrl_dsl.runtime import environments
-from tests.runtime.toy_program import ToyLoop, ToyProgram
+from flowrl_dsl.runtime.worlds.vector import SyncVector
+from tests.runtime.toy_program import ToyProgram
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,10 +29,10 @@ def _flowrl(*words: str, cwd: Path | None = None, **environment: str) -> subproc
 def toy(monkeypatch, tmp_path: Path) -> None:
     """`train` and its kin with a program that compiles at once, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(driver, "build_program", lambda algorithm, *sizes: ToyProgram(*sizes, loop=ToyLoop(steps=300)))
+    monkeypatch.setattr(driver, "build_program", lambda algorithm, *sizes, **_: ToyProgram(*sizes))
 
 
-TRAIN = ("train", "qsm", "--evaluate-every", "150", "--episodes", "2")
+TRAIN = ("train", "qsm", "--steps", "300", "--set", "train.warmup=50", "--evaluate-every", "150", "--episodes", "2")
 
 
 def test_the_version(capsys) -> None:
@@ -169,7 +169,7 @@ def test_every_code_that_a_run_raises_is_explained() -> None:
     package = ROOT / "flowrl_dsl"
     texts = [
         p.read_text()
-        for p in [*package.glob("runtime/*.py"), package / "runs.py", package / "populations.py", package / "registry.py"]
+        for p in [*package.glob("runtime/**/*.py"), package / "runs.py", package / "populations.py", package / "registry.py"]
     ]
     raised = {code for text in texts for code in re.findall(r'"(FRL\d{4})"', text)}
     assert raised == {code.code for code in run.CODES}
@@ -330,7 +330,7 @@ def test_a_spec_that_extends_a_shipped_one_is_kept_whole(toy, tmp_path: Path) ->
 
 
 def test_ctrl_c_exits_with_130_and_prints_how_to_go_on(toy, tmp_path: Path, monkeypatch, capsys) -> None:
-    step = environments.Environments.step
+    step = SyncVector.step
 
     def interrupted(self, *arguments):
         if self.count == 1:
@@ -338,7 +338,7 @@ def test_ctrl_c_exits_with_130_and_prints_how_to_go_on(toy, tmp_path: Path, monk
         return step(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(environments.Environments, "step", interrupted)
+        patch.setattr(SyncVector, "step", interrupted)
         # the second signal arrives before the first step is over in no run, so the loop ends in order
         patch.setattr(os, "kill", _once(os.kill))
         assert cli.main([*TRAIN, "--out", "mine"]) == 130

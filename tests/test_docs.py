@@ -51,6 +51,11 @@ def test_the_readme_quotes_shipped_specs(text: str) -> None:
     assert source.endswith(text)
 
 
+@pytest.mark.parametrize("name", ["worlds/cart.py", "turns/rounds.py"])
+def test_the_page_about_worlds_quotes_files_that_tests_run(name: str) -> None:
+    assert f"```python\n{(ROOT / 'tests/runtime' / name).read_text()}```\n" in (ROOT / "docs" / "worlds.md").read_text()
+
+
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
 RUN = """
 import contextlib, io, json, sys

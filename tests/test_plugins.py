@@ -44,17 +44,17 @@ SPEC = """algorithm mine extends "qsm.flowrl" {
 
 @pytest.fixture
 def installed(tmp_path: Path):
-    """Installs a module as a plugin for subprocesses, and runs the command line there."""
+    """Installs a module as a plugin for subprocesses, and runs the command line, or some code, there."""
     info = tmp_path / "site" / "my_plugin-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[flowrl_dsl.components]\nmine = my_plugin\n")
     (tmp_path / "mine.flowrl").write_text(SPEC)
 
-    def run(source: str, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(source: str, *words: str, code: str = "") -> subprocess.CompletedProcess[str]:
         (tmp_path / "site" / "my_plugin.py").write_text(source)
         path = os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).parent.parent)])
-        command = [sys.executable, "-m", "flowrl_dsl.cli", *words]
+        command = [sys.executable, *(["-c", code] if code else ["-m", "flowrl_dsl.cli", *words])]
         env = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
 
@@ -84,3 +84,39 @@ def test_a_plugin_cannot_take_the_name_of_a_shipped_component(installed) -> None
     assert (
         done.returncode == 3 and 'sampler "ddpm" is already registered by flowrl_dsl.components.samplers.ddpm' in done.stderr
     )
+
+
+WORLD = (Path(__file__).parent / "runtime/worlds/cart.py").read_text()
+TURN = (Path(__file__).parent / "runtime/turns/rounds.py").read_text()
+
+
+def test_a_world_of_a_plugin_is_one_like_any_other(installed, tmp_path: Path) -> None:
+    small = ["--set", "policy.network=mlp([4])", "--set", "critic.network=mlp([4])", "--set", "train.batch=4"]
+    done = installed(
+        WORLD, "train", "td3", "--task", "cart/walls", "--steps", "40", "--out", "run", "--episodes", "1", *small
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"step": 40' in (tmp_path / "run/metrics.jsonl").read_text()
+    unknown = installed(WORLD, "train", "td3", "--task", "carts/walls")
+    assert unknown.returncode == 3 and 'neither a namespace of Gymnasium nor a world; did you mean "cart"?' in unknown.stderr
+
+
+def test_a_plugin_cannot_take_the_name_of_a_shipped_world(installed) -> None:
+    taken = installed(
+        WORLD.replace('name = "cart"', 'name = "dm_control"'), "train", "td3", "--task", "dm_control/cartpole-swingup"
+    )
+    assert taken.returncode == 3
+    assert 'world "dm_control" is already registered by flowrl_dsl.runtime.worlds.dm_control' in taken.stderr
+
+
+def test_a_turn_of_a_plugin_is_found_and_check_stays_light(installed) -> None:
+    code = """
+import sys
+from flowrl_dsl import cli
+from flowrl_dsl.runtime.turns.base import named
+assert cli.main(["check", "mine.flowrl"]) == 1
+print(type(named("rounds")).__module__, sorted({"jax", "gymnasium", "mujoco"} & set(sys.modules)))
+"""
+    assert installed(TURN, code=code).stdout.splitlines()[-1] == "my_plugin []"
+    light = installed(WORLD, code=code.replace('named("rounds")', 'named("off_policy")'))
+    assert light.stdout.splitlines()[-1] == "flowrl_dsl.runtime.turns.off_policy []"

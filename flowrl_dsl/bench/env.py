@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from flowrl_dsl.bench.kind import DEFAULT_TASK, Asked, Kind, attempt
-from flowrl_dsl.runtime import environments
+from flowrl_dsl.runtime.worlds import catalogue
 
 COUNTS = (1, 8)
 _SECONDS = 1.0
@@ -38,9 +38,9 @@ class Row:
 def measure(asked: Asked, repeat: int) -> Iterator[Row]:
     task = asked.task or DEFAULT_TASK
     # an unknown task fails once, here
-    environments.sizes(task)
+    catalogue.sizes(task)
     layers = {"flowrl-dsl": _ours}
-    if not task.startswith(environments.DM_CONTROL):
+    if catalogue.kind_of(task).name == "gymnasium":
         layers |= {"gymnasium SyncVectorEnv": _sync, "gymnasium AsyncVectorEnv": _async}
     for count in COUNTS:
         for layer, opened in layers.items():
@@ -68,7 +68,7 @@ def _rate(step: Step) -> float:
 
 
 def _ours(task: str, count: int) -> tuple[Step, Callable[[], None]]:
-    copies = environments.make(task, count, 0)
+    copies = catalogue.make(task, count, 0)
     copies.reset()
     actions = np.random.default_rng(0).uniform(-1, 1, (_ACTIONS, count, copies.action_size)).astype(np.float32)
     return lambda k: copies.step(actions[k]), copies.close

@@ -7,22 +7,24 @@ the shares.  The warm-up, the first steps that learn (they compile), evaluations
 
 from __future__ import annotations
 
-import copy
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
+import numpy as np
 
 from flowrl_dsl import driver, runs
 from flowrl_dsl.bench.kind import DEFAULT_TASK, Asked, CannotMeasure, Kind, each_spec
-from flowrl_dsl.runtime import environments
 from flowrl_dsl.runtime.logs import RunFolder
 from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.train import Training
+from flowrl_dsl.runtime.worlds import catalogue
+from flowrl_dsl.runtime.worlds.base import Stepped
 
 if TYPE_CHECKING:
     from flowrl_dsl.lowering.program import Program
@@ -31,6 +33,8 @@ DEFAULTS = {"train.steps": "2000", "train.warmup": "500"}
 PARTS = ("act", "environment", "replay", "update")
 OVERHEAD = "overhead"
 _COMPILING = 5
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,16 +53,15 @@ class Row:
 
 def measure(asked: Asked, repeat: int) -> Iterator[Row]:
     task = asked.task or DEFAULT_TASK
-    sizes = environments.sizes(task)
+    sizes = catalogue.sizes(task)
     runs.use_compilation_cache()
     yield from each_spec(asked, lambda spec: [_measure(spec, task, sizes, asked.sets, repeat)])
 
 
 def _measure(spec: str, task: str, sizes: tuple[int, int], sets: Sequence[str], repeat: int) -> Row:
     algorithm, _ = driver.resolve_or_raise(spec, task, with_defaults(sets))
-    loop = driver.loop_of(algorithm)
-    steps = loop.steps
-    settings = Settings.of(loop, task, 0, episodes=1, evaluate_every=steps, checkpoint_every=steps)
+    settings = Settings.of(algorithm.sections["train"], task, 0, episodes=1)
+    settings = replace(settings, evaluate_every=settings.steps, checkpoint_every=settings.steps)
     program = driver.build_program(algorithm, *sizes, capacity=settings.capacity)
     watches = [_train(spec, program, settings) for _ in range(repeat)]
     turns = sum(watch.free_turns for watch in watches)
@@ -84,13 +87,12 @@ def _train(spec: str, program: Program, settings: Settings) -> Watch:
     watch = Watch(settings)
     with tempfile.TemporaryDirectory() as home:
         folder = RunFolder.create(Path(home), "bench", settings.task, settings.seed, {"spec": spec})
-        training = Training(program, settings, folder, _Silent(), lambda step: watch.attach(training))
-        training.run()
+        WatchedTraining(watch, program, settings, folder, _Silent()).run()
     return watch
 
 
 class Watch:
-    """Clocks on the parts of a training's loop, hung on from outside: one that nobody watches pays nothing.
+    """Clocks on a training: on its turns, and in the second half of those that learn also on the parts of a turn.
 
     Raises :class:`CannotMeasure` for a training that ends before there is something to measure.
     """
@@ -106,39 +108,23 @@ class Watch:
         self.free_turns, self.free_seconds = 0, 0.0
         self.watched_turns, self.watched_seconds = 0, 0.0
 
-    def attach(self, training: Training) -> tuple[()]:
-        """Called when environments and replay stand, before the first step; there is no sink to return."""
-        # the program outlives the training: the clocks hang on a copy
-        program = training.program = copy.copy(training.program)
-        program.act = self._part("act", program.act)
-        program.update = self._part("update", program.update)
-        training.environments.step = self._part("environment", training.environments.step)
-        training.replay.add = self._part("replay", training.replay.add)
-        training.replay.view = self._part("replay", training.replay.view)
-        training.advance = self._turn(training, training.advance)
-        return ()
+    def part(self, name: str, work: Callable[[], T]) -> T:
+        """The result of a part of a turn; waited for and timed in the second half."""
+        if not self._watching:
+            return work()
+        began = time.perf_counter()
+        result = jax.block_until_ready(work())
+        self.seconds[name] += time.perf_counter() - began
+        return result
 
-    def _part(self, name: str, function: Callable) -> Callable:
-        def timed(*arguments: Any) -> Any:
-            if not self._watching:
-                return function(*arguments)
-            began = time.perf_counter()
-            result = jax.block_until_ready(function(*arguments))
-            self.seconds[name] += time.perf_counter() - began
-            return result
-
-        return timed
-
-    def _turn(self, training: Training, advance: Callable[[], None]) -> Callable[[], None]:
-        def turn() -> None:
-            if self._learned in (_COMPILING, self._half):
-                self._count(lambda: jax.block_until_ready(training.state), 0)
-            self._watching = self._learned >= self._half
-            self._count(advance, 1)
-            self._watching = False
-            self._learned += training.updates > 0
-
-        return turn
+    def turn(self, training: Training, advance: Callable[[], None]) -> None:
+        """One turn of the training; where a half begins, what the device still computes is waited for first."""
+        if self._learned in (_COMPILING, self._half):
+            self._count(lambda: jax.block_until_ready(training.state), 0)
+        self._watching = self._learned >= self._half
+        self._count(advance, 1)
+        self._watching = False
+        self._learned += training.updates > 0
 
     def _count(self, work: Callable[[], Any], turns: int) -> None:
         """Run it; its time belongs to the half that the training is in."""
@@ -149,6 +135,32 @@ class Watch:
             self.watched_turns, self.watched_seconds = self.watched_turns + turns, self.watched_seconds + took
         elif self._learned > _COMPILING or (self._learned == _COMPILING and turns):
             self.free_turns, self.free_seconds = self.free_turns + turns, self.free_seconds + took
+
+
+class WatchedTraining(Training):
+    """A training under a watch: the same turns, each of their parts with a clock."""
+
+    def __init__(self, watch: Watch, *training: Any):
+        super().__init__(*training)
+        self._watch = watch
+
+    def advance(self) -> None:
+        self._watch.turn(self, super().advance)
+
+    def act(self) -> dict[str, Any]:
+        return self._watch.part("act", super().act)
+
+    def remembered(self) -> dict[str, Any]:
+        return self._watch.part("replay", super().remembered)
+
+    def learn(self, replay: dict[str, Any], count: int) -> dict[str, Any]:
+        return self._watch.part("update", partial(super().learn, replay, count))
+
+    def stepped(self, actions: np.ndarray) -> Stepped:
+        return self._watch.part("environment", partial(super().stepped, actions))
+
+    def remember(self, acted: Mapping[str, np.ndarray], stepped: Stepped) -> None:
+        self._watch.part("replay", partial(super().remember, acted, stepped))
 
 
 class _Silent:

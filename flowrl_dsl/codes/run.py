@@ -8,7 +8,8 @@ CODES = (
     Code(
         "FRL0401",
         "unknown task",
-        "No task of this name is registered with Gymnasium, or DeepMind Control has no such domain and task.",
+        "A task PREFIX/NAME belongs to the world registered as PREFIX, by this package or by a plugin; all others are ids "
+        "of Gymnasium.  The world has no task of this name, or no world has this prefix.",
         "flowrl-dsl train qsm --task HalfCheeta-v5",
         "Take the name that the hint offers.  A task of a package of your own is written package:Name-v0; one of "
         "DeepMind Control is written dm_control/cartpole-swingup.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.record import STEP, Field, Record
-from flowrl_dsl.registry import Component
+from flowrl_dsl.registry import Component, find
 
 if TYPE_CHECKING:
     from flowrl_dsl.algorithm import Algorithm
@@ -20,6 +20,8 @@ class Regime(Component):
     family: ClassVar[str] = "regime"
     turn: ClassVar[str] = "off_policy"
     """How acting and updates alternate: a turn of the runtime, by name."""
+    keeps: ClassVar[str] = "ring"
+    """What keeps the steps that batches are drawn from: a source, by name."""
 
     def stored(self, algorithm: Algorithm) -> Record:
         """The record of a step: that of the world, and the fields that sections ask for."""
@@ -29,9 +31,22 @@ class Regime(Component):
             fields |= section.record()
         return fields
 
-    @abstractmethod
     def source(self, algorithm: Algorithm, envs: int) -> Source:
         """What batches are drawn from, where ``envs`` environments are stepped side by side."""
+        sections: Any = algorithm.sections
+        kind: Any = find("source", self.keeps)
+        sampling = sections["train"].sampling
+        if sampling.feedback and not feedback_of(algorithm):
+            uniform: Any = find("sampling", "uniform")
+            sampling = uniform()  # nothing will ever be reported
+        return kind.of(sampling, max(section.window for section in sections.values()), envs)
+
+
+def feedback_of(algorithm: Algorithm) -> Record:
+    """What the source of the batches is told after an update: errors of a critic in training, where its sampling asks."""
+    sections: Any = algorithm.sections
+    critic = sections.get("critic")
+    return sections["train"].sampling.feedback if critic is not None and critic.kind.trains else {}
 
 
 class Source(Component):
@@ -43,6 +58,11 @@ class Source(Component):
     """
 
     family: ClassVar[str] = "source"
+
+    @classmethod
+    @abstractmethod
+    def of(cls, sampling: Sampling, horizon: int, envs: int) -> Source:
+        """The source for a sampling, returns of ``horizon`` steps, and ``envs`` environments that fill it side by side."""
 
     def batch(self, stored: Record) -> Record:
         """The record of a batch, given that of a step."""

@@ -16,6 +16,7 @@ from typing import Any
 from flowrl_dsl.algorithm import Algorithm, Every, Sequence, Single, Stage, Together, stage_names
 from flowrl_dsl.components.common import every_nth
 from flowrl_dsl.components.context import MEASURE, Context, Report, Sizes, learned_group
+from flowrl_dsl.components.data import feedback_of
 from flowrl_dsl.graph.builder import Builder, Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import Graph, Type
@@ -66,13 +67,6 @@ def moving(algorithm: Algorithm) -> dict[str, Any]:
     places = {name: place for place, name in enumerate(stages())}
     found = {name: section for name, section in algorithm.sections.items() if section.name in places}
     return dict(sorted(found.items(), key=lambda item: places[item[1].name]))
-
-
-def feedback_of(algorithm: Algorithm) -> Record:
-    """What the source of the batches is told after an update: errors of a critic in training, where its sampling asks."""
-    train: Any = algorithm.sections["train"]
-    critic: Any = algorithm.sections.get("critic")
-    return train.sampling.feedback if critic is not None and critic.kind.trains else {}
 
 
 def _normalizer(algorithm: Algorithm) -> Any:

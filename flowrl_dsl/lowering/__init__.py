@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 from flowrl_dsl.graph.nodes import Graph
 
 if TYPE_CHECKING:
-    from flowrl_dsl.lowering.program import Data, Loop, Program
+    from flowrl_dsl.lowering.program import Data, Program
 
 
-def lower(
-    name: str, graphs: Mapping[str, Graph], hyper: Mapping[str, float], loop: Loop, data: Data, sizes: tuple[int, int]
-) -> Program:
+def lower(name: str, graphs: Mapping[str, Graph], hyper: Mapping[str, float], data: Data, sizes: tuple[int, int]) -> Program:
     """The program of verified graphs; ``sizes`` are the components of an observation and of an action."""
     from flowrl_dsl.lowering.program import Program
 
-    return Program(name, graphs, hyper, loop, data, sizes)
+    return Program(name, graphs, hyper, data, sizes)

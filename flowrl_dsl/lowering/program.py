@@ -30,30 +30,16 @@ _BATCH_STREAM = 3
 
 
 @dataclass(frozen=True)
-class Loop:
-    """Settings of the training loop, as the spec's section ``train`` gives them."""
-
-    steps: int
-    batch: int
-    warmup: int
-    replay: int
-    updates: int
-    envs: int
-    action_repeat: int
-    evaluate_every: int
-    episodes: int
-
-
-@dataclass(frozen=True)
 class Data:
     """What a program learns from: the record of a stored step, and the source that keeps ``capacity`` of them.
 
-    ``source`` is a component of that family; its methods are part of what is compiled.
+    ``source`` is a component of that family; its methods are part of what is compiled.  An update draws ``batch`` rows.
     """
 
     stored: Record
     source: Any
     capacity: int
+    batch: int
 
 
 @dataclass(frozen=True)
@@ -78,14 +64,12 @@ class Program:
         name: str,
         graphs: Mapping[str, Graph],
         hyper: Mapping[str, float],
-        loop: Loop,
         data: Data,
         sizes: tuple[int, int],
     ):
         self.name = name
         self.graphs = dict(graphs)
         self.hyper = dict(hyper)
-        self.loop = loop
         self.data = data
         self.obs_size, self.action_size = sizes
         self._schedules: dict[str, list[Step]] = {key: schedule(graph) for key, graph in graphs.items()}
@@ -149,7 +133,7 @@ class Program:
     def _draw(self, state: State, storage: Storage) -> tuple[State, jax.Array]:
         """The places of the next batch, and the state in which the source knows all rows of the storage."""
         key = jax.random.fold_in(jax.random.fold_in(state["key"], _BATCH_STREAM), state["step"])
-        memory, places = self.data.source.draw(state.get(MEMORY), storage, key, self.loop.batch)
+        memory, places = self.data.source.draw(state.get(MEMORY), storage, key, self.data.batch)
         return (state if memory is None else state | {MEMORY: memory}), places
 
     @property
@@ -164,9 +148,7 @@ class Program:
 
     def differs_in_numbers_alone(self, other: Program) -> bool:
         """Whether the two compute the same of their inputs: then this one runs the other, given its ``hyper``."""
-        here, there = (
-            (one.graphs, one.loop, one.data, one.obs_size, one.action_size, set(one.hyper)) for one in (self, other)
-        )
+        here, there = ((one.graphs, one.data, one.obs_size, one.action_size, set(one.hyper)) for one in (self, other))
         return here == there
 
     # the public face
@@ -218,7 +200,7 @@ class Program:
     def batch_shapes(self) -> Batch:
         """Shapes of a batch."""
         record, sizes = self.data.source.batch(self.data.stored), self.axis_sizes
-        shapes = {name: (self.loop.batch, *field.shape(sizes)) for name, field in record.items()}
+        shapes = {name: (self.data.batch, *field.shape(sizes)) for name, field in record.items()}
         return {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
 
     @property
@@ -270,4 +252,4 @@ def _non_finite(value: Any) -> str:
     return ""
 
 
-__all__ = ["Bad", "Data", "Loop", "Program", "State"]
+__all__ = ["Bad", "Data", "Program", "State"]

@@ -165,7 +165,9 @@ def _check(path: Path, digest: str) -> None:
 def npz(arrays: dict[str, np.ndarray]) -> bytes:
     """The bytes of an ``.npz`` of these arrays."""
     buffer = io.BytesIO()
-    np.savez(buffer, **{f"_{name}": array for name, array in arrays.items()})
+    # without the mark an array called "file" would be taken for an argument of savez
+    marked: dict[str, Any] = {f"_{name}": array for name, array in arrays.items()}
+    np.savez(buffer, **marked)
     return buffer.getvalue()
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from flowrl_dsl.runtime.environments import Environments
 from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.worlds.base import World
 
 # act counters of evaluations lie above every counter of training
 _FIRST_COUNTER = 2**30
@@ -36,27 +36,28 @@ class Evaluation:
         }
 
 
-def evaluate(program: Any, state: Any, hyper: Mapping[str, Any], environments: Environments) -> Evaluation:
-    """One episode in every copy of ``environments``, all side by side, with the mode ``evaluate``.
+def evaluate(program: Any, state: Any, hyper: Mapping[str, Any], world: World) -> Evaluation:
+    """One episode in every copy of ``world``, all side by side, with the mode ``evaluate``.
 
     The same state gives the same numbers, whatever was evaluated before.
     """
-    count = environments.count
+    count = world.count
     returns, lengths = np.zeros(count), np.zeros(count, np.int64)
     active = np.ones(count, bool)
-    obs = environments.reset()
+    obs = world.reset()
     for t in range(_LONGEST):
         actions = np.asarray(program.act(state, obs, _FIRST_COUNTER + t, "evaluate", hyper)["action"])
         if not np.isfinite(actions).all():
             raise RunError("FRL0421", "the policy gave an action that is not finite during an evaluation")
-        stepped = environments.step(actions, active)
-        for k, (episode_return, length) in zip(np.flatnonzero(stepped.done), stepped.finished, strict=True):
+        stepped = world.step(actions, active)
+        done = np.asarray(stepped.done)
+        for k, (episode_return, length) in zip(np.flatnonzero(done), stepped.finished, strict=True):
             returns[k], lengths[k] = episode_return, length
-        active = active & ~stepped.done
+        active = active & ~done
         obs = stepped.obs
         if not active.any():
             break
     else:
-        cut_short = environments.running()
+        cut_short = world.running()
         returns, lengths = np.where(active, cut_short, (returns, lengths))
     return Evaluation(returns, lengths)

@@ -1,8 +1,8 @@
 """What happens after an update whose losses or gradients were not finite.
 
 The compiled program notes the number of the first such update in its state, which costs nothing.  Here the updates are
-done again from the last checkpoint, up to that one; the next is then interpreted node by node.  Every transition is
-in the replay, so that no environment is stepped.
+done again from the last checkpoint, up to that one, by the turns of the run itself; that one is interpreted node by node.
+Every transition is in the replay, so that no environment is stepped.
 """
 
 from __future__ import annotations
@@ -21,29 +21,74 @@ from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.logs import RunFolder
 from flowrl_dsl.runtime.replay import Replay
 from flowrl_dsl.runtime.settings import Settings
+from flowrl_dsl.runtime.turns.base import Turn
 
 FOLDER = "nonfinite"
 
 
-def investigate(
-    program: Any, settings: Settings, folder: RunFolder, fresh: np.ndarray, hyper: Mapping[str, float], bad: int
-) -> RunError:
-    """Find the node behind update ``bad``, save what reproduces it, and return the error to raise.
-
-    ``fresh`` are the replay rows since the last checkpoint.
-    """
-    state, replay = _just_before(program, settings, folder, fresh, hyper, bad)
-    report = program.diagnose(state, replay.view(), hyper)
-    target = folder.path / FOLDER
+def investigate(rerun: Rerun, turn: Turn) -> RunError:
+    """Find the node behind an update that was not finite, save what reproduces it, and return the error to raise."""
+    while not rerun.reached:
+        turn.advance(rerun)
+    bad, path = rerun.bad, rerun.folder.path
+    report = rerun.program.diagnose(rerun.state, rerun.replay.view(), rerun.hyper)
+    target = path / FOLDER
     with files.disk(target):
-        _save(target, state, hyper, bad, report)
+        _save(target, rerun.state, rerun.hyper, bad, report)
     if report is None:
         return RunError(
             "FRL0420",
             f"update {bad} gave values that are not finite, but interpreting it node by node gave none",
             f"the state before it is in {target}",
         )
-    return found(bad, report, f"reproduction saved in {target}: `flowrl-dsl diagnose {folder.path}` looks again")
+    return found(bad, report, f"reproduction saved in {target}: `flowrl-dsl diagnose {path}` looks again")
+
+
+class Rerun:
+    """A run from its last checkpoint to just before update ``bad``: a player that neither acts nor steps an environment.
+
+    ``fresh`` [n, width] are the replay rows since the checkpoint; a step of the environments is the next ``envs`` of them.
+    """
+
+    def __init__(
+        self, program: Any, settings: Settings, folder: RunFolder, fresh: np.ndarray, hyper: Mapping[str, float], bad: int
+    ):
+        self.program, self.settings, self.folder, self.hyper, self.bad = program, settings, folder, hyper, bad
+        self.state, self.step, self.updates = program.init(settings.seed), 0, 0
+        self.replay = Replay.of(program)
+        self.reached = False
+        loaded = Checkpoints(folder.path).load()
+        if loaded is not None:
+            self.state = learner.from_arrays(self.state, loaded.state)
+            self.step, self.updates = loaded.step, loaded.rest["updates"]
+            self.replay.restore(loaded.total, loaded.rows)
+        self._rows = iter(fresh.reshape(-1, settings.envs, fresh.shape[-1]))
+
+    def act(self) -> None:
+        """The actions are in the rows."""
+
+    fills = False
+
+    def random_actions(self) -> None:
+        """These too."""
+
+    def update(self, count: int) -> None:
+        if self.reached:
+            return
+        self.reached = self.updates + count > self.bad
+        if not self.reached:
+            self._update(count)
+        while self.reached and self.updates < self.bad:
+            self._update(1)
+
+    def _update(self, count: int) -> None:
+        self.state, _ = self.program.update(self.state, self.replay.view(), count, self.hyper)
+        self.updates += count
+
+    def interact(self, actions: None) -> None:
+        if not self.reached:
+            self.replay.add_rows(next(self._rows))
+            self.step += self.settings.envs
 
 
 def found(update: int, report: Any, *notes: str) -> RunError:
@@ -59,7 +104,7 @@ def again(program: Any, folder: RunFolder, seed: int) -> RunError | None:
         report = json.loads((source / "report.json").read_text())
         arrays, batch = checkpoint.read_arrays(source / "state.npz"), checkpoint.read_arrays(source / "batch.npz")
     except (OSError, ValueError) as error:
-        raise RunError("FRL0422", f"{folder.path} has no saved update that went wrong") from error
+        raise RunError("FRL0422", f"{folder.path} contains no saved non-finite update") from error
     state = learner.from_arrays(program.init(seed), arrays)
     looked = program.diagnose_batch(state, batch, report["hyper"])
     return None if looked is None else found(report["update"], looked)
@@ -72,33 +117,6 @@ def span_of(line: str) -> Span | None:
         return None
     row, column = int(parts[1]), int(parts[2])
     return Span(parts[0], row, column, row, column + 1)
-
-
-def _just_before(
-    program: Any, settings: Settings, folder: RunFolder, fresh: np.ndarray, hyper: Mapping[str, float], bad: int
-) -> tuple[Any, Replay]:
-    state, step, updates = program.init(settings.seed), 0, 0
-    replay = Replay.of(program)
-    loaded = Checkpoints(folder.path).load()
-    if loaded is not None:
-        state = learner.from_arrays(state, loaded.state)
-        step, updates = loaded.step, loaded.rest["updates"]
-        replay.restore(loaded.total, loaded.rows)
-    # an update sees the rows of the steps before it, exactly as in the loop
-    count, row = settings.updates * settings.envs, 0
-    while updates + count <= bad:
-        if step >= settings.first_update:
-            state, _ = program.update(state, replay.view(), count, hyper)
-            updates += count
-        replay.add_rows(fresh[row : row + settings.envs])
-        row, step = row + settings.envs, step + settings.envs
-    if step < settings.first_update:
-        missing = settings.first_update - step
-        rows = -(-missing // settings.envs) * settings.envs
-        replay.add_rows(fresh[row : row + rows])
-    for _ in range(bad - updates):
-        state, _ = program.update(state, replay.view(), 1, hyper)
-    return state, replay
 
 
 def _save(target: Path, state: Any, hyper: Mapping[str, float], bad: int, report: Any) -> None:

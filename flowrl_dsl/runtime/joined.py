@@ -7,6 +7,7 @@ when something is due (:meth:`Training.settle`) each is handed its state and its
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl.runtime.learner import Means
+from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.train import Training
 
 Attempt = Callable[[str, Callable[[], None]], None]
@@ -21,10 +23,13 @@ Attempt = Callable[[str, Callable[[], None]], None]
 
 
 class Joined:
-    """``stopped`` names members that take no further part; what lies in their places is computed and not used."""
+    """The player of a turn that all members take at once.
 
-    def __init__(self, members: Mapping[str, Training], stopped: Collection[str]):
-        self._members, self._stopped = dict(members), stopped
+    ``stopped`` names members that take no further part; what lies in their places is computed and not used.
+    """
+
+    def __init__(self, members: Mapping[str, Training], stopped: Collection[str], attempt: Attempt):
+        self._members, self._stopped, self._attempt = dict(members), stopped, attempt
         each = list(self._members.values())
         first = each[0]
         self._program = first.program.joined()
@@ -34,29 +39,48 @@ class Joined:
         self._device = first.replay.on_device(rows)
         self.collect()
 
-    def advance(self, attempt: Attempt) -> None:
-        """:meth:`Training.advance` of all members."""
-        going = [member for name, member in self._members.items() if name not in self._stopped]
-        first, pending = going[0], None
-        if not first.warming_up:
-            obs = np.stack([member.obs for member in self._members.values()])
-            pending = self._program.act(self._state, obs, first.iteration, "explore", self._hyper)
-        if first.learning:
-            count = first.settings.updates_a_turn
-            self._state, metrics = self._program.update(self._state, self._storage(), count, self._hyper)
-            self._means.add(metrics)
-            for member in going:
-                member.updates += count
-        acted = None if pending is None else jax.device_get(pending)
-        for k, (name, member) in enumerate(self._members.items()):
-            given = member.random_actions() if acted is None else {field: values[k] for field, values in acted.items()}
-            attempt(name, lambda k=k, member=member, given=given: self._act(k, member, given))
+    @property
+    def settings(self) -> Settings:
+        return self._first.settings
 
-    def _act(self, k: int, member: Training, acted: Mapping[str, np.ndarray]) -> None:
+    @property
+    def step(self) -> int:
+        return self._first.step
+
+    @property
+    def _first(self) -> Training:
+        """A member that goes on, if there is one left; the counters of all these are equal."""
+        going = [member for name, member in self._members.items() if name not in self._stopped]
+        return (going or list(self._members.values()))[0]
+
+    def act(self) -> Any:
+        obs = np.stack([member.obs for member in self._members.values()])
+        return self._program.act(self._state, obs, self._first.iteration, "explore", self._hyper)
+
+    @property
+    def fills(self) -> bool:
+        return self._first.fills
+
+    def random_actions(self) -> dict[str, np.ndarray]:
+        return {"action": np.stack([member.random_actions()["action"] for member in self._members.values()])}
+
+    def update(self, count: int) -> None:
+        self._state, metrics = self._program.update(self._state, self._storage(), count, self._hyper)
+        self._means.add(metrics)
+        for name, member in self._members.items():
+            member.updates += count * (name not in self._stopped)
+
+    def interact(self, acted: Any) -> None:
+        values = jax.device_get(acted)
+        for k, (name, member) in enumerate(self._members.items()):
+            own = {field: value[k] for field, value in values.items()}
+            self._attempt(name, partial(self._interact, k, member, own))
+
+    def _interact(self, k: int, member: Training, acted: dict[str, np.ndarray]) -> None:
         if not np.isfinite(acted["action"]).all():
             # it will look for the update at fault
             member.state = self._part(k)
-        member.act(acted)
+        member.interact(acted)
 
     def _storage(self) -> dict[str, Any]:
         rows = {name: member.replay.take() for name, member in self._members.items() if name not in self._stopped}

@@ -10,7 +10,6 @@ from typing import Any
 
 from flowrl_dsl.runtime import files
 from flowrl_dsl.runtime.curves import Curve, read_curves
-from flowrl_dsl.runtime.environments import DM_CONTROL
 from flowrl_dsl.runtime.errors import RunError
 
 # Okabe and Ito's palette, told apart with every common kind of colour vision; dashes repeat it in black and white
@@ -122,10 +121,8 @@ def _solved(panel: Any, threshold: float | None, curves: list[Curve]) -> None:
 
 
 def _threshold(task: str) -> float | None:
-    """Where Gymnasium calls the task solved; its registry knows nothing of dm_control."""
-    if task.startswith(DM_CONTROL):
-        return None
-    from flowrl_dsl.runtime.gymnasium_env import reward_threshold
+    """The return at which Gymnasium calls the task solved, None for tasks of other worlds."""
+    from flowrl_dsl.runtime.worlds.gymnasium import reward_threshold
 
     return reward_threshold(task)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from statistics import fmean
 
 from flowrl_dsl.runtime.errors import Interrupted, RunError
@@ -26,7 +27,8 @@ class Population:
     def __init__(self, members: Mapping[str, Training], display: SharedDisplay, *, joined: bool = False):
         """``joined``: one dispatch for all members, wherever they are at the same step."""
         self.members = dict(members)
-        self._joins, self._joined = joined, None
+        self._joins = joined
+        self._joined: Joined | None = None
         self.display = display
         self.failures: dict[str, RunError] = {}
 
@@ -50,11 +52,11 @@ class Population:
         while going := self._going():
             # a member that was resumed alone, or whose last checkpoint is older, is waited for
             before = min(member.step for member in going.values())
-            turn = {name: member for name, member in going.items() if member.step == before}
-            if self._joins and len(turn) == len(going):
-                self._advance_as_one(turn, before, stop)
+            next_up = {name: member for name, member in going.items() if member.step == before}
+            if self._joins and len(next_up) == len(going):
+                self._advance_as_one(next_up, before, stop)
             else:
-                self._advance(turn, before, stop)
+                self._advance(next_up, before, stop)
             if stop.asked and (going := self._going()):
                 if self._joined is not None:
                     self._joined.share()
@@ -65,23 +67,22 @@ class Population:
     def _going(self) -> dict[str, Training]:
         return {name: member for name, member in self.members.items() if member.going and name not in self.failures}
 
-    def _advance(self, turn: Mapping[str, Training], before: int, stop: Stop) -> None:
+    def _advance(self, next_up: Mapping[str, Training], before: int, stop: Stop) -> None:
         """One after the other."""
-        for name, member in turn.items():
+        for name, member in next_up.items():
             self._try(name, member.advance)
-            self._try(name, lambda member=member: member.settle(before, stop))
+            self._try(name, partial(member.settle, before, stop))
 
-    def _advance_as_one(self, turn: Mapping[str, Training], before: int, stop: Stop) -> None:
-        if self._joined is None:
-            self._joined = Joined(turn, self.failures)
-        self._joined.advance(self._try)
-        if any(member.due(before, stop.asked) for member in turn.values()):
-            self._joined.share()
-            for name, member in turn.items():
-                self._try(name, lambda member=member: member.settle(before, stop))
-            self._joined.collect()
+    def _advance_as_one(self, next_up: Mapping[str, Training], before: int, stop: Stop) -> None:
+        joined = self._joined = self._joined or Joined(next_up, self.failures, self._try)
+        next(iter(next_up.values())).turn.advance(joined)
+        if any(member.due(before, stop.asked) for member in next_up.values()):
+            joined.share()
+            for name, member in next_up.items():
+                self._try(name, partial(member.settle, before, stop))
+            joined.collect()
         else:
-            for member in turn.values():
+            for member in next_up.values():
                 member.show()
 
     def _try(self, name: str, work: Callable[[], None]) -> None:

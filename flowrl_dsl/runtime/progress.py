@@ -90,8 +90,8 @@ class Bar:
         self._progress.update(self._bar, completed=step)
 
     def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
-        fields = {"shown": shown_return(episode_return), "rate": updates_per_second, "left": self._pace.left(step)}
-        self._progress.update(self._bar, completed=step, **fields)
+        shown, left = shown_return(episode_return), self._pace.left(step)
+        self._progress.update(self._bar, completed=step, shown=shown, rate=updates_per_second, left=left)
 
     def say(self, text: str) -> None:
         # no markup: the text may hold brackets of the user's

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
-
-_LOOP = ("steps", "warmup", "replay", "updates", "envs", "action_repeat", "evaluate_every", "episodes")
 
 
 @dataclass(frozen=True)
@@ -26,9 +24,10 @@ class Settings:
     log_every: int = 1000
 
     @staticmethod
-    def of(loop: Any, task: str, seed: int, **given: int | None) -> Settings:
-        """The spec's settings with those given on the command line in their place (None: not given)."""
-        values = {name: int(getattr(loop, name)) for name in _LOOP}
+    def of(section: Any, task: str, seed: int, **given: int | None) -> Settings:
+        """The settings of a spec's section ``train`` with those ``given`` in their place (None: not given)."""
+        names = [field.name for field in fields(Settings)]
+        values = {name: getattr(section, name) for name in names if hasattr(section, name)}
         values |= {name: value for name, value in given.items() if value is not None}
         # a checkpoint costs about as much as a hundred steps
         values.setdefault("checkpoint_every", max(5_000, values["steps"] // 100))

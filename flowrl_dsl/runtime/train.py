@@ -1,9 +1,7 @@
-"""The training loop: act, update, step, remember; evaluate, record and checkpoint at fixed steps.
+"""The training loop: turns (:mod:`flowrl_dsl.runtime.turns`), and evaluations, records and checkpoints at fixed steps.
 
-The update is dispatched before the environment is stepped, so that the device computes while the environment does: a
-transition is learned from beginning with the update after the next action.  Everything that happens is a function of
-the settings and the seed; wall-clock time decides nothing, so a run resumed from any of its checkpoints continues bit
-for bit.
+Everything that happens is a function of the settings and the seed; wall-clock time decides nothing, so a run resumed from
+any of its checkpoints continues bit for bit.
 """
 
 from __future__ import annotations
@@ -17,9 +15,8 @@ import jax
 import numpy as np
 
 from flowrl_dsl.record import filled_by_acting
-from flowrl_dsl.runtime import environments, guard, learner
+from flowrl_dsl.runtime import guard, learner
 from flowrl_dsl.runtime.checkpoint import Checkpoints
-from flowrl_dsl.runtime.environments import Environments
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.evaluate import Evaluation, evaluate
 from flowrl_dsl.runtime.logs import Journal, RunFolder
@@ -28,6 +25,9 @@ from flowrl_dsl.runtime.replay import Replay
 from flowrl_dsl.runtime.settings import Settings, passed
 from flowrl_dsl.runtime.signals import Stop
 from flowrl_dsl.runtime.sinks import Sink
+from flowrl_dsl.runtime.turns import base as turns
+from flowrl_dsl.runtime.worlds import catalogue
+from flowrl_dsl.runtime.worlds.base import Stepped, World
 
 _WARMUP_STREAM = 0x3A37
 _SHOW_EVERY = 50
@@ -44,10 +44,11 @@ class Training:
         display: Display,
         open_sinks: Callable[[int], Sequence[Sink]] = lambda step: (),
         hyper: Mapping[str, float] | None = None,
+        turn: str = "off_policy",
     ):
         """``open_sinks`` is called once, with the step that the run goes on from, when all is ready for that step.
 
-        ``hyper`` are the program's inputs, where they are not its own.
+        ``hyper`` are the program's inputs, where they are not its own; ``turn`` is the name of a registered turn.
         """
         self.program, self.settings, self.folder = program, settings, folder
         self.display, self.open_sinks = display, open_sinks
@@ -55,6 +56,7 @@ class Training:
         # plain numbers: reading them never waits for the device
         given = program.hyper if hyper is None else hyper
         self.hyper = {name: float(value) for name, value in given.items()}
+        self.turn = turns.named(turn)
         self.checkpoints = Checkpoints(folder.path)
         self.replay = Replay.of(program)
         self._filled = filled_by_acting(program.data.stored)
@@ -65,7 +67,7 @@ class Training:
         self.latest_return: float | None = None
         self.result: Evaluation | None = None
         """The newest evaluation since :meth:`begin`."""
-        self.evaluation: Environments | None = None
+        self.evaluation: World | None = None
         self._checkpointed = -1
 
     @property
@@ -100,15 +102,15 @@ class Training:
     def open(self) -> None:
         """Everything that :meth:`close` closes."""
         settings = self.settings
-        self.environments = environments.make(settings.task, settings.envs, settings.seed, settings.action_repeat)
+        self.world = catalogue.make(settings.task, settings.envs, settings.seed, settings.action_repeat)
         self.metrics = Journal(self.folder.path / "metrics.jsonl")
         self.timing = Journal(self.folder.path / "timing.jsonl")
 
     def close(self) -> None:
-        for resource in (self.metrics, self.timing, self.environments, *self.sinks):
+        worlds = [self.world] if self.evaluation is None else [self.world, self.evaluation]
+        resources: list[Journal | World | Sink] = [self.metrics, self.timing, *worlds, *self.sinks]
+        for resource in resources:
             resource.close()
-        if self.evaluation is not None:
-            self.evaluation.close()
 
     def begin(self) -> None:
         """The state of the newest checkpoint, or that of a run's beginning."""
@@ -118,7 +120,7 @@ class Training:
             self.display.say(f"note: {notice}")
         if loaded is None:
             self.metrics.cut(0)
-            self.obs = self.environments.reset()
+            self.obs = self.world.reset()
         else:
             self.state = learner.from_arrays(self.state, loaded.state)
             self.replay.restore(loaded.total, loaded.rows)
@@ -133,8 +135,8 @@ class Training:
         self.finished = [tuple(episode) for episode in rest["finished"]]
         self.latest_return = rest["latest_return"]
         self.means.restore(rest["means"])
-        self.obs = self.environments.restore(rest["environments"])
-        if not self.environments.exact:
+        self.obs = self.world.restore(rest["environments"])
+        if not self.world.exact:
             self.display.say(f"note: {self.settings.task} cannot be saved inside an episode: a fresh one begins")
 
     def due(self, before: int, stopping: bool) -> bool:
@@ -160,54 +162,66 @@ class Training:
             self.checkpoint()
 
     def advance(self) -> None:
-        """One action in every environment, and the updates it entitles to."""
-        acting = not self.warming_up
-        if acting:
-            pending = self.program.act(self.state, self.obs, self.iteration, "explore", self.hyper)
-        if self.learning:
-            self._update()
-        self.act(jax.device_get(pending) if acting else self.random_actions())
+        """Take one turn."""
+        self.turn.advance(self)
+
+    def act(self) -> dict[str, Any]:
+        """Dispatch the policy's next ``action`` [envs, A] and what else acting gives; does not wait for them."""
+        return self.program.act(self.state, self.obs, self.iteration, "explore", self.hyper)
 
     @property
-    def warming_up(self) -> bool:
-        """Whether the next actions are random; never where acting fills fields of the record, which random actions lack."""
-        return self.step < self.settings.warmup and not self._filled
-
-    @property
-    def learning(self) -> bool:
-        """Whether updates come with the next actions."""
-        return self.step >= self.settings.first_update
-
-    def act(self, acted: Mapping[str, np.ndarray]) -> None:
-        """Step the environments with ``action``, and remember the step with the fields that acting filled."""
-        actions = acted["action"]
-        if not np.isfinite(actions).all():
-            self._refuse_bad_actions()
-        stepped = self.environments.step(actions)
-        filled = {name: acted[name] for name in self._filled}
-        seen = {"s": self.obs, "a": actions, "r": stepped.reward, "s_next": stepped.next_obs}
-        self.replay.add(**seen, d=stepped.terminal, end=stepped.done, **filled)
-        self.obs = stepped.obs
-        self.finished.extend(stepped.finished)
-        self.iteration += 1
+    def fills(self) -> bool:
+        """Whether acting fills fields of the record beside the action."""
+        return bool(self._filled)
 
     def random_actions(self) -> dict[str, np.ndarray]:
+        """Uniformly random ``action`` [envs, A]."""
         # a generator for each step has no state that a checkpoint could miss
         generator = np.random.default_rng([self.settings.seed, _WARMUP_STREAM, self.iteration])
         shape = (self.settings.envs, self.program.action_size)
         return {"action": generator.uniform(-1, 1, shape).astype(np.float32)}
 
-    def _update(self) -> None:
-        count = self.settings.updates_a_turn
-        self.state, metrics = self.program.update(self.state, self.replay.view(), count, self.hyper)
-        self.means.add(metrics)
+    def update(self, count: int) -> None:
+        """Dispatch updates on the replay as it is; does not wait for them."""
+        self.means.add(self.learn(self.remembered(), count))
         self.updates += count
+
+    def remembered(self) -> dict[str, Any]:
+        """The replay on the device."""
+        return self.replay.view()
+
+    def learn(self, replay: dict[str, Any], count: int) -> dict[str, Any]:
+        """Updates of the state; returns their metrics."""
+        self.state, metrics = self.program.update(self.state, replay, count, self.hyper)
+        return metrics
+
+    def interact(self, acted: Mapping[str, Any]) -> None:
+        """Step the environments with ``action``, and remember."""
+        taken = jax.device_get(dict(acted))
+        if not np.isfinite(taken["action"]).all():
+            self._refuse_bad_actions()
+        stepped = self.stepped(taken["action"])
+        self.remember(taken, stepped)
+        self.obs = stepped.obs
+        self.finished.extend(stepped.finished)
+        self.iteration += 1
+
+    def stepped(self, actions: np.ndarray) -> Stepped:
+        """One step of the environments."""
+        return self.world.step(actions)
+
+    def remember(self, acted: Mapping[str, np.ndarray], stepped: Stepped) -> None:
+        """Add the steps from ``obs`` on to the replay, with the fields that acting filled."""
+        filled = {name: acted[name] for name in self._filled}
+        ends = {"d": stepped.terminal, "end": stepped.done}
+        self.replay.add(s=self.obs, a=acted["action"], r=stepped.reward, s_next=stepped.next_obs, **ends, **filled)
 
     def _check(self) -> None:
         """Stop the run if an update so far was not finite; waits for the device."""
         bad = int(np.asarray(self.state["bad_update"]))
         if bad >= 0:
-            raise guard.investigate(self.program, self.settings, self.folder, self.replay.fresh(), self.hyper, bad)
+            rerun = guard.Rerun(self.program, self.settings, self.folder, self.replay.fresh(), self.hyper, bad)
+            raise guard.investigate(rerun, self.turn)
 
     def _refuse_bad_actions(self) -> None:
         self._check()
@@ -248,7 +262,7 @@ class Training:
         self._check()
         settings = self.settings
         if self.evaluation is None:
-            self.evaluation = environments.make(settings.task, settings.episodes, 0, settings.action_repeat, evaluation=True)
+            self.evaluation = catalogue.make(settings.task, settings.episodes, 0, settings.action_repeat, evaluation=True)
         began = time.monotonic()
         result = evaluate(self.program, self.state, self.hyper, self.evaluation)
         # the speed that is shown is that of training
@@ -272,7 +286,7 @@ class Training:
             "finished": self.finished,
             "latest_return": self.latest_return,
             "means": self.means.snapshot(),
-            "environments": self.environments.snapshot(),
+            "environments": self.world.snapshot(),
             "metrics_offset": self.metrics.offset(),
         }
         arrays, fresh = learner.to_arrays(self.state), self.replay.fresh()

@@ -43,7 +43,7 @@ LAP = component(
 def filled(capacity, envs, steps, seed):
     """A replay of ``steps`` steps of ``envs`` environments, and each environment's rows in order, with their places."""
     rng = np.random.default_rng(seed)
-    replay = Replay(Data(STEP, Ring(sampling=component("sampling", "uniform")), capacity), {"obs": 1, "action": 1})
+    replay = Replay(Data(STEP, Ring(sampling=component("sampling", "uniform")), capacity, 4), {"obs": 1, "action": 1})
     lines = [[] for _ in range(envs)]
     for step in range(steps):
         number = np.arange(envs) + step * envs

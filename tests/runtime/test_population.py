@@ -11,25 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from flowrl_dsl.runtime import environments
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.logs import RunFolder
 from flowrl_dsl.runtime.population import Population, SharedDisplay
-from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.signals import Stop
 from flowrl_dsl.runtime.train import Training
-from tests.runtime.toy_program import ToyLoop, ToyProgram
+from flowrl_dsl.runtime.worlds import catalogue
+from tests.runtime.toy_program import ToyProgram, toy_settings
 from tests.runtime.toy_run import Quiet
 
 TASK = "InvertedPendulum-v5"
-SETTINGS = replace(Settings.of(ToyLoop(steps=240), TASK, 0, checkpoint_every=70, log_every=50, evaluate_every=120))
+SETTINGS = toy_settings(TASK, steps=240, checkpoint_every=70, evaluate_every=120)
 MEMBERS = {"slow": (0, 1e-3), "fast": (0, 1e-1), "other": (1, 1e-3)}
 """Seed and rate."""
 
 
 @pytest.fixture(scope="module")
 def program() -> ToyProgram:
-    return ToyProgram(*environments.sizes(TASK))
+    return ToyProgram(*catalogue.sizes(TASK))
 
 
 def _training(program: ToyProgram, folder: Path, name: str, display) -> Training:
@@ -162,7 +161,7 @@ def test_a_member_stops_and_its_place_among_the_others_is_kept(program: ToyProgr
 
 def test_a_member_that_is_not_finite_stops_alone(program: ToyProgram, alone: Path, tmp_path: Path) -> None:
     population = _population(program, tmp_path)
-    population.members["fast"].program = ToyProgram(*environments.sizes(TASK), blow_up_at=60)
+    population.members["fast"].program = ToyProgram(*catalogue.sizes(TASK), blow_up_at=60)
     failures = population.run()
     assert list(failures) == ["fast"] and failures["fast"].code == "FRL0420"
     assert any(text.startswith("fast stopped, the others go on: update 60") for text in population.display._display.said)

@@ -26,7 +26,7 @@ def _steps(count: int, start: int) -> dict[str, np.ndarray]:
 
 def _replay(capacity: int) -> Replay:
     ring = component("source", "ring", sampling=component("sampling", "uniform"))
-    return Replay(Data(STEP, ring, capacity), {"obs": OBS, "action": ACTION})
+    return Replay(Data(STEP, ring, capacity, batch=4), {"obs": OBS, "action": ACTION})
 
 
 def _model(added: int, capacity: int) -> dict[str, np.ndarray]:

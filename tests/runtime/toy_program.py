@@ -11,18 +11,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowrl_dsl.components.samplings.uniform import Uniform
+from flowrl_dsl.components.sources.ring import Ring
+from flowrl_dsl.lowering.program import Data
+from flowrl_dsl.record import STEP
+from flowrl_dsl.runtime.settings import Settings
 
-@dataclass(frozen=True)
-class ToyLoop:
-    steps: int = 600
-    batch: int = 16
-    warmup: int = 50
-    replay: int = 300
-    updates: int = 1
-    envs: int = 1
-    action_repeat: int = 1
-    evaluate_every: int = 250
-    episodes: int = 2
+BATCH = 16
+_COUNTS = {"steps": 600, "warmup": 50, "replay": 300, "updates": 1, "envs": 1, "action_repeat": 1}
+_COUNTS |= {"evaluate_every": 250, "episodes": 2, "checkpoint_every": 100, "log_every": 50}
+
+
+def toy_settings(task: str, seed: int = 0, **counts: int) -> Settings:
+    """A short run, with these counts in place of its own."""
+    return Settings(task=task, seed=seed, **(_COUNTS | counts))
 
 
 @dataclass
@@ -49,10 +51,14 @@ class ToyProgram:
 
     obs_size: int
     action_size: int
-    loop: ToyLoop = field(default_factory=ToyLoop)
     blow_up_at: int = -1
     name: str = "toy"
     hyper: dict[str, float] = field(default_factory=lambda: {"rate": 1e-3, "discount": 0.9})
+    data: Data = field(default_factory=lambda: Data(STEP, Ring(sampling=Uniform()), _COUNTS["replay"], BATCH))
+
+    @property
+    def axis_sizes(self) -> dict[str, int]:
+        return {"obs": self.obs_size, "action": self.action_size}
 
     def __post_init__(self) -> None:
         self._update = jax.jit(self._updates, donate_argnums=0)
@@ -73,7 +79,7 @@ class ToyProgram:
 
     def _batch(self, state: dict[str, Any], replay: dict[str, jax.Array]) -> dict[str, jax.Array]:
         key = jax.random.fold_in(jax.random.fold_in(state["key"], 7), state["step"])
-        rows = jax.random.randint(key, (self.loop.batch,), 0, replay["size"])
+        rows = jax.random.randint(key, (BATCH,), 0, replay["size"])
         return {name: replay[name][rows] for name in ("s", "a", "r", "d", "s_next")}
 
     def _faulty(self, state: dict[str, Any]) -> jax.Array:
@@ -84,7 +90,7 @@ class ToyProgram:
         loss, slope = jax.value_and_grad(_loss)(nets["q"], batch, hyper["discount"])
         loss = loss * self._faulty(state)
         q = nets["q"] - hyper["rate"] * slope * self._faulty(state)
-        uphill = jnp.tanh(batch["s"]).T @ jnp.tile(q[self.obs_size : -1], (self.loop.batch, 1)) / self.loop.batch
+        uphill = jnp.tanh(batch["s"]).T @ jnp.tile(q[self.obs_size : -1], (BATCH, 1)) / BATCH
         policy = nets["policy"] + hyper["rate"] * uphill
         finite = jnp.isfinite(loss) & jnp.isfinite(q).all()
         bad = jnp.where((state["bad_update"] < 0) & ~finite, state["step"], state["bad_update"])
@@ -112,12 +118,12 @@ class ToyProgram:
     def update(self, state: Any, replay: Any, n: int, hyper: Any) -> tuple:
         return self._update(state, replay, np.int32(n), hyper)
 
-    def _action(self, state: dict[str, Any], obs: jax.Array, counter: jax.Array, mode: str) -> jax.Array:
+    def _action(self, state: dict[str, Any], obs: jax.Array, counter: jax.Array, mode: str) -> dict[str, jax.Array]:
         mean = jnp.tanh(obs @ state["nets"]["policy"])
         noise = jax.random.normal(jax.random.fold_in(state["key"], counter), mean.shape)
-        return jnp.clip(mean + (0.3 * noise if mode == "explore" else 0), -1, 1)
+        return {"action": jnp.clip(mean + (0.3 * noise if mode == "explore" else 0), -1, 1)}
 
-    def act(self, state: Any, obs: np.ndarray, counter: int, mode: str, hyper: Any) -> jax.Array:
+    def act(self, state: Any, obs: np.ndarray, counter: int, mode: str, hyper: Any) -> dict[str, jax.Array]:
         return self._act(state, obs, np.int32(counter), mode)
 
     def diagnose(self, state: Any, replay: Any, hyper: Any) -> ToyReport | None:

@@ -10,13 +10,13 @@ from functools import cache
 from pathlib import Path
 
 from flowrl_dsl.diagnostics import DiagnosticError
-from flowrl_dsl.runtime import environments, files
+from flowrl_dsl.runtime import files
 from flowrl_dsl.runtime.errors import Interrupted
 from flowrl_dsl.runtime.logs import RunFolder
 from flowrl_dsl.runtime.progress import Lines
-from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.train import Training
-from tests.runtime.toy_program import ToyLoop, ToyProgram
+from flowrl_dsl.runtime.worlds import catalogue
+from tests.runtime.toy_program import ToyProgram, toy_settings
 
 
 class Quiet(Lines):
@@ -36,7 +36,7 @@ class Quiet(Lines):
 @cache
 def _program(task: str, blow_up_at: int) -> ToyProgram:
     """One program, so compiled once, for all runs of a test session."""
-    return ToyProgram(*environments.sizes(task), blow_up_at=blow_up_at)
+    return ToyProgram(*catalogue.sizes(task), blow_up_at=blow_up_at)
 
 
 def die_at(operation: int) -> None:
@@ -56,16 +56,16 @@ def train(
     task: str = "InvertedPendulum-v5",
     blow_up_at: int = -1,
     at_log: Callable[[int], None] | None = None,
+    turn: str = "off_policy",
     **options: int,
 ) -> Training:
     """Begin or resume a run in ``folder``."""
     if not (folder / "run.json").exists():
         RunFolder.create(folder.parent, "toy", task, 0, {}, out=folder)
     program = _program(task, blow_up_at)
-    given = {"checkpoint_every": 100, "log_every": 50} | options
-    settings = Settings.of(ToyLoop(), task, 3, **given)
+    settings = toy_settings(task, 3, **options)
     run = RunFolder(folder)
-    training = Training(program, settings, run, Quiet(settings.steps, at_log))
+    training = Training(program, settings, run, Quiet(settings.steps, at_log), turn=turn)
     with run.locked():
         training.run()
     return training

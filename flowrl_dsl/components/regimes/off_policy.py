@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from flowrl_dsl.algorithm import Algorithm
-from flowrl_dsl.components.data import Regime, Source
-from flowrl_dsl.components.samplings.uniform import Uniform
-from flowrl_dsl.components.sources.ring import Ring
-from flowrl_dsl.components.stages import feedback_of
+from flowrl_dsl.components.data import Regime
 from flowrl_dsl.registry import register
 
 
@@ -21,11 +15,3 @@ class OffPolicy(Regime):
     """
 
     name = "off_policy"
-
-    def source(self, algorithm: Algorithm, envs: int) -> Source:
-        sections: Any = algorithm.sections
-        sampling = sections["train"].sampling
-        if sampling.feedback and not feedback_of(algorithm):
-            sampling = Uniform()  # nothing will ever be reported
-        horizon = max(section.window for section in sections.values())
-        return Ring(sampling=sampling, horizon=horizon, stride=envs)

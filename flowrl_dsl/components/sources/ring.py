@@ -59,6 +59,10 @@ class Ring(Source):
     horizon: int = Option(1, ge=1, description="steps of a return")
     stride: int = Option(1, ge=1, description="environments that fill the ring side by side")
 
+    @classmethod
+    def of(cls, sampling: Sampling, horizon: int, envs: int) -> Source:
+        return cls(sampling=sampling, horizon=horizon, stride=envs)
+
     def batch(self, stored: Record) -> Record:
         fields = {name: field for name, field in stored.items() if name != "end"}
         if self.horizon == 1:

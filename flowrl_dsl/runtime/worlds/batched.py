@@ -7,26 +7,45 @@ one, whichever way they are stepped, so that each way restores the other's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import mujoco
 import numpy as np
 
-from flowrl_dsl.runtime.environments import Environments, broken
-from flowrl_dsl.runtime.gymnasium_env import GymnasiumEnv
-from flowrl_dsl.runtime.mujoco_formulas import FORMULAS
-from flowrl_dsl.runtime.simulations import Rows, Simulations
+from flowrl_dsl.runtime.worlds.base import Stepped, broken
+from flowrl_dsl.runtime.worlds.mujoco_formulas import FORMULAS
+from flowrl_dsl.runtime.worlds.simulations import Rows, Simulations
+from flowrl_dsl.runtime.worlds.vector import Single, SyncVector
 
 _TRIAL = 12
 
 
-class BatchedEnvironments(Environments):
-    """The same numbers as :class:`Environments`, sooner; for a task of ``FORMULAS``."""
+class MujocoSingle(Single, Protocol):
+    """One copy of a Gymnasium task on MuJoCo, and what a batch of them reads of it."""
 
-    def __init__(self, task: str, singles: Sequence[GymnasiumEnv], seeds: Sequence[int], action_repeat: int):
+    @property
+    def task(self) -> Any:
+        """The task without the wrappers around it; has ``model``, ``data`` and ``frame_skip``."""
+        ...
+
+    @property
+    def time_limit(self) -> Any:
+        """The wrapper that counts the frames of an episode, None for a task without a limit."""
+        ...
+
+    @property
+    def rescale(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Maps [-1, 1] onto the bounds of the actions."""
+        ...
+
+
+class BatchedVector(SyncVector[MujocoSingle]):
+    """The same numbers as :class:`SyncVector`, sooner; for a task of ``FORMULAS``."""
+
+    def __init__(self, task: str, singles: Sequence[MujocoSingle], seeds: Sequence[int], action_repeat: int):
         super().__init__(task, singles, seeds, action_repeat)
         self._tasks: list[Any] = [single.task for single in singles]
         self._simulations = Simulations(self._tasks[0].model, self.count)
@@ -98,21 +117,21 @@ class BatchedEnvironments(Environments):
 
 
 @cache
-def agrees(task: str, action_repeat: int) -> bool:
+def agrees(task: str, action_repeat: int, make: Callable[[str], MujocoSingle]) -> bool:
     """Whether some steps of two copies are those of Gymnasium as it is installed here, bit for bit.
 
     The tests compare whole episodes; this guards against versions of Gymnasium and MuJoCo that nobody tested.
     """
     try:
-        return _agree(task, action_repeat)
+        return _agree(task, action_repeat, make)
     except Exception:
         # whatever other versions do not have: the copies are stepped one by one
         return False
 
 
-def _agree(task: str, action_repeat: int) -> bool:
-    kinds = Environments, BatchedEnvironments
-    plain, together = (kind(task, [GymnasiumEnv(task, k) for k in (0, 1)], (0, 1), action_repeat) for kind in kinds)
+def _agree(task: str, action_repeat: int, make: Callable[[str], MujocoSingle]) -> bool:
+    kinds = SyncVector, BatchedVector
+    plain, together = (kind(task, [make(task) for _ in range(2)], (0, 1), action_repeat) for kind in kinds)
     with closing(plain), closing(together):
         if not (plain.exact and np.array_equal(plain.reset(), together.reset())):
             return False
@@ -120,6 +139,6 @@ def _agree(task: str, action_repeat: int) -> bool:
         return all(_equal(plain.step(action), together.step(action)) for action in actions)
 
 
-def _equal(one: Any, two: Any) -> bool:
+def _equal(one: Stepped, two: Stepped) -> bool:
     names = ("obs", "next_obs", "reward", "terminal", "truncated")
     return one.finished == two.finished and all(np.array_equal(getattr(one, n), getattr(two, n)) for n in names)

@@ -10,24 +10,26 @@ import numpy as np
 import pytest
 from mujoco.batch import Batch
 
-from flowrl_dsl.runtime import batched, environments, plain
-from flowrl_dsl.runtime.batched import BatchedEnvironments
-from flowrl_dsl.runtime.environments import Environments
+from flowrl_dsl.runtime import plain
 from flowrl_dsl.runtime.errors import RunError
-from flowrl_dsl.runtime.gymnasium_env import GymnasiumEnv
-from flowrl_dsl.runtime.mujoco_formulas import FORMULAS
-from flowrl_dsl.runtime.simulations import Simulations
+from flowrl_dsl.runtime.worlds import batched, catalogue
+from flowrl_dsl.runtime.worlds.base import seed_of
+from flowrl_dsl.runtime.worlds.batched import BatchedVector
+from flowrl_dsl.runtime.worlds.gymnasium import GymnasiumEnv
+from flowrl_dsl.runtime.worlds.mujoco_formulas import FORMULAS
+from flowrl_dsl.runtime.worlds.simulations import Simulations
+from flowrl_dsl.runtime.worlds.vector import SyncVector
 
 _LIMIT = 60
 """Frames of an episode, so that a short test passes several ends; the tasks' own limit is at most a thousand."""
 
 
-def _actions(steps: int, copies: Environments) -> np.ndarray:
+def _actions(steps: int, copies: SyncVector) -> np.ndarray:
     return np.random.default_rng(0).uniform(-1, 1, (steps, copies.count, copies.action_size)).astype(np.float32)
 
 
-def _two(kind: type[Environments], task: str, action_repeat: int = 1) -> Environments:
-    return kind(task, [GymnasiumEnv(task, k) for k in (0, 1)], (5, 6), action_repeat)
+def _two(kind: type[SyncVector], task: str, action_repeat: int = 1) -> SyncVector:
+    return kind(task, [GymnasiumEnv(task) for _ in range(2)], (5, 6), action_repeat)
 
 
 def _same(one: Any, two: Any) -> bool:
@@ -40,7 +42,7 @@ def _same(one: Any, two: Any) -> bool:
     return np.array_equal(one, two, equal_nan=np.asarray(one).dtype.kind == "f")
 
 
-def _same_steps(one: Environments, two: Environments, actions: np.ndarray) -> bool:
+def _same_steps(one: SyncVector, two: SyncVector, actions: np.ndarray) -> bool:
     names = ("obs", "next_obs", "reward", "terminal", "truncated", "finished")
     steps = ((one.step(action), two.step(action)) for action in actions)
     return all(_same(getattr(a, name), getattr(b, name)) for a, b in steps for name in names)
@@ -48,11 +50,11 @@ def _same_steps(one: Environments, two: Environments, actions: np.ndarray) -> bo
 
 @pytest.mark.parametrize("task", FORMULAS)
 def test_every_step_is_gymnasiums_own(task: str) -> None:
-    singles = [GymnasiumEnv(task, k) for k in (0, 1)]
+    singles = [GymnasiumEnv(task) for _ in range(2)]
     for single in singles:
         single.time_limit._max_episode_steps = _LIMIT
-    seeds = [environments.seed_of(3, k) for k in (0, 1)]
-    ours = BatchedEnvironments(task, singles, seeds, 1)
+    seeds = [seed_of(3, k) for k in (0, 1)]
+    ours = BatchedVector(task, singles, seeds, 1)
     theirs = [gymnasium.make(task, disable_env_checker=True, max_episode_steps=_LIMIT) for _ in range(2)]
     first = [env.reset(seed=seeds[k])[0] for k, env in enumerate(theirs)]
     assert np.array_equal(ours.reset(), np.float32(first))
@@ -61,7 +63,7 @@ def test_every_step_is_gymnasiums_own(task: str) -> None:
     for actions in _actions(200, ours):
         stepped, finished = ours.step(actions), []
         for k, env in enumerate(theirs):
-            obs, reward, terminal, truncated, _, _ = env.step(rescale(actions[k]))
+            obs, reward, terminal, truncated, _ = env.step(rescale(actions[k]))
             returns[k] += float(reward)
             lengths[k] += 1
             assert np.array_equal(stepped.next_obs[k], obs.astype(np.float32))
@@ -78,19 +80,19 @@ def test_every_step_is_gymnasiums_own(task: str) -> None:
 
 @pytest.mark.parametrize("task", FORMULAS)
 def test_a_snapshot_is_the_same_whichever_way_it_was_reached_and_each_way_goes_on_from_it(task: str) -> None:
-    one_by_one, together = _two(Environments, task), _two(BatchedEnvironments, task)
+    one_by_one, together = _two(SyncVector, task), _two(BatchedVector, task)
     assert np.array_equal(one_by_one.reset(), together.reset())
     assert _same_steps(one_by_one, together, _actions(70, together))
     snapshot = plain.unpack(*plain.pack(together.snapshot()))
     assert _same(snapshot, one_by_one.snapshot())
-    for restored in (_two(Environments, task), _two(BatchedEnvironments, task)):
+    for restored in (_two(SyncVector, task), _two(BatchedVector, task)):
         assert np.array_equal(restored.restore(snapshot), snapshot["obs"])
         assert _same_steps(restored, one_by_one, _actions(60, together))
         one_by_one.restore(snapshot)
 
 
 def test_which_batch_steps_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    one_by_one, together = _two(Environments, "Hopper-v5"), _two(BatchedEnvironments, "Hopper-v5")
+    one_by_one, together = _two(SyncVector, "Hopper-v5"), _two(BatchedVector, "Hopper-v5")
     one_by_one.reset(), together.reset()
     simulations = together._simulations
     simulations._batches = [Batch(together._tasks[0].model, 2, threads, persistent=True) for threads in (1, 2)]
@@ -119,7 +121,7 @@ def test_the_batch_that_was_faster_steps_until_the_next_review() -> None:
 
 
 def test_repeated_actions_and_copies_that_stand_still() -> None:
-    one_by_one, together = (_two(kind, "InvertedPendulum-v5", 3) for kind in (Environments, BatchedEnvironments))
+    one_by_one, together = (_two(kind, "InvertedPendulum-v5", 3) for kind in (SyncVector, BatchedVector))
     one_by_one.reset(), together.reset()
     ends = 0
     for t, action in enumerate(_actions(60, together)):
@@ -132,13 +134,13 @@ def test_repeated_actions_and_copies_that_stand_still() -> None:
 
 
 def test_the_time_limit_is_that_of_the_task() -> None:
-    limits = {task: environments.make(task, 2, 0)._limit for task in ("HalfCheetah-v5", "Reacher-v5")}
+    limits = {task: catalogue.make(task, 2, 0)._limit for task in ("HalfCheetah-v5", "Reacher-v5")}
     assert limits == {"HalfCheetah-v5": 1000, "Reacher-v5": 50}
 
 
 def test_tasks_that_are_not_known_to_agree_and_single_copies_are_stepped_one_by_one() -> None:
     for task, count in (("Ant-v5", 2), ("Pendulum-v1", 2), ("dm_control/cartpole-swingup", 2), ("HalfCheetah-v5", 1)):
-        assert type(environments.make(task, count, 0)) is Environments
+        assert type(catalogue.make(task, count, 0)) is SyncVector
 
 
 def test_a_formula_that_differs_from_the_gymnasium_installed_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,12 +156,12 @@ def test_a_formula_that_differs_from_the_gymnasium_installed_is_not_used(monkeyp
     for formula in (other_reward, other_attributes):
         monkeypatch.setitem(FORMULAS, "Swimmer-v5", formula)
         batched.agrees.cache_clear()
-        assert type(environments.make("Swimmer-v5", 2, 0)) is Environments
+        assert type(catalogue.make("Swimmer-v5", 2, 0)) is SyncVector
     batched.agrees.cache_clear()
 
 
 def test_what_the_simulations_raise_is_reported_as_the_tasks_fault() -> None:
-    copies = environments.make("Hopper-v5", 2, 0)
+    copies = catalogue.make("Hopper-v5", 2, 0)
     copies.reset()
     copies._simulations.field = lambda name: np.zeros((2, 1))
     with pytest.raises(RunError, match="FRL0405"):

@@ -8,7 +8,6 @@ every array of ``MjData`` whose size the model fixes is kept too, and every arra
 from __future__ import annotations
 
 import logging
-from functools import cache
 from typing import Any
 
 import mujoco
@@ -16,15 +15,11 @@ import numpy as np
 
 _LOG = logging.getLogger(__name__)
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
-
-
-@cache
-def _array_names(kind: type) -> tuple[str, ...]:
-    return tuple(name for name in dir(kind) if not name.startswith("_"))
+_NAMES = {kind: [name for name in dir(kind) if not name.startswith("_")] for kind in (mujoco.MjModel, mujoco.MjData)}
 
 
 def _arrays(of: Any) -> dict[str, np.ndarray]:
-    found = {name: getattr(of, name) for name in _array_names(type(of))}
+    found = {name: getattr(of, name) for name in _NAMES[type(of)]}
     return {
         name: value
         for name, value in found.items()

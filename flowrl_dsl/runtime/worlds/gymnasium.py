@@ -3,29 +3,53 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from flowrl_dsl.diagnostics import nearest
-from flowrl_dsl.runtime.environments import Rescale, broken
+from flowrl_dsl.diagnostics import did_you_mean, nearest
+from flowrl_dsl.registry import names_of, register
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.plain import is_plain
+from flowrl_dsl.runtime.worlds.base import Rescale, World, WorldKind, broken
+from flowrl_dsl.runtime.worlds.mujoco_formulas import FORMULAS
+from flowrl_dsl.runtime.worlds.vector import SyncVector
 
 _TRANSPARENT = ("TimeLimit", "OrderEnforcing", "PassiveEnvChecker")
+
+
+@register
+class Gymnasium(WorldKind):
+    """Gymnasium tasks by their ids, ``NAMESPACE/`` included.
+
+    Several copies are stepped together where that gives the same bits (:mod:`flowrl_dsl.runtime.worlds.batched`).
+    """
+
+    name = "gymnasium"
+
+    def make(self, task: str, seeds: Sequence[int], action_repeat: int) -> World:
+        singles = [GymnasiumEnv(task) for _ in seeds]
+        if len(seeds) > 1 and task in FORMULAS:
+            # mujoco takes long to import: only tasks that use it pay
+            from flowrl_dsl.runtime.worlds import batched
+
+            if batched.agrees(task, action_repeat, GymnasiumEnv):
+                return batched.BatchedVector(task, singles, seeds, action_repeat)
+        return SyncVector(task, singles, seeds, action_repeat)
 
 
 class GymnasiumEnv:
     """One copy of a Gymnasium task; ``exact`` for those on MuJoCo whose wrappers keep nothing but numbers."""
 
-    def __init__(self, task: str, seed: int):
+    def __init__(self, task: str):
         self._env = _make(task)
         self.rescale = _rescaling(task, self._env.action_space)
         self._flatten, self.observation_size = _flattening(task, self._env.observation_space)
-        self.action_size = int(np.prod(self._env.action_space.shape))
-        self._shape = self._env.action_space.shape
+        self._shape = self._env.action_space.shape or ()
+        self.action_size = int(np.prod(self._shape))
         self._layers = _layers(self._env)
         self._physics = _physics(self._env)
         wrappers = {type(layer).__name__ for layer in self._layers[:-1]}
@@ -98,18 +122,25 @@ def _make(task: str) -> gymnasium.Env:
 def _quiet_mujoco(task: str) -> None:
     spec = gymnasium.registry.get(task)
     if spec is not None and isinstance(spec.entry_point, str) and "mujoco" in spec.entry_point:
-        from flowrl_dsl.runtime.mujoco_state import quiet
+        from flowrl_dsl.runtime.worlds.mujoco_state import quiet
 
         quiet()
 
 
 def _nearest_task(task: str) -> str:
-    """The newest version of the task with the closest name."""
+    """The newest version of the task with the closest name; else the worlds there are, where its prefix is none of them."""
     newest = {name.rpartition("-v")[0]: name for name in sorted(gymnasium.registry)}
     close = nearest(task.rpartition("-v")[0] or task, newest)
     if close is not None:
         return f'did you mean "{newest[close]}"?'
-    return "expected an id registered with Gymnasium, or dm_control/DOMAIN-TASK such as dm_control/cartpole-swingup"
+    prefix, slash, _ = task.rpartition("/")
+    if slash and prefix not in {spec.namespace for spec in gymnasium.registry.values()}:
+        return f'"{prefix}/" is neither a namespace of Gymnasium nor a world; {did_you_mean(prefix, _worlds())}'
+    return f"expected an id registered with Gymnasium, or {', '.join(f'{name}/NAME' for name in _worlds())}"
+
+
+def _worlds() -> list[str]:
+    return sorted(names_of(WorldKind.family) - {Gymnasium.name})
 
 
 def _rescaling(task: str, space: spaces.Space) -> Rescale:
@@ -150,7 +181,7 @@ def _physics(env: gymnasium.Env) -> Any:
     if type(model).__name__ != "MjModel" or type(data).__name__ != "MjData":
         return None
     # mujoco takes long to import: only tasks that use it pay
-    from flowrl_dsl.runtime.mujoco_state import MujocoState
+    from flowrl_dsl.runtime.worlds.mujoco_state import MujocoState
 
     return MujocoState(model, data)
 

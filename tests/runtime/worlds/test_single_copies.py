@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from flowrl_dsl.runtime import environments, plain
+from flowrl_dsl.runtime import plain
 from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.worlds import base, catalogue
 
 EXACT = [
     "InvertedPendulum-v5",
@@ -27,20 +28,20 @@ def _actions(steps: int, count: int, size: int) -> np.ndarray:
     return np.random.default_rng(0).uniform(-1, 1, (steps, count, size)).astype(np.float32)
 
 
-def _equal(one: environments.Stepped, two: environments.Stepped) -> bool:
+def _equal(one: base.Stepped, two: base.Stepped) -> bool:
     arrays = ("obs", "next_obs", "reward", "terminal", "truncated")
     return one.finished == two.finished and all(np.array_equal(getattr(one, n), getattr(two, n)) for n in arrays)
 
 
 @pytest.mark.parametrize("task", EXACT)
 def test_a_restored_copy_continues_bit_for_bit(task: str) -> None:
-    original = environments.make(task, 2, seed=3)
+    original = catalogue.make(task, 2, seed=3)
     assert original.exact
     original.reset()
     for action in _actions(500, 2, original.action_size):
         original.step(action)
     snapshot = plain.unpack(*plain.pack(original.snapshot()))
-    copy = environments.make(task, 2, seed=3)
+    copy = catalogue.make(task, 2, seed=3)
     assert np.array_equal(copy.restore(snapshot), snapshot["obs"])
     # long enough to pass the end of an episode of every task
     later = _actions(520 if task.startswith("dm_control") or task == "HalfCheetah-v5" else 300, 2, original.action_size)
@@ -49,7 +50,7 @@ def test_a_restored_copy_continues_bit_for_bit(task: str) -> None:
 
 @pytest.mark.parametrize("task", ["Hopper-v5", "dm_control/cartpole-swingup"])
 def test_resetting_a_used_copy_gives_the_episodes_of_a_fresh_one(task: str) -> None:
-    used, fresh = environments.make(task, 1, 0, evaluation=True), environments.make(task, 1, 7, evaluation=True)
+    used, fresh = catalogue.make(task, 1, 0, evaluation=True), catalogue.make(task, 1, 7, evaluation=True)
     used.reset()
     for action in _actions(50, 1, used.action_size):
         used.step(action)
@@ -58,13 +59,13 @@ def test_resetting_a_used_copy_gives_the_episodes_of_a_fresh_one(task: str) -> N
 
 
 def test_the_last_observation_of_an_episode_is_kept_apart_from_the_next_first_one() -> None:
-    ours = environments.make("InvertedPendulum-v5", 1, seed=5)
+    ours = catalogue.make("InvertedPendulum-v5", 1, seed=5)
     plainly = gymnasium.make("InvertedPendulum-v5")
-    obs, _ = plainly.reset(seed=environments.seed_of(5, 0))
+    obs, _ = plainly.reset(seed=base.seed_of(5, 0))
     assert np.array_equal(ours.reset()[0], obs.astype(np.float32))
     ends = 0
     for action in _actions(60, 1, 1):
-        obs, reward, terminal, truncated, _, _ = plainly.step(3 * action[0])
+        obs, reward, terminal, truncated, _ = plainly.step(3 * action[0])
         stepped = ours.step(action)
         assert np.array_equal(stepped.next_obs[0], obs.astype(np.float32))
         assert stepped.reward[0] == np.float32(reward) and stepped.terminal[0] == terminal
@@ -104,7 +105,7 @@ def _register(name: str, limit: int | None = None, **options: object) -> str:
 
 def test_a_time_out_is_truncated_and_not_terminal_and_an_end_at_the_limit_is_terminal() -> None:
     for name, end, terminal in (("TimeOut", 10**9, False), ("EndAtLimit", 3, True)):
-        copies = environments.make(_register(name, limit=3, true_end=end), 1, 0)
+        copies = catalogue.make(_register(name, limit=3, true_end=end), 1, 0)
         copies.reset()
         last = [copies.step(np.zeros((1, 2), np.float32)) for _ in range(3)][-1]
         assert (bool(last.terminal[0]), bool(last.truncated[0])) == (terminal, not terminal)
@@ -113,7 +114,7 @@ def test_a_time_out_is_truncated_and_not_terminal_and_an_end_at_the_limit_is_ter
 
 
 def test_actions_are_rescaled_to_the_bounds() -> None:
-    copies = environments.make(_register("Bounds"), 1, 0)
+    copies = catalogue.make(_register("Bounds"), 1, 0)
     copies.reset()
     for given, expected in (([-1, -1], [-1, 2]), ([1, 1], [3, 4]), ([0, 0.5], [1, 3.5]), ([-9, 9], [-1, 4])):
         copies.step(np.float32([given]))
@@ -121,7 +122,7 @@ def test_actions_are_rescaled_to_the_bounds() -> None:
 
 
 def test_an_action_is_repeated_until_the_episode_ends() -> None:
-    copies = environments.make(_register("Repeat", limit=5), 1, 0, action_repeat=2)
+    copies = catalogue.make(_register("Repeat", limit=5), 1, 0, action_repeat=2)
     copies.reset()
     steps = [copies.step(np.zeros((1, 2), np.float32)) for _ in range(3)]
     assert [float(step.reward[0]) for step in steps] == [2.0, 2.0, 1.0]
@@ -129,7 +130,7 @@ def test_an_action_is_repeated_until_the_episode_ends() -> None:
 
 
 def test_copies_that_are_not_active_stand_still() -> None:
-    copies = environments.make(_register("Active"), 2, 0)
+    copies = catalogue.make(_register("Active"), 2, 0)
     copies.reset()
     stepped = copies.step(np.zeros((2, 2), np.float32), np.array([False, True]))
     assert stepped.obs[:, 0].tolist() == [0, 1] and stepped.reward.tolist() == [0, 1]
@@ -137,11 +138,11 @@ def test_copies_that_are_not_active_stand_still() -> None:
 
 def test_where_a_task_is_not_exact_a_resumed_run_begins_fresh_episodes_the_same_each_time() -> None:
     def resumed() -> np.ndarray:
-        copies = environments.make("Pendulum-v1", 2, 1)
+        copies = catalogue.make("Pendulum-v1", 2, 1)
         assert not copies.exact
         return copies.restore(snapshot)
 
-    original = environments.make("Pendulum-v1", 2, 1)
+    original = catalogue.make("Pendulum-v1", 2, 1)
     first = original.reset()
     original.step(np.zeros((2, 1), np.float32))
     snapshot = plain.unpack(*plain.pack(original.snapshot()))
@@ -167,29 +168,29 @@ def _flexible() -> spaces.Box:
 )
 def test_a_task_that_cannot_be_used_is_a_coded_error(code: str, task) -> None:
     with pytest.raises(RunError) as caught:
-        environments.make(task(), 1, 0)
+        catalogue.make(task(), 1, 0)
     assert caught.value.code == code
 
 
 def test_the_nearest_task_is_offered() -> None:
     for wrong, right in (("HalfCheeta-v5", "HalfCheetah-v5"), ("dm_control/cartpole-swingupp", "cartpole-swingup")):
         with pytest.raises(RunError) as caught:
-            environments.make(wrong, 1, 0)
+            catalogue.make(wrong, 1, 0)
         assert right in caught.value.diagnostics[0].notes[0]
 
 
 def test_what_a_task_raises_or_gives_is_reported_as_its_fault() -> None:
-    broken = environments.make(_register("Broken"), 1, 0)
+    broken = catalogue.make(_register("Broken"), 1, 0)
     broken.reset()
     with pytest.raises(RunError, match=r"FRL0405.*IndexError"):
         broken._singles[0]._env.unwrapped.step = lambda action: [][0]
         broken.step(np.zeros((1, 2), np.float32))
-    infinite = environments.make(_register("InfiniteReward", reward=float("inf")), 1, 0)
+    infinite = catalogue.make(_register("InfiniteReward", reward=float("inf")), 1, 0)
     infinite.reset()
     with pytest.raises(RunError, match="FRL0406"):
         infinite.step(np.zeros((1, 2), np.float32))
 
 
 def test_evaluation_seeds_are_never_training_seeds() -> None:
-    training = {environments.seed_of(seed, k) for seed in range(50) for k in range(50)}
-    assert len(training) == 2500 and max(training) < 2**31 <= min(map(environments.evaluation_seed, range(100)))
+    training = {base.seed_of(seed, k) for seed in range(50) for k in range(50)}
+    assert len(training) == 2500 and max(training) < 2**31 <= min(map(base.evaluation_seed, range(100)))

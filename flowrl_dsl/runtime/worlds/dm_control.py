@@ -7,21 +7,35 @@ discount 0 is terminal; one that ends with a positive discount has run out of ti
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from flowrl_dsl.diagnostics import did_you_mean
-from flowrl_dsl.runtime.environments import DM_CONTROL, Rescale
+from flowrl_dsl.registry import register
 from flowrl_dsl.runtime.errors import RunError
-from flowrl_dsl.runtime.mujoco_state import MujocoState, quiet
 from flowrl_dsl.runtime.plain import is_plain
+from flowrl_dsl.runtime.worlds.base import Rescale, World, WorldKind
+from flowrl_dsl.runtime.worlds.mujoco_state import MujocoState, quiet
+from flowrl_dsl.runtime.worlds.vector import SyncVector
 
 with warnings.catch_warnings():
     # without a display its renderer, which nothing here uses, complains while it is imported
     warnings.simplefilter("ignore")
     from dm_control import suite
     from dm_control.rl.control import PhysicsError
+
+
+@register
+class DmControl(WorldKind):
+    """Tasks of the DeepMind Control Suite."""
+
+    name = "dm_control"
+    paper = "arXiv:1801.00690"
+
+    def make(self, task: str, seeds: Sequence[int], action_repeat: int) -> World:
+        return SyncVector(task, [DmControlEnv(task, seed) for seed in seeds], seeds, action_repeat)
 
 
 class DmControlEnv:
@@ -78,7 +92,7 @@ class DmControlEnv:
 
 
 def _find(task: str) -> tuple[str, str]:
-    known = {f"{DM_CONTROL}{domain}-{name}": (domain, name) for domain, name in suite.ALL_TASKS}
+    known = {f"{DmControl.name}/{domain}-{name}": (domain, name) for domain, name in suite.ALL_TASKS}
     if task not in known:
         raise RunError("FRL0401", f'there is no task "{task}"', did_you_mean(task, known))
     return known[task]

@@ -1,0 +1,194 @@
+"""What a world is: copies of one task that are stepped together, with the semantics that value learning needs.
+
+- Same-step reset: a finished episode is followed at once by the first observation of the next one.
+- ``next_obs`` is the observation that followed the action, never that of the next episode.
+- ``terminal`` marks a true end; an episode cut off by its time limit is ``truncated``, and values bootstrap through it.
+- Actions lie in [-1, 1] and are rescaled to the bounds of the task; observations are flat float32 vectors.
+- Snapshots: where :attr:`World.exact` holds, a restored world continues bit for bit.
+
+This file is imported with every plugin that adds a world, by ``flowrl-dsl check`` too: it loads neither jax nor a simulator.
+"""
+
+from __future__ import annotations
+
+import traceback
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from flowrl_dsl.registry import Component
+from flowrl_dsl.runtime.errors import RunError
+
+if TYPE_CHECKING:
+    import jax
+
+Array: TypeAlias = "np.ndarray | jax.Array"
+
+# MuJoCo writes 1e10 where there is no bound
+_UNBOUNDED = 1e9
+
+
+class World(Protocol):
+    """``count`` copies of a task.
+
+    Attributes:
+        task: the name the user gave.
+        count, observation_size, action_size: N, O and A in the shapes below.
+        exact: whether :meth:`restore` continues bit for bit.
+        pure: the episodes of one copy as pure functions, so that acting and stepping can be compiled into one executable;
+            None for a world that is stepped on the host.
+    """
+
+    task: str
+    count: int
+    observation_size: int
+    action_size: int
+    exact: bool
+
+    @property
+    def pure(self) -> Pure | None: ...
+
+    def reset(self) -> Array:
+        """Start every copy from its own seed and return the observations [N, O]; the same seeds give the same episodes."""
+        ...
+
+    def step(self, actions: Array, active: np.ndarray | None = None) -> Stepped:
+        """Step every copy with its row of ``actions`` [N, A]; copies that are not ``active`` [N] stand still.
+
+        Raises FRL0405 when the task raises an exception, FRL0406 for an observation or a reward that is not finite.
+        """
+        ...
+
+    def running(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns [N] and lengths [N] so far of the episodes under way."""
+        ...
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain values (see :mod:`flowrl_dsl.runtime.plain`) from which :meth:`restore` continues."""
+        ...
+
+    def restore(self, snapshot: dict[str, Any]) -> Array:
+        """Continue from a snapshot, or, where the world is not exact, begin a fresh episode in every copy.
+
+        The seed of a fresh episode depends on the snapshot alone, so that resuming twice gives the same run twice.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class Episode(NamedTuple):
+    """One copy of a pure world between two steps, a tree of JAX arrays.
+
+    ``state`` is the world's, ``obs`` [O] where to act next.  ``total`` and ``length`` (in frames) are those of the episode
+    under way so far; ``last_total`` and ``last_length`` those of the episode that finished last.
+    """
+
+    state: Any
+    obs: jax.Array
+    total: jax.Array
+    length: jax.Array
+    last_total: jax.Array
+    last_length: jax.Array
+
+
+class Pure(Protocol):
+    """Episodes of one copy, one after the other, as pure functions for ``jax.vmap``, ``jax.jit`` and ``lax.scan``."""
+
+    def init(self, key: jax.Array) -> Episode:
+        """The beginning of the first episode."""
+        ...
+
+    def step(
+        self, episode: Episode, action: jax.Array, key: jax.Array
+    ) -> tuple[Episode, jax.Array, jax.Array, jax.Array, jax.Array]:
+        """After an action [A] in [-1, 1]: episode, next observation [O], reward [], terminal [], truncated [].
+
+        The next observation is the one that followed the action.  When the episode is over, the one returned is the
+        beginning of the next.
+        """
+        ...
+
+
+class WorldKind(Component):
+    """Where the tasks ``NAME/...`` come from, NAME being the name under which the kind is registered.
+
+    One file with a registered kind adds a world: ``flowrl_dsl/runtime/worlds/NAME.py``, or a module of a plugin.  Its module
+    is imported for the first task with its prefix (a plugin's with every command, so it imports simulators in ``make``).
+    """
+
+    family: ClassVar[str] = "world"
+
+    @abstractmethod
+    def make(self, task: str, seeds: Sequence[int], action_repeat: int) -> World:
+        """A copy of the task for each seed (below 2³²), each action held for ``action_repeat`` frames.
+
+        Raises FRL0401 for an unknown task; any other exception is reported as FRL0405.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """Result of one step of N copies.
+
+    Shapes: ``obs`` (where to act next) and ``next_obs`` [N, O], the others [N].  ``finished`` contains (return, length in
+    frames) of each copy that is ``done``, in their order.
+    """
+
+    obs: Array
+    next_obs: Array
+    reward: Array
+    terminal: Array
+    truncated: Array
+    finished: list[tuple[float, int]]
+
+    @property
+    def done(self) -> Array:
+        return self.terminal | self.truncated
+
+
+def broken(task: str, error: Exception) -> RunError:
+    """FRL0405 for an exception that a task raised, with the place where it did."""
+    if isinstance(error, RunError):
+        return error
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"raised at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return RunError("FRL0405", f"{task} failed: {type(error).__name__}: {error}", place)
+
+
+def not_finite(task: str) -> RunError:
+    """FRL0406 for an observation or a reward."""
+    return RunError("FRL0406", f"{task} gave an observation or a reward that is not finite")
+
+
+def seed_of(seed: int, k: int) -> int:
+    """The seed of copy ``k`` while training: below 2³¹, where no evaluation seed is."""
+    return int(np.random.SeedSequence([seed, k]).generate_state(1)[0] >> 1)
+
+
+def evaluation_seed(k: int) -> int:
+    """The seed of evaluation episode ``k``: the same in every run, and never a training seed."""
+    return 2**31 + k
+
+
+class Rescale:
+    """Maps [-1, 1] onto the box [low, high]; a box of [-1, 1] keeps every bit."""
+
+    def __init__(self, task: str, low: np.ndarray, high: np.ndarray, dtype: Any):
+        low, high = np.ravel(low).astype(np.float64), np.ravel(high).astype(np.float64)
+        if not (np.isfinite(low).all() and np.isfinite(high).all() and (np.abs(high - low) < _UNBOUNDED).all()):
+            raise RunError(
+                "FRL0403",
+                f"{task} has actions without finite bounds",
+                f"lowest {low.tolist()}, highest {high.tolist()}",
+                "actions in [-1, 1] are rescaled to the bounds: wrap the task so that it has finite ones",
+            )
+        self._center, self._half = (high + low) / 2, (high - low) / 2
+        self._low, self._high, self._dtype = low, high, dtype
+
+    def __call__(self, action: np.ndarray) -> np.ndarray:
+        scaled = self._center + self._half * action
+        return np.clip(scaled, self._low, self._high).astype(self._dtype)

@@ -1,0 +1,157 @@
+"""Copies of a task that exist one by one, such as Gymnasium's and dm_control's, stepped one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from flowrl_dsl.runtime.worlds.base import Array, Stepped, broken, not_finite, seed_of
+
+
+class Single(Protocol):
+    """One copy of a task, as the adapters provide it."""
+
+    observation_size: int
+    action_size: int
+    exact: bool
+
+    def reset(self, seed: int | None = None) -> np.ndarray:
+        """Begin an episode; a seed starts the generator anew.  Returns the flat float32 observation."""
+        ...
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
+        """One frame with an action in [-1, 1]: observation, reward, terminal, truncated."""
+        ...
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that the next step depends on, as plain values (see :mod:`flowrl_dsl.runtime.plain`)."""
+        ...
+
+    def restore(self, snapshot: dict[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+S = TypeVar("S", bound=Single)
+
+
+class SyncVector(Generic[S]):
+    """A :class:`~flowrl_dsl.runtime.worlds.base.World` of single copies, each with its own seed."""
+
+    pure = None
+
+    def __init__(self, task: str, singles: Sequence[S], seeds: Sequence[int], action_repeat: int):
+        self.task = task
+        self._singles = list(singles)
+        self._seeds = list(seeds)
+        self._repeat = action_repeat
+        self.count = len(self._singles)
+        self.observation_size = self._singles[0].observation_size
+        self.action_size = self._singles[0].action_size
+        self.exact = all(single.exact for single in self._singles)
+        self._returns = np.zeros(self.count)
+        self._lengths = np.zeros(self.count, np.int64)
+        self._episodes = np.zeros(self.count, np.int64)
+        self._obs = np.zeros((self.count, self.observation_size), np.float32)
+
+    def reset(self) -> np.ndarray:
+        self._returns[:] = 0
+        self._lengths[:] = 0
+        self._episodes[:] = 0
+        self._obs = np.stack([self._reset(k, seed) for k, seed in enumerate(self._seeds)])
+        return self._obs
+
+    def step(self, actions: Array, active: np.ndarray | None = None) -> Stepped:
+        next_obs = self._obs.copy()
+        reward = np.zeros(self.count, np.float32)
+        terminal = np.zeros(self.count, bool)
+        truncated = np.zeros(self.count, bool)
+        which = np.arange(self.count) if active is None else np.flatnonzero(active)
+        self._advance(which, np.asarray(actions), next_obs, reward, terminal, truncated)
+        if not (np.isfinite(next_obs).all() and np.isfinite(reward).all()):
+            raise not_finite(self.task)
+        return self._continue(next_obs, reward, terminal, truncated)
+
+    def _advance(
+        self,
+        which: np.ndarray,
+        actions: np.ndarray,
+        obs: np.ndarray,
+        reward: np.ndarray,
+        terminal: np.ndarray,
+        truncated: np.ndarray,
+    ) -> None:
+        """Step the copies ``which`` and write their rows of the last four arguments."""
+        for k in which:
+            obs[k], reward[k], terminal[k], truncated[k] = self._step(k, actions[k])
+
+    def _step(self, k: int, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
+        total = 0.0
+        try:
+            for _ in range(self._repeat):
+                obs, reward, terminal, truncated = self._singles[k].step(action)
+                total += reward
+                self._lengths[k] += 1
+                if terminal or truncated:
+                    break
+        except Exception as error:
+            # the task is foreign code: whatever it raises is reported as its failure, not as a crash of ours
+            raise broken(self.task, error) from error
+        self._returns[k] += total
+        return obs, total, terminal, truncated
+
+    def _continue(self, next_obs: np.ndarray, reward: np.ndarray, terminal: np.ndarray, truncated: np.ndarray) -> Stepped:
+        done = terminal | truncated
+        finished: list[tuple[float, int]] = []
+        obs = next_obs
+        if done.any():
+            obs = next_obs.copy()
+            for k in map(int, np.flatnonzero(done)):
+                finished.append((float(self._returns[k]), int(self._lengths[k])))
+                obs[k] = self._reset(k)
+                self._returns[k] = 0
+                self._lengths[k] = 0
+                self._episodes[k] += 1
+        self._obs = obs
+        return Stepped(obs, next_obs, reward, terminal, truncated, finished)
+
+    def _reset(self, k: int, seed: int | None = None) -> np.ndarray:
+        try:
+            return self._singles[k].reset(seed)
+        except Exception as error:
+            # foreign code, as above
+            raise broken(self.task, error) from error
+
+    def running(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._returns.copy(), self._lengths.copy()
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "obs": self._obs.copy(),
+            "returns": self._returns.copy(),
+            "lengths": self._lengths.copy(),
+            "episodes": self._episodes.copy(),
+            "copies": [single.snapshot() for single in self._singles] if self.exact else [],
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> np.ndarray:
+        self._episodes = snapshot["episodes"].copy()
+        if not self.exact:
+            seeds = [seed_of(seed, int(n) + 1) for seed, n in zip(self._seeds, self._episodes, strict=True)]
+            self._returns[:] = 0
+            self._lengths[:] = 0
+            self._obs = np.stack([self._reset(k, seed) for k, seed in enumerate(seeds)])
+            return self._obs
+        self._returns = snapshot["returns"].copy()
+        self._lengths = snapshot["lengths"].copy()
+        self._obs = snapshot["obs"].copy()
+        for single, state in zip(self._singles, snapshot["copies"], strict=True):
+            single.restore(state)
+        return self._obs
+
+    def close(self) -> None:
+        for single in self._singles:
+            single.close()
