@@ -148,7 +148,7 @@ CODES = (
     Code(
         "FRL0320",
         "every(1, ...)",
-        "In each first update means in each update.",
+        "every(1, x) is the same as x.",
         _with("order = critic -> every(1, policy) -> targets"),
         "Remove every, or count to 2 or more.",
     ),
@@ -184,7 +184,7 @@ CODES = (
     Code(
         "FRL0324",
         "more steps than noise levels",
-        "A discrete schedule has so many noise levels that a sampler can step through, each of them once.",
+        "A sampler takes at most one step per noise level of a discrete schedule.",
         _with(policy="  policy { backbone = diffusion(schedule = discrete_vp)  sampler = ddpm(steps = 20) }"),
         "Give the schedule more levels, or the sampler fewer steps.",
     ),

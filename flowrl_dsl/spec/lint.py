@@ -285,7 +285,7 @@ def tight_clip(linter: _Linter) -> None:
     for path, value, _ in linter.options:
         bound = linter.number(value) if path.endswith(".clip_error") else None
         if bound is not None and bound < SMALLEST_ERROR:
-            message = f"squared errors beyond {bound:g} teach nothing: nearly all are"
+            message = f"clip_error = {bound:g} clips nearly every error, so almost no gradient remains"
             linter.warn("FRL0317", message, linter.written(path), "published values are 3 and 5")
 
 

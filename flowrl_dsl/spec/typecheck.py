@@ -119,7 +119,7 @@ class _Checker:
         if not extra:
             return self._reaches(term, span)
         axes = extra[0] if len(extra) == 1 else show(extra)
-        wanted = show(self.slot.result) if self.slot.result else "a number without axes"
+        wanted = show(self.slot.result) if self.slot.result else "a scalar"
         self.scope.error(
             "FRL0248",
             f"`{self.slot_name}` has axes {show(term.axes)}, but the slot holds {wanted}",
@@ -332,7 +332,7 @@ class _Checker:
         self, kind: Primitive, call: tree.Call, value: Term, axes: Axes | None, over: tree.Expr | None, frame: Frame
     ) -> Term | None:
         if axes is None and not value.axes:
-            message = f"{kind.name} has nothing to reduce: its argument is one number"
+            message = f"{kind.name} has nothing to reduce: its argument is already a scalar"
             self._error("FRL0254", message, call.span, frame)
             return None
         if axes is not None and not self._present(kind, value, axes, over, frame):
@@ -355,7 +355,7 @@ class _Checker:
             message = f"{kind.name} works along exactly one axis"
             likely = next((axis for axis in LIKELY if axis in value.axes), "")
             write = f": write {kind.name}(..., over = {likely})" if likely else ""
-            hint = f"its argument has {', '.join(value.axes)}{write}" if value.axes else "its argument is one number"
+            hint = f"its argument has {', '.join(value.axes)}{write}" if value.axes else "its argument is already a scalar"
             self._error("FRL0247", message, (over or call).span, frame, hint)
             return None
         if not self._present(kind, value, axes, over, frame) or not self._readable(kind, call, values, axes, over, frame):
@@ -380,7 +380,7 @@ class _Checker:
         for position, (argument, value) in enumerate(zip(call.arguments, values, strict=True)):
             missing = without(kind.reads, *value.axes) if position == 0 else ()
             if missing or (position and value.axes):
-                need = f"the axis {missing[0]}" if missing else "no axes: it is one number"
+                need = f"the axis {missing[0]}" if missing else "no axes"
                 message = f"argument {position + 1} of {kind.name} must have {need}, but has axes {show(value.axes)}"
                 fitting = [name for name, has in self.slot.values.items() if missing and {*axes, *kind.reads} <= {*has}]
                 hint = _listed("values with that axis", fitting) if missing else "reduce it, or use a parameter"
@@ -434,7 +434,7 @@ class _Checker:
         missing = without(axes, *value.axes)
         if missing and over is not None:
             message = f"{primitive.name} over {missing[0]}: its argument has axes {show(value.axes)}"
-            hint = f"it can be reduced over {', '.join(value.axes)}" if value.axes else "its argument is one number"
+            hint = f"it can be reduced over {', '.join(value.axes)}" if value.axes else "its argument is already a scalar"
             self._error("FRL0246", message, over.span, frame, hint)
         return not missing
 
@@ -484,7 +484,8 @@ class _Checker:
     def _variable(self, wrt: tree.Expr | None, call: tree.Call, frame: Frame) -> Variable | None:
         values = ", ".join(self.slot.values)
         if wrt is None:
-            self._error("FRL0250", "grad needs `wrt`: by what to differentiate", call.span, frame, f"one of {values}")
+            message = "grad needs `wrt = ...`, the value to differentiate with respect to"
+            self._error("FRL0250", message, call.span, frame, f"one of {values}")
             return None
         if isinstance(wrt, tree.Name):
             name = wrt.id
@@ -506,7 +507,8 @@ class _Checker:
         self.scope.use("def", define)
         if name in frame.active:
             message = f'def "{name}" calls itself'
-            self._error("FRL0228", message, call.span, frame, f"the circle is {' -> '.join((*frame.active, name))}")
+            cycle = " -> ".join((*frame.active, name))
+            self._error("FRL0228", message, call.span, frame, f"the definitions form a cycle: {cycle}")
             return None
         arguments = self._arguments(define, call, frame)
         if arguments is None:
