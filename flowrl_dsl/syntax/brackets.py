@@ -10,7 +10,7 @@ from __future__ import annotations
 from lark import Token
 
 from flowrl_dsl.diagnostics import Diagnostics
-from flowrl_dsl.syntax.lexer import END, ERROR, after, span_of, virtual
+from flowrl_dsl.syntax.tokens import END, ERROR, after, span_of, virtual
 
 CLOSER = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 WRITTEN = {"LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}"}

@@ -16,8 +16,9 @@ from lark import Token
 
 from flowrl_dsl.diagnostics import Diagnostic
 from flowrl_dsl.syntax.brackets import CLOSER, COMPARISONS, NEEDS_VALUE, OPERATORS, STARTERS, first_on_line
-from flowrl_dsl.syntax.lexer import END, after, language, span_of, virtual
+from flowrl_dsl.syntax.lexer import language
 from flowrl_dsl.syntax.machine import Cursor
+from flowrl_dsl.syntax.tokens import END, after, span_of, virtual
 
 _ENDS_VALUE = OPERATORS - {"MINUS"} | {"COMMA", "RPAR", "RSQB", "RBRACE", "EQUAL", "IN", END}
 _VALUES = frozenset(["NUMBER", "STRING", "TRUE", "FALSE", "NAME", "INF", "LSQB", "LPAR", "MINUS"])

@@ -15,8 +15,9 @@ from lark import Token, Tree, UnexpectedToken
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, did_you_mean, in_order
 from flowrl_dsl.syntax.brackets import balance
 from flowrl_dsl.syntax.builder import DEEPEST, Builder, too_deep
-from flowrl_dsl.syntax.lexer import ERROR, Lexer, language, span_of
+from flowrl_dsl.syntax.lexer import Lexer, language
 from flowrl_dsl.syntax.recovery import Recovery
+from flowrl_dsl.syntax.tokens import ERROR, span_of
 from flowrl_dsl.syntax.tree import Expr, File
 
 

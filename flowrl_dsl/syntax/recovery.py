@@ -11,9 +11,9 @@ from lark import Token
 
 from flowrl_dsl.diagnostics import Diagnostics
 from flowrl_dsl.syntax.brackets import STARTERS, first_on_line
-from flowrl_dsl.syntax.lexer import END, ERROR, span_of, virtual
 from flowrl_dsl.syntax.machine import Cursor
 from flowrl_dsl.syntax.mistakes import Edit, Scene, closest_keyword, describe, find
+from flowrl_dsl.syntax.tokens import END, ERROR, span_of, virtual
 
 _MOST_EDITS = 50  # of one statement
 _MOST_EDITS_OF_FILE = 500
