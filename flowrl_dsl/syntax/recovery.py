@@ -12,7 +12,8 @@ from lark import Token
 from flowrl_dsl.diagnostics import Diagnostics
 from flowrl_dsl.syntax.brackets import STARTERS, first_on_line
 from flowrl_dsl.syntax.machine import Cursor
-from flowrl_dsl.syntax.mistakes import Edit, Scene, closest_keyword, describe, find
+from flowrl_dsl.syntax.mistakes import find
+from flowrl_dsl.syntax.mistakes.scene import Edit, Scene, closest_keyword, describe
 from flowrl_dsl.syntax.tokens import END, ERROR, span_of, virtual
 
 _MOST_EDITS = 50  # of one statement
