@@ -8,7 +8,8 @@ import pytest
 
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.syntax import tree
-from flowrl_dsl.syntax.formatter import WIDTH, format_expression, format_file, plain_number
+from flowrl_dsl.syntax.flat import plain_number
+from flowrl_dsl.syntax.formatter import WIDTH, format_expression, format_file
 from flowrl_dsl.syntax.parser import parse, parse_expression, parse_file
 from tests.syntax.programs import HYBRID, NOWHERE, QSM
 
