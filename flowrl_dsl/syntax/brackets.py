@@ -228,7 +228,7 @@ class _Braces:
         if head.type != "NAME":
             return end
         continues = index > 0 and self.tokens[index - 1].type in NEEDS_VALUE
-        is_header = header == ["NAME"] and not continues and self.tokens[end].column > head.column
+        is_header = header in (["NAME"], ["NAME", "NAME"]) and not continues and self.tokens[end].column > head.column
         return end if is_header else None
 
     def _assigns(self, index: int) -> bool:

@@ -81,7 +81,8 @@ class Builder(Transformer_NonRecursive):
         return tree.Assign(self._name(parts[0]), parts[2], self._over(parts[:3]))
 
     def section(self, parts: list) -> tree.Section:
-        return tree.Section(self._name(parts[0]), parts[-1][0], self._over(parts))
+        given = self._name(parts[1]) if len(parts) > 2 else None
+        return tree.Section(self._name(parts[0]), parts[-1][0], self._over(parts), given)
 
     def param(self, parts: list) -> tree.Param:
         bounds = parts[5] if len(parts) > 4 else None

@@ -325,8 +325,8 @@ def _algorithm_head(node: tree.Algorithm) -> str:
 
 def _section_head(node: tree.Section | tree.Improve | tree.ForTask) -> str:
     match node:
-        case tree.Section(name=name):
-            return name.id
+        case tree.Section(name=name, given=given):
+            return name.id if given is None else f"{name.id} {given.id}"
         case tree.Improve(weight=None, mechanism=mechanism):
             return f"improve {mechanism.id}"
         case tree.Improve(weight=weight, mechanism=mechanism):
@@ -342,7 +342,9 @@ def _head_end(node) -> int:
     match node:
         case tree.Algorithm(name=name, title=title, base=base):
             return (base or title or name).span.end_line
-        case tree.Improve(mechanism=name) | tree.Section(name=name):
+        case tree.Section(name=name, given=given):
+            return (given or name).span.end_line
+        case tree.Improve(mechanism=name):
             return name.span.end_line
         case tree.ForTask(tasks=tasks):
             return tasks[-1].span.end_line

@@ -142,3 +142,8 @@ def test_comments_without_a_place_go_above():
 
 def test_definitions():
     assert formatted("def  f( x,y ) = x+y\n\n\ndef g() = 1") == "def f(x, y) = x + y\n\ndef g() = 1\n"
+
+
+def test_named_sections():
+    text = "policy behavior {  # whose data it is\n  a = 1\n  improve imitation {}\n}\nact fast { a = 1 }"
+    assert inside(text) == text

@@ -12,6 +12,8 @@ from flowrl_dsl.syntax.mistakes.scene import Finding, Rule, Scene
 
 RULES: tuple[Rule, ...] = (
     words.repeated,
+    words.quoted_section_name,
+    words.second_section_name,
     headers.bad_range,
     headers.missing_in,
     headers.misplaced_range,

@@ -47,7 +47,13 @@ class Scene:
 
     @cached_property
     def expected(self) -> frozenset[str]:
-        return self.cursor.accepts()
+        kinds = self.cursor.accepts()
+        # A second word is a section's own name only where a brace follows: elsewhere an "=" or a "{" is missing.
+        return kinds - {"NAME"} if self._behind_first_word else kinds
+
+    @property
+    def _behind_first_word(self) -> bool:
+        return self.head.type == "NAME" and self.index == self.start + 1
 
     @property
     def token(self) -> Token:
@@ -157,6 +163,11 @@ def wanted(expected: frozenset[str]) -> str:
     written = language().written
     parts += [_CLASSES.get(kind) or f'"{written[kind]}"' for kind in sorted(kinds)]
     return " or ".join(parts) if len(parts) <= 2 else f"{', '.join(parts[:-1])} or {parts[-1]}"
+
+
+def names_section(word: Token, second: Token) -> bool:
+    """Whether a second word may be the name of a section: on the line of the first, which is no misspelt ``improve``."""
+    return word.line == second.line and closest_keyword(word, frozenset({"IMPROVE"}), 0.7) is None
 
 
 def closest_keyword(word: str, kinds: frozenset[str], cutoff: float = 0.6) -> str | None:

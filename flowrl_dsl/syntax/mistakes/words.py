@@ -83,6 +83,29 @@ def string_expected(scene: Scene) -> Finding | None:
     return scene.at_token("FRL0129", message, f"found {describe(scene.token)}", edit=scene.replace("STRING"))
 
 
+def quoted_section_name(scene: Scene) -> Finding | None:
+    """``policy "behavior" {``."""
+    if scene.head.type != "NAME" or scene.index != scene.start + 1 or "LBRACE" not in scene.expected:
+        return None
+    if scene.token.type != "STRING" or scene.following.type != "LBRACE":
+        return None
+    note = f"write {scene.head} name {{ ... }}: letters, digits and _, a letter first"
+    message = f"the name of a section is a word without quotes, found {describe(scene.token)}"
+    return scene.at_token("FRL0128", message, note, edit=scene.replace("NAME"))
+
+
+def second_section_name(scene: Scene) -> Finding | None:
+    """``policy old behavior {``."""
+    kinds = [token.type for token in scene.tokens[scene.start : scene.index + 3]]
+    if scene.index != scene.start + 1 or kinds != ["NAME", "NAME", "NAME", "LBRACE"]:
+        return None
+    if scene.head.line != scene.following.line:
+        return None
+    note = f"write {scene.head} {scene.following} {{ ... }}"
+    edit = Edit(scene.index, 1, ())
+    return scene.at_token("FRL0139", f'"{scene.head}" takes one name, found two', note, edit=edit)
+
+
 def hyphenated(scene: Scene) -> Finding | None:
     """``algorithm q-sm {``: a name with a hyphen, where no difference can stand."""
     glued = scene.token.type == "MINUS" and scene.kind_back(1) == "NAME"
