@@ -173,6 +173,9 @@ class _Reader:
                     self._put(program.lets, name, statement, "let")
                 case tree.Define(name):
                     self._put(program.defines, name, statement, "def")
+                case tree.Section(given=tree.Name() as given):
+                    message = f'section "{given.id}" cannot stand inside {where}: sections have no names of their own'
+                    self.diagnostics.error("FRL0205", message, given.span, f"write {statement.name.id} {{ ... }}")
                 case tree.Section(name, inner):
                     self._put(program.sections, name, self._block(name, inner), "section")
                 case tree.Improve(weight, mechanism, inner):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from lark import Token
 
 from flowrl_dsl.diagnostics import Diagnostics
-from flowrl_dsl.syntax.lexer import END, ERROR, after, span_of, virtual
+from flowrl_dsl.syntax.tokens import END, ERROR, after, span_of, virtual
 
 CLOSER = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 WRITTEN = {"LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}"}
@@ -228,7 +228,7 @@ class _Braces:
         if head.type != "NAME":
             return end
         continues = index > 0 and self.tokens[index - 1].type in NEEDS_VALUE
-        is_header = header == ["NAME"] and not continues and self.tokens[end].column > head.column
+        is_header = header in (["NAME"], ["NAME", "NAME"]) and not continues and self.tokens[end].column > head.column
         return end if is_header else None
 
     def _assigns(self, index: int) -> bool:

@@ -10,11 +10,11 @@ from lark.visitors import Transformer_NonRecursive
 
 from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.syntax import tree
-from flowrl_dsl.syntax.lexer import span_of
+from flowrl_dsl.syntax.tokens import span_of
 
 DEEPEST = 100
 
-_DEEPER = frozenset(["binary", "unary", "call", "list", "group", "arrow", "draw", "section", "improve", "for_task"])
+_DEEPER = frozenset(["binary", "unary", "call", "list_", "group", "arrow", "draw", "section", "improve", "for_task"])
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t", "r": "\r"}
 _ESCAPE = re.compile(r"\\(.)")
 
@@ -81,7 +81,8 @@ class Builder(Transformer_NonRecursive):
         return tree.Assign(self._name(parts[0]), parts[2], self._over(parts[:3]))
 
     def section(self, parts: list) -> tree.Section:
-        return tree.Section(self._name(parts[0]), parts[-1][0], self._over(parts))
+        given = self._name(parts[1]) if len(parts) > 2 else None
+        return tree.Section(self._name(parts[0]), parts[-1][0], self._over(parts), given)
 
     def param(self, parts: list) -> tree.Param:
         bounds = parts[5] if len(parts) > 4 else None
@@ -106,7 +107,7 @@ class Builder(Transformer_NonRecursive):
         tasks = tuple(self._string(part) for part in parts if _is(part, "STRING"))
         return tree.ForTask(tasks, parts[-1][0], self._over(parts))
 
-    def range(self, parts: list) -> tree.Range:
+    def range_(self, parts: list) -> tree.Range:
         comma = next(n for n, part in enumerate(parts) if part.type == "COMMA")
         low, high = self._bound(parts[1:comma]), self._bound(parts[comma + 1 : -1])
         low_open, high_open = parts[0].type == "LPAR", parts[-1].type == "RPAR"
@@ -155,7 +156,7 @@ class Builder(Transformer_NonRecursive):
         name = self._name(parts[0]) if len(parts) > 1 else None
         return tree.Argument(name, parts[-1], self._over(parts))
 
-    def list(self, parts: list) -> tree.List:
+    def list_(self, parts: list) -> tree.List:
         return tree.List(tuple(part for part in parts if not isinstance(part, Token)), self._over(parts))
 
     def unary(self, parts: list) -> tree.Unary:

@@ -12,15 +12,24 @@ from dataclasses import dataclass, field
 
 from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.syntax import tree
+from flowrl_dsl.syntax.flat import (
+    ARROW,
+    COMPARISON,
+    FROM,
+    PRODUCT,
+    SUM,
+    UNARY,
+    flat,
+    label,
+    operand_places,
+    quoted,
+    range_text,
+    tightness,
+)
 
 WIDTH = 100
 _STEP = "  "
 _FAR = (1 << 60, 0)  # a place behind every text
-
-# How tightly an expression holds together; an operand that holds less tightly than its place asks for is put in
-# parentheses.
-_ARROW, _FROM, _COMPARISON, _SUM, _PRODUCT, _UNARY, _POWER, _ATOM = range(8)
-_TIGHTNESS = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT, "^": _POWER}
 
 
 def format_file(file: tree.File) -> str:
@@ -30,100 +39,7 @@ def format_file(file: tree.File) -> str:
 
 def format_expression(expression: tree.Expr) -> str:
     """The canonical text of an expression on one line."""
-    return _flat(expression)
-
-
-# ----------------------------------------------------------------------------------------- one-line expressions
-
-
-def _tightness(node: tree.Expr) -> int:
-    match node:
-        case tree.Arrow():
-            return _ARROW
-        case tree.From():
-            return _FROM
-        case tree.Binary(operator=operator):
-            return _TIGHTNESS.get(operator, _COMPARISON)
-        case tree.Unary():
-            return _UNARY
-        case _:
-            return _ATOM
-
-
-def _operand_places(operator: str) -> tuple[int, int]:
-    """The tightness that the left and the right operand need to stand without parentheses."""
-    own = _TIGHTNESS.get(operator, _COMPARISON)
-    if own == _POWER:
-        return _ATOM, _UNARY
-    if own == _COMPARISON:
-        return _SUM, _SUM
-    return own, own + 1
-
-
-def _flat(node: tree.Expr, place: int = _ARROW) -> str:
-    text = _flat_bare(node)
-    return f"({text})" if _tightness(node) < place else text
-
-
-def _flat_bare(node: tree.Expr) -> str:
-    match node:
-        case tree.Number():
-            return _number(node)
-        case tree.String(value=value):
-            return _quoted(value)
-        case tree.Boolean(value=value):
-            return "true" if value else "false"
-        case tree.Name(id=name):
-            return name
-        case tree.List(items=items):
-            return f"[{', '.join(map(_flat, items))}]"
-        case tree.Call(function=function, arguments=arguments):
-            return f"{function.id}({', '.join(_label(a) + _flat(a.value) for a in arguments)})"
-        case tree.Unary(operand=operand):
-            return f"-{_flat(operand, _UNARY)}"
-        case tree.Arrow(items=items):
-            return " -> ".join(_flat(item, _FROM) for item in items)
-        case tree.From(value=value, source=source):
-            return f"{_flat(value, _COMPARISON)} from {source.id}"
-        case tree.Binary(operator=operator, left=left, right=right):
-            a, b = _operand_places(operator)
-            gap = "" if operator == "^" else " "
-            return f"{_flat(left, a)}{gap}{operator}{gap}{_flat(right, b)}"
-    raise TypeError(f"not an expression: {node!r}")
-
-
-def _label(argument: tree.Argument) -> str:
-    return f"{argument.name.id} = " if argument.name is not None else ""
-
-
-def _number(node: tree.Number) -> str:
-    """As it was written, when that is known and still says the same."""
-    digits = node.text.replace("_", "")
-    try:
-        same = bool(digits) and (int(digits) if isinstance(node.value, int) else float(digits)) == node.value
-    except ValueError:
-        same = False
-    return node.text if same else plain_number(node.value)
-
-
-def plain_number(value: int | float) -> str:
-    """The shortest form of a number that reads back to it, exponents without zeros: ``3e-5``."""
-    if isinstance(value, int):
-        return str(value)
-    mantissa, e, exponent = repr(value).partition("e")
-    return f"{mantissa}e{int(exponent)}" if e else mantissa
-
-
-def _quoted(text: str) -> str:
-    for char, escape in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r")):
-        text = text.replace(char, escape)
-    return f'"{text}"'
-
-
-def _range(bounds: tree.Range) -> str:
-    low = "-inf" if bounds.low is None else plain_number(bounds.low)
-    high = "inf" if bounds.high is None else plain_number(bounds.high)
-    return f"{'(' if bounds.low_open else '['}{low}, {high}{')' if bounds.high_open else ']'}"
+    return flat(expression)
 
 
 # ----------------------------------------------------------------------------------------------------- comments
@@ -246,7 +162,7 @@ class _Formatter:
             case tree.Let(name=name, value=value):
                 return self._keyed(f"let {name.id}", value, "", indent)
             case tree.Param(name=name, value=value, range=bounds):
-                tail = f" in {_range(bounds)}" if bounds is not None else ""
+                tail = f" in {range_text(bounds)}" if bounds is not None else ""
                 return self._keyed(f"param {name.id}", value, tail, indent)
             case tree.Define(name=name, parameters=parameters, value=value):
                 head = f"{indent}def {name.id}({', '.join(p.id for p in parameters)}) = "
@@ -260,7 +176,7 @@ class _Formatter:
         lines = self._value(f"{indent}{key} = ", value, tail, indent)
         if len(lines) > 1:
             return _Block(lines)
-        return _Block(lines, key, _flat(value) + tail)
+        return _Block(lines, key, flat(value) + tail)
 
     def _body(self, head: str, head_end: int, statement, indent: str) -> list[str]:
         one_line = self._one_line(head, statement, indent)
@@ -282,43 +198,43 @@ class _Formatter:
             return f"{indent}{head} {{}}"
         if not stood or not all(isinstance(s, tree.Assign) for s in body) or isinstance(statement, tree.Algorithm):
             return None
-        line = f"{indent}{head} {{ {'  '.join(f'{s.key.id} = {_flat(s.value)}' for s in body)} }}"
+        line = f"{indent}{head} {{ {'  '.join(f'{s.key.id} = {flat(s.value)}' for s in body)} }}"
         return line if len(line) <= WIDTH else None
 
     # --------------------------------------------------------------------------- expressions over several lines
 
     def _value(self, head: str, value: tree.Expr, tail: str, indent: str) -> list[str]:
         """``head`` and an expression: on one line where that fits, else broken inside brackets or at operators."""
-        lines = self._break(value, _ARROW, indent, len(head), len(tail))
+        lines = self._break(value, ARROW, indent, len(head), len(tail))
         lines[0] = head + lines[0]
         lines[-1] += tail
         return lines
 
     def _break(self, node: tree.Expr, place: int, indent: str, used: int, after: int) -> list[str]:
         """The lines of an expression whose first one starts behind ``used`` columns, the last before ``after``."""
-        flat = _flat(node, place)
-        if used + len(flat) + after <= WIDTH and not self._has_comments(node):
-            return [flat]
-        if _tightness(node) < place:
-            lines = self._break(node, _ARROW, indent, used + 1, after + 1)
+        whole = flat(node, place)
+        if used + len(whole) + after <= WIDTH and not self._has_comments(node):
+            return [whole]
+        if tightness(node) < place:
+            lines = self._break(node, ARROW, indent, used + 1, after + 1)
             return [f"({lines[0]}", *lines[1:-1], f"{lines[-1]})"] if len(lines) > 1 else [f"({lines[0]})"]
         match node:
             case tree.Call(function=function, arguments=arguments) if arguments:
-                items = [(_label(argument), argument.value, argument.span) for argument in arguments]
+                items = [(label(argument), argument.value, argument.span) for argument in arguments]
                 return [f"{function.id}(", *self._items(items, node.span, indent + _STEP), f"{indent})"]
             case tree.List(items=items) if items:
                 items = [("", item, item.span) for item in items]
                 return ["[", *self._items(items, node.span, indent + _STEP), f"{indent}]"]
             case tree.Unary(operand=operand):
-                lines = self._break(operand, _UNARY, indent, used + 1, after)
+                lines = self._break(operand, UNARY, indent, used + 1, after)
                 return [f"-{lines[0]}", *lines[1:]]
             case tree.From(value=value, source=source):
                 tail = f" from {source.id}"
-                lines = self._break(value, _COMPARISON, indent, used, after + len(tail))
+                lines = self._break(value, COMPARISON, indent, used, after + len(tail))
                 return [*lines[:-1], lines[-1] + tail]
             case tree.Binary() | tree.Arrow():
                 return self._terms(node, indent, used, after)
-        return [flat]
+        return [whole]
 
     def _has_comments(self, node: tree.Expr) -> bool:
         """Whether a comment stands inside brackets of an expression, where an item a line gives it room."""
@@ -338,10 +254,10 @@ class _Formatter:
         lines: list[str] = []
         end = (around.end_line, around.end_column)
         ends = [*(_starts(span) for _, _, span in items), end][1:]
-        for (label, value, span), until in zip(items, ends, strict=True):
+        for (name, value, span), until in zip(items, ends, strict=True):
             lines += [indent + c.text for c in self.comments.before(*_starts(span))]
-            broken = self._break(value, _ARROW, indent, len(indent + label), 1)
-            broken[0] = indent + label + broken[0]
+            broken = self._break(value, ARROW, indent, len(indent + name), 1)
+            broken[0] = indent + name + broken[0]
             beside = "".join(f"  {c.text}" for c in self.comments.beside(span.end_line, until))
             lines += [*broken[:-1], f"{broken[-1]},{beside}"]
         return lines + [indent + c.text for c in self.comments.before(*end)]
@@ -358,13 +274,13 @@ class _Formatter:
         return lines
 
 
-def _chain(node: tree.Expr) -> list[tuple[str, tree.Expr, int]]:
+def _chain(node: tree.Binary | tree.Arrow) -> list[tuple[str, tree.Expr, int]]:
     """``a + b - c`` as its terms, each with the operator before it and the tightness its place asks for."""
     if isinstance(node, tree.Arrow):
-        return [("->", item, _FROM) for item in node.items]
-    a, b = _operand_places(node.operator)
-    own, left = _tightness(node), node.left
-    if own in (_SUM, _PRODUCT) and _tightness(left) == own:
+        return [("->", item, FROM) for item in node.items]
+    a, b = operand_places(node.operator)
+    own, left = tightness(node), node.left
+    if own in (SUM, PRODUCT) and isinstance(left, tree.Binary) and tightness(left) == own:
         return [*_chain(left), (node.operator, node.right, b)]
     return [("", left, a), (node.operator, node.right, b)]
 
@@ -402,22 +318,22 @@ def _same_run(above: _Block, below: _Block) -> bool:
 
 
 def _algorithm_head(node: tree.Algorithm) -> str:
-    title = f" {_quoted(node.title.value)}" if node.title is not None else ""
-    base = f" extends {_quoted(node.base.value)}" if node.base is not None else ""
+    title = f" {quoted(node.title.value)}" if node.title is not None else ""
+    base = f" extends {quoted(node.base.value)}" if node.base is not None else ""
     return f"algorithm {node.name.id}{title}{base}"
 
 
 def _section_head(node: tree.Section | tree.Improve | tree.ForTask) -> str:
     match node:
-        case tree.Section(name=name):
-            return name.id
+        case tree.Section(name=name, given=given):
+            return name.id if given is None else f"{name.id} {given.id}"
         case tree.Improve(weight=None, mechanism=mechanism):
             return f"improve {mechanism.id}"
         case tree.Improve(weight=weight, mechanism=mechanism):
             bare = isinstance(weight, tree.Number | tree.Name)
-            return f"improve {_flat(weight) if bare else f'({_flat(weight)})'} * {mechanism.id}"
+            return f"improve {flat(weight) if bare else f'({flat(weight)})'} * {mechanism.id}"
         case tree.ForTask(tasks=tasks):
-            return f"for task {', '.join(_quoted(task.value) for task in tasks)}"
+            return f"for task {', '.join(quoted(task.value) for task in tasks)}"
     raise TypeError(f"not a section: {node!r}")
 
 
@@ -426,7 +342,9 @@ def _head_end(node) -> int:
     match node:
         case tree.Algorithm(name=name, title=title, base=base):
             return (base or title or name).span.end_line
-        case tree.Improve(mechanism=name) | tree.Section(name=name):
+        case tree.Section(name=name, given=given):
+            return (given or name).span.end_line
+        case tree.Improve(mechanism=name):
             return name.span.end_line
         case tree.ForTask(tasks=tasks):
             return tasks[-1].span.end_line

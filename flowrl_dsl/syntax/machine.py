@@ -1,6 +1,7 @@
 """The grammar as an automaton that can be copied, asked and wound back: the tool of error recovery.
 
-A :class:`Cursor` recognises without building anything, so a copy costs two short lists.
+A :class:`Cursor` recognises without building anything, so a copy costs two short lists; lark's
+ImmutableInteractiveParser is not used because it copies the values of all trees built so far at each token.
 """
 
 from __future__ import annotations

@@ -15,8 +15,10 @@ from lark import Token, Tree, UnexpectedToken
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, did_you_mean, in_order
 from flowrl_dsl.syntax.brackets import balance
 from flowrl_dsl.syntax.builder import DEEPEST, Builder, too_deep
-from flowrl_dsl.syntax.lexer import ERROR, Lexer, language, span_of
+from flowrl_dsl.syntax.lexer import Lexer, language
+from flowrl_dsl.syntax.mistakes.scene import names_section
 from flowrl_dsl.syntax.recovery import Recovery
+from flowrl_dsl.syntax.tokens import ERROR, span_of
 from flowrl_dsl.syntax.tree import Expr, File
 
 
@@ -88,9 +90,16 @@ def _grow(tokens: list[Token], start: str) -> Tree | None:
     try:
         for token in tokens[:-1]:
             parser.feed_token(token)
-        return parser.feed_token(tokens[-1])
+        grown = parser.feed_token(tokens[-1])
     except UnexpectedToken:
         return None
+    return None if any(map(_misread, grown.find_data("section"))) else grown
+
+
+def _misread(section: Tree) -> bool:
+    """Whether a section's name is in truth the next statement's first word, or its first word a misspelt one."""
+    first, second = section.children[:2]
+    return isinstance(second, Token) and second.type == "NAME" and not names_section(first, second)
 
 
 def _deep_bracket(tokens: list[Token]) -> Token | None:

@@ -11,9 +11,10 @@ from lark import Token
 
 from flowrl_dsl.diagnostics import Diagnostics
 from flowrl_dsl.syntax.brackets import STARTERS, first_on_line
-from flowrl_dsl.syntax.lexer import END, ERROR, span_of, virtual
 from flowrl_dsl.syntax.machine import Cursor
-from flowrl_dsl.syntax.mistakes import Edit, Scene, closest_keyword, describe, find
+from flowrl_dsl.syntax.mistakes import find
+from flowrl_dsl.syntax.mistakes.scene import Edit, Scene, closest_keyword, describe, names_section
+from flowrl_dsl.syntax.tokens import END, ERROR, span_of, virtual
 
 _MOST_EDITS = 50  # of one statement
 _MOST_EDITS_OF_FILE = 500
@@ -49,7 +50,7 @@ class Recovery:
             return
         if self._may_start(token):
             self._set_mark()
-        cursor = self.cursor.feed(token)
+        cursor = None if self._lonely_word(token) else self.cursor.feed(token)
         if cursor is None:
             self._mend()
             return
@@ -77,6 +78,13 @@ class Recovery:
         starts = token.type in STARTERS or token.type in ("NAME", "ALGORITHM", "RBRACE")
         named = self._follows(self.index) in ("EQUAL", "LBRACE") and token.type not in _CLOSERS + _OPENERS
         return (starts or named) and self.cursor.takes([ends])
+
+    def _lonely_word(self, token: Token) -> bool:
+        """Whether a second word has no brace behind it, so that it is not the name of a section."""
+        head = self.tokens[self.start]
+        if not self.whole_file or self.index != self.start + 1 or not head.type == token.type == "NAME":
+            return False
+        return self._follows(self.index) != "LBRACE" or not names_section(head, token)
 
     def _set_mark(self) -> None:
         self.mark, self.start, self.kept_at_mark = self.cursor, self.index, len(self.kept)

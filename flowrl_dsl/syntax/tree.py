@@ -146,9 +146,17 @@ class Define:
 
 @dataclass(frozen=True, slots=True)
 class Section:
+    """``policy { ... }``, or with a name that the spec gives it ``policy behavior { ... }``."""
+
     name: Name
     body: tuple[Statement, ...]
     span: Span = _span()
+    given: Name | None = None
+
+    @property
+    def improvements(self) -> tuple[Improve, ...]:
+        """The ``improve`` blocks that stand in the body, first one first."""
+        return tuple(statement for statement in self.body if isinstance(statement, Improve))
 
 
 @dataclass(frozen=True, slots=True)

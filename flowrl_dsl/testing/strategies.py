@@ -159,7 +159,7 @@ def _words() -> list[str]:
     registered = {name for members in families().values() for name in members}
     options = {name for members in families().values() for cls in members.values() for name in cls.model_fields}
     extra = {"0", "-1", "1e999", "1e-300", "none", "over", "wrt", "policy", "x", '"text"', "(1 / 0)", "A", "N", "M"}
-    return sorted(registered | options | extra | set(language().keywords) | {symbol for symbol, _ in language().symbols})
+    return sorted(registered | options | extra | set(language().written.values()))
 
 
 __all__ = ["STYLES", "batch_of", "batches", "formulas", "hyper_of", "hypers", "laid_out", "mangled", "specs"]

@@ -124,11 +124,16 @@ simple = (
 )
 
 
+def _section(name: tree.Name, body, given: tree.Name | None) -> tree.Section:
+    """A section; a word that looks like a misspelt ``improve`` takes no name."""
+    return tree.Section(name, body, NOWHERE, None if "imp" in name.id.lower() else given)
+
+
 def _bodies(statements):
     body = st.lists(statements, max_size=4).map(tuple) | st.lists(assigns, max_size=3).map(tuple)
     tasks = st.lists(strings, min_size=1, max_size=3).map(tuple)
     return (
-        st.builds(_at(tree.Section), names, body)
+        st.builds(_section, names, body, st.none() | names)
         | st.builds(_at(tree.Improve), st.none() | expressions, names, body)
         | st.builds(_at(tree.ForTask), tasks, body)
     )

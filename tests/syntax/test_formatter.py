@@ -8,7 +8,8 @@ import pytest
 
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.syntax import tree
-from flowrl_dsl.syntax.formatter import WIDTH, format_expression, format_file, plain_number
+from flowrl_dsl.syntax.flat import plain_number
+from flowrl_dsl.syntax.formatter import WIDTH, format_expression, format_file
 from flowrl_dsl.syntax.parser import parse, parse_expression, parse_file
 from tests.syntax.programs import HYBRID, NOWHERE, QSM
 
@@ -141,3 +142,8 @@ def test_comments_without_a_place_go_above():
 
 def test_definitions():
     assert formatted("def  f( x,y ) = x+y\n\n\ndef g() = 1") == "def f(x, y) = x + y\n\ndef g() = 1\n"
+
+
+def test_named_sections():
+    text = "policy behavior {  # whose data it is\n  a = 1\n  improve imitation {}\n}\nact fast { a = 1 }"
+    assert inside(text) == text

@@ -116,6 +116,15 @@ def test_statements():
     assert [task.value for task in body[12].tasks] == ["A", "B"]
 
 
+def test_sections_may_have_names_and_improve_blocks():
+    text = 'policy behavior { x = 1 improve imitation { } } policy { } for task "A" { policy behavior { x = 2 } }'
+    named, plain, task = algorithm(text).body
+    assert (named.name.id, named.given, plain.given) == ("policy", name("behavior"), None)
+    assert [block.mechanism.id for block in named.improvements] == ["imitation"]
+    assert (named.given.span.column, named.given.span.end_column) == (22, 30)
+    assert task.body[0].given == name("behavior")
+
+
 def test_header():
     file, _ = parse('algorithm a "Title" extends "b.flowrl" {}', "test.flowrl")
     assert (file.algorithm.title.value, file.algorithm.base.value) == ("Title", "b.flowrl")
