@@ -114,6 +114,14 @@ CODES = (
         "Start a run for each value, with --set; `flowrl-dsl plot` draws them together.",
     ),
     Code(
+        "FRL0418",
+        "the checkpoint has another format",
+        "The layout of checkpoints changed between versions of flowrl-dsl; a run goes on with the layout it began with, so that "
+        "it stays exact.",
+        "flowrl-dsl resume runs/begun-with-0.1",
+        "Resume with the version that the message names, or begin the run anew.",
+    ),
+    Code(
         "FRL0420",
         "an update was not finite",
         "A loss or a gradient was infinite or not a number.  The run stopped before a checkpoint could hold the damage; "

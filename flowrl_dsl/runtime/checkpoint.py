@@ -26,7 +26,9 @@ import numpy as np
 from flowrl_dsl.runtime import files, plain
 from flowrl_dsl.runtime.errors import RunError
 
-FORMAT = 1
+FORMAT = 2
+READERS = {1: "0.1.0"}
+"""The last version of flowrl-dsl that reads each older format."""
 _KEEP = 2
 
 
@@ -122,7 +124,7 @@ class Checkpoints:
     def _read(self, folder: Path) -> tuple[Loaded, list[Segment]]:
         manifest = json.loads((folder / "manifest.json").read_text())
         if manifest["format"] != FORMAT:
-            raise RunError("FRL0413", f"{folder} has format {manifest['format']}, this program reads format {FORMAT}")
+            raise _other_format(folder, manifest["format"])
         for name, digest in manifest["files"].items():
             _check(folder / name, digest)
         segments = [Segment(**segment) for segment in manifest["segments"]]
@@ -147,6 +149,13 @@ class Checkpoints:
             for path in self._replay.glob("rows-*.npy"):
                 if path.name not in needed:
                     files.remove(path)
+
+
+def _other_format(folder: Path, found: int) -> RunError:
+    message = f"{folder} has checkpoint format {found}; this version of flowrl-dsl reads format {FORMAT}"
+    reader = READERS.get(found)
+    cure = f"pip install 'flowrl-dsl=={reader}'" if reader else "use the version of flowrl-dsl that run.json names"
+    return RunError("FRL0418", message, f"resume it with a version that reads the format: {cure}")
 
 
 def _segment_names(folder: Path) -> set[str]:

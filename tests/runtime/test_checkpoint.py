@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from flowrl_dsl.runtime import files, learner, plain
-from flowrl_dsl.runtime.checkpoint import Checkpoints
+from flowrl_dsl.runtime.checkpoint import FORMAT, Checkpoints
 from flowrl_dsl.runtime.errors import RunError
 
 CAPACITY = 25
@@ -166,3 +166,16 @@ def _identical(one, two) -> bool:
     if isinstance(two, dict):
         return one.keys() == two.keys() and all(_identical(one[k], two[k]) for k in two)
     return one == two and type(one) is type(two)
+
+
+@pytest.mark.parametrize(("found", "cure"), [(1, "flowrl-dsl==0.1.0"), (99, "run.json")])
+def test_a_checkpoint_of_another_format_is_refused_with_the_version_that_reads_it(
+    tmp_path: Path, found: int, cure: str
+) -> None:
+    store = Checkpoints(tmp_path)
+    _save(store, 10, 0)
+    manifest = store.steps()[-1] / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(f'"format": {FORMAT}', f'"format": {found}'))
+    with pytest.raises(RunError) as refused:
+        Checkpoints(tmp_path).load()
+    assert refused.value.code == "FRL0418" and cure in refused.value.diagnostics[0].notes[0]
