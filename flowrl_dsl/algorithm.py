@@ -87,10 +87,20 @@ class Parameter(_Model):
     span: Span | None = None
 
 
+POLICY = "policy"
+"""The section whose policy acts, and that an ``improve`` block outside of a section improves."""
+RESERVED = ("key", "step", "bad_update", "normalizer", "source")
+"""Groups of the state that belong to no section."""
+
+
 class Improvement(_Model):
-    """One ``improve`` block; ``label`` is the mechanism's name, numbered when it occurs twice."""
+    """One ``improve`` block of the section ``owner``.
+
+    ``label`` is the mechanism's name, numbered when it occurs twice; behind the section's where that has a name of its own.
+    """
 
     label: str
+    owner: str = POLICY
     weight: Scalar
     mechanism: Component
     span: Span | None = None

@@ -116,8 +116,8 @@ CODES = (
     Code(
         "FRL0418",
         "the checkpoint has another format",
-        "The layout of checkpoints changed between versions of flowrl-dsl; a run goes on with the layout it began with, so that "
-        "it stays exact.",
+        "The layout of checkpoints changed between versions of flowrl-dsl; a run goes on with the layout it began with, so "
+        "that it stays exact.",
         "flowrl-dsl resume runs/begun-with-0.1",
         "Resume with the version that the message names, or begin the run anew.",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from flowrl_dsl.algorithm import POLICY
 from flowrl_dsl.registry import CAPABILITIES, Component, SectionKind, providers, sections
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.scope import Reached, Required, Scope
@@ -13,19 +14,43 @@ from flowrl_dsl.syntax import tree
 
 def check(scope: Scope) -> None:
     """Report every need that nothing meets, and every sampler that nothing needs."""
-    available = scope.maybe.union(*(_capabilities(reached, scope) for reached in scope.reached))
     _check_subsets(scope)
-    silent = _unused_sampler(scope)
+    silent = set().union(*(_unused_sampler(owner, scope) for owner in _acting(scope)))
     drawn = {(r.site.path.split(".")[0], r.capability) for r in scope.required if r.source}
     for required in scope.required:
-        if required.capability not in available:
+        if required.capability not in _available(required.site.path, scope):
             _report_required(required, scope)
     for reached in scope.reached:
         if reached.path in silent:
             continue
-        for capability in sorted(needs(reached.component, scope) - available):
+        for capability in sorted(needs(reached.component, scope) - _available(reached.path, scope)):
             if (reached.path.split(".")[0], capability) not in drawn:
                 _report_need(reached, capability, scope)
+
+
+def _acting(scope: Scope) -> list[str]:
+    """The sections that have a policy."""
+    return [r.path for r in scope.reached if isinstance(r.component, SectionKind) and r.component.acts] or [POLICY]
+
+
+def _owner(path: str, scope: Scope) -> str:
+    """The policy that what stands at a path belongs to, or is for."""
+    head = path.partition(".")[0]
+    owner = scope.owners.get(head, head)
+    return owner if owner in _acting(scope) else POLICY
+
+
+def _available(path: str, scope: Scope) -> set[str]:
+    """What is provided where a path stands: of the policies, its own provides what a policy does, all their copies."""
+    found, acting = set(scope.maybe), _acting(scope)
+    for reached in scope.reached:
+        head = reached.path.partition(".")[0]
+        others = {*acting} - {_owner(path, scope)}
+        if scope.owners.get(head, head) not in others:
+            found |= _capabilities(reached, scope)
+        elif isinstance(reached.component, SectionKind):
+            found |= {copy.provides.format(head) for copy in reached.component.kept(head).values()}
+    return found
 
 
 def _check_subsets(scope: Scope) -> None:
@@ -82,9 +107,9 @@ def needs(component: Component, scope: Scope) -> frozenset[str]:
         return component.requires
 
 
-def _unused_sampler(scope: Scope) -> set[str]:
+def _unused_sampler(owner: str, scope: Scope) -> set[str]:
     """Report a sampler whose backbone draws actions by itself; the paths of samplers to say nothing more about."""
-    backbone, sampler = _at(scope, "policy.backbone"), _at(scope, "policy.sampler")
+    backbone, sampler = _at(scope, f"{owner}.backbone"), _at(scope, f"{owner}.sampler")
     if backbone is None or sampler is None or type(backbone.component) is Component:
         return set()
     wanted = needs(backbone.component, scope)
@@ -103,10 +128,11 @@ def _at(scope: Scope, path: str) -> Reached | None:
 
 def _report_need(reached: Reached, capability: str, scope: Scope) -> None:
     place = reached.span
-    if reached.path == "policy.backbone":
-        sampler = _at(scope, "policy.sampler")
+    owner = _owner(reached.path, scope)
+    if reached.path == f"{owner}.backbone":
+        sampler = _at(scope, f"{owner}.sampler")
         place = sampler.span if sampler is not None else place
-    message = f"{_subject(reached.component)} needs {capability}, which {_lacking(capability, scope)}"
+    message = f"{_subject(reached.component)} needs {capability}, which {_lacking(capability, owner, scope)}"
     scope.diagnostics.error("FRL0212", message, place, _doc(capability), _cure(capability, scope))
 
 
@@ -117,7 +143,9 @@ def _report_required(required: Required, scope: Scope) -> None:
         scope.error("FRL0220", message, required.site, required.span, cure)
         return
     capability = required.capability
-    message = f"{required.subject} needs {capability}, which {_lacking(capability, scope)}"
+    message = (
+        f"{required.subject} needs {capability}, which {_lacking(capability, _owner(required.site.path, scope), scope)}"
+    )
     scope.error("FRL0212", message, required.site, required.span, _doc(capability), _cure(capability, scope))
 
 
@@ -127,14 +155,14 @@ def _subject(component: Component) -> str:
     return f'{component.family.replace("_", " ")} "{component.name}"'
 
 
-def _lacking(capability: str, scope: Scope) -> str:
+def _lacking(capability: str, owner: str, scope: Scope) -> str:
     """Who could have provided a capability and does not."""
     if kept := _keeper(capability, scope):
         return kept[0]
     families = set(providers(capability))
     if families and families <= {"mechanism"}:
         return "no improve block provides"
-    backbone, sampler = _at(scope, "policy.backbone"), _at(scope, "policy.sampler")
+    backbone, sampler = _at(scope, f"{owner}.backbone"), _at(scope, f"{owner}.sampler")
     if backbone is None or type(backbone.component) is Component:
         return "nothing provides"
     if sampler is None:

@@ -5,33 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from flowrl_dsl.algorithm import POLICY
 from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.syntax import tree
 
 
 @dataclass
 class Block:
-    """The inside of a section or of an ``improve`` block."""
+    """The inside of a section or of an ``improve`` block.
+
+    ``name`` is the kind of section or the mechanism, ``given`` the name that the spec gives a section of its own.
+    """
 
     name: tree.Name
     options: dict[str, tree.Assign] = field(default_factory=dict)
     lets: dict[str, tree.Let] = field(default_factory=dict)
+    given: tree.Name | None = None
 
     def over(self, base: Block) -> Block:
         """This block's options and lets, and the base's where this one has none."""
-        return Block(self.name, {**base.options, **self.options}, {**base.lets, **self.lets})
+        return replace(self, options={**base.options, **self.options}, lets={**base.lets, **self.lets})
 
     def copy(self) -> Block:
-        return Block(self.name, dict(self.options), dict(self.lets))
+        return replace(self, options=dict(self.options), lets=dict(self.lets))
 
 
 @dataclass
 class Term:
-    """One ``improve`` block: a term of the policy's loss."""
+    """One ``improve`` block: a term of the loss of the section ``owner``."""
 
     weight: tree.Expr | None
     block: Block
     span: Span
+    owner: str = POLICY
 
     @property
     def mechanism(self) -> str:
@@ -68,12 +74,16 @@ class Program:
         )
 
     def labels(self) -> list[str]:
-        """The labels of the ``improve`` blocks: the mechanism, numbered from its second occurrence on."""
+        """The labels of the ``improve`` blocks: the mechanism, numbered from its second occurrence on.
+
+        Those of a section with a name of its own have that in front: ``behavior_imitation``.
+        """
         seen: dict[str, int] = {}
         labels = []
         for term in self.improvements:
-            count = seen[term.mechanism] = seen.get(term.mechanism, 0) + 1
-            labels.append(term.mechanism if count == 1 else f"{term.mechanism}_{count}")
+            name = term.mechanism if term.owner == POLICY else f"{term.owner}_{term.mechanism}"
+            count = seen[name] = seen.get(name, 0) + 1
+            labels.append(name if count == 1 else f"{name}_{count}")
         return labels
 
 
@@ -104,10 +114,10 @@ def _improve_in_place(program: Program, changes: list[Term], diagnostics: Diagno
     used: list[int] = []
     for change in changes:
         for position, term in enumerate(program.improvements):
-            if term.mechanism == change.mechanism and position not in used:
+            if (term.owner, term.mechanism) == (change.owner, change.mechanism) and position not in used:
                 used.append(position)
                 weight = term.weight if change.weight is None else change.weight
-                program.improvements[position] = Term(weight, change.block.over(term.block), change.span)
+                program.improvements[position] = Term(weight, change.block.over(term.block), change.span, term.owner)
                 break
         else:
             has = ", ".join(term.mechanism for term in program.improvements) or "none"
@@ -138,13 +148,12 @@ def _extend(base: Program, child: Program) -> Program:
 
 
 def _improvements(base: list[Term], child: list[Term]) -> list[Term]:
-    """The child's list when it has one; each block starts from the base's block of the same mechanism and count."""
-    if not child:
-        return base
-    waiting = list(base)
-    result = []
+    """For each section the child's list where it has one; a block starts from the base's of the same mechanism and count."""
+    replaced = {term.owner for term in child}
+    waiting = [term for term in base if term.owner in replaced]
+    result = [term for term in base if term.owner not in replaced]
     for term in child:
-        same = next((b for b in waiting if b.mechanism == term.mechanism), None)
+        same = next((b for b in waiting if (b.owner, b.mechanism) == (term.owner, term.mechanism)), None)
         if same is not None:
             waiting.remove(same)
             term = replace(term, block=term.block.over(same.block))
@@ -173,21 +182,23 @@ class _Reader:
                     self._put(program.lets, name, statement, "let")
                 case tree.Define(name):
                     self._put(program.defines, name, statement, "def")
-                case tree.Section(given=tree.Name() as given):
-                    message = f'section "{given.id}" cannot stand inside {where}: sections have no names of their own'
-                    self.diagnostics.error("FRL0205", message, given.span, f"write {statement.name.id} {{ ... }}")
-                case tree.Section(name, inner):
-                    self._put(program.sections, name, self._block(name, inner), "section")
-                case tree.Improve(weight, mechanism, inner):
-                    block = self._block(mechanism, inner)
-                    program.improvements.append(Term(weight, block, statement.span))
+                case tree.Section(name, inner, _, given):
+                    block = replace(self._block(name, inner, improves=True), given=given)
+                    self._put(program.sections, given or name, block, "section")
+                    program.improvements += self._terms(statement.improvements, (given or name).id)
+                case tree.Improve():
+                    program.improvements += self._terms([statement], POLICY)
                 case tree.ForTask() if where == "an algorithm":
                     program.tasks.append(statement)
                 case tree.ForTask():
                     self._misplaced(statement, where)
         return program
 
-    def _block(self, name: tree.Name, body: Sequence[tree.Statement]) -> Block:
+    def _terms(self, blocks: Sequence[tree.Improve], owner: str) -> list[Term]:
+        return [Term(one.weight, self._block(one.mechanism, one.body), one.span, owner) for one in blocks]
+
+    def _block(self, name: tree.Name, body: Sequence[tree.Statement], improves: bool = False) -> Block:
+        """``improves``: ``improve`` blocks may stand inside."""
         block = Block(name)
         for statement in body:
             match statement:
@@ -195,6 +206,8 @@ class _Reader:
                     self._put(block.options, key, statement, "option")
                 case tree.Let(let):
                     self._put(block.lets, let, statement, "let")
+                case tree.Improve() if improves:
+                    continue
                 case _:
                     self._misplaced(statement, f'the block "{name.id}"')
         return block

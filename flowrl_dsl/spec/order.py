@@ -137,7 +137,7 @@ def _before_the_policy(stage: Stage) -> list[str]:
     names = [stage_names(part) for part in stage.stages]
     at = next((i for i, inside in enumerate(names) if "policy" in inside), 0)
     early = names[:at] if isinstance(stage, Sequence) else []
-    found = [name for inside in early for name in inside if name not in parts()]
+    found = [name for inside in early for name in inside]
     return found + [name for part in stage.stages for name in _before_the_policy(part)]
 
 

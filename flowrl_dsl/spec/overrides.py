@@ -109,13 +109,16 @@ class _Editor:
             self.program.settings[head] = _assign(override.path[0], override)
         elif head in self.program.params:
             self._param(override)
+        elif head in self.program.sections:
+            block = self.program.sections[head]
+            self._option(block, find("section", block.name.id), override)
         elif find("section", head) is not None:
             block = self.program.sections.setdefault(head, Block(override.path[0]))
             self._option(block, find("section", head), override)
         elif head in labels:
             self._improvement(labels.index(head), override)
         else:
-            names = [*SETTINGS, *self.program.params, *members_of("section"), *labels]
+            names = [*SETTINGS, *self.program.params, *members_of("section"), *self.program.sections, *labels]
             raise _NoSuchPath(0, names)
 
     def _param(self, override: Override) -> None:

@@ -6,9 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from flowrl_dsl.algorithm import Algorithm, Improvement, Origin, Stage
+from flowrl_dsl.algorithm import POLICY, RESERVED, Algorithm, Improvement, Origin, Stage
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, did_you_mean
-from flowrl_dsl.registry import NOT_NEGATIVE, Component, Scalar, families, find, members_of, sections, sources, stages
+from flowrl_dsl.registry import (
+    NOT_NEGATIVE,
+    Component,
+    Scalar,
+    SectionKind,
+    families,
+    find,
+    members_of,
+    sections,
+    sources,
+    stages,
+)
 from flowrl_dsl.spec import compatibility, lint, stdlib
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.load import Loader
@@ -187,6 +198,10 @@ class _Check:
             for name, node in table.items():
                 self._check_repeat(kind, node.name, seen)
                 seen.setdefault(name, (kind, node.name.span))
+        for block in self.program.sections.values():
+            if block.given is not None:
+                self._check_repeat("section", block.given, seen)
+                seen.setdefault(block.given.id, ("section", block.given.span))
         blocks = [*self.program.sections.values(), *(term.block for term in self.program.improvements)]
         for block in blocks:
             for let in block.lets.values():
@@ -244,24 +259,46 @@ class _Check:
 
     def _sections(self) -> None:
         known = sections()
-        for name, block in self.program.sections.items():
-            if name not in known:
+        for block in self.program.sections.values():
+            if block.name.id not in known:
                 self._unknown_section(block)
         for name, cls in known.items():
-            block = self.program.sections.get(name)
-            if block is not None or cls.implied:
-                self._section(cls, block or Block(tree.Name(name, self._place)))
-            elif name == "policy":
+            for owner, block in self._sections_of(name):
+                self._section(cls, owner, block)
+            if name in self.sections or name in self.program.sections:
+                continue
+            if cls.implied:
+                self._section(cls, name, Block(tree.Name(name, self._place)))
+            elif name == POLICY:
                 self._error("FRL0210", "the algorithm has no policy", self._place, "add: policy { backbone = ... }")
                 self.scope.maybe |= {c for members in families().values() for m in members.values() for c in m.provides}
-        for name, section in self.sections.items():
-            if name in self.program.sections:
-                compatibility.check_unread(section, name, self.program.sections[name].options, self.scope)
+        for owner, section in self.sections.items():
+            if owner in self.program.sections:
+                compatibility.check_unread(section, owner, self.program.sections[owner].options, self.scope)
 
-    def _section(self, cls: type[Component], block: Block) -> None:
-        site = Site(block.name.id, block.name.span, block.lets)
-        given = self._given(cls, block, f'section "{cls.name}"')
-        self.sections[cls.name] = Options(self.scope).build(cls, given, block.name.span, site)
+    def _sections_of(self, kind: str) -> list[tuple[str, Block]]:
+        """The sections of a kind that the program declares, by name; the one without a name of its own first."""
+        found = [(owner, block) for owner, block in self.program.sections.items() if block.name.id == kind]
+        return sorted(found, key=lambda item: item[1].given is not None)
+
+    def _section(self, cls: type[SectionKind], owner: str, block: Block) -> None:
+        if block.given is not None:
+            self._check_section_name(cls, block.given)
+        site = Site(owner, block.name.span, block.lets)
+        given = self._given(cls, block, f'section "{owner}"')
+        self.sections[owner] = Options(self.scope).build(cls, given, block.name.span, site)
+
+    def _check_section_name(self, cls: type[SectionKind], name: tree.Name) -> None:
+        """A name of its own belongs to a kind that an algorithm may have several of, and to no other group of the state."""
+        if not cls.named:
+            message = f'an algorithm has one section "{cls.name}", without a name of its own'
+            self._error("FRL0205", message, name.span, f"write {cls.name} {{ ... }}")
+        check_name(name, self.scope)
+        others = [owner for owner in {*self.program.sections, *sections()} if owner != name.id]
+        near = [o for o in others if name.id.startswith(f"{o}_") or name.id == f"old_{o}"]
+        if name.id in RESERVED or near:
+            whose = f"a group of section {near[0]}" if near else "a group of the state"
+            self._error("FRL0227", f'"{name.id}" is the name of {whose}', name.span, "choose another name")
 
     def _given(self, cls: type[Component], block: Block, what: str) -> dict[str, tree.Expr]:
         """The options of a block that its class knows; the others are reported."""
@@ -288,20 +325,39 @@ class _Check:
             names = ", ".join(sorted(members_of("mechanism")))
             hint = f"add one: improve mechanism {{ ... }}, the mechanism one of {names}"
             self._error("FRL0210", "the algorithm never improves its policy", self._place, hint)
+        self._check_improved()
         found = []
         for term, label in zip(self.program.improvements, self.program.labels(), strict=True):
             cls = find("mechanism", term.mechanism)
             if cls is None:
                 self._unknown_mechanism(term.block.name)
                 continue
+            self.scope.owners[label] = term.owner
             site = Site(label, term.block.name.span, term.block.lets)
             given = self._given(cls, term.block, cls.name)
             mechanism = Options(self.scope).build(cls, given, term.block.name.span, site)
             compatibility.check_unread(mechanism, label, term.block.options, self.scope)
             weight = self._weight(cls, term.weight, site)
             if weight is not FAILED:
-                found.append(Improvement(label=label, weight=weight, mechanism=mechanism, span=term.block.name.span))
+                place = term.block.name.span
+                found.append(Improvement(label=label, owner=term.owner, weight=weight, mechanism=mechanism, span=place))
         return found
+
+    def _check_improved(self) -> None:
+        """Only what acts can be improved, and what acts under a name of its own is."""
+        acting = {owner for owner, block in self.program.sections.items() if self._acts(block)}
+        for term in self.program.improvements:
+            if term.owner not in acting and term.owner in self.program.sections:
+                message = f'an improve block cannot stand inside section "{term.owner}", which has no policy'
+                self._error("FRL0205", message, term.span, "write it at the top level or inside a policy")
+        improved = {term.owner for term in self.program.improvements}
+        for owner in sorted(acting - improved - {POLICY}):
+            message = f'section "{owner}" has no improve block, so its policy never moves'
+            self._error("FRL0210", message, self.program.sections[owner].name.span, "add one inside: improve ... { ... }")
+
+    def _acts(self, block: Block) -> bool:
+        kind = sections().get(block.name.id)
+        return kind is not None and kind.acts
 
     def _unknown_mechanism(self, name: tree.Name) -> None:
         names = members_of("mechanism")
@@ -368,11 +424,13 @@ class _Check:
             if kind.role == "component" and kind.family == "target" and getattr(component, name, None) is not None
         ]
         moving = stages()
-        movable = [*(name for name in moving if name in self.sections or name == "policy"), *learned]
+        owners = {kind: [owner for owner, _ in self._sections_of(kind)] for kind in moving}
+        owners[POLICY] = owners[POLICY] or [POLICY]
+        movable = [*(owner for kind in moving for owner in owners[kind]), *learned]
         movable += ["targets"] if copies else []
         still = {name: "it is not learned" for name in self.program.params if name not in learned}
         still |= {} if copies else {"targets": "no section keeps a target or old copy"}
-        still |= {name: f"the algorithm has no {name}" for name in moving if name != "policy" and name not in self.sections}
+        still |= {kind: f"the algorithm has no {kind}" for kind in moving if not owners[kind]}
         return movable, still
 
     def _error(self, code: str, message: str, span: Span, *notes: str) -> None:

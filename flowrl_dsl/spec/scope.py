@@ -80,6 +80,8 @@ class Scope:
     library: str = ""
     sources: dict[str, str] = field(default_factory=sources)
     """What actions can be drawn from; of a copy with the capability that its section provides where it keeps it."""
+    owners: dict[str, str] = field(default_factory=dict)
+    """The section that each ``improve`` block improves, by label."""
     applied: tuple[tree.ForTask, ...] = ()
     origins: dict[str, Origin] = field(default_factory=dict)
     used: set[tuple[str, Span]] = field(default_factory=set)

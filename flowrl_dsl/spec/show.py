@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from flowrl_dsl.algorithm import Algorithm, Every, Improvement, Parameter, Sequence, Single, Stage, Together
+from flowrl_dsl.algorithm import POLICY, Algorithm, Every, Improvement, Parameter, Sequence, Single, Stage, Together
 from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.formula import OPERATORS, Bound, Constant, Formula, Gradient, Operation, Term, Variable, inner
 from flowrl_dsl.registry import ANY, Component, Drawn, Interval, Scalar
@@ -64,7 +64,7 @@ class _Writer:
         sections = [self._section(name) for name in names if name in of.sections]
         params = [_param(parameter) for parameter in of.parameters.values()]
         lets = [_let(bound) for bound in self._top.values()]
-        improvements = [self._improve(block) for block in of.improvements]
+        improvements = [self._improve(block) for block in of.improvements if block.owner == POLICY]
         first = len([name for name in _FIRST if name in of.sections])
         groups = [_settings(of), lets, *([s] for s in sections[:first]), params]
         groups += [[improve] for improve in improvements] + [[s] for s in sections[first:]]
@@ -77,7 +77,10 @@ class _Writer:
         return tree.Improve(weight, _name(block.mechanism.name), self._options(block.mechanism), _NOWHERE)
 
     def _section(self, name: str) -> tree.Section:
-        return tree.Section(_name(name), self._options(self._of.sections[name]), _NOWHERE)
+        section = self._of.sections[name]
+        inside = [] if name == POLICY else [self._improve(block) for block in self._of.improvements if block.owner == name]
+        given = None if name == section.name else _name(name)
+        return tree.Section(_name(section.name), (*self._options(section), *inside), _NOWHERE, given)
 
     def _options(self, component: Component) -> tuple[tree.Statement, ...]:
         """The body of a section or improve block: its lets, then its options."""

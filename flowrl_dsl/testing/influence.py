@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from flowrl_dsl.algorithm import Algorithm, Every, Sequence, Single, Stage, Together, stage_names
+from flowrl_dsl.algorithm import POLICY, Algorithm, Every, Sequence, Single, Stage, Together, stage_names
 from flowrl_dsl.components.context import learned_group
 from flowrl_dsl.testing.instruments import group_of, steps_of, trained_groups
 from flowrl_dsl.testing.trees import assert_equal
@@ -102,8 +102,9 @@ class _Reach:
 
     def _trained_by(self, stage: str) -> set[str]:
         """The groups that a stage trains; mechanisms may let that of the policy train the critic as well, or alone."""
-        if stage == "policy":
-            return {getattr(block.mechanism, "trains", stage) for block in self.algorithm.improvements}
+        trained = [getattr(b.mechanism, "trains", POLICY) for b in self.algorithm.improvements if b.owner == stage]
+        if trained:
+            return {stage if group == POLICY else group for group in trained}
         return {learned_group(stage) if stage in self.algorithm.parameters else stage}
 
     def _single(self, name: str, seen: frozenset[str]) -> set[str]:

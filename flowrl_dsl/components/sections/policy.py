@@ -22,6 +22,7 @@ class Policy(Section):
     name = "policy"
     stage = 30
     acts = True
+    named = True
     functions = (
         Function("log_prob", ("obs", "action"), ("obs", "action"), (), "log_prob", "log-density of the policy"),
         Function(
@@ -62,14 +63,15 @@ class Policy(Section):
         """The new versions after one step on the sum of the weighted losses, and what the blocks measured."""
         losses: dict[str, list[Value]] = {}
         measures: dict[str, list[Value]] = {}
-        for block in ctx.algorithm.improvements:
+        blocks = [block for block in ctx.algorithm.improvements if block.owner == ctx.owner]
+        for block in blocks:
             with ctx.scope(block.label, block.span):
                 mechanism: Any = block.mechanism
                 loss = mechanism.loss(ctx, batch["s"], batch["a"])
                 for name, value in loss.measures.items():
                     ctx.metric(name, value)
                     measures.setdefault(name, []).append(value)
-                if len(ctx.algorithm.improvements) > 1:
+                if len(blocks) > 1:
                     ctx.metric(f"{block.label}_loss", loss.value)
                 weighted = ctx.builder.elementwise(
                     "jnp.multiply", ctx.scalar(block.weight), loss.value, name="weighted_loss"
