@@ -14,7 +14,7 @@ AXES: dict[str, str] = {
     "state": "a few states of the batch, in which the policy is measured",
     "particle": "candidate actions of one state (N)",
     "reverse": "reverse samples of one noisy action (M)",
-    "step": "consecutive steps of one environment (n)",
+    "window": "consecutive steps of one environment (n)",
     "obs": "components of an observation (O)",
     "action": "components of an action (A)",
 }

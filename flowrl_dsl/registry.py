@@ -35,6 +35,7 @@ CAPABILITIES: dict[str, str] = {
     "log_prob": "a log-density of any action",
     "draw_log_prob": "a log-density, or an upper bound of it, of the actions it has just drawn",
     "mode": "a single most likely action",
+    "imitation": "a regression onto given actions, each with a weight of its own",
     "reparameterized": "samples that can be differentiated with respect to the policy's parameters",
     "noise_process": "a forward process that turns an action into noise",
     "noise_prediction": "a network that predicts the noise of a noisy action",

@@ -17,7 +17,7 @@ from pydantic import Field as Option
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Build, Call, Expr, Partial
 from flowrl_dsl.record import Record
-from flowrl_dsl.registry import Component, SectionKind
+from flowrl_dsl.registry import Component, Scalar, SectionKind
 
 if TYPE_CHECKING:
     from flowrl_dsl.components.context import Context
@@ -141,6 +141,14 @@ class Backbone(Component):
     def velocity(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value) -> Value:
         """The predicted velocity [..., action]; offered by backbones that provide ``flow_field``."""
         raise self._lacks("flow_field")
+
+    def imitate(self, ctx: Context, params: Value, s: Value, a: Value, weight: Value, bound: Scalar | None = None) -> Value:
+        """The loss [] whose descent draws the policy to the actions a [..., action], each with its weight [...].
+
+        Each backbone has its own: a denoising error, a flow-matching error, -log pi(a | s).  ``bound`` limits each squared
+        error of a predicted noise.  Offered by backbones that provide ``imitation``.
+        """
+        raise self._lacks("imitation")
 
     def regression(self, ctx: Context, params: Value, s: Value, a: Value, noised: Noised) -> tuple[Value, Value]:
         """What the network says of noisy actions, and what it should say where the actions a made them: [..., action]."""

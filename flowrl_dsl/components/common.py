@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import ValidationInfo, field_validator
 
+from flowrl_dsl.axes import union
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.formula import Bound, Formula, Operation, Term, Variable, terms
-from flowrl_dsl.graph.builder import Builder, Value
+from flowrl_dsl.graph.builder import Builder, Value, aligned
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR, Type
 from flowrl_dsl.lazy import jnp
@@ -43,6 +44,13 @@ def weighted_squared_error(prediction, target, weight, bound=None):
     return jnp.mean(weighted if weighted.ndim == 1 else jnp.sum(weighted, axis=-1))
 
 
+@kernel
+def weighted_negative(log_prob, weight):
+    """-E_batch[sum_particles w log_prob]"""
+    weighted = weight * log_prob
+    return -jnp.mean(weighted if weighted.ndim == 1 else jnp.sum(weighted, axis=-1))
+
+
 def ordered_ends(low: str, high: str) -> Any:
     """A validator for a component's options: ``high`` must be greater than ``low``."""
 
@@ -74,13 +82,22 @@ def every_nth(b: Builder, counter: Value, n: int) -> Value:
     return b.add("Every", call(is_nth, Arg(0), n), (counter,), Type(dtype="bool"), f"each_{n}")
 
 
-def weighted_error(ctx: Context, s: Value, a: Value, weight: Value, bound: Scalar | None) -> Value:
-    """The weighted denoising error of the policy at actions [batch(, particle), action]: a loss []."""
-    noised = ctx.own.backbone.noised(ctx, a)
-    said, truth = ctx.own.backbone.regression(*ctx.in_training().actor(ctx.owner, s), a, noised)
-    inputs, options = [said, truth, ctx.builder.stop(weight, "fixed_weight")], {}
+def imitation(ctx: Context, s: Value, a: Value, weight: Value, bound: Scalar | None = None) -> Value:
+    """The policy ``ctx.owner`` drawn to actions [batch(, particle), action] with constant weights: a loss []."""
+    training, params, s = ctx.in_training().actor(ctx.owner, s)
+    return training.own.backbone.imitate(training, params, s, a, ctx.builder.stop(weight, "fixed_weight"), bound)
+
+
+def weighted_squares(ctx: Context, said: Value, truth: Value, weight: Value, bound: Scalar | None = None) -> Value:
+    """``E_B[sum_N w mean_A min((said - truth)^2, bound)]``: a loss []."""
+    full, inputs, options = union(said.axes, truth.axes), [said, truth, weight], {}
     if bound is not None:
         inputs.append(ctx.scalar(bound))
         options["bound"] = Arg(3)
-    expr = call(weighted_squared_error, *map(Arg, range(3)), **options)
+    expr = call(weighted_squared_error, aligned(0, said.axes, full), aligned(1, truth.axes, full), Arg(2), **options)
     return ctx.builder.add("Loss", expr, inputs, SCALAR, "loss")
+
+
+def weighted_likelihood(ctx: Context, density: Value, weight: Value) -> Value:
+    """``-E_B[sum_N w log pi(a | s)]``: a loss []."""
+    return ctx.builder.add("Loss", call(weighted_negative, Arg(0), Arg(1)), (density, weight), SCALAR, "loss")

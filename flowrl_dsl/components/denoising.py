@@ -7,6 +7,7 @@ from typing import Any
 from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Backbone, Draw, Embedding, Noised, Widths
+from flowrl_dsl.components.common import weighted_squares
 from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.components.parameters import dense_layer
 from flowrl_dsl.components.random_numbers import normal_numbers, uniform_numbers
@@ -15,6 +16,7 @@ from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Literal, build, call, 
 from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.graph.pieces import in_pieces
 from flowrl_dsl.lazy import jnp, nn
+from flowrl_dsl.registry import Scalar
 
 
 @kernel
@@ -143,6 +145,12 @@ class Denoising(Backbone):
     def field(self, network: Call) -> Call:
         """What the sampler follows; ``network`` is an expression of the network as a function of (a_t, t)."""
         return network
+
+    def imitate(self, ctx: Context, params: Value, s: Value, a: Value, weight: Value, bound: Scalar | None = None) -> Value:
+        """The weighted error of the regression at noisy actions, each with a time and noise of its own."""
+        noised = self.noised(ctx, a)
+        said, truth = self.regression(ctx, params, s, a, noised)
+        return weighted_squares(ctx, said, truth, weight, bound)
 
     def _time(self, ctx: Context, a: Value, draw: Call) -> Value:
         """A random time for each action; ``draw`` is an expression of (key, actions)."""

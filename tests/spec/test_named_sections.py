@@ -99,7 +99,11 @@ def test_a_child_replaces_the_improve_blocks_of_the_section_it_writes_alone(tmp_
         ("policy behavior { backbone = deterministic }", "FRL0210", "has no improve block"),
         (BEHAVIOR + "  param behavior = 1.0", "FRL0206", 'section "behavior" takes the name of a param'),
         (BEHAVIOR.replace("ddim(steps = 4)", "none"), "FRL0212", "which no sampler provides"),
-        (BEHAVIOR.replace("sampler  = ddim(steps = 4)", "").replace("diffusion", "deterministic"), "FRL0212", "noise"),
+        (
+            "policy behavior { backbone = deterministic  improve weighted_regression { weight = 1  clip_error = 1 } }",
+            "FRL0212",
+            "noise_prediction",
+        ),
         (BEHAVIOR.replace("target   = ema(0.01)", "") + " act { explore = sample from behavior_target }", "FRL0220", "keep"),
     ],
 )

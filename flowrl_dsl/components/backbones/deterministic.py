@@ -6,12 +6,13 @@ from typing import ClassVar
 
 from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Backbone, Draw
+from flowrl_dsl.components.common import weighted_squares
 from flowrl_dsl.components.context import Context, init_params, leading
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.lazy import jnp
-from flowrl_dsl.registry import register
+from flowrl_dsl.registry import Scalar, register
 
 
 @kernel
@@ -27,7 +28,7 @@ class Deterministic(Backbone):
 
     name = "deterministic"
     paper: ClassVar[str] = "arXiv:1509.02971"
-    provides = frozenset({"mode", "reparameterized"})
+    provides = frozenset({"mode", "reparameterized", "imitation"})
 
     def module(self, ctx: Context) -> Build:
         return ctx.own.network.module(f"{ctx.owner}_net", (("s", ctx.sizes.obs),), ctx.sizes.action)
@@ -43,3 +44,7 @@ class Deterministic(Backbone):
 
     def mode(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         return self.draw(ctx, params, s, name, None).action
+
+    def imitate(self, ctx: Context, params: Value, s: Value, a: Value, weight: Value, bound: Scalar | None = None) -> Value:
+        """Weighted squared distance."""
+        return weighted_squares(ctx, self.mode(ctx, params, s, "imitating"), a, weight)

@@ -31,7 +31,7 @@ class Diffusion(Denoising):
 
     name = "diffusion"
     paper: ClassVar[str] = "arXiv:2011.13456"
-    provides = frozenset({"noise_process", "noise_prediction", "reparameterized"})
+    provides = frozenset({"noise_process", "noise_prediction", "reparameterized", "imitation"})
     requires = frozenset({"diffusion_sampler"})
 
     schedule: NoiseSchedule = option("alpha_t and sigma_t", "cosine")

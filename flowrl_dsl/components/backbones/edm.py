@@ -78,7 +78,7 @@ class EDM(Denoising):
 
     name = "edm"
     paper: ClassVar[str] = "arXiv:2206.00364"
-    provides = frozenset({"noise_process", "noise_prediction", "reparameterized"})
+    provides = frozenset({"noise_process", "noise_prediction", "reparameterized", "imitation"})
     requires = frozenset({"edm_sampler"})
 
     time: Embedding = option("features of c_noise", "fourier(64)")

@@ -37,7 +37,7 @@ class Flow(Denoising):
 
     name = "flow"
     paper: ClassVar[str] = "arXiv:2210.02747"
-    provides = frozenset({"noise_process", "noise_prediction", "flow_field", "reparameterized"})
+    provides = frozenset({"noise_process", "noise_prediction", "flow_field", "reparameterized", "imitation"})
     requires = frozenset({"flow_sampler"})
 
     time: Embedding = option("features of the time", "fourier(64)")

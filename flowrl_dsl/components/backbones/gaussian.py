@@ -8,12 +8,13 @@ from pydantic import Field
 
 from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Backbone, Draw
+from flowrl_dsl.components.common import weighted_likelihood
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.lazy import jax, jnp
-from flowrl_dsl.registry import register
+from flowrl_dsl.registry import Scalar, register
 
 
 @kernel
@@ -55,7 +56,7 @@ class Gaussian(Backbone):
 
     name = "gaussian"
     paper: ClassVar[str] = "arXiv:1707.06347"
-    provides = frozenset({"log_prob", "draw_log_prob", "mode", "reparameterized"})
+    provides = frozenset({"log_prob", "draw_log_prob", "mode", "reparameterized", "imitation"})
 
     std: float = Field(1.0, gt=0, description="standard deviation at the start")
     squash: bool = Field(True, description="whether the mean is kept in [-1, 1] by a tanh")
@@ -83,6 +84,10 @@ class Gaussian(Backbone):
         mean = self._mean(ctx, params, s, "density_mean")
         expr = call(gaussian_log_density, rows(0, a, lead), rows(1, mean, lead), Arg(2))
         return ctx.builder.add("LogProb", expr, (a, mean, params), Type(lead), "log_prob")
+
+    def imitate(self, ctx: Context, params: Value, s: Value, a: Value, weight: Value, bound: Scalar | None = None) -> Value:
+        """Weighted maximum likelihood."""
+        return weighted_likelihood(ctx, self.log_prob(ctx, params, s, a), weight)
 
     def mode(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         """The mean, clipped to [-1, 1]."""

@@ -8,13 +8,13 @@ from pydantic import Field
 
 from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Backbone, Draw
-from flowrl_dsl.components.common import ordered_ends
+from flowrl_dsl.components.common import ordered_ends, weighted_likelihood
 from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.lazy import jax, jnp
-from flowrl_dsl.registry import register
+from flowrl_dsl.registry import Scalar, register
 
 
 @kernel
@@ -60,7 +60,7 @@ class TanhGaussian(Backbone):
 
     name = "tanh_gaussian"
     paper: ClassVar[str] = "arXiv:1801.01290"
-    provides = frozenset({"log_prob", "draw_log_prob", "mode", "reparameterized"})
+    provides = frozenset({"log_prob", "draw_log_prob", "mode", "reparameterized", "imitation"})
 
     log_std_min: float = Field(-5.0, description="lower end of log std")
     log_std_max: float = Field(2.0, description="upper end of log std")
@@ -92,6 +92,10 @@ class TanhGaussian(Backbone):
         head = self._head(ctx, params, s, lead, "density")
         expr = call(tanh_gaussian_density, Arg(0), rows(1, a, lead))
         return ctx.builder.add("LogProb", expr, (head, a), Type(lead), "log_prob")
+
+    def imitate(self, ctx: Context, params: Value, s: Value, a: Value, weight: Value, bound: Scalar | None = None) -> Value:
+        """Weighted maximum likelihood."""
+        return weighted_likelihood(ctx, self.log_prob(ctx, params, s, a), weight)
 
     def mode(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         """tanh(mean)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from flowrl_dsl.components.base import Loss, Mechanism
-from flowrl_dsl.components.common import take_best, weighted_error
+from flowrl_dsl.components.common import imitation, take_best
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.random_numbers import uniform_numbers
 from flowrl_dsl.graph.builder import Value
@@ -45,7 +45,7 @@ class Selection(Mechanism):
 
     name = "selection"
     paper = "arXiv:2405.16173"
-    requires = frozenset({"noise_process", "noise_prediction"})
+    requires = frozenset({"imitation"})
 
     particles: Drawn[int] = option("proposals for each state, and where they come from", "64 from policy")
     score: Formula = slot("by which the best is chosen", SCORE, "mean(Q(s, a), over = ensemble)")
@@ -62,7 +62,7 @@ class Selection(Mechanism):
         weight = ctx.formula(self.weight, "weight", sizes={"N": count}, score=score)
         weight = ctx.broadcast(weight, ("batch",), chosen)
         ctx.metric("selection_weight", weight)
-        loss = weighted_error(ctx, s, chosen, weight, None)
+        loss = imitation(ctx, s, chosen, weight)
         if self.uniform:
             loss = b.elementwise("jnp.add", loss, self._entropy(ctx, s, weight), name="loss")
         return Loss(loss)
@@ -76,4 +76,4 @@ class Selection(Mechanism):
         factor = ctx.scalar(self.uniform_weight)
         weights = ctx.builder.add("Weights", expr, (weight, factor), Type(axes[:2]), "uniform_weight")
         with ctx.scope("uniform"):
-            return weighted_error(ctx, s, a, weights, None)
+            return imitation(ctx, s, a, weights)

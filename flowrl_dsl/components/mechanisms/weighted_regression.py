@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowrl_dsl.components.base import Loss, Mechanism
-from flowrl_dsl.components.common import weighted_error
+from flowrl_dsl.components.common import imitation
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
@@ -47,19 +47,23 @@ class WeightedRegression(Mechanism):
     name = "weighted_regression"
     paper = "arXiv:2502.00361"
     provides = frozenset({"kl"})
-    requires = frozenset({"noise_process", "noise_prediction"})
+    requires = frozenset({"imitation"})
 
     particles: Drawn[int] = option("proposals for each state, and where they come from", "64 from policy")
     noise: Scalar | None = option("standard deviation of Gaussian noise added to the proposals", "none", NOT_NEGATIVE)
     weight: Formula = slot("weight of each proposal; no gradient flows through it", WEIGHT)
     clip_error: Scalar | None = option("upper bound of each squared error", "none", POSITIVE)
 
+    def needs(self) -> frozenset[str]:
+        """Only errors of a predicted noise can be bounded."""
+        return self.requires if self.clip_error is None else self.requires | {"noise_prediction"}
+
     def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
         proposals = self._proposals(ctx, s)
         raw = ctx.formula(self.weight, "weight", sizes={"N": self.particles.value}, s=s, a=proposals)
         weight = ctx.broadcast(ctx.builder.stop(raw, "constant_weight"), ("batch", "particle"), proposals)
         kl = ctx.builder.add("Reduce", call(divergence_from_uniform, Arg(0)), (weight,), SCALAR, "kl")
-        return Loss(weighted_error(ctx, s, proposals, weight, self.clip_error), {"kl": kl})
+        return Loss(imitation(ctx, s, proposals, weight, self.clip_error), {"kl": kl})
 
     def _proposals(self, ctx: Context, s: Value) -> Value:
         a = ctx.draw(self.particles.source, s, "proposals", particles=self.particles.value, frozen=True)

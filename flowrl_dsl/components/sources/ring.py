@@ -24,7 +24,7 @@ def transitions(storage: Any, rows: Any) -> dict[str, Any]:
 def windows(storage: Any, rows: Any, horizon: int, stride: int) -> dict[str, Any]:
     """The given rows with what the ``horizon`` steps from each of them on brought.
 
-    ``rewards`` [batch, step] are those of the window, 0 behind its end; ``count`` is its length.  It ends with the episode
+    ``rewards`` [batch, window] are those of the window, 0 behind its end; ``count`` is its length.  It ends with the episode
     (d tells whether truly) and at the newest row; d and s_next are those of its last step.
     """
     capacity = storage["r"].shape[0]
@@ -68,8 +68,8 @@ class Ring(Source):
         if self.horizon == 1:
             return fields
         del fields["r"]
-        steps = (("step", self.horizon),)
-        return fields | {"rewards": Field(("step",), by="source", sizes=steps), "count": Field(by="source")}
+        steps = (("window", self.horizon),)
+        return fields | {"rewards": Field(("window",), by="source", sizes=steps), "count": Field(by="source")}
 
     def insert(self, storage: Any, rows: Any, count: Any) -> Any:
         capacity, many = storage["r"].shape[0], rows["r"].shape[0]
