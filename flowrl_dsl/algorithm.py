@@ -5,12 +5,16 @@ Plain data between the room that checks (``spec``) and the components that build
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.registry import Component, Interval, Scalar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,38 +39,126 @@ class Together:
 
 
 @dataclass(frozen=True, slots=True)
-class Every:
-    """``every(n, a)``: only in each n-th update."""
+class Condition:
+    """The updates in which a stage runs: every n-th one, from the update ``after`` on, before the update ``until``.
 
-    n: int
+    Update k, counted from 0, is one of them where (k + 1) mod every = 0, k >= after, and k < until where that is given.
+    """
+
+    every: int = 1
+    after: int = 0
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """``every(n, a)``, ``after(m, a)``, ``until(m, a)``: only in the updates of the condition."""
+
+    condition: Condition
     stage: Stage
 
 
-Stage = Single | Sequence | Together | Every
+Stage = Single | Sequence | Together | When
+
+
+class StageVisitor(ABC, Generic[T]):
+    """Reads an order: one method for each form of a stage, which visits the parts itself."""
+
+    def visit(self, stage: Stage) -> T:
+        match stage:
+            case Single(name):
+                return self.single(name)
+            case Sequence(parts):
+                return self.sequence(parts)
+            case Together(parts):
+                return self.together(parts)
+            case When(condition, inner):
+                return self.when(condition, inner)
+
+    @abstractmethod
+    def single(self, name: str) -> T:
+        """A stage by its name."""
+
+    @abstractmethod
+    def sequence(self, parts: tuple[Stage, ...]) -> T:
+        """``a -> b``"""
+
+    @abstractmethod
+    def together(self, parts: tuple[Stage, ...]) -> T:
+        """``[a, b]``"""
+
+    @abstractmethod
+    def when(self, condition: Condition, stage: Stage) -> T:
+        """A stage that runs in some updates only."""
+
+
+class StageSearch(StageVisitor[list[T]]):
+    """Gathers something from the parts of a stage, in the order they are written."""
+
+    def single(self, name: str) -> list[T]:
+        return []
+
+    def sequence(self, parts: tuple[Stage, ...]) -> list[T]:
+        return [found for part in parts for found in self.visit(part)]
+
+    def together(self, parts: tuple[Stage, ...]) -> list[T]:
+        return self.sequence(parts)
+
+    def when(self, condition: Condition, stage: Stage) -> list[T]:
+        return self.visit(stage)
+
+
+class _Names(StageSearch[str]):
+    def single(self, name: str) -> list[str]:
+        return [name]
+
+
+class _Conditions(StageSearch[Condition]):
+    def when(self, condition: Condition, stage: Stage) -> list[Condition]:
+        return [condition, *self.visit(stage)]
+
+
+class _Text(StageVisitor[str]):
+    def single(self, name: str) -> str:
+        return name
+
+    def sequence(self, parts: tuple[Stage, ...]) -> str:
+        return " -> ".join(map(self.visit, parts))
+
+    def together(self, parts: tuple[Stage, ...]) -> str:
+        return "[" + ", ".join(map(self.visit, parts)) + "]"
+
+    def when(self, condition: Condition, stage: Stage) -> str:
+        word, count, others = written_as(condition)
+        named = "".join(f", {name} = {value}" for name, value in others.items())
+        return f"{word}({count}, {self.visit(stage)}{named})"
+
+
+def written_as(condition: Condition) -> tuple[str, int, dict[str, int]]:
+    """How a spec writes a condition: a word, its count, and named counts behind the stage."""
+    later = {"after": condition.after} if condition.after else {}
+    ends = {} if condition.until is None else {"until": condition.until}
+    if condition.every > 1 or not (later or ends):
+        return "every", condition.every, later | ends
+    if later:
+        return "after", condition.after, ends
+    assert condition.until is not None
+    return "until", condition.until, {}
 
 
 def stage_names(stage: Stage) -> list[str]:
     """The names of a stage's parts, in the order they are written."""
-    match stage:
-        case Single(name):
-            return [name]
-        case Every(_, inner):
-            return stage_names(inner)
-        case Sequence(parts) | Together(parts):
-            return [name for part in parts for name in stage_names(part)]
+    return _Names().visit(stage)
+
+
+def conditions(stage: Stage) -> list[Condition]:
+    """The conditions of a stage and its parts, outer ones first."""
+    return _Conditions().visit(stage)
 
 
 def show_stage(stage: Stage) -> str:
     """The stage as a spec writes it."""
-    match stage:
-        case Single(name):
-            return name
-        case Every(n, inner):
-            return f"every({n}, {show_stage(inner)})"
-        case Together(parts):
-            return "[" + ", ".join(map(show_stage, parts)) + "]"
-        case Sequence(parts):
-            return " -> ".join(map(show_stage, parts))
+    return _Text().visit(stage)
 
 
 class _Model(BaseModel):

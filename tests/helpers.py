@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from flowrl_dsl.algorithm import Algorithm, Every, Improvement, Parameter, Sequence, Single, Stage, Together
+from flowrl_dsl.algorithm import Algorithm, Condition, Improvement, Parameter, Sequence, Single, Stage, Together, When
 from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.context import Context, Sizes
 from flowrl_dsl.components.stages import program_graphs
@@ -118,8 +118,8 @@ def both(*stages: Stage | str) -> Together:
     return Together(tuple(map(_stage, stages)))
 
 
-def every(n: int, stage: Stage | str) -> Every:
-    return Every(n, _stage(stage))
+def every(n: int, stage: Stage | str) -> When:
+    return When(Condition(every=n), _stage(stage))
 
 
 def _stage(stage: Stage | str) -> Stage:

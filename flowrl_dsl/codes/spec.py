@@ -271,8 +271,9 @@ CODES = (
     ),
     Code(
         "FRL0234",
-        "bad use of every",
-        "every(n, part) takes a whole number of updates and a part.",
+        "bad use of every, after or until",
+        "every(n, part), after(n, part) and until(n, part) take a whole number of updates and a part; behind it, every "
+        "may have the counts after and until, after the count until.",
         _with("order = critic -> every(0, policy -> targets)"),
         "Write for instance every(2, policy -> targets).",
     ),

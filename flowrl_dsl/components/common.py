@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationInfo, field_validator
 
+from flowrl_dsl.algorithm import Condition
 from flowrl_dsl.axes import union
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.formula import Bound, Formula, Operation, Term, Variable, terms
@@ -33,6 +34,13 @@ def negative_mean(x):
 def is_nth(step, n):
     """Whether the update with this counter (from 0) is the n-th, the 2n-th, ..."""
     return (step + 1) % n == 0
+
+
+@kernel
+def is_due(step, n, after, until):
+    """Whether the update with this counter (from 0) is an n-th one, not before ``after``, and before ``until`` if given."""
+    inside = step >= after if until is None else (step >= after) & (step < until)
+    return ((step + 1) % n == 0) & inside
 
 
 @kernel
@@ -78,8 +86,16 @@ def _name(term: Term) -> str | None:
 
 
 def every_nth(b: Builder, counter: Value, n: int) -> Value:
-    """The condition of a stage or copy that runs in each n-th update."""
-    return b.add("Every", call(is_nth, Arg(0), n), (counter,), Type(dtype="bool"), f"each_{n}")
+    """The condition of a copy that moves every n-th update."""
+    return due(b, counter, Condition(every=n))
+
+
+def due(b: Builder, counter: Value, condition: Condition) -> Value:
+    """Whether the update with this counter is one of the condition's."""
+    expr = call(is_nth, Arg(0), condition.every)
+    if condition.after or condition.until is not None:
+        expr = call(is_due, Arg(0), condition.every, condition.after, condition.until)
+    return b.add("Every", expr, (counter,), Type(dtype="bool"), f"each_{condition.every}")
 
 
 def imitation(ctx: Context, s: Value, a: Value, weight: Value, bound: Scalar | None = None) -> Value:

@@ -11,10 +11,11 @@ groups of the state, versions are
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from flowrl_dsl.algorithm import Algorithm, Every, Sequence, Single, Stage, Together, stage_names
-from flowrl_dsl.components.common import every_nth
+from flowrl_dsl.algorithm import Algorithm, Condition, Stage, StageVisitor, stage_names
+from flowrl_dsl.components.common import due
 from flowrl_dsl.components.context import MEASURE, Context, Report, Sizes, learned_group
 from flowrl_dsl.components.data import feedback_of
 from flowrl_dsl.graph.builder import Builder, Value
@@ -121,7 +122,7 @@ def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], 
         state["normalizer"] = _normalizer(algorithm).update(ctx, state["normalizer"], batch["s"])
     ctx = ctx.with_key(key).reading(state | _nothing_reported(ctx, batch["d"]))
     batch |= {name: _observed(ctx, batch[name], f"normalized_{name}") for name in ("s", "s_next")}
-    written = dict(ctx.versions) | _Stages(batch).run(ctx, algorithm.order)
+    written = dict(ctx.versions) | _Stages(ctx, batch).visit(algorithm.order)
     finite = tuple(ctx.report.checks.values())
     expr = call(first_bad_update, *map(Arg, range(2 + len(finite))))
     bad = (written["bad_update"], written["step"], *finite)
@@ -172,57 +173,56 @@ def _act_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], m
     return b.finish()
 
 
-class _Stages:
+@dataclass(frozen=True)
+class _Stages(StageVisitor[dict[str, Value]]):
     """Runs the stages of ``order``: each takes the versions it may read and returns the versions it wrote."""
 
-    def __init__(self, batch: dict[str, Value]):
-        self.batch = batch
+    ctx: Context
+    batch: dict[str, Value]
 
-    def run(self, ctx: Context, stage: Stage) -> dict[str, Value]:
-        match stage:
-            case Single(name):
-                with ctx.scope(name, ctx.algorithm.place(name)):
-                    return self._single(ctx, name)
-            case Sequence(parts):
-                written: dict[str, Value] = {}
-                for part in parts:
-                    written |= self.run(ctx.reading({**ctx.versions, **written}), part)
-                return written
-            case Together(parts):
-                return self._together(ctx, parts)
-            case Every(n, inner):
-                return self._every(ctx, n, inner)
+    def _reading(self, versions: Mapping[str, Value]) -> _Stages:
+        """The same, with other versions beside those that are read so far."""
+        return replace(self, ctx=self.ctx.reading({**self.ctx.versions, **versions}))
 
-    def _single(self, ctx: Context, name: str) -> dict[str, Value]:
-        sections: Any = ctx.algorithm.sections
-        if name in sections:
-            return sections[name].update(ctx.of(name), self.batch)
-        if name == "targets":
-            copies: dict[str, Value] = {}
-            for owner, section in moving(ctx.algorithm).items():
-                copies |= section.follow(ctx.of(owner))
-            return copies
-        return self._learned(ctx, name)
-
-    def _together(self, ctx: Context, parts: tuple[Stage, ...]) -> dict[str, Value]:
-        """All parts read the same parameters; what one of them measures is known to those that are learned from it."""
+    def sequence(self, parts: tuple[Stage, ...]) -> dict[str, Value]:
         written: dict[str, Value] = {}
-        learned = ctx.algorithm.parameters.keys()
-        for part in sorted(parts, key=lambda part: any(name in learned for name in stage_names(part))):
-            measured = {name: value for name, value in written.items() if name.startswith(MEASURE)}
-            written |= self.run(ctx.reading({**ctx.versions, **measured}), part)
+        for part in parts:
+            written |= self._reading(written).visit(part)
         return written
 
-    def _learned(self, ctx: Context, name: str) -> dict[str, Value]:
-        learned: Any = ctx.algorithm.parameters[name].learned
-        group = learned_group(name)
-        loss = learned.loss(ctx, ctx.versions[group], learned.measured(ctx, self.batch["s"]))
-        return ctx.descend(group, loss, learned.optimizer, label=name)
+    def together(self, parts: tuple[Stage, ...]) -> dict[str, Value]:
+        """All parts read the same parameters; what one of them measures is read by those that are learned from it."""
+        written: dict[str, Value] = {}
+        learned = self.ctx.algorithm.parameters.keys()
+        for part in sorted(parts, key=lambda part: any(name in learned for name in stage_names(part))):
+            measured = {name: value for name, value in written.items() if name.startswith(MEASURE)}
+            written |= self._reading(measured).visit(part)
+        return written
 
-    def _every(self, ctx: Context, n: int, inner: Stage) -> dict[str, Value]:
-        b, report = ctx.builder, ctx.report
+    def single(self, name: str) -> dict[str, Value]:
+        ctx, sections = self.ctx, self.ctx.algorithm.sections
+        with ctx.scope(name, ctx.algorithm.place(name)):
+            if name in sections:
+                section: Any = sections[name]
+                return section.update(ctx.of(name), self.batch)
+            if name != "targets":
+                return self._learned(name)
+            copies: dict[str, Value] = {}
+            for owner, keeper in moving(ctx.algorithm).items():
+                copies |= keeper.follow(ctx.of(owner))
+            return copies
+
+    def _learned(self, name: str) -> dict[str, Value]:
+        ctx, learned = self.ctx, self.ctx.algorithm.parameters[name].learned
+        adaptation: Any = learned
+        group = learned_group(name)
+        loss = adaptation.loss(ctx, ctx.versions[group], adaptation.measured(ctx, self.batch["s"]))
+        return ctx.descend(group, loss, adaptation.optimizer, label=name)
+
+    def when(self, condition: Condition, stage: Stage) -> dict[str, Value]:
+        b, report = self.ctx.builder, self.ctx.report
         metrics, checks = set(report.metrics), set(report.checks)
-        written = self.run(ctx, inner)
+        written = self.visit(stage)
         # measures are of this update: they have no earlier version to fall back on
         groups = [name for name in written if not name.startswith(MEASURE)]
         reported = [name for name in report.metrics if name not in metrics]
@@ -232,9 +232,8 @@ class _Stages:
             return {}
         skipped = b.constant(float("nan"), "not_run") if reported else None
         fine = b.constant(1.0, "fine") if checked else None
-        old = [*(ctx.versions[group] for group in groups), *[skipped] * len(reported), *[fine] * len(checked)]
-        due = every_nth(b, ctx.update_counter, n)
-        chosen = iter(b.when(due, new, old, f"every_{n}"))
+        old = [*(self.ctx.versions[group] for group in groups), *[skipped] * len(reported), *[fine] * len(checked)]
+        chosen = iter(b.when(due(b, self.ctx.update_counter, condition), new, old, f"every_{condition.every}"))
         result = written | {group: next(chosen) for group in groups}
         report.metrics |= {m: next(chosen) for m in reported}
         report.checks |= {c: next(chosen) for c in checked}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from flowrl_dsl.algorithm import Algorithm, Every, Origin, Sequence, Single, Stage, Together
+from flowrl_dsl.algorithm import Algorithm, Condition, Origin, conditions
 from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.formula import Formula, Gradient, Operation, Variable, functions, terms
 from flowrl_dsl.registry import Component, Drawn, Scalar
@@ -318,18 +318,8 @@ def unread_uniform(linter: _Linter) -> None:
 
 def every_update(linter: _Linter) -> None:
     """``every(1, ...)``."""
-    if _every_one(linter.algorithm.order):
+    if Condition() in conditions(linter.algorithm.order):
         linter.warn("FRL0320", "every(1, ...) is the same as its part", linter.written("order"))
-
-
-def _every_one(stage: Stage) -> bool:
-    match stage:
-        case Every(n, inner):
-            return n == 1 or _every_one(inner)
-        case Sequence(parts) | Together(parts):
-            return any(map(_every_one, parts))
-        case Single():
-            return False
 
 
 def endless_schedule(linter: _Linter) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from flowrl_dsl.algorithm import Every, Sequence, Single, Stage, Together, stage_names
+from flowrl_dsl.algorithm import POLICY, Condition, Sequence, Single, Stage, StageSearch, Together, When, stage_names
 from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean
 from flowrl_dsl.registry import stages
 from flowrl_dsl.spec.numbers import LARGEST, NotANumber, fold, whole
@@ -13,6 +13,8 @@ from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.syntax import tree
 
 TARGETS = "targets"
+WORDS = ("every", "after", "until")
+"""Words of conditions; one may have those behind it as named counts."""
 
 
 def parts() -> list[str]:
@@ -51,11 +53,11 @@ class OrderReader:
         if missing and not self._failed:
             hint = f"append {'it' if len(missing) == 1 else 'them'}: {text_of(expr)} -> {' -> '.join(missing)}"
             self._error("FRL0232", f"the order leaves out {', '.join(missing)}", expr.span, hint)
-        early = [] if stage is None else _before_the_policy(stage)
+        early = [] if stage is None else _BeforeThePolicy().visit(stage)
         for name in (name for name in early if name in self.measured):
             message = f'"{name}" is learned from what the stage policy measures, and stands before it'
             self._error("FRL0235", message, places[name], f"write it behind policy, or together with it: [policy, {name}]")
-        if stage is not None and self.trainer and _side_by_side(stage, "critic", "policy"):
+        if stage is not None and self.trainer and _SideBySide("critic", POLICY).visit(stage):
             message = f"critic and policy move together, but {self.trainer} moves the critic in the stage policy"
             hint = "write one after the other: critic -> policy"
             self._error("FRL0236", message, places["policy"], hint)
@@ -70,9 +72,10 @@ class OrderReader:
             case tree.List(items) if items:
                 parts = self._stages(items, places)
                 return parts[0] if len(parts) == 1 else Together(tuple(parts)) if parts else None
-            case tree.Call(tree.Name("every"), arguments):
-                return self._every(expr, arguments, places)
-        hint = "write parts joined by ->, [parts] for those that move together, or every(n, part)"
+            case tree.Call(tree.Name(word), arguments) if word in WORDS:
+                return self._when(word, expr, arguments, places)
+        forms = ", ".join(f"{word}(n, part)" for word in WORDS)
+        hint = f"write parts joined by ->, [parts] for those that move together, or {forms}"
         self._error("FRL0230", f"`{text_of(expr)}` is not a stage", expr.span, hint)
         return None
 
@@ -95,15 +98,29 @@ class OrderReader:
         self._error("FRL0231", f'unknown part "{name}"', span, did_you_mean(name, self.movable))
         return None
 
-    def _every(self, call: tree.Expr, arguments: tuple[tree.Argument, ...], places: dict[str, Span]) -> Stage | None:
-        if len(arguments) != 2 or any(argument.name is not None for argument in arguments):
-            self._error("FRL0234", "`every` takes a count and a part", call.span, "for instance every(2, policy)")
+    def _when(
+        self, word: str, call: tree.Expr, arguments: tuple[tree.Argument, ...], places: dict[str, Span]
+    ) -> Stage | None:
+        """A stage with a condition: a count and a part, and for ``every`` named counts after and until."""
+        names = [argument.name.id for argument in arguments[2:] if argument.name is not None]
+        allowed = [name for name in ("after", "until") if WORDS.index(word) < WORDS.index(name)]
+        plain = [argument.name is None for argument in arguments[:2]] == [True, True]
+        if not plain or len(names) != len(arguments[2:]) or not set(names) <= {*allowed}:
+            example = f"for instance {word}(2, policy{''.join(f', {name} = 1_000' for name in allowed)})"
+            self._error("FRL0234", f"`{word}` takes a count and a part", call.span, example)
             return None
         stage = self._stage(arguments[1].value, places)
-        count = self._count(arguments[0].value)
-        return None if stage is None or count is None else Every(count, stage)
+        counts = {word: self._count(word, arguments[0].value)}
+        counts |= {name: self._count(name, a.value) for name, a in zip(names, arguments[2:], strict=True)}
+        if stage is None or None in counts.values():
+            return None
+        condition = Condition(**counts)  # type: ignore[arg-type]
+        if condition.until is not None and condition.until <= condition.after:
+            message = f"the part never runs: it would begin after update {condition.after} and end before {condition.until}"
+            self._error("FRL0234", message, call.span, "until counts updates from the first one, as after does")
+        return When(condition, stage)
 
-    def _count(self, expr: tree.Expr) -> int | None:
+    def _count(self, word: str, expr: tree.Expr) -> int | None:
         try:
             value = fold(expr)
         except NotANumber:
@@ -111,7 +128,7 @@ class OrderReader:
         number = None if value is None else whole(value)
         if isinstance(number, int) and 1 <= number <= LARGEST:
             return number
-        message = f"`every` counts updates: a whole number from 1 to {LARGEST}, found {text_of(expr)}"
+        message = f"`{word}` counts updates: a whole number from 1 to {LARGEST}, found {text_of(expr)}"
         self._error("FRL0234", message, expr.span)
         return None
 
@@ -128,27 +145,24 @@ def _sequence(stages: list[Stage]) -> Stage | None:
     return flat[0] if len(flat) == 1 else Sequence(tuple(flat))
 
 
-def _before_the_policy(stage: Stage) -> list[str]:
-    """Learned parameters that a sequence moves before it moves the policy."""
-    if isinstance(stage, Every):
-        return _before_the_policy(stage.stage)
-    if isinstance(stage, Single):
-        return []
-    names = [stage_names(part) for part in stage.stages]
-    at = next((i for i, inside in enumerate(names) if "policy" in inside), 0)
-    early = names[:at] if isinstance(stage, Sequence) else []
-    found = [name for inside in early for name in inside]
-    return found + [name for part in stage.stages for name in _before_the_policy(part)]
+class _BeforeThePolicy(StageSearch[str]):
+    """Parts that a sequence moves before it moves the policy."""
+
+    def sequence(self, parts: tuple[Stage, ...]) -> list[str]:
+        names = [stage_names(part) for part in parts]
+        at = next((i for i, inside in enumerate(names) if POLICY in inside), 0)
+        return [name for inside in names[:at] for name in inside] + super().sequence(parts)
+
+    def together(self, parts: tuple[Stage, ...]) -> list[str]:
+        return super().sequence(parts)
 
 
-def _side_by_side(stage: Stage, *names: str) -> bool:
-    """Whether two parts stand in different parts of a ``[...]``."""
-    match stage:
-        case Every(_, inner):
-            return _side_by_side(inner, *names)
-        case Sequence(parts):
-            return any(_side_by_side(part, *names) for part in parts)
-        case Together(parts):
-            holders = [i for i, part in enumerate(parts) if set(names) & set(stage_names(part))]
-            return len(holders) > 1 or any(_side_by_side(part, *names) for part in parts)
-    return False
+class _SideBySide(StageSearch[bool]):
+    """Whether some of the names stand in different parts of a ``[...]``: True for each such bracket."""
+
+    def __init__(self, *names: str):
+        self._names = set(names)
+
+    def together(self, parts: tuple[Stage, ...]) -> list[bool]:
+        holders = [part for part in parts if self._names & set(stage_names(part))]
+        return [True] * (len(holders) > 1) + super().together(parts)

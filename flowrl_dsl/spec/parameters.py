@@ -17,7 +17,7 @@ from flowrl_dsl.spec.typecheck import GRADIENT
 from flowrl_dsl.syntax import tree
 
 SIZES = ("A", "N", "M")
-WORDS = ("none", "every", "over", "wrt", "inf")
+WORDS = ("none", "every", "after", "until", "over", "wrt", "inf")
 
 
 def taken(name: str) -> str:

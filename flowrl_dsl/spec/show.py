@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from flowrl_dsl.algorithm import POLICY, Algorithm, Every, Improvement, Parameter, Sequence, Single, Stage, Together
+from flowrl_dsl.algorithm import POLICY, Algorithm, Condition, Improvement, Parameter, Stage, StageVisitor, written_as
 from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.formula import OPERATORS, Bound, Constant, Formula, Gradient, Operation, Term, Variable, inner
 from flowrl_dsl.registry import ANY, Component, Drawn, Interval, Scalar
@@ -118,7 +118,7 @@ def _lets(found: Iterable[Formula]) -> dict[str, Bound]:
 
 def _settings(of: Algorithm) -> list[tree.Statement]:
     paper = [_assign("paper", tree.String(of.paper, _NOWHERE))] if of.paper else []
-    return [*paper, _assign("regime", _component(of.regime)), _assign("order", _stage(of.order))]
+    return [*paper, _assign("regime", _component(of.regime)), _assign("order", _Syntax().visit(of.order))]
 
 
 def _spaced(groups: Iterable[list]) -> tuple[tree.Statement, ...]:
@@ -163,17 +163,23 @@ def _range(interval: Interval) -> tree.Range | None:
     return tree.Range(low, high, interval.low_open, interval.high_open, _NOWHERE)
 
 
-def _stage(stage: Stage) -> tree.Expr:
-    match stage:
-        case Single(name):
-            return _name(name)
-        case Every(n, part):
-            arguments = (_argument(None, _number(n)), _argument(None, _stage(part)))
-            return tree.Call(_name("every"), arguments, _NOWHERE)
-        case Together(parts):
-            return tree.List(tuple(map(_stage, parts)), _NOWHERE)
-        case Sequence(parts):
-            return tree.Arrow(tuple(map(_stage, parts)), _NOWHERE)
+class _Syntax(StageVisitor[tree.Expr]):
+    """The syntax of an order."""
+
+    def single(self, name: str) -> tree.Expr:
+        return _name(name)
+
+    def sequence(self, parts: tuple[Stage, ...]) -> tree.Expr:
+        return tree.Arrow(tuple(map(self.visit, parts)), _NOWHERE)
+
+    def together(self, parts: tuple[Stage, ...]) -> tree.Expr:
+        return tree.List(tuple(map(self.visit, parts)), _NOWHERE)
+
+    def when(self, condition: Condition, stage: Stage) -> tree.Expr:
+        word, count, others = written_as(condition)
+        plain = (_argument(None, _number(count)), _argument(None, self.visit(stage)))
+        named = tuple(_argument(name, _number(value)) for name, value in others.items())
+        return tree.Call(_name(word), (*plain, *named), _NOWHERE)
 
 
 # --- values

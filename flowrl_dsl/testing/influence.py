@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
-from flowrl_dsl.algorithm import POLICY, Algorithm, Every, Sequence, Single, Stage, Together, stage_names
+from flowrl_dsl.algorithm import POLICY, Algorithm, Condition, Stage, StageVisitor, stage_names
 from flowrl_dsl.components.context import learned_group
 from flowrl_dsl.testing.instruments import group_of, steps_of, trained_groups
 from flowrl_dsl.testing.trees import assert_equal
@@ -24,7 +25,7 @@ def check_losses_touch_only_their_own(trial: Trial) -> None:
     for group in groups:
         ill = _state_of(trial, trial.values(**{f"poison.{group}": np.nan}))
         assert all(np.isnan(leaf).all() for leaf in jax.tree.leaves(ill[group])), f"{group} is not changed by its gradient"
-        reached = _Reach(trial.algorithm, group).run(trial.algorithm.order, frozenset()) | {"bad_update"}
+        reached = _Reach(trial.algorithm, group).visit(trial.algorithm.order) | {"bad_update"}
         for name in ill.keys() - reached:
             assert_equal(f"the gradient of {group} reaches {name}: ", ill[name], healthy[name])
 
@@ -75,30 +76,32 @@ KEPT_BY_LOSS = ("critic_spread", "critic_seen")
 """What the stage of the critic writes from its errors and targets, beside the critic."""
 
 
-class _Reach:
-    """Which groups of the state a change of one group's gradient may reach, by the order of the spec alone."""
+@dataclass
+class _Reach(StageVisitor[set[str]]):
+    """Which groups of the state a change of one group's gradient may reach, by the order of the spec alone.
 
-    def __init__(self, algorithm: Algorithm, group: str):
-        self.algorithm = algorithm
-        self.group = group
-        self.measured = False
+    ``seen`` are the changed groups that the stage visited may read; what it gives are those that it writes.
+    """
 
-    def run(self, stage: Stage, seen: frozenset[str]) -> set[str]:
-        """The changed groups that the stage writes; ``seen`` are the changed ones that it may read."""
-        match stage:
-            case Single(name):
-                return self._single(name, seen)
-            case Every(_, inner):
-                return self.run(inner, seen)
-            case Sequence(parts):
-                written: set[str] = set()
-                for part in parts:
-                    written |= self.run(part, seen | written)
-                return written
-            case Together(parts):
-                first = sorted(parts, key=lambda part: "policy" not in stage_names(part))
-                return set().union(*(self.run(part, seen) for part in first))
-        raise TypeError(f"not a stage: {stage!r}")
+    algorithm: Algorithm
+    group: str
+    seen: frozenset[str] = frozenset()
+    measured: bool = False
+
+    def sequence(self, parts: tuple[Stage, ...]) -> set[str]:
+        before, written = self.seen, set[str]()
+        for part in parts:
+            self.seen = before | written
+            written |= self.visit(part)
+        self.seen = before
+        return written
+
+    def together(self, parts: tuple[Stage, ...]) -> set[str]:
+        first = sorted(parts, key=lambda part: POLICY not in stage_names(part))
+        return set().union(*map(self.visit, first))
+
+    def when(self, condition: Condition, stage: Stage) -> set[str]:
+        return self.visit(stage)
 
     def _trained_by(self, stage: str) -> set[str]:
         """The groups that a stage trains; mechanisms may let that of the policy train the critic as well, or alone."""
@@ -107,7 +110,8 @@ class _Reach:
             return {stage if group == POLICY else group for group in trained}
         return {learned_group(stage) if stage in self.algorithm.parameters else stage}
 
-    def _single(self, name: str, seen: frozenset[str]) -> set[str]:
+    def single(self, name: str) -> set[str]:
+        seen = self.seen
         if name == "targets":
             return {copy for copy, original in originals(self.algorithm).items() if original in seen}
         if name == "policy" and seen:

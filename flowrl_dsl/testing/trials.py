@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any
@@ -295,7 +295,7 @@ def seasoned(step: Graph, fresh: Mapping[str, Any], seed: int = 0) -> dict[str, 
         node.inputs[0] for node in steps_of(step)
     }
     trained = {node.inputs[0] for node in steps_of(step)}
-    counter = math.lcm(1, *(_period(node) for node in step.nodes.values() if node.op == "Every"))
+    counter = _all_due([node for node in step.nodes.values() if node.op == "Every"])
 
     def change(name: str, leaf: Any) -> Any:
         leaf = np.asarray(leaf)
@@ -308,10 +308,18 @@ def seasoned(step: Graph, fresh: Mapping[str, Any], seed: int = 0) -> dict[str, 
         return np.asarray(leaf * rng.uniform(0.8, 1.2, leaf.shape), leaf.dtype)
 
     state = {name: jax.tree.map(lambda leaf, name=name: change(name, leaf), tree) for name, tree in fresh.items()}
-    return state | {"step": np.int32(counter - 1)}
+    return state | {"step": np.int32(counter)}
 
 
-def _period(node: Node) -> int:
+def _all_due(conditions: Sequence[Node]) -> int:
+    """The first update in which every stage has begun and those that run now and then do."""
+    counts = [_counts(node) for node in conditions]
+    period = math.lcm(1, *(every for every, _ in counts))
+    return -(-(max([0, *(after for _, after in counts)]) + 1) // period) * period - 1
+
+
+def _counts(node: Node) -> tuple[int, int]:
+    """The period of a condition and the update from which it holds."""
     assert isinstance(node.expr, Call)
-    numbers = [part.value for part in node.expr.args if isinstance(part, Literal)]
-    return int(numbers[0])
+    every, after, *_ = [*(part.value for part in node.expr.args if isinstance(part, Literal)), 0]
+    return int(every), int(after)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from flowrl_dsl.algorithm import Single
+from flowrl_dsl.algorithm import Condition, Single, When
 from flowrl_dsl.formula import Formula
 from flowrl_dsl.graph.nodes import GRAD, WHEN, ancestors
 from flowrl_dsl.lowering.evaluate import interpret
@@ -339,3 +339,26 @@ def test_the_noise_of_the_next_action_is_bounded_as_in_td3():
         total += np.sum((reference.q_values(p["critic"], ROWS["s"][i], ROWS["a"][i]) - y) ** 2) / BATCH
     _, metrics, _ = program.step(state, DATA, program.hyper)
     assert float(metrics["critic_loss"]) == pytest.approx(total, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (Condition(every=2, after=3), [3, 5, 7]),
+        (Condition(after=5), [5, 6, 7]),
+        (Condition(until=2), [0, 1]),
+        (Condition(every=3, after=1, until=6), [2, 5]),
+    ],
+)
+def test_a_stage_runs_in_the_updates_of_its_condition(condition, expected):
+    """Update k runs it where (k + 1) mod every = 0, k >= after and k < until."""
+    alg = algorithm(order=seq("critic", When(condition, Single("policy")), "targets"))
+    program, moved = program_of(alg), []
+    state, data = program.init(1), batch(2)
+    for update in range(8):
+        before = kept(state["policy"])
+        state, metrics, _ = program.step(state, data, program.hyper)
+        ran = not same(before, kept(state["policy"]))
+        assert np.isnan(metrics["policy_loss"]) == (not ran)
+        moved += [update] * ran
+    assert moved == expected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowrl_dsl.algorithm import Every, Sequence, Single, Stage, Together, show_stage, stage_names
+from flowrl_dsl.algorithm import Condition, Sequence, Single, Stage, Together, When, show_stage, stage_names
 from flowrl_dsl.diagnostics import Diagnostics
 from flowrl_dsl.spec.order import OrderReader, default_order
 from flowrl_dsl.syntax.parser import parse_expression
@@ -30,9 +30,23 @@ def read(text: str, lenient: bool = False) -> tuple[Stage, list[str]]:
         ("critic -> (policy -> alpha) -> targets", Sequence((CRITIC, POLICY, ALPHA, TARGETS))),
         (
             "critic -> every(2, policy -> targets) -> [alpha]",
-            Sequence((CRITIC, Every(2, Sequence((POLICY, TARGETS))), ALPHA)),
+            Sequence((CRITIC, When(Condition(2), Sequence((POLICY, TARGETS))), ALPHA)),
         ),
-        ("every(1e1, [critic, policy, alpha, targets])", Every(10, Together((CRITIC, POLICY, ALPHA, TARGETS)))),
+        (
+            "after(100, critic) -> every(2, policy, after = 10, until = 50) -> until(7, [alpha, targets])",
+            Sequence(
+                (
+                    When(Condition(after=100), CRITIC),
+                    When(Condition(2, 10, 50), POLICY),
+                    When(Condition(until=7), Together((ALPHA, TARGETS))),
+                )
+            ),
+        ),
+        (
+            "after(3, [critic, policy, alpha, targets], until = 9)",
+            When(Condition(1, 3, 9), Together((CRITIC, POLICY, ALPHA, TARGETS))),
+        ),
+        ("every(1e1, [critic, policy, alpha, targets])", When(Condition(10), Together((CRITIC, POLICY, ALPHA, TARGETS)))),
     ],
 )
 def test_orders(text: str, wanted: Stage) -> None:
@@ -70,6 +84,11 @@ def test_the_default_moves_everything_once() -> None:
         ("every(1.5, [critic, policy, alpha, targets])", "FRL0234"),
         ("every(1 / 0, [critic, policy, alpha, targets])", "FRL0234"),
         ("every(-2, [critic, policy, alpha, targets])", "FRL0234"),
+        ("every(2, [critic, policy, alpha, targets], before = 3)", "FRL0234"),
+        ("after(2, [critic, policy, alpha, targets], every = 3)", "FRL0234"),
+        ("until(2, [critic, policy, alpha, targets], after = 3)", "FRL0234"),
+        ("after(5, [critic, policy, alpha, targets], until = 5)", "FRL0234"),
+        ("after(2, [critic, policy, alpha, targets], 7)", "FRL0234"),
         ("every(policy, [critic, policy, alpha, targets])", "FRL0234"),
     ],
 )

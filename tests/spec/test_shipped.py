@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flowrl_dsl.algorithm import Every, Sequence, Single, Together, show_stage
+from flowrl_dsl.algorithm import Condition, Sequence, Single, Together, When, show_stage
 from flowrl_dsl.formula import functions, variables
 from flowrl_dsl.registry import Scalar
 from flowrl_dsl.resources import shipped_specs
@@ -86,7 +86,9 @@ def test_sac() -> None:
 
 def test_td3() -> None:
     algorithm = algorithm_of(resolve("td3"))
-    assert algorithm.order == Sequence((Single("critic"), Every(2, Sequence((Single("policy"), Single("targets"))))))
+    assert algorithm.order == Sequence(
+        (Single("critic"), When(Condition(2), Sequence((Single("policy"), Single("targets")))))
+    )
     critic = algorithm.sections["critic"]
     assert critic.reduction == "sum" and critic.next_action.source == "policy_target"
     assert (critic.next_action.value.scale.value, critic.next_action.value.clip.value) == (0.2, 0.5)
