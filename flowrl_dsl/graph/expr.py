@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache, reduce
 from typing import Any, TypeVar
+
+from flowrl_dsl.lazy import MODULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,27 @@ def kernel(function: F) -> F:
     return function
 
 
+@cache
+def resolve(name: str) -> Callable:
+    """The kernel of that name, or the library function behind a dotted name such as ``jnp.exp``.
+
+    Libraries are those of ``flowrl_dsl.lazy``, imported at the first function that is asked of them.  Raises ``KeyError``
+    for an unknown kernel or library and ``AttributeError`` for what a library does not have.
+    """
+    if name in KERNELS:
+        return KERNELS[name]
+    library, *path = name.split(".")
+    return reduce(getattr, path, MODULES[library])
+
+
+def is_function(name: str) -> bool:
+    """Whether an expression may call that name."""
+    try:
+        return callable(resolve(name))
+    except (KeyError, AttributeError):
+        return False
+
+
 def as_expr(value: Any) -> Expr:
     """Numbers, strings and tuples become literals, dictionaries records; expressions stay."""
     if isinstance(value, Expr):
@@ -182,7 +206,9 @@ def rewrite(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
         case Partial(function, args, kwargs):
             expr = Partial(function, tuple(map(inside, args)), tuple((key, inside(value)) for key, value in kwargs))
         case Build(name, inner):
-            expr = Build(name, inside(inner))
+            built = inside(inner)
+            assert isinstance(built, Call), f"a module is built by a call, not by {built!r}"
+            expr = Build(name, built)
         case Expand(value, pattern):
             expr = Expand(inside(value), pattern)
         case Item(value, key):
