@@ -69,6 +69,7 @@ def _plain(node: Node, env: Mapping[str, Any]) -> Any:
     args = [env[i] for i in node.inputs]
     if node.op == STOP:
         return jax.lax.stop_gradient(args[0])
+    assert node.expr is not None, f"{node.name} is computed by its expression"
     return evaluate(node.expr, args)
 
 
