@@ -27,4 +27,4 @@ nn = _Lazy("flax.linen")
 optax = _Lazy("optax")
 np = _Lazy("numpy")
 
-MODULES = {"jax": jax, "jnp": jnp, "nn": nn, "optax": optax}
+MODULES: dict[str, Any] = {"jax": jax, "jnp": jnp, "nn": nn, "optax": optax}

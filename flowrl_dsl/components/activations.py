@@ -7,12 +7,6 @@ from flowrl_dsl.lazy import jax, jnp, nn
 
 
 @kernel
-def mish(x):
-    """x tanh(softplus(x))"""
-    return x * jnp.tanh(nn.softplus(x))
-
-
-@kernel
 def quick_mish(x):
     """x tanh(softplus(x)) = x u/(u + 2) with u = e^2 + 2e, e = exp(x): one exponential in place of three functions.
 
@@ -36,6 +30,12 @@ def quick_mish(x):
         return x * (u / (u + 2.0)), slope * dx
 
     return f(x)
+
+
+@kernel(cheap="quick_mish")
+def mish(x):
+    """x tanh(softplus(x))"""
+    return x * jnp.tanh(nn.softplus(x))
 
 
 @kernel

@@ -161,11 +161,10 @@ class Backbone(Component):
 class Sampler(Component):
     """How actions are drawn from an iterative backbone.
 
-    ``kernel`` names the function that does it: (field[, alpha], initial noise, times[, clip][, key, quick]) -> actions,
-    where field is the prediction as a function of (a_t, t), the initial noise is standard normal (where the process starts
-    from more than that, the kernel scales it) and times are the ends of the steps, in the order they are taken; ``draws``
-    says whether it takes a random key, and with it whether ``normal_numbers`` are to be ``quick``, ``rated`` whether it
-    returns a log-density with the actions.
+    ``kernel`` names the function that does it: (field[, alpha], initial noise, times[, clip][, key]) -> actions, where field
+    is the prediction as a function of (a_t, t), the initial noise is standard normal (where the process starts from more
+    than that, the kernel scales it) and times are the ends of the steps, in the order they are taken; ``draws`` says whether
+    it takes a random key, ``rated`` whether it returns a log-density with the actions.
     """
 
     family: ClassVar[str] = "sampler"

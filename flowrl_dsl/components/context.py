@@ -38,7 +38,7 @@ def init_params(net, key, *examples):
     return net.init(key, *examples)["params"]
 
 
-@kernel
+@kernel(quick="quick")
 def gaussian_noise(key, s, size, particles=None, quick=False):
     """Standard normal noise for each observation: [..., size], or [..., particles, size]."""
     shape = s.shape[:-1] if particles is None else (*s.shape[:-1], particles)
@@ -213,7 +213,7 @@ class Context:
     def normal(self, s: Value, size: int, name: str, particles: int | None = None) -> Value:
         """Standard normal noise for each observation, with an axis ``action`` of ``size``."""
         lead = without(s.axes, "obs") + (() if particles is None else ("particle",))
-        expr = call(gaussian_noise, Arg(0), Arg(1), size=size, particles=particles, quick=False)
+        expr = call(gaussian_noise, Arg(0), Arg(1), size=size, particles=particles)
         return self.builder.add("Noise", expr, (self.draw_key(name), s), Type(union(lead, ("action",))), name)
 
     def actor(self, source: str, s: Value) -> tuple[Context, Value, Value]:

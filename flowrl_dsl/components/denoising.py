@@ -19,7 +19,7 @@ from flowrl_dsl.lazy import jnp, nn
 from flowrl_dsl.registry import Scalar
 
 
-@kernel
+@kernel(activation="activation")
 def observation_features(sizes, activation="mish"):
     """Dense layers of the given widths, Mish after each; orthogonal kernels of gain sqrt 2, zero biases."""
     act = activation_function(activation)
@@ -64,13 +64,7 @@ def denoise(net, params, a_t, t, s, key=None):
     return net.apply({"params": params}, a_t, t, s, rngs=None if key is None else {"dropout": key})
 
 
-@kernel
-def denoise_at(net, params, s):
-    """f(a_t, t) for fixed observations."""
-    return lambda a_t, t: net.apply({"params": params}, a_t, t, s)
-
-
-@kernel
+@kernel(chunk="chunk")
 def denoise_given(net, params, s, chunk=None):
     """f(a_t, t) for fixed observations, whose part of the network is computed once, whatever the number of steps.
 
@@ -86,13 +80,19 @@ def denoise_given(net, params, s, chunk=None):
     return lambda a_t, t: in_pieces(lambda a, c: (f(a, t, c),), (a_t, conditioned), (0, 0), (0,), chunk)[0]
 
 
-@kernel
+@kernel(given="denoise_given")
+def denoise_at(net, params, s):
+    """f(a_t, t) for fixed observations."""
+    return lambda a_t, t: net.apply({"params": params}, a_t, t, s)
+
+
+@kernel(quick="quick")
 def action_noise(key, a, quick=False):
     """Standard normal noise of the shape of the actions."""
     return normal_numbers(key, a.shape, quick)
 
 
-@kernel
+@kernel(quick="quick")
 def uniform_time(key, a, times, quick=False):
     """A time for each action, uniform between two ends."""
     return uniform_numbers(key, a.shape[:-1], times[0], times[1], quick)
@@ -158,7 +158,7 @@ class Denoising(Backbone):
 
     def _noised(self, ctx: Context, a: Value, t: Value, alpha: Value, sigma: Value) -> Noised:
         """a_t = alpha a + sigma noise."""
-        draw = call(action_noise, Arg(0), Arg(1), quick=False)
+        draw = call(action_noise, Arg(0), Arg(1))
         noise = ctx.builder.add("Noise", draw, (ctx.draw_key("noise"), a), a.type, "noise")
         a_t = ctx.builder.add("Diffuse", call(diffuse, *map(Arg, range(4))), (a, noise, alpha, sigma), a.type, "a_t")
         return Noised(a_t=a_t, noise=noise, alpha=alpha, sigma=sigma, t=t)
@@ -169,7 +169,7 @@ class Denoising(Backbone):
         """Actions by the policy's sampler, from standard normal noise."""
         sampler = ctx.own.sampler
         prior = ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles)
-        inputs, options = [params, s, prior], {"times": times} | ({"quick": False} if sampler.draws else {})
+        inputs, options = [params, s, prior], {"times": times}
         for option_name, value in _sampler_inputs(ctx, sampler, name).items():
             options[option_name] = Arg(len(inputs))
             inputs.append(value)

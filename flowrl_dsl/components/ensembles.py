@@ -24,7 +24,7 @@ def init_ensemble(net, key, members, *examples):
     return jax.lax.map(lambda k: net.init(k, *examples)["params"], jax.random.split(key, members))
 
 
-@kernel
+@kernel(together="together")
 def ensemble_outputs(net, params, inputs, key=None, together=None):
     """What every member's network says, along a leading axis.  With a key dropout is on, for each member by its own key.
 
@@ -42,7 +42,7 @@ def ensemble_outputs(net, params, inputs, key=None, together=None):
     return jax.lax.scan(lambda _, own: (None, member(own)), None, (params, keys), unroll=2)[1]
 
 
-@kernel
+@kernel(together="together")
 def ensemble_values(net, params, inputs, key=None, together=None):
     """Q_e(s, a) of every member e, along a leading axis."""
     return ensemble_outputs(net, params, inputs, key, together)[..., 0]
@@ -105,7 +105,7 @@ class Ensemble(Critic):
         lead, inputs = leading(s, a), [params, s, a]
         named = {"s": rows(1, s, lead), "a": rows(2, a, lead)}
         dropout = ctx.dropout(ctx.own.network, inputs)
-        return call(function, self.module(ctx), Arg(0), named, **dropout, together=None), inputs
+        return call(function, self.module(ctx), Arg(0), named, **dropout), inputs
 
 
 class Distributional(Ensemble):

@@ -49,7 +49,7 @@ class Continuous(NoiseSchedule):
     _ordered = ordered_ends("t_min", "t_max")
 
     def draw(self) -> Call:
-        return call(uniform_time, Arg(0), Arg(1), times=(self.t_min, self.t_max), quick=False)
+        return call(uniform_time, Arg(0), Arg(1), times=(self.t_min, self.t_max))
 
     def times(self, steps: int) -> Call:
         return call(time_grid, self.t_max, self.t_min, steps=steps)

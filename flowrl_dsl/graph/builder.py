@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -104,12 +104,12 @@ class Builder:
         args = tuple(aligned(i, v.axes, full) for i, v in enumerate(values))
         return self.add(op, Call(function, args), values, Type(full), name or function.rsplit(".", 1)[-1])
 
-    def reduce(self, function: str, value: Value, over: Axes, name: str = "") -> Value:
+    def reduce(self, function: Callable | str, value: Value, over: Axes, name: str = "") -> Value:
         """A reduction that removes the axes ``over``."""
         positions = tuple(value.axes.index(axis) for axis in over)
         axis = positions[0] if len(positions) == 1 else positions
         expr = call(function, Arg(0), axis=axis) if positions != tuple(range(len(value.axes))) else call(function, Arg(0))
-        return self.add("Reduce", expr, (value,), Type(without(value.axes, *over)), name or function.rsplit(".", 1)[-1])
+        return self.add("Reduce", expr, (value,), Type(without(value.axes, *over)), name or expr.function.rsplit(".", 1)[-1])
 
     def stop(self, value: Value, name: str = "") -> Value:
         return self.add(STOP, None, (value,), value.type, name or value.name.rsplit(".", 1)[-1] + "_constant")

@@ -7,9 +7,13 @@ the emitter prints it as Python, and the text form of the graph shows and re-rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import cache, reduce
+from typing import Any, TypeVar, overload
+
+from flowrl_dsl.lazy import MODULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +92,116 @@ Expr = Arg | Literal | Record | Call | Partial | Build | Expand | Item
 
 KERNELS: dict[str, Callable] = {}
 
+VARIANTS: dict[str, str] = {
+    "quick": "draws its random numbers in one loop over them",
+    "given": "computes what does not depend on the arguments of the function it returns once, when it is made",
+    "chunk": "applies its network to no more than so many rows at once",
+    "together": "computes the members of an ensemble one after the other beyond so many rows",
+    "split": "multiplies named inputs by the first layer one by one",
+    "activation": "an option that names the activation function, a kernel",
+    "cheap": "computes the same function with fewer operations",
+}
+"""Other ways to compute the same values, which passes ask for.  ``chunk``, ``together`` and ``activation`` are options."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Another kernel of the same arguments, or the same kernel with an option that it otherwise does without."""
+
+    function: str
+    option: str = ""
+
+
+_VARIANTS: dict[str, dict[str, Variant]] = {}
+
 F = TypeVar("F", bound=Callable)
 
 
-def kernel(function: F) -> F:
-    """Register a numerical function under its own name.
+@overload
+def kernel(function: F, /) -> F: ...
+@overload
+def kernel(**variants: str) -> Callable[[F], F]: ...
+def kernel(function: F | None = None, /, **variants: str) -> F | Callable[[F], F]:
+    """Register a numerical function under its own name, with the variants of it that passes may choose.
 
     A kernel may use ``jax``, ``jnp``, ``nn``, ``optax``, builtins and other kernels, nothing else: its source is printed
-    as it stands into the files of ``--emit python``.  Raises ``ValueError`` when another function has the name.
+    as it stands into the files of ``--emit python``.  A variant (:data:`VARIANTS`) is one of its own optional parameters or
+    another kernel, registered before::
+
+        @kernel(given="denoise_given")
+        def denoise_at(net, params, s): ...
+
+        @kernel(quick="quick")
+        def gaussian_noise(key, s, size, particles=None, quick=False): ...
+
+    Raises ``ValueError`` when another function has the name, and for a variant that does not exist.
     """
-    name = function.__name__
-    taken = KERNELS.get(name)
-    if taken is not None and taken.__module__ != function.__module__:
-        raise ValueError(f"kernel {name} of {function.__module__} is already defined in {taken.__module__}")
-    KERNELS[name] = function
-    return function
+
+    def registered(function: F) -> F:
+        name = function.__name__
+        taken = KERNELS.get(name)
+        if taken is not None and taken.__module__ != function.__module__:
+            raise ValueError(f"kernel {name} of {function.__module__} is already defined in {taken.__module__}")
+        _VARIANTS[name] = {variant: _variant(function, variant, by) for variant, by in variants.items()}
+        KERNELS[name] = function
+        return function
+
+    return registered if function is None else registered(function)
+
+
+def _variant(function: Callable, variant: str, by: str) -> Variant:
+    """The variant that ``by``, an option of the function or another kernel, computes."""
+    if variant not in VARIANTS:
+        raise ValueError(f"kernel {function.__name__}: no pass asks for a variant {variant}, only for {', '.join(VARIANTS)}")
+    if by in inspect.signature(function).parameters:
+        return Variant(function.__name__, by)
+    if by not in KERNELS:
+        raise ValueError(f"kernel {function.__name__}: {by} is neither one of its parameters nor a kernel registered before")
+    return Variant(by)
+
+
+def variants(function: str) -> Mapping[str, Variant]:
+    """The variants of a kernel, by name; a function of a library has none."""
+    return _VARIANTS.get(function, {})
+
+
+def as_variant(call: Call, variant: str, value: Any = True) -> Call:
+    """The call in a variant of its kernel, where that has one: by another kernel, or with an option set to ``value``.
+
+    An option that the component has set itself stays.
+    """
+    chosen = variants(call.function).get(variant)
+    if chosen is None or any(name == chosen.option for name, _ in call.kwargs):
+        return call
+    option = _named({chosen.option: value}) if chosen.option else ()
+    return Call(chosen.function, call.args, call.kwargs + option)
+
+
+def kernel_source(name: str) -> str:
+    """The source of a kernel without its decorator."""
+    source = inspect.getsource(KERNELS[name])
+    return source[source.index("def ") :]
+
+
+@cache
+def resolve(name: str) -> Callable:
+    """The kernel of that name, or the library function behind a dotted name such as ``jnp.exp``.
+
+    Libraries are those of ``flowrl_dsl.lazy``, imported at the first function that is asked of them.  Raises ``KeyError``
+    for an unknown kernel or library and ``AttributeError`` for what a library does not have.
+    """
+    if name in KERNELS:
+        return KERNELS[name]
+    library, *path = name.split(".")
+    return reduce(getattr, path, MODULES[library])
+
+
+def is_function(name: str) -> bool:
+    """Whether an expression may call that name."""
+    try:
+        return callable(resolve(name))
+    except (KeyError, AttributeError):
+        return False
 
 
 def as_expr(value: Any) -> Expr:
@@ -182,7 +281,9 @@ def rewrite(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
         case Partial(function, args, kwargs):
             expr = Partial(function, tuple(map(inside, args)), tuple((key, inside(value)) for key, value in kwargs))
         case Build(name, inner):
-            expr = Build(name, inside(inner))
+            built = inside(inner)
+            assert isinstance(built, Call), f"a module is built by a call, not by {built!r}"
+            expr = Build(name, built)
         case Expand(value, pattern):
             expr = Expand(inside(value), pattern)
         case Item(value, key):

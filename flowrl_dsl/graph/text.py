@@ -205,6 +205,8 @@ class _Parser:
         self.take("[")
         if self.peek() not in (":", "^"):
             key = self.literal()
+            if not isinstance(key, int | str):
+                raise ValueError(f"{key!r} is neither a place nor a name, in {self.text!r}")
             self.take("]")
             return Item(value, key)
         pattern = []

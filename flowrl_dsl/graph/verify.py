@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from flowrl_dsl.graph.expr import Arg, Expr, children
-from flowrl_dsl.graph.nodes import GRAD, INPUT, ROLES, STOP, WHEN, Graph, Node, region
+from flowrl_dsl.graph.expr import Arg, Build, Call, Partial, is_function, walk
+from flowrl_dsl.graph.nodes import ROLES, Graph, Node
+from flowrl_dsl.graph.rules import RULES
 
 
 class GraphError(Exception):
@@ -16,14 +17,22 @@ class GraphError(Exception):
 def verify(graph: Graph) -> None:
     """Raise :class:`GraphError` naming every broken invariant.
 
-    Nodes follow their inputs; expressions use inputs that exist; a random key feeds one draw; a gradient has something
-    to differentiate; a condition has an old value for each new one; an optimizer step changes the parameters its gradient
-    belongs to; a step writes every group of the state it reads, and no other.
+    Nodes follow their inputs; each satisfies the rule of its operation (``graph/rules.py``); expressions use inputs and
+    functions that exist; modules of one name are built alike; a random key feeds one draw; a step writes every group of
+    the state it reads, and no other.
     """
-    checks = (_order, _expressions, _keys, _gradients, _conditions, _steps, _state)
-    problems = [problem for check in checks for problem in check(graph)]
+    problems = list(_order(graph))
+    if not any(i not in graph.nodes for node in graph.nodes.values() for i in node.inputs):
+        problems += (problem for check in _CHECKS for problem in check(graph))
     if problems:
         raise GraphError(f"graph {graph.name}: " + "; ".join(problems))
+
+
+def verify_together(graphs: Iterable[Graph]) -> None:
+    """Raise :class:`GraphError` where two graphs of one program build different modules of one name."""
+    problems = list(_modules(node for graph in graphs for node in graph.nodes.values()))
+    if problems:
+        raise GraphError("the graphs of one program: " + "; ".join(problems))
 
 
 def _order(graph: Graph) -> Iterator[str]:
@@ -36,20 +45,31 @@ def _order(graph: Graph) -> Iterator[str]:
     yield from (f"output {out} has no node {name}" for out, name in graph.outputs.items() if name not in seen)
 
 
+def _rules(graph: Graph) -> Iterator[str]:
+    for node in graph.nodes.values():
+        rule = RULES.get(node.op)
+        if rule is None:
+            yield f"{node.name}: no rule for the operation {node.op}"
+        else:
+            yield from rule.problems(graph, node)
+
+
 def _expressions(graph: Graph) -> Iterator[str]:
     for node in graph.nodes.values():
-        special = node.op in (INPUT, GRAD, WHEN, STOP)
-        if special != (node.expr is None):
-            yield f"{node.name}: {node.op} {'takes no' if special else 'needs an'} expression"
-        elif node.expr is not None:
-            yield from _arguments(node, node.expr)
+        for part in () if node.expr is None else walk(node.expr):
+            if isinstance(part, Arg) and not 0 <= part.index < len(node.inputs):
+                yield f"{node.name} uses input {part.index} of {len(node.inputs)}"
+            if isinstance(part, Call | Partial) and not is_function(part.function):
+                yield f"{node.name} calls {part.function}, which is neither a kernel nor a function of a library"
 
 
-def _arguments(node: Node, expr: Expr) -> Iterator[str]:
-    if isinstance(expr, Arg) and not 0 <= expr.index < len(node.inputs):
-        yield f"{node.name} uses input {expr.index} of {len(node.inputs)}"
-    for child in children(expr):
-        yield from _arguments(node, child)
+def _modules(nodes: Iterable[Node]) -> Iterator[str]:
+    """One name means one module: the printed program and the text form know it by its name alone."""
+    first: dict[str, Build] = {}
+    for node in nodes:
+        for part in () if node.expr is None else walk(node.expr):
+            if isinstance(part, Build) and first.setdefault(part.name, part) != part:
+                yield f"{node.name} builds another module of the name {part.name}"
 
 
 def _keys(graph: Graph) -> Iterator[str]:
@@ -63,27 +83,6 @@ def _keys(graph: Graph) -> Iterator[str]:
     )
 
 
-def _gradients(graph: Graph) -> Iterator[str]:
-    for node in graph.nodes.values():
-        if node.op == GRAD and not region(graph, node):
-            yield f"{node.name}: {node.inputs[0]} does not depend on {node.inputs[1]}"
-
-
-def _conditions(graph: Graph) -> Iterator[str]:
-    for node in graph.nodes.values():
-        if node.op == WHEN and (len(node.inputs) < 3 or len(node.inputs) % 2 == 0):
-            yield f"{node.name} needs a condition, new values and as many old values"
-
-
-def _steps(graph: Graph) -> Iterator[str]:
-    for node in graph.nodes.values():
-        if node.op != "GradientStep":
-            continue
-        parameters, gradient = node.inputs[0], graph.nodes[node.inputs[1]]
-        if gradient.op != GRAD or gradient.inputs[1] != parameters:
-            yield f"{node.name} changes {parameters} by a gradient that is not taken with respect to it"
-
-
 def _state(graph: Graph) -> Iterator[str]:
     if graph.role not in {*ROLES, ""}:
         yield f"{graph.role} is no role of a graph"
@@ -94,3 +93,12 @@ def _state(graph: Graph) -> Iterator[str]:
     written = [output for output in graph.outputs if output.startswith("state.")]
     yield from (f"{output} is written but not part of the state" for output in written if output not in graph.nodes)
     yield from (f"{group} is part of the state but not written" for group in groups if group not in graph.outputs)
+
+
+_CHECKS: tuple[Callable[[Graph], Iterator[str]], ...] = (
+    _rules,
+    _expressions,
+    lambda graph: _modules(graph.nodes.values()),
+    _keys,
+    _state,
+)

@@ -33,6 +33,7 @@ from flowrl_dsl.graph.expr import (
     Partial,
     Record,
     functions_in,
+    kernel_source,
     modules_in,
 )
 from flowrl_dsl.graph.nodes import GRAD, INPUT, STOP, WHEN, Graph, Node
@@ -68,7 +69,7 @@ def emit_python(title: str, about: str, graphs: Mapping[str, Graph], hyper: Mapp
     )
     builds = modules_in(_expressions(graphs.values()))
     parts = [_HEADER.format(title=title, about=about, batch=batch, version=version)]
-    parts += [inspect.getsource(KERNELS[name]).replace("@kernel\n", "", 1) for name in _kernels(graphs.values(), builds)]
+    parts += [kernel_source(name) for name in _kernels(graphs.values(), builds)]
     parts.append("\n".join(f"{name} = {_Printer({}).expr(build.call, ())}" for name, build in builds.items()))
     parts.append(f"HYPER = {pprint.pformat(dict(sorted(hyper.items())), width=100)}")
     parts += [_function(key, graph) for key, graph in graphs.items()]

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from flowrl_dsl.graph.expr import (
-    KERNELS,
     Arg,
     Build,
     Call,
@@ -21,22 +20,13 @@ from flowrl_dsl.graph.expr import (
     Literal,
     Partial,
     Record,
+    resolve,
 )
 from flowrl_dsl.graph.nodes import GRAD, INPUT, STOP, WHEN, Graph, Node, region
 from flowrl_dsl.graph.pieces import in_pieces
-from flowrl_dsl.lazy import MODULES
 from flowrl_dsl.lowering.schedule import Choose, Compute, Differentiate, InPieces, Step, new_values
 
 Environment = MutableMapping[str, Any]
-
-
-@functools.cache
-def resolve_function(name: str) -> Callable:
-    """The kernel of that name, or the library function behind a dotted name; ``KeyError`` for anything else."""
-    if name in KERNELS:
-        return KERNELS[name]
-    module, *path = name.split(".")
-    return functools.reduce(getattr, path, MODULES[module])
 
 
 @functools.cache
@@ -54,9 +44,9 @@ def evaluate(expr: Expr, args: Sequence[Any]) -> Any:
         case Record(items):
             return {key: evaluate(value, args) for key, value in items}
         case Call(function, positional, named):
-            return resolve_function(function)(*_all(positional, args), **_named(named, args))
+            return resolve(function)(*_all(positional, args), **_named(named, args))
         case Partial(function, positional, named):
-            return functools.partial(resolve_function(function), *_all(positional, args), **_named(named, args))
+            return functools.partial(resolve(function), *_all(positional, args), **_named(named, args))
         case Build():
             return _built(expr)
         case Expand(value, pattern):
@@ -79,6 +69,7 @@ def _plain(node: Node, env: Mapping[str, Any]) -> Any:
     args = [env[i] for i in node.inputs]
     if node.op == STOP:
         return jax.lax.stop_gradient(args[0])
+    assert node.expr is not None, f"{node.name} is computed by its expression"
     return evaluate(node.expr, args)
 
 

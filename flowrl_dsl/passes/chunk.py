@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flowrl_dsl.graph.expr import Call, Expr, Literal, rewrite
+from flowrl_dsl.graph.expr import Call
 from flowrl_dsl.graph.nodes import GRAD, SCALAR, Graph, Node, region
+from flowrl_dsl.passes.rewriting import in_variant
 
 ROWS = 4096
 """On two cores pieces of 2000 to 8000 rows of 256 numbers were equally fast: docs/performance.md."""
@@ -41,8 +42,8 @@ def chunk_rows(graph: Graph, rows: int = ROWS) -> Graph:
             nodes[name] = replace(node, chunk=rows if "batch" in node.type.axes else max(rows // 2, 1))
         elif node.op in ("QValue", "Predict") and _many(node) and _by_state(graph, node):
             nodes[name] = replace(node, chunk=rows)
-        elif node.op == "Sample" and node.expr is not None:
-            nodes[name] = replace(node, expr=rewrite(node.expr, lambda part: _in_pieces(part, rows)))
+        elif node.op == "Sample":
+            nodes[name] = replace(node, expr=in_variant(node.expr, "chunk", rows))
     return replace(graph, nodes=nodes)
 
 
@@ -79,9 +80,3 @@ def _gradient_by_state(graph: Graph, name: str, inside: list[str]) -> bool:
         possible = loss in means and all(_mean_over_states(graph, node, inside) for node in means)
         possible = possible and all(_by_state(graph, node) for node in parts if node not in means)
     return possible and any(node.op in ("QValue", "Predict") and _many(node) for node in parts)
-
-
-def _in_pieces(expr: Expr, rows: int) -> Expr:
-    if isinstance(expr, Call) and expr.function == "denoise_given":
-        return Call(expr.function, expr.args, (("chunk", Literal(rows)),))
-    return expr

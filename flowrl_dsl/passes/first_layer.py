@@ -3,13 +3,13 @@
 before   h = [s, a] @ [W_s; W_a] + b, with s repeated for every action
 after    h = s @ W_s + a @ W_a + b, with s @ W_s computed once for each state
 
-Networks of named inputs have one kernel for each of them; the option ``split`` of their builders says how they use them.
+Networks of named inputs have one kernel for each of them; their variant ``split`` uses them one by one.
 Where every row has its own inputs one product is faster than several, and stays.
 """
 
 from __future__ import annotations
 
-from flowrl_dsl.graph.expr import Expand, Expr, walk
+from flowrl_dsl.graph.expr import Expand, Expr, as_variant, walk
 from flowrl_dsl.graph.nodes import Graph, Node
 from flowrl_dsl.passes.rewriting import rebuilt, rewrite_expressions
 
@@ -21,4 +21,4 @@ def split_first_layers(graph: Graph) -> Graph:
 
 def _split(node: Node) -> Expr | None:
     shares = node.op == "Sample" or (node.expr is not None and any(isinstance(part, Expand) for part in walk(node.expr)))
-    return rebuilt(node.expr, "split", False, True, "_by_input") if shares else node.expr
+    return rebuilt(node.expr, lambda call: as_variant(call, "split"), "_by_input") if shares else node.expr

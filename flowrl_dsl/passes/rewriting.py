@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from flowrl_dsl.graph.expr import Build, Call, Expr, Literal, rewrite, walk
+from flowrl_dsl.graph.expr import Build, Call, Expr, as_variant, rewrite, walk
 from flowrl_dsl.graph.nodes import Graph, Node
 
 
@@ -14,20 +15,29 @@ def rewrite_expressions(graph: Graph, change: Callable[[Node], Expr | None]) -> 
     return replace(graph, nodes={name: replace(node, expr=change(node)) for name, node in graph.nodes.items()})
 
 
-def rebuilt(expr: Expr | None, option: str, old: object, new: object, suffix: str) -> Expr | None:
-    """The expression with modules that are built with another value of one option.
-
-    They, and modules made of them, get a name of their own by the suffix: elsewhere they may stay as they were.
-    """
+def in_variant(expr: Expr | None, variant: str, value: Any = True) -> Expr | None:
+    """The expression with every call in a variant of its kernel, where that has one."""
 
     def change(part: Expr) -> Expr:
-        if not isinstance(part, Build):
-            return part
-        kwargs = tuple((k, Literal(new) if (k, v) == (option, Literal(old)) else v) for k, v in part.call.kwargs)
-        inside = {b.name for _, value in kwargs for b in walk(value) if isinstance(b, Build)}
-        changed = kwargs != part.call.kwargs or any(name.endswith(suffix) for name in inside)
-        if not changed or part.name.endswith(suffix):
-            return part
-        return Build(part.name + suffix, Call(part.call.function, part.call.args, kwargs))
+        return as_variant(part, variant, value) if isinstance(part, Call) else part
 
     return None if expr is None else rewrite(expr, change)
+
+
+def rebuilt(expr: Expr | None, change: Callable[[Call], Call], suffix: str) -> Expr | None:
+    """The expression with ``change`` of the calls that build modules.
+
+    Modules built differently, and modules made of them, get a name of their own by the suffix: elsewhere they may stay as
+    they were.
+    """
+
+    def renamed(part: Expr) -> Expr:
+        if not isinstance(part, Build) or part.name.endswith(suffix):
+            return part
+        built = change(part.call)
+        inside = {b.name for _, value in built.kwargs for b in walk(value) if isinstance(b, Build)}
+        if built == part.call and not any(name.endswith(suffix) for name in inside):
+            return part
+        return Build(part.name + suffix, built)
+
+    return None if expr is None else rewrite(expr, renamed)

@@ -79,7 +79,7 @@ def test_numbers_are_drawn_quickly() -> None:
     for spec in ("dpmd", "qvpo", "driftpo", "nclql", "dime", "fpmd", "sdac"):
         changed = changes(spec, "noise")
         assert changed and all(text.count("quick=True") == 1 for _, text in changed.values())
-        assert all("quick=False" in before for before, _ in changed.values())
+        assert not any("quick" in before for before, _ in changed.values())
     assert "policy.score_matching.reverse_samples" in changes("sdac", "noise")
     assert changes("td3", "noise").keys() == {"critic.a_next_added"}
 
@@ -104,7 +104,7 @@ def test_values_of_distributions_are_computed_in_pieces_once_they_compute_their_
 def test_members_are_computed_in_turn_where_values_of_many_actions_are_taken_in_pieces() -> None:
     for spec, graph in (("sdac", "step"), ("rfm", "step"), ("td3", "evaluate")):
         for before, after in changes(spec, "chunk", "members", graph=graph).values():
-            assert "together=None" in before and "together=1024" in after
+            assert "together" not in before and "together=1024" in after
     assert changes("sdac", "chunk", "members").keys() == {"policy.score_matching.q"}
     assert changes("rfm", "chunk", "members").keys() == {"policy.score_matching.q"}
     assert changes("redq", "chunk", "members") == {}
@@ -113,7 +113,7 @@ def test_members_are_computed_in_turn_where_values_of_many_actions_are_taken_in_
 def test_members_stay_together_in_gradients_by_their_own_parameters() -> None:
     b = Builder("t")
     params, a = b.input("state.p", TREE), b.input("batch.a", Type(MANY))
-    value = call("ensemble_values", Arg(0), Arg(1), together=None)
+    value = call("ensemble_values", Arg(0), Arg(1))
     q = b.add("QValue", value, (params, a), Type(("ensemble", "batch", "particle")), "q")
     b.output("g", b.grad(mean_loss(b, q), params, "g"))
     graph = chunk_rows(b.finish())

@@ -58,7 +58,7 @@ class Flow(Denoising):
 
     def noised(self, ctx: Context, a: Value) -> Noised:
         """Points on the way from noise to the actions, at random times."""
-        t = self._time(ctx, a, call(uniform_time, Arg(0), Arg(1), times=(self.t_min, self.t_max), quick=False))
+        t = self._time(ctx, a, call(uniform_time, Arg(0), Arg(1), times=(self.t_min, self.t_max)))
         sigma = ctx.builder.add("NoiseSchedule", call(remaining, Arg(0)), (t,), t.type, "sigma")
         return self._noised(ctx, a, t, t, sigma)
 

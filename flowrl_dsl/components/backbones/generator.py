@@ -22,7 +22,7 @@ def straight_through_clip(x):
     return jax.lax.stop_gradient(jnp.clip(x, -1.0, 1.0)) + (x - jax.lax.stop_gradient(x))
 
 
-@kernel
+@kernel(quick="quick")
 def generate(net, params, s, key, noise, particles=None, quick=False):
     """f(s, z) clipped straight through, z ~ N(0, I) of dimension ``noise``: [..., action], or [..., particles, action]."""
     z = gaussian_noise(key, s, noise, particles, quick)
@@ -53,5 +53,5 @@ class Generator(Backbone):
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
         axes = union(leading(s), ("action",), () if particles is None else ("particle",))
-        expr = call(generate, self.module(ctx), Arg(0), Arg(1), Arg(2), noise=self.noise, particles=particles, quick=False)
+        expr = call(generate, self.module(ctx), Arg(0), Arg(1), Arg(2), noise=self.noise, particles=particles)
         return Draw(ctx.builder.add("Sample", expr, (params, s, ctx.draw_key(name)), Type(axes), name))

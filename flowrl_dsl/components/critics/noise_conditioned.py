@@ -18,7 +18,7 @@ from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import register
 
 
-@kernel
+@kernel(together="together")
 def values_at_level(net, params, s, a, level, key=None, together=None):
     """Q_e(s, a, level) of every member e; one level for all actions, or one for each."""
     return ensemble_values(net, params, {"s": s, "a": a, "level": jnp.asarray(level)[..., None]}, key, together)
@@ -68,7 +68,7 @@ class NoiseConditioned(Ensemble):
         """Q_e(s, a, L): [ensemble, ...] over the axes of s and a."""
         lead, inputs = leading(s, a), [params, s, a]
         args = (self.module(ctx), Arg(0), rows(1, s, lead), rows(2, a, lead), 1.0)
-        expr = call(values_at_level, *args, **ctx.dropout(ctx.own.network, inputs), together=None)
+        expr = call(values_at_level, *args, **ctx.dropout(ctx.own.network, inputs))
         return ctx.builder.add("QValue", expr, inputs, Type(union(("ensemble",), lead)), "q")
 
     def energy(self, ctx: Context, params: Expr, s: Expr) -> Expr:

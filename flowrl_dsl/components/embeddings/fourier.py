@@ -12,7 +12,7 @@ from flowrl_dsl.lazy import jnp, nn
 from flowrl_dsl.registry import register
 
 
-@kernel
+@kernel(activation="activation")
 def fourier_features(size, scale, hidden, activation="mish"):
     """[cos(2 pi f t), sin(2 pi f t)] with trained frequencies f ~ N(0, scale^2), then two dense layers."""
     dense = dense_layer()

@@ -12,7 +12,7 @@ from flowrl_dsl.lazy import jnp, nn
 from flowrl_dsl.registry import register
 
 
-@kernel
+@kernel(activation="activation")
 def positional_features(size, longest, hidden, activation="mish"):
     """Cosines and sines of t at periods from 2 pi / 1000 to 2 pi ``longest`` / 1000, then two dense layers."""
     dense = dense_layer()

@@ -57,7 +57,7 @@ def cut_exponential(u, rate):
     return jnp.where(rate < steep, 1 - u, -jnp.log1p((1 - u) * jnp.expm1(-steep)) / steep)
 
 
-@kernel
+@kernel(quick="quick")
 def reverse_samples(key, a_t, alpha, sigma, count, quick=False):
     """Clean actions that noise could have turned into a_t, and that noise: (a_hat, noise_hat), [..., count, action].
 
@@ -128,7 +128,7 @@ class ScoreMatching(Mechanism):
         if self.reverse is None:
             return {}
         b, type = ctx.builder, Type(union(noised.a_t.axes, ("reverse",)))
-        expr = call(reverse_samples, *map(Arg, range(4)), count=self.reverse, quick=False)
+        expr = call(reverse_samples, *map(Arg, range(4)), count=self.reverse)
         inputs = (ctx.draw_key("reverse"), noised.a_t, noised.alpha, noised.sigma)
         drawn = b.add("Noise", expr, inputs, TREE, "reverse_samples")
         return {name: b.item(drawn, i, type, name) for i, name in enumerate(("a_hat", "noise_hat"))}

@@ -23,7 +23,7 @@ SCORE = Slot(
 WEIGHT = Slot(result=("batch",), values={"score": ("batch", "particle")}, sizes={"A": "action", "N": "particle"})
 
 
-@kernel
+@kernel(quick="quick")
 def uniform_actions(key, s, particles, size, quick=False):
     """Actions uniform in [-1, 1], for each observation."""
     return uniform_numbers(key, (*s.shape[:-1], particles, size), -1.0, 1.0, quick)
@@ -70,7 +70,7 @@ class Selection(Mechanism):
     def _entropy(self, ctx: Context, s: Value, weight: Value) -> Value:
         axes = ("batch", "particle", "action")
         sizes = {"particles": self.uniform, "size": ctx.sizes.action}
-        expr = call(uniform_actions, Arg(0), Arg(1), **sizes, quick=False)
+        expr = call(uniform_actions, Arg(0), Arg(1), **sizes)
         a = ctx.builder.add("Noise", expr, (ctx.draw_key("uniform"), s), Type(axes), "uniform")
         expr = call(repeat_weight, Arg(0), Arg(1), particles=self.uniform)
         factor = ctx.scalar(self.uniform_weight)

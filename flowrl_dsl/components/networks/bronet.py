@@ -12,7 +12,7 @@ from flowrl_dsl.lazy import nn
 from flowrl_dsl.registry import register
 
 
-@kernel
+@kernel(split="split")
 def bronet(inputs, width, blocks, outputs, dropout, split=False):
     """relu(norm(first layer)); h + norm(dense(relu(norm(dense(h))))), block after block; head(h).
 
@@ -56,4 +56,4 @@ class BroNet(Network):
 
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
         shape = {"width": self.width, "blocks": self.blocks, "outputs": outputs}
-        return build(name, bronet, inputs=inputs, **shape, dropout=self.dropout, split=False)
+        return build(name, bronet, inputs=inputs, **shape, dropout=self.dropout)

@@ -15,7 +15,7 @@ from flowrl_dsl.lazy import nn
 from flowrl_dsl.registry import register
 
 
-@kernel
+@kernel(split="split", activation="activation")
 def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0, split=False):
     """A perceptron of named inputs: h = act(sum_i x_i W_i + b), then dense layers, then a linear head.
 
@@ -60,5 +60,5 @@ class MLP(Network):
     dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden units dropped in training, after each activation")
 
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
-        options = {"sizes": self.sizes, "activation": self.activation, "layer_norm": self.layer_norm, "split": False}
+        options = {"sizes": self.sizes, "activation": self.activation, "layer_norm": self.layer_norm}
         return build(name, mlp, inputs=inputs, outputs=outputs, **options, dropout=self.dropout)

@@ -15,7 +15,7 @@ from flowrl_dsl.lazy import nn
 from flowrl_dsl.registry import register
 
 
-@kernel
+@kernel(split="split", activation="activation")
 def residual_mlp(inputs, width, blocks, outputs, activation, dropout, split=False):
     """h + dense(act(norm(dense(act(norm(h)))))), block after block; head(act(norm(h))).
 
@@ -62,6 +62,4 @@ class ResidualMLP(Network):
 
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
         shape = {"width": self.width, "blocks": self.blocks, "outputs": outputs}
-        return build(
-            name, residual_mlp, inputs=inputs, **shape, activation=self.activation, dropout=self.dropout, split=False
-        )
+        return build(name, residual_mlp, inputs=inputs, **shape, activation=self.activation, dropout=self.dropout)

@@ -12,7 +12,7 @@ from flowrl_dsl.lazy import nn
 from flowrl_dsl.registry import register
 
 
-@kernel
+@kernel(split="split")
 def simba(inputs, width, blocks, outputs, expansion, dropout, split=False):
     """h + narrow(relu(widen(norm(h)))), block after block; head(norm(h)).
 
@@ -58,4 +58,4 @@ class Simba(Network):
 
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
         shape = {"width": self.width, "blocks": self.blocks, "outputs": outputs}
-        return build(name, simba, inputs=inputs, **shape, expansion=self.expansion, dropout=self.dropout, split=False)
+        return build(name, simba, inputs=inputs, **shape, expansion=self.expansion, dropout=self.dropout)

@@ -53,4 +53,4 @@ class Adam(Optimizer):
             options["clip_norm"] = Arg(4)
         expr = call(adam, *map(Arg, range(4)), **options)
         stepped = ctx.builder.add("GradientStep", expr, inputs, TREE, "step")
-        return ctx.builder.item(stepped, 0, TREE, "new"), ctx.builder.item(stepped, 1, TREE, "new_moments")
+        return ctx.builder.item(stepped, 0, params.type, "new"), ctx.builder.item(stepped, 1, TREE, "new_moments")

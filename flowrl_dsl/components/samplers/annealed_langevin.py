@@ -48,4 +48,4 @@ class AnnealedLangevin(EnergySampler):
         at = {"levels": kind.levels, "steps": self.steps}
         sizes = call(annealed_sizes, **at, size=size, spread=kind.high / kind.low)
         rates = {"levels": call(annealed_levels, **at), "sizes": sizes, "beta": beta}
-        return call(langevin, energy, start, key, **rates, unit_slope=True, quick=False)
+        return call(langevin, energy, start, key, **rates, unit_slope=True)

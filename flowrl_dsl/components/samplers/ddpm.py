@@ -13,7 +13,7 @@ from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 
-@kernel
+@kernel(quick="quick")
 def ddpm(eps, alpha, a_T, key, times, clip=None, quick=False):
     """Draw actions from the reverse chain of a variance-preserving process.
 

@@ -15,7 +15,7 @@ from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 
-@kernel
+@kernel(quick="quick")
 def langevin(energy, a, key, levels, sizes, beta, unit_slope, quick=False):
     """a <- clip(a + size/2 beta g + sqrt(size) noise, -1, 1), g the slope of the energy at each step's level.
 
@@ -53,4 +53,4 @@ class Langevin(EnergySampler):
     def chain(self, ctx: Context, energy: Expr, start: Expr, key: Expr, inputs: list[Value]) -> Call:
         size, beta = ctx.argument(self.size, inputs), ctx.argument(self.beta, inputs)
         levels, sizes = call("jnp.ones", (self.steps,)), call("jnp.full", (self.steps,), size)
-        return call(langevin, energy, start, key, levels=levels, sizes=sizes, beta=beta, unit_slope=False, quick=False)
+        return call(langevin, energy, start, key, levels=levels, sizes=sizes, beta=beta, unit_slope=False)

@@ -19,7 +19,7 @@ def log_normal(x, mean, std):
     return jnp.sum(-0.5 * jnp.square((x - mean) / std) - jnp.log(std) - 0.5 * jnp.log(2 * jnp.pi), axis=-1)
 
 
-@kernel
+@kernel(quick="quick")
 def diffusion_path(eps, alpha, u_T, key, times, clip=None, quick=False):
     """Actions a = tanh(u_0) of the reverse chain with noise on every step, and the log-ratio of their paths.
 
