@@ -22,7 +22,7 @@ REPLACED = {
 }
 """Settings of a run that an option of ``train`` replaces, and what they mean."""
 
-_EMITTED = ("tree", "spec", "graph", "jaxpr", "hlo", "python")
+EMITTED = ("tree", "spec", "graph", "jaxpr", "hlo", "python")
 
 
 def positive(text: str) -> int:
@@ -148,7 +148,7 @@ def _add_compile(commands: Commands) -> None:
     command = _add(commands, "compile", "show what a spec turns into; the plan, unless --emit names a form")
     command.add_argument("spec", metavar="SPEC")
     command.add_argument("--task", metavar="TASK", help="gives the sizes, and the `for task` block that holds")
-    command.add_argument("--emit", choices=_EMITTED, help="a form of the spec on its way")
+    command.add_argument("--emit", choices=EMITTED, help="a form of the spec on its way")
     help_text = "rewrites of the update graph to run: none, all (the default), or names with commas between them"
     command.add_argument("--passes", type=passes, metavar="NAMES", help=help_text)
     command.add_argument("-o", dest="output", type=Path, metavar="FILE", help="write there instead of printing")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from flowrl_dsl import cli
-from flowrl_dsl.driver import EMITTED, build_graphs, compile_report, resolve_or_raise
+from flowrl_dsl.arguments import EMITTED
+from flowrl_dsl.driver import build_graphs, compile_report, resolve_or_raise
 from flowrl_dsl.graph.text import parse_graph
 from flowrl_dsl.passes import PIPELINE, Applied
 from flowrl_dsl.plan import _passes
