@@ -101,7 +101,8 @@ class SectionKind(Component):
 
     ``stage`` is its place in the default order; None for one with nothing to learn.  One that is ``implied`` is there where
     a spec does not write it.  ``functions`` are what formulas may call of it, ``copies`` the copies that its options keep.
-    Actions can be drawn from one that ``acts``, and from its copies.  An algorithm may have several that are ``named``, each
+    Actions can be drawn from one that ``acts``, and from its copies.  Policies and critics read the embeddings of one that
+    ``encodes``.  An algorithm may have several that are ``named``, each
     under a name of its own.
     """
 
@@ -111,6 +112,7 @@ class SectionKind(Component):
     functions: ClassVar[tuple[Function, ...]] = ()
     copies: ClassVar[tuple[Copy, ...]] = ()
     acts: ClassVar[bool] = False
+    encodes: ClassVar[bool] = False
     named: ClassVar[bool] = False
 
     def kept(self, owner: str) -> dict[str, Copy]:

@@ -107,6 +107,28 @@ class Section(SectionKind):
         raise TypeError(f'section "{self.name}" has no function {function}')
 
 
+class Encoder(Section):
+    """A section whose embeddings of observations, and of observations with actions, stand beside what networks read.
+
+    ``size``: components of an embedding.
+    """
+
+    encodes: ClassVar[bool] = True
+    size: int
+
+    @abstractmethod
+    def copy_read_by(self, source: str) -> str:
+        """The group of its parameters that ``source`` reads, a policy, a critic or a copy of one."""
+
+    @abstractmethod
+    def with_state(self, ctx: Context, params: Value, s: Value) -> Value:
+        """Observations and their embeddings side by side: [..., obs]."""
+
+    @abstractmethod
+    def with_pair(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
+        """Actions and the embeddings of the pairs side by side: [..., action] over the axes of s and a."""
+
+
 class Backbone(Component):
     """What kind of distribution the policy is."""
 

@@ -105,7 +105,7 @@ class Context:
     """``versions`` are the parameter groups as the stage being built reads them.
 
     ``owner`` names the section whose part of the graph is being built.  In ``training`` the networks that are applied are
-    being fitted: those with dropout drop units.
+    being fitted: those with dropout drop units.  ``batch`` has the fields of the batch that an update is given.
     """
 
     builder: Builder
@@ -116,6 +116,7 @@ class Context:
     report: Report = field(default_factory=Report)
     training: bool = False
     owner: str = ""
+    batch: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def own(self) -> Any:
@@ -129,8 +130,9 @@ class Context:
 
     @property
     def encoder(self) -> Any:
-        """The section ``encoder``; None for algorithms without one."""
-        return self.algorithm.sections.get("encoder")
+        """The section that embeds observations and actions; None for algorithms without one."""
+        sections: Any = self.algorithm.sections
+        return next((section for section in sections.values() if section.encodes), None)
 
     def of(self, owner: str) -> Context:
         """The same context, for the part of another section."""
@@ -240,7 +242,7 @@ class Context:
         return ctx.widened(action=True), self.versions[source], self.encoder.with_state(self, params, s), pair
 
     def _embedding(self, source: str) -> Value:
-        return self.versions["encoder_target" if source.endswith("_target") else "encoder_fixed"]
+        return self.versions[self.encoder.copy_read_by(source)]
 
     def widened(self, *, action: bool = False) -> Context:
         """The same context, its observations (and actions) as large as they are with their embeddings."""

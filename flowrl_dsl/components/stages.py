@@ -122,6 +122,7 @@ def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], 
         state["normalizer"] = _normalizer(algorithm).update(ctx, state["normalizer"], batch["s"])
     ctx = ctx.with_key(key).reading(state | _nothing_reported(ctx, batch["d"]))
     batch |= {name: _observed(ctx, batch[name], f"normalized_{name}") for name in ("s", "s_next")}
+    ctx = replace(ctx, batch=batch)
     written = dict(ctx.versions) | _Stages(ctx, batch).visit(algorithm.order)
     finite = tuple(ctx.report.checks.values())
     expr = call(first_bad_update, *map(Arg, range(2 + len(finite))))

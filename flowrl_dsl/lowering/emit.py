@@ -182,7 +182,8 @@ class _Variables(dict):
 
 def _argument(variable: str) -> str:
     """What the argument of an inner function is called that stands for a variable: ``state["policy"]`` is state_policy."""
-    return re.sub(r"\W+", "_", variable).strip("_")
+    name = re.sub(r"\W+", "_", variable).strip("_")
+    return f"{name}_" if name in KERNELS else name
 
 
 def _inner_function(op: str, variable: str) -> str:

@@ -274,7 +274,12 @@ class _Check:
                 self.scope.maybe |= {c for members in families().values() for m in members.values() for c in m.provides}
         for owner, section in self.sections.items():
             if owner in self.program.sections:
-                compatibility.check_unread(section, owner, self.program.sections[owner].options, self.scope)
+                compatibility.check_unread(section, owner, self._own(self.program.sections[owner]), self.scope)
+
+    def _own(self, block: Block) -> dict[str, tree.Assign]:
+        """The options of a block that the spec itself or ``--set`` gives; one of a base may go unread beside them."""
+        own = (self.main, SET_FILE)
+        return {name: assign for name, assign in block.options.items() if assign.span.file in own}
 
     def _sections_of(self, kind: str) -> list[tuple[str, Block]]:
         """The sections of a kind that the program declares, by name; the one without a name of its own first."""
@@ -336,7 +341,7 @@ class _Check:
             site = Site(label, term.block.name.span, term.block.lets)
             given = self._given(cls, term.block, cls.name)
             mechanism = Options(self.scope).build(cls, given, term.block.name.span, site)
-            compatibility.check_unread(mechanism, label, term.block.options, self.scope)
+            compatibility.check_unread(mechanism, label, self._own(term.block), self.scope)
             weight = self._weight(cls, term.weight, site)
             if weight is not FAILED:
                 place = term.block.name.span

@@ -130,7 +130,8 @@ def check_shapes(trial: Trial) -> None:
     batch, program = trial.batch, trial.program
     _assert_same_shapes("a step changes", trial.state, trial.traced_step.out_info[0])
     lengths = {"batch": batch["s"].shape[0], "obs": program.obs_size, "action": program.action_size}
-    if "encoder" in trial.algorithm.sections:  # what stands beside an embedding is as long as both together
+    sections: Any = trial.algorithm.sections
+    if any(section.encodes for section in sections.values()):  # what stands beside an embedding is as long as both together
         lengths = {"batch": lengths["batch"]}
     for node in trial.graph.nodes.values():
         if node.type.dtype not in ("tree", "u32"):

@@ -267,3 +267,11 @@ def test_syntax_errors_of_overrides_are_shown_in_their_line() -> None:
     found = resolve("qsm", sets=["train.envs=2", "temperature=0.1 +"])
     (error,) = found.diagnostics.errors
     assert error.code.startswith("FRL01") and error.span.file == "--set" and error.span.line == 2
+
+
+def test_an_option_of_a_base_may_go_unread_beside_those_of_a_child(tmp_path: Path) -> None:
+    """The child's backup reads no next action: td3's choice of it cannot be taken back, and is no mistake of the child's."""
+    child = 'algorithm child extends "td3.flowrl" { critic { backup = r } }'
+    assert not resolve_text(tmp_path, child).diagnostics.errors
+    own = 'algorithm child extends "td3.flowrl" { critic { backup = r  next_action = sample } }'
+    assert codes(resolve_text(tmp_path, own)) == ["FRL0226"]

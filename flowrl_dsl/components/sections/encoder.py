@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import Network, Optimizer, Section, Target
+from flowrl_dsl.components.base import Encoder, Network, Optimizer, Target
 from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, build, call, kernel
@@ -66,7 +66,7 @@ def joined(x, z):
 
 
 @register
-class EncoderSection(Section):
+class EncoderSection(Encoder):
     """``z(s, a)`` is trained to be ``z(s_next)``; policy and critic read z(s), the critic z(s, a) as well.
 
     They read it from a copy, and their target copies from the copy before: at each refresh the older copy becomes the
@@ -111,6 +111,9 @@ class EncoderSection(Section):
             "encoder_target": self.target.follow(ctx, old, read, "encoder_target"),
             "encoder_fixed": self.target.follow(ctx, read, new, "encoder_fixed"),
         }
+
+    def copy_read_by(self, source: str) -> str:
+        return "encoder_target" if source.endswith("_target") else "encoder_fixed"
 
     def with_state(self, ctx: Context, params: Value, s: Value) -> Value:
         """[s, z(s)]: [..., obs]."""
