@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from flowrl_dsl.axes import AXES, show
 from flowrl_dsl.codes import CODES
-from flowrl_dsl.components import base, data
+from flowrl_dsl.components import base, data, section
 from flowrl_dsl.formula import PRIMITIVES
 from flowrl_dsl.registry import ANY, CAPABILITIES, Component, Drawn, Scalar, families, functions, language_of
 from flowrl_dsl.spec.kinds import choices, describe, kinds, without_none
@@ -64,7 +64,7 @@ def components_page() -> str:
 
 def _family_doc(family: str) -> str:
     """The first line of the contract that the family's members share."""
-    contracts = [member for room in (base, data) for _, member in inspect.getmembers(room, inspect.isclass)]
+    contracts = [member for room in (base, data, section) for _, member in inspect.getmembers(room, inspect.isclass)]
     contract = next(c for c in contracts if issubclass(c, Component) and c.family == family and c.name == "")
     return (inspect.getdoc(contract) or "").split("\n")[0]
 

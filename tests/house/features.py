@@ -5,8 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import Encoder, Optimizer
+from flowrl_dsl.components.base import Optimizer
 from flowrl_dsl.components.context import Context, leading, rows
+from flowrl_dsl.components.section import Encoder
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR, TREE, Type

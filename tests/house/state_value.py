@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from flowrl_dsl.axes import without
-from flowrl_dsl.components.base import Network, Optimizer, Section, Target
+from flowrl_dsl.components.base import Network, Optimizer, Target
 from flowrl_dsl.components.context import Context, init_params, leading
+from flowrl_dsl.components.section import Section
 from flowrl_dsl.formula import Function
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, call, kernel

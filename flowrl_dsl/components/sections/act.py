@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.components.base import ActionChoice, Section
+from flowrl_dsl.components.base import ActionChoice
+from flowrl_dsl.components.section import Section
 from flowrl_dsl.registry import Drawn, option, register
 
 

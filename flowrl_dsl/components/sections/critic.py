@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from flowrl_dsl.components.base import ActionChoice, Critic, Future, Network, Optimizer, Section, Target
+from flowrl_dsl.components.base import ActionChoice, Critic, Future, Network, Optimizer, Target
 from flowrl_dsl.components.common import uses_draw_density
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.section import Section
 from flowrl_dsl.formula import Function, functions, variables
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel

@@ -7,8 +7,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import Encoder, Network, Optimizer, Target
+from flowrl_dsl.components.base import Network, Optimizer, Target
 from flowrl_dsl.components.context import Context, init_params, leading, rows
+from flowrl_dsl.components.section import Encoder
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, build, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR, TREE, Type

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.components.base import Normalizer, Section
+from flowrl_dsl.components.base import Normalizer
+from flowrl_dsl.components.section import Section
 from flowrl_dsl.registry import option, register
 
 

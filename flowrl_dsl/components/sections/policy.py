@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import reduce
 from typing import Any
 
-from flowrl_dsl.components.base import Backbone, Network, Optimizer, Sampler, Section, Target
+from flowrl_dsl.components.base import Backbone, Network, Optimizer, Sampler, Target
 from flowrl_dsl.components.context import Context, measure_group
+from flowrl_dsl.components.section import Section
 from flowrl_dsl.formula import Function
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.registry import Copy, option, register

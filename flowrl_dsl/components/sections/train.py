@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Section
 from flowrl_dsl.components.data import Sampling
+from flowrl_dsl.components.section import Section
 from flowrl_dsl.registry import option, register
 
 
