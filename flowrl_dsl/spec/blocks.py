@@ -1,0 +1,160 @@
+"""Sections and ``improve`` blocks: each becomes a component, under the name that it has in the algorithm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flowrl_dsl.algorithm import POLICY, RESERVED, Improvement
+from flowrl_dsl.diagnostics import did_you_mean
+from flowrl_dsl.registry import (
+    NOT_NEGATIVE,
+    Component,
+    Scalar,
+    SectionKind,
+    families,
+    find,
+    members_of,
+    sections,
+)
+from flowrl_dsl.spec import compatibility
+from flowrl_dsl.spec.check import Check
+from flowrl_dsl.spec.kinds import kinds
+from flowrl_dsl.spec.merge import Block
+from flowrl_dsl.spec.options import FAILED, Options
+from flowrl_dsl.spec.parameters import check_name
+from flowrl_dsl.spec.scope import SET_FILE, Site
+from flowrl_dsl.syntax import tree
+
+
+def read_sections(check: Check) -> None:
+    known = sections()
+    for block in check.program.sections.values():
+        if block.name.id not in known:
+            _unknown_section(check, block)
+    for name, cls in known.items():
+        for owner, block in sections_of(check, name):
+            _section(check, cls, owner, block)
+        if name in check.sections or name in check.program.sections:
+            continue
+        if cls.implied:
+            _section(check, cls, name, Block(tree.Name(name, check.place)))
+        elif name == POLICY:
+            check.error("FRL0210", "the algorithm has no policy", check.place, "add: policy { backbone = ... }")
+            check.scope.maybe |= {c for members in families().values() for m in members.values() for c in m.provides}
+    for owner, section in check.sections.items():
+        if owner in check.program.sections:
+            compatibility.check_unread(section, owner, _own(check, check.program.sections[owner]), check.scope)
+
+
+def _own(check: Check, block: Block) -> dict[str, tree.Assign]:
+    """The options of a block that the spec itself or ``--set`` gives; one of a base may go unread beside them."""
+    own = (check.main, SET_FILE)
+    return {name: assign for name, assign in block.options.items() if assign.span.file in own}
+
+
+def sections_of(check: Check, kind: str) -> list[tuple[str, Block]]:
+    """The sections of a kind that the program declares, by name; the one without a name of its own first."""
+    found = [(owner, block) for owner, block in check.program.sections.items() if block.name.id == kind]
+    return sorted(found, key=lambda item: item[1].given is not None)
+
+
+def _section(check: Check, cls: type[SectionKind], owner: str, block: Block) -> None:
+    if block.given is not None:
+        _check_section_name(check, cls, block.given)
+    site = Site(owner, block.name.span, block.lets)
+    given = _given(check, cls, block, f'section "{owner}"')
+    check.sections[owner] = Options(check.scope).build(cls, given, block.name.span, site)
+
+
+def _check_section_name(check: Check, cls: type[SectionKind], name: tree.Name) -> None:
+    """A name of its own belongs to a kind that an algorithm may have several of, and to no other group of the state."""
+    if not cls.named:
+        message = f'an algorithm has one section "{cls.name}", without a name of its own'
+        check.error("FRL0205", message, name.span, f"write {cls.name} {{ ... }}")
+    check_name(name, check.scope)
+    others = [owner for owner in {*check.program.sections, *sections()} if owner != name.id]
+    near = [o for o in others if name.id.startswith(f"{o}_") or name.id == f"old_{o}"]
+    if name.id in RESERVED or near:
+        whose = f"a group of section {near[0]}" if near else "a group of the state"
+        check.error("FRL0227", f'"{name.id}" is the name of {whose}', name.span, "choose another name")
+
+
+def _given(check: Check, cls: type[Component], block: Block, what: str) -> dict[str, tree.Expr]:
+    """The options of a block that its class knows; the others are reported."""
+    for key, assign in block.options.items():
+        if key not in cls.model_fields:
+            names = did_you_mean(key, cls.model_fields)
+            check.error("FRL0208", f'{what} has no option "{key}"', assign.key.span, names)
+    if block.lets and not any(kind.role == "formula" for kind in kinds(cls).values()):
+        let = next(iter(block.lets.values()))
+        message = f"a let cannot stand inside {what}"
+        check.error("FRL0205", message, let.span, "only sections with formulas have lets")
+    return {key: assign.value for key, assign in block.options.items() if key in cls.model_fields}
+
+
+def _unknown_section(check: Check, block: Block) -> None:
+    name = block.name
+    message = f'unknown section "{name.id}"'
+    hint = did_you_mean(name.id, members_of("section"))
+    if find("mechanism", name.id) is not None:
+        hint = f"{name.id} is a mechanism: write `improve {name.id} {{ ... }}`"
+    check.error("FRL0207", message, name.span, hint)
+
+
+def read_improvements(check: Check) -> list[Improvement]:
+    if not check.program.improvements:
+        names = ", ".join(sorted(members_of("mechanism")))
+        hint = f"add one: improve mechanism {{ ... }}, the mechanism one of {names}"
+        check.error("FRL0210", "the algorithm never improves its policy", check.place, hint)
+    _check_improved(check)
+    found = []
+    for term, label in zip(check.program.improvements, check.program.labels(), strict=True):
+        cls = find("mechanism", term.mechanism)
+        if cls is None:
+            _unknown_mechanism(check, term.block.name)
+            continue
+        check.scope.owners[label] = term.owner
+        site = Site(label, term.block.name.span, term.block.lets)
+        given = _given(check, cls, term.block, cls.name)
+        mechanism = Options(check.scope).build(cls, given, term.block.name.span, site)
+        compatibility.check_unread(mechanism, label, _own(check, term.block), check.scope)
+        weight = _weight(check, cls, term.weight, site)
+        if weight is not FAILED:
+            place = term.block.name.span
+            found.append(Improvement(label=label, owner=term.owner, weight=weight, mechanism=mechanism, span=place))
+    return found
+
+
+def _check_improved(check: Check) -> None:
+    """Only what acts can be improved, and what acts under a name of its own is."""
+    acting = {owner for owner, block in check.program.sections.items() if _acts(check, block)}
+    for term in check.program.improvements:
+        if term.owner not in acting and term.owner in check.program.sections:
+            message = f'an improve block cannot stand inside section "{term.owner}", which has no policy'
+            check.error("FRL0205", message, term.span, "write it at the top level or inside a policy")
+    improved = {term.owner for term in check.program.improvements}
+    for owner in sorted(acting - improved - {POLICY}):
+        message = f'section "{owner}" has no improve block, so its policy never moves'
+        check.error("FRL0210", message, check.program.sections[owner].name.span, "add one inside: improve ... { ... }")
+
+
+def _acts(check: Check, block: Block) -> bool:
+    kind = sections().get(block.name.id)
+    return kind is not None and kind.acts
+
+
+def _unknown_mechanism(check: Check, name: tree.Name) -> None:
+    names = members_of("mechanism")
+    check.scope.maybe |= {c for member in names.values() for c in member.provides}
+    check.error("FRL0211", f'unknown mechanism "{name.id}"', name.span, did_you_mean(name.id, names))
+
+
+def _weight(check: Check, cls: type[Component], weight: tree.Expr | None, site: Site) -> Scalar:
+    """The weight of a term of the loss; recorded under the label where ``weight`` is an option of the mechanism."""
+    inner = site.child("weight")
+    key = site if "weight" in cls.model_fields else inner
+    if weight is None:
+        check.scope.record(replace(key, default="1"), "1")
+        return Scalar(name=inner.path, value=1.0)
+    check.scope.record(key, weight)
+    return Options(check.scope).scalar(weight, NOT_NEGATIVE, inner.written(weight.span))

@@ -1,0 +1,126 @@
+"""Names that a spec declares: each once, none that the language has, and each of them read by something."""
+
+from __future__ import annotations
+
+from flowrl_dsl.diagnostics import Span
+from flowrl_dsl.spec import stdlib
+from flowrl_dsl.spec.check import Check
+from flowrl_dsl.spec.merge import Program
+from flowrl_dsl.spec.parameters import check_name, read_parameter
+from flowrl_dsl.spec.scope import SET_FILE
+from flowrl_dsl.syntax import tree
+
+
+def declare(check: Check) -> None:
+    """Names first: lets and definitions as they stand, then parameters in order of declaration."""
+    scope, program = check.scope, check.program
+    library = stdlib.definitions()
+    scope.library = stdlib.LIBRARY
+    scope.lets = dict(program.lets)
+    scope.defines = {**library, **program.defines}
+    for node in (*program.lets.values(), *program.defines.values()):
+        check_name(node.name, scope)
+    _check_repeats(check)
+    for define in program.defines.values():
+        _check_define(check, define)
+    for name, param in program.params.items():
+        scope.parameters[name] = read_parameter(param, scope)
+
+
+def _check_repeats(check: Check) -> None:
+    """A name is declared once, whatever it is declared as."""
+    tables = (("param", check.program.params), ("let", check.program.lets), ("def", check.program.defines))
+    seen: dict[str, tuple[str, Span]] = {}
+    for kind, table in tables:
+        for name, node in table.items():
+            _check_repeat(check, kind, node.name, seen)
+            seen.setdefault(name, (kind, node.name.span))
+    for block in check.program.sections.values():
+        if block.given is not None:
+            _check_repeat(check, "section", block.given, seen)
+            seen.setdefault(block.given.id, ("section", block.given.span))
+    blocks = [*check.program.sections.values(), *(term.block for term in check.program.improvements)]
+    for block in blocks:
+        for let in block.lets.values():
+            _check_repeat(check, "let", let.name, seen)
+            check_name(let.name, check.scope)
+
+
+def _check_repeat(check: Check, kind: str, name: tree.Name, seen: dict[str, tuple[str, Span]]) -> None:
+    if name.id in seen:
+        other, span = seen[name.id]
+        check.error("FRL0206", f'{kind} "{name.id}" takes the name of a {other}', name.span, f"declared at {span}")
+
+
+def _check_define(check: Check, define: tree.Define) -> None:
+    """Every argument of a definition is used, and none is named twice."""
+    names = _names(define.value)
+    seen: set[str] = set()
+    for parameter in define.parameters:
+        if parameter.id in seen:
+            check.error("FRL0206", f'argument "{parameter.id}" is given twice', parameter.span)
+        elif parameter.id not in names:
+            message = f'argument "{parameter.id}" of def "{define.name.id}" is never used'
+            check.error("FRL0225", message, parameter.span)
+        seen.add(parameter.id)
+
+
+def drop_unused_inherited(check: Check) -> None:
+    """A parameter of a base that nothing reads any more is gone; the child had no other way to drop it."""
+    scope = check.scope
+    used = scope.used | (_mentioned(check.program) if scope.diagnostics.errors else set())
+    for name, parameter in list(scope.parameters.items()):
+        assert parameter.span is not None
+        if ("param", parameter.span) not in used and parameter.span.file not in (check.main, SET_FILE):
+            del scope.parameters[name]
+            scope.forget(name)
+
+
+def report_unused(checked: Check, used: set[tuple[str, Span]]) -> None:
+    """Nothing declared in the spec itself or by ``--set`` may go unread; what a base declares may."""
+    program = checked.program
+    blocks = [*program.sections.values(), *(term.block for term in program.improvements)]
+    lets = [let for block in blocks for let in block.lets.values()]
+    if checked.scope.diagnostics.errors:
+        used = used | _mentioned(program)
+    declared: list[tuple[str, tree.Param | tree.Let | tree.Define]] = [
+        *(("param", param) for param in program.params.values()),
+        *(("let", let) for let in (*program.lets.values(), *lets)),
+        *(("def", define) for define in program.defines.values()),
+    ]
+    for kind, node in declared:
+        if (kind, node.span) not in used and node.span.file in (checked.main, SET_FILE):
+            message = f'{kind} "{node.name.id}" is never used'
+            checked.scope.diagnostics.error("FRL0225", message, node.name.span, "use it or remove it")
+
+
+def _mentioned(program: Program) -> set[tuple[str, Span]]:
+    """Declarations whose names stand anywhere: after an error, not everything that would use them was checked."""
+    blocks = [*program.sections.values(), *(term.block for term in program.improvements)]
+    values = [assign.value for block in blocks for assign in block.options.values()]
+    values += [let.value for table in (program.lets, *(block.lets for block in blocks)) for let in table.values()]
+    values += [param.value for param in program.params.values()]
+    values += [define.value for define in program.defines.values()]
+    values += [term.weight for term in program.improvements if term.weight is not None]
+    names = set().union(*map(_names, values))
+    tables = [("param", program.params), ("let", program.lets), ("def", program.defines)]
+    tables += [("let", block.lets) for block in blocks]
+    return {(kind, node.span) for kind, table in tables for name, node in table.items() if name in names}
+
+
+def _names(expr: tree.Expr) -> set[str]:
+    """All names in an expression, those of functions and axes included."""
+    match expr:
+        case tree.Name(name):
+            return {name}
+        case tree.Call(function, arguments):
+            return {function.id}.union(*(_names(argument.value) for argument in arguments))
+        case tree.List(items) | tree.Arrow(items):
+            return set().union(*map(_names, items))
+        case tree.Unary(operand):
+            return _names(operand)
+        case tree.Binary(_, left, right):
+            return _names(left) | _names(right)
+        case tree.From(value, source):
+            return _names(value) | {source.id}
+    return set()

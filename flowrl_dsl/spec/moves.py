@@ -1,0 +1,67 @@
+"""Which parts of an algorithm move in an update, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flowrl_dsl.algorithm import POLICY, Improvement, Origin, Stage
+from flowrl_dsl.registry import (
+    Component,
+    find,
+    stages,
+)
+from flowrl_dsl.spec import compatibility
+from flowrl_dsl.spec.blocks import sections_of
+from flowrl_dsl.spec.check import Check
+from flowrl_dsl.spec.kinds import kinds
+from flowrl_dsl.spec.order import OrderReader, default_order
+from flowrl_dsl.spec.scope import SET_FILE, Site
+
+
+def read_order(check: Check, improvements: Sequence[Improvement]) -> Stage:
+    movable, still = _parts(check)
+    given = check.program.settings.get("order")
+    if given is None:
+        text = " -> ".join(movable)
+        check.scope.origins["order"] = Origin(text=text, source="default", span=check.place)
+        return default_order(movable)
+    check.scope.record(Site("order", given.value.span), given.value)
+    file = given.span.file
+    fixed = check.edited or bool(check.program.applied)
+    lenient = file != SET_FILE and (fixed or file != check.main)
+    measured = _measured(check, improvements)
+    return OrderReader(movable, still, lenient, measured, check.scope.diagnostics, _critic_trainer(check)).read(given.value)
+
+
+def _measured(check: Check, improvements: Sequence[Improvement]) -> set[str]:
+    """The parameters that are learned from what the mechanisms measure."""
+    offered = set().union(*(improvement.mechanism.provides for improvement in improvements))
+    learned = {name: parameter.learned for name, parameter in check.scope.parameters.items()}
+    return {n for n, c in learned.items() if isinstance(c, Component) and compatibility.needs(c, check.scope) & offered}
+
+
+def _critic_trainer(check: Check) -> str:
+    """The first mechanism that moves the critic in the stage ``policy``."""
+    mechanisms = (find("mechanism", term.mechanism) for term in check.program.improvements)
+    return next((cls.name for cls in mechanisms if cls is not None and cls.trains == "critic"), "")  # type: ignore[attr-defined]
+
+
+def _parts(check: Check) -> tuple[list[str], dict[str, str]]:
+    """The parts that move, in default order, and why the others do not."""
+    scope = check.scope
+    learned = [name for name, parameter in scope.parameters.items() if parameter.learned is not None]
+    copies = [
+        (section, name)
+        for section, component in check.sections.items()
+        for name, kind in kinds(type(component)).items()
+        if kind.role == "component" and kind.family == "target" and getattr(component, name, None) is not None
+    ]
+    moving = stages()
+    owners = {kind: [owner for owner, _ in sections_of(check, kind)] for kind in moving}
+    owners[POLICY] = owners[POLICY] or [POLICY]
+    movable = [*(owner for kind in moving for owner in owners[kind]), *learned]
+    movable += ["targets"] if copies else []
+    still = {name: "it is not learned" for name in check.program.params if name not in learned}
+    still |= {} if copies else {"targets": "no section keeps a target or old copy"}
+    still |= {kind: f"the algorithm has no {kind}" for kind in moving if not owners[kind]}
+    return movable, still
