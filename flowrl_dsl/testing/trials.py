@@ -185,7 +185,8 @@ class Trial:
     def _by_node(self) -> Traced:
         graph = instrumented(self.graph)
         # conditions must be known where the graph is traced
-        counters = {f"state.{name}": value for name, value in self.state.items() if np.asarray(value).dtype.kind == "i"}
+        integers = {name: value for name, value in self.state.items() if getattr(value, "dtype", None) == np.int32}
+        counters = {f"state.{name}": value for name, value in integers.items()}
 
         def values(inputs: Mapping[str, Any]) -> dict[str, Any]:
             found = {**inputs, **counters}

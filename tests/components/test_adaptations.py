@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 from flowrl_dsl.components.adaptations.learned import dual_loss, log_of
 from flowrl_dsl.components.context import Context
-from flowrl_dsl.components.optimizers.adam import adam_init
 from flowrl_dsl.formula import Formula
 from flowrl_dsl.graph.builder import Builder
 from flowrl_dsl.graph.nodes import SCALAR, TREE, Type
@@ -61,7 +61,11 @@ def _moves(parameter, measured):
     loss = parameter.learned.loss(ctx, versions["param.temperature"], b.input("measured", SCALAR))
     for name, value in ctx.descend("param.temperature", loss, parameter.learned.optimizer).items():
         b.output(name, value)
-    inputs = {"log_x": np.float32(0.5), "moments": adam_init(np.float32(0)), "measured": np.float32(measured)}
+    inputs = {
+        "log_x": np.float32(0.5),
+        "moments": optax.scale_by_adam().init(np.float32(0)),
+        "measured": np.float32(measured),
+    }
     inputs |= {f"hyper.{name}": np.float32(value) for name, value in ctx.report.hyper.items()}
     new = float(interpret(b.finish(), inputs)["param.temperature"])
     assert abs(new - 0.5) == pytest.approx(0.03, rel=1e-3)  # the first step of Adam
