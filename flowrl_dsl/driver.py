@@ -131,8 +131,8 @@ def compile_report(
         from flowrl_dsl.plan import plan
 
         straight = build_program(algorithm, *sizes, ())
-        flops = tuple(matrix_product_flops(p.jit_step, *p.examples()) for p in (straight, program))
-        return plan(algorithm, program, build_graphs(algorithm, *sizes, passes).applied, flops, task)
+        before, after = (matrix_product_flops(p.jit_step, *p.examples()) for p in (straight, program))
+        return plan(algorithm, program, build_graphs(algorithm, *sizes, passes).applied, (before, after), task)
     return program.step_jaxpr() if form == "jaxpr" else program.step_hlo()
 
 

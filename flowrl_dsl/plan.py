@@ -48,7 +48,7 @@ def _heading(algorithm: Algorithm, program: Any, task: str | None) -> str:
     return f"algorithm {algorithm.name}{title}{paper}\n  {where}: {sizes}"
 
 
-def _table(title: str, rows: list[tuple[str, ...]]) -> str:
+def _table(title: str, rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
     lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([title, *lines])

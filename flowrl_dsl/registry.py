@@ -185,7 +185,8 @@ def slot(description: str, shape: Slot, default: str | None = None) -> Any:
 
 
 def _field(description: str, default: str | None, **extra: Any) -> Any:
-    return Field(description=description, json_schema_extra={"flowrl": {"default": default, **extra}})  # type: ignore[arg-type]
+    noted: Any = {"default": default, **extra}  # pydantic expects JSON here, and prints none of it
+    return Field(description=description, json_schema_extra={"flowrl": noted})
 
 
 def language_of(info: FieldInfo) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flowrl_dsl.diagnostics import DiagnosticError
@@ -66,7 +67,7 @@ def each_spec(asked: Asked, measure: Callable[[str], Iterable[Any]]) -> Iterator
     """The rows of every spec; one that cannot be measured is a :class:`Failed` and the others follow."""
     specs = asked.specs or tuple(shipped_specs())
     for position, spec in enumerate(specs, 1):
-        yield from attempt(spec, f"{asked.kind}: {spec}, {position} of {len(specs)}", lambda spec=spec: measure(spec))
+        yield from attempt(spec, f"{asked.kind}: {spec}, {position} of {len(specs)}", partial(measure, spec))
 
 
 def attempt(what: str, doing: str, measure: Callable[[], Iterable[Any]]) -> Iterator[Any]:

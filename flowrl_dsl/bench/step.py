@@ -156,7 +156,7 @@ def _updates_in_a_sample(updaters: Any) -> int:
     """Even, because a stage may run in every second update; enough that a sample is long beside its dispatch."""
     for updater in updaters:
         updater.update(2)
-    one = min(seconds(lambda updater=updater: updater.update(2)) for updater in updaters) / 2
+    one = min(seconds(partial(updater.update, 2)) for updater in updaters) / 2
     return min(_MOST_UPDATES, 2 * max(1, math.ceil(_SAMPLE_SECONDS / one / 2)))
 
 

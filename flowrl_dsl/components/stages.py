@@ -168,7 +168,8 @@ def _act_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], m
     bounded = b.add("Arithmetic", call("jnp.clip", Arg(0), -1.0, 1.0), (action,), action.type, "bounded_action")
     b.output("action", bounded)
     if mode == "explore":
-        for name, section in algorithm.sections.items():
+        sections: Any = algorithm.sections
+        for name, section in sections.items():
             for field, value in section.acted(ctx.of(name), s, bounded).items():
                 b.output(f"field.{field}", value)
     return b.finish()
@@ -231,9 +232,11 @@ class _Stages(StageVisitor[dict[str, Value]]):
         new = [written[g] for g in groups] + [report.metrics[m] for m in reported] + [report.checks[c] for c in checked]
         if not new:  # a critic that is not trained
             return {}
-        skipped = b.constant(float("nan"), "not_run") if reported else None
-        fine = b.constant(1.0, "fine") if checked else None
-        old = [*(self.ctx.versions[group] for group in groups), *[skipped] * len(reported), *[fine] * len(checked)]
+        old = [self.ctx.versions[group] for group in groups]
+        if reported:
+            old += [b.constant(float("nan"), "not_run")] * len(reported)
+        if checked:
+            old += [b.constant(1.0, "fine")] * len(checked)
         chosen = iter(b.when(due(b, self.ctx.update_counter, condition), new, old, f"every_{condition.every}"))
         result = written | {group: next(chosen) for group in groups}
         report.metrics |= {m: next(chosen) for m in reported}

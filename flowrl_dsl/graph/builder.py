@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from flowrl_dsl.axes import Axes, union, without
 from flowrl_dsl.diagnostics import Span
@@ -104,7 +105,7 @@ class Builder:
         args = tuple(aligned(i, v.axes, full) for i, v in enumerate(values))
         return self.add(op, Call(function, args), values, Type(full), name or function.rsplit(".", 1)[-1])
 
-    def reduce(self, function: Callable | str, value: Value, over: Axes, name: str = "") -> Value:
+    def reduce(self, function: Callable[..., Any] | str, value: Value, over: Axes, name: str = "") -> Value:
         """A reduction that removes the axes ``over``."""
         positions = tuple(value.axes.index(axis) for axis in over)
         axis = positions[0] if len(positions) == 1 else positions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from flowrl_dsl.axes import union
 from flowrl_dsl.formula import PRIMITIVES, Bound, Constant, Formula, Gradient, Operation, Term, Variable
@@ -128,7 +129,7 @@ _COMPARISON = {
     "eq": "jnp.equal",
     "ne": "jnp.not_equal",
 }
-_REDUCTION: dict[str, Callable | str] = {
+_REDUCTION: dict[str, Callable[..., Any] | str] = {
     "mean": "jnp.mean",
     "sum": "jnp.sum",
     "min": smallest,
@@ -138,7 +139,7 @@ _REDUCTION: dict[str, Callable | str] = {
     "norm": norm,
     "count": count,
 }
-_ALONG: dict[str, Callable | str] = {
+_ALONG: dict[str, Callable[..., Any] | str] = {
     "softmax": "jax.nn.softmax",
     "log_softmax": "jax.nn.log_softmax",
     "best": best,

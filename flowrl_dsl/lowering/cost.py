@@ -10,7 +10,7 @@ import jax
 from jax.extend import core
 
 
-def matrix_product_flops(function: Callable, *examples: Any) -> int:
+def matrix_product_flops(function: Callable[..., Any], *examples: Any) -> int:
     """Floating-point operations of all matrix products of one call: 2 m n k each, loops counted with their length.
 
     Of the branches of a condition the most expensive one counts.  ``examples`` are arrays or shapes.
@@ -47,8 +47,12 @@ def _inner(equation: core.JaxprEqn) -> list[core.Jaxpr]:
 
 def _dot(equation: core.JaxprEqn) -> int:
     (contracted, _), _ = equation.params["dimension_numbers"]
-    left, out = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
+    left, out = _shape(equation.invars[0]), _shape(equation.outvars[0])
     return 2 * math.prod(out) * math.prod(left[axis] for axis in contracted)
+
+
+def _shape(atom: Any) -> tuple[int, ...]:
+    return tuple(atom.aval.shape)
 
 
 def host_callbacks(jaxpr: core.Jaxpr) -> list[str]:

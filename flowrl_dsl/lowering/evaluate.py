@@ -34,8 +34,8 @@ def _built(build: Build) -> Any:
     return evaluate(build.call, ())
 
 
-def evaluate(expr: Expr, args: Sequence[Any]) -> Any:
-    """The value of an expression, given the values of the node's inputs."""
+def evaluate(expr: Expr | None, args: Sequence[Any]) -> Any:
+    """The value of an expression, given the values of the node's inputs; ``TypeError`` for a node that has none."""
     match expr:
         case Arg(index):
             return args[index]

@@ -19,9 +19,10 @@ from flowrl_dsl.record import Record
 
 State = dict[str, Any]
 Hyper = dict[str, Any]
-Batch = dict[str, jax.Array]
-Storage = dict[str, jax.Array]
+Batch = Mapping[str, jax.Array | np.ndarray]
+Storage = Mapping[str, jax.Array | np.ndarray]
 Feedback = dict[str, jax.Array]
+Carry = tuple[State, dict[str, jax.Array], dict[str, jax.Array]]
 
 MEMORY = "source"
 """The group of the state that holds what the source of batches has learned."""
@@ -106,7 +107,7 @@ class Program:
     def _update(self, state: State, storage: Storage, n: jax.Array, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
         """n updates; a metric is the mean over those updates that reported it, NaN where none did."""
 
-        def one(_: jax.Array, carry: tuple) -> tuple:
+        def one(_: jax.Array, carry: Carry) -> Carry:
             state, sums, counts = carry
             state, metrics = self._train(state, storage, hyper)
             for name, value in metrics.items():
@@ -168,7 +169,7 @@ class Program:
         """n updates in one dispatch, each on a batch drawn on the device.  The state is consumed."""
         return self.jit_update(state, storage, np.int32(n), self._inputs(hyper))
 
-    def act(self, state: State, obs: Any, counter: int, mode: str, hyper: Hyper) -> dict[str, jax.Array]:
+    def act(self, state: State, obs: Any, counter: int | np.integer, mode: str, hyper: Hyper) -> dict[str, jax.Array]:
         """``action`` [n, A] in [-1, 1] for observations [n, O]; ``counter`` selects the random draw.
 
         In the mode ``explore`` the fields of the record that acting fills stand beside it.
@@ -192,12 +193,12 @@ class Program:
 
     # what it compiles to
 
-    def examples(self) -> tuple[State, Batch, Hyper]:
+    def examples(self) -> tuple[State, dict[str, jax.ShapeDtypeStruct], Hyper]:
         """Shapes of the arguments of ``step``."""
         state = jax.eval_shape(self._init, jax.ShapeDtypeStruct((2,), jnp.uint32))
         return state, self.batch_shapes(), {name: jax.ShapeDtypeStruct((), jnp.float32) for name in self.hyper}
 
-    def batch_shapes(self) -> Batch:
+    def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
         """Shapes of a batch."""
         record, sizes = self.data.source.batch(self.data.stored), self.axis_sizes
         shapes = {name: (self.data.batch, *field.shape(sizes)) for name, field in record.items()}
@@ -214,7 +215,7 @@ class Program:
 
     def step_hlo(self) -> str:
         """The step as XLA optimises it for this machine."""
-        return self.jit_step.lower(*self.examples()).compile().as_text()
+        return self.jit_step.lower(*self.examples()).compile().as_text() or ""
 
     def diagnose(self, state: State, storage: Storage, hyper: Hyper) -> Bad | None:
         """Interpret the next update node by node; the first node with a non-finite value, or None."""

@@ -40,7 +40,7 @@ class Replay:
     def size(self) -> int:
         return min(self.total, self.capacity)
 
-    def add(self, **fields: np.ndarray) -> None:
+    def add(self, **fields: np.ndarray | jax.Array) -> None:
         """Append steps: each field of the record as [n, ...]."""
         parts = [np.asarray(fields[name], np.float32).reshape(len(fields[name]), -1) for name in self.record]
         self.add_rows(np.concatenate(parts, axis=1))

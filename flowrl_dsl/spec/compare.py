@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,7 +44,7 @@ def _compare(left: Algorithm, right: Algorithm) -> Iterator[Difference]:
         yield from _improvements(label, blocks[0].get(label), blocks[1].get(label))
 
 
-def _either(left: dict, right: dict) -> list[str]:
+def _either(left: Iterable[str], right: Iterable[str]) -> list[str]:
     return list(dict.fromkeys((*left, *right)))
 
 
@@ -68,7 +68,7 @@ def _parameters(name: str, left: Parameter | None, right: Parameter | None) -> I
 def _improvements(label: str, left: Improvement | None, right: Improvement | None) -> Iterator[Difference]:
     if left is None or right is None:
         yield Difference(f"improve {label}", ABSENT if left is None else "yes", ABSENT if right is None else "yes")
-        yield from _sections(label, left and left.mechanism, right and right.mechanism)
+        yield from _sections(label, left.mechanism if left else None, right.mechanism if right else None)
         return
     if _meaning(left.weight) != _meaning(right.weight):
         yield Difference(f"{label} (factor)", *(_factor(block.weight) for block in (left, right)))
@@ -83,7 +83,8 @@ def _options(path: str, left: Component, right: Component) -> Iterator[Differenc
     """The options that differ; inside of components of one kind, theirs."""
     shown = [name for name in _either(kinds(type(left)), kinds(type(right))) if name in {*_read(left), *_read(right)}]
     for name in shown:
-        a, b = getattr(left, name, None), getattr(right, name, None)
+        a: Any = getattr(left, name, None)
+        b: Any = getattr(right, name, None)
         if _meaning(a) == _meaning(b):
             continue
         if isinstance(a, Component) and type(a) is type(b):

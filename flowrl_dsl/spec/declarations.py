@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.spec import stdlib
 from flowrl_dsl.spec.check import Check
@@ -18,7 +20,8 @@ def declare(check: Check) -> None:
     scope.library = stdlib.LIBRARY
     scope.lets = dict(program.lets)
     scope.defines = {**library, **program.defines}
-    for node in (*program.lets.values(), *program.defines.values()):
+    written: list[tree.Let | tree.Define] = [*program.lets.values(), *program.defines.values()]
+    for node in written:
         check_name(node.name, scope)
     _check_repeats(check)
     for define in program.defines.values():
@@ -103,6 +106,7 @@ def _mentioned(program: Program) -> set[tuple[str, Span]]:
     values += [define.value for define in program.defines.values()]
     values += [term.weight for term in program.improvements if term.weight is not None]
     names = set().union(*map(_names, values))
+    tables: list[tuple[str, Mapping[str, tree.Param | tree.Let | tree.Define]]]
     tables = [("param", program.params), ("let", program.lets), ("def", program.defines)]
     tables += [("let", block.lets) for block in blocks]
     return {(kind, node.span) for kind, table in tables for name, node in table.items() if name in names}

@@ -72,9 +72,9 @@ def spec_text(value: Any) -> str:
 
 
 @cache
-def _adapter(cls: type[Component], name: str) -> TypeAdapter:
+def _adapter(cls: type[Component], name: str) -> TypeAdapter[Any]:
     info = cls.model_fields[name]
-    annotation = info.annotation
+    annotation: Any = info.annotation
     return TypeAdapter(typing.Annotated[annotation, *info.metadata] if info.metadata else annotation)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from flowrl_dsl.algorithm import POLICY
 from flowrl_dsl.diagnostics import Diagnostics, Span
@@ -212,7 +213,7 @@ class _Reader:
                     self._misplaced(statement, f'the block "{name.id}"')
         return block
 
-    def _put(self, table: dict, name: tree.Name, statement: object, what: str) -> None:
+    def _put(self, table: dict[str, Any], name: tree.Name, statement: object, what: str) -> None:
         earlier = table.get(name.id)
         if earlier is None:
             table[name.id] = statement

@@ -25,8 +25,8 @@ def fold(expr: tree.Expr) -> Number | None:
         case tree.Number(value):
             return _finite(value)
         case tree.Unary(operand):
-            value = fold(operand)
-            return None if value is None else -value
+            number = fold(operand)
+            return None if number is None else -number
         case tree.Binary(operator, left, right):
             one, two = fold(left), fold(right)
             return None if one is None or two is None else _combine(operator, one, two)

@@ -238,7 +238,7 @@ class Options:
         return Scalar(name=parameter.name)
 
     def _schedule(self, expr: tree.Expr, interval: Interval, site: Site) -> Scalar:
-        schedule = self.component("schedule", expr, replace(site, in_schedule=True))
+        schedule: Any = self.component("schedule", expr, replace(site, in_schedule=True))
         if schedule is FAILED:
             return FAILED
         fits = True

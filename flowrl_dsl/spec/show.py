@@ -66,7 +66,7 @@ class _Writer:
         lets = [_let(bound) for bound in self._top.values()]
         improvements = [self._improve(block) for block in of.improvements if block.owner == POLICY]
         first = len([name for name in _FIRST if name in of.sections])
-        groups = [_settings(of), lets, *([s] for s in sections[:first]), params]
+        groups: list[Iterable[tree.Statement]] = [_settings(of), lets, *([s] for s in sections[:first]), params]
         groups += [[improve] for improve in improvements] + [[s] for s in sections[first:]]
         title = tree.String(of.title, _NOWHERE) if of.title else None
         return tree.Algorithm(_name(of.name), title, None, _spaced(groups), _NOWHERE)
@@ -121,7 +121,7 @@ def _settings(of: Algorithm) -> list[tree.Statement]:
     return [*paper, _assign("regime", _component(of.regime)), _assign("order", _Syntax().visit(of.order))]
 
 
-def _spaced(groups: Iterable[list]) -> tuple[tree.Statement, ...]:
+def _spaced(groups: Iterable[Iterable[tree.Statement]]) -> tuple[tree.Statement, ...]:
     """Statements placed so that the formatter leaves a blank line between groups and breaks sections into lines."""
     placed, line = [], 1
     for group in groups:

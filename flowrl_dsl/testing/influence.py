@@ -23,7 +23,7 @@ def check_losses_touch_only_their_own(trial: Trial) -> None:
     groups = trained_groups(trial.graph)
     healthy = _state_of(trial, trial.values())
     for group in groups:
-        ill = _state_of(trial, trial.values(**{f"poison.{group}": np.nan}))
+        ill = _state_of(trial, trial.values(None, None, **{f"poison.{group}": np.nan}))
         assert all(np.isnan(leaf).all() for leaf in jax.tree.leaves(ill[group])), f"{group} is not changed by its gradient"
         reached = _Reach(trial.algorithm, group).visit(trial.algorithm.order) | {"bad_update"}
         for name in ill.keys() - reached:

@@ -42,7 +42,7 @@ def group_of(graph: Graph, step: Node) -> str:
         item = graph.nodes[name]
         written = graph.nodes[item.inputs[0]]
         if written.op == WHEN:
-            assert isinstance(item.expr, Item)
+            assert isinstance(item.expr, Item) and isinstance(item.expr.key, int)
             name = written.inputs[1 + len(written.inputs) // 2 + item.expr.key]
         else:
             name = written.inputs[0]

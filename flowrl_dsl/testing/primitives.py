@@ -216,7 +216,7 @@ def _eigh(p: Parameters, x: np.ndarray) -> list[np.ndarray]:
     return [vectors, values]
 
 
-def _platform(p: Parameters) -> np.ndarray:
+def _platform(p: Parameters) -> np.int32:
     """Which of the branches is for processors: the last one is for all platforms that no other names."""
     return np.int32(next(i for i, names in enumerate(p["platforms"]) if names is None or "cpu" in names))
 

@@ -49,7 +49,7 @@ def replay_of(program: Program, seed: int = 0, rows: int = 12, size: int = 9) ->
     shapes = {name: (rows, *field.shape(sizes)) for name, field in program.data.stored.items() if name != "end"}
     values = {name: np.asarray(value, np.float32) for name, value in _rows_of(shapes, rng, "plain").items()}
     values["end"] = np.maximum(values["d"], rng.integers(0, 2, rows)).astype(np.float32)
-    return values | {"size": np.int32(size), "total": np.int32(size)}
+    return values | {"size": np.asarray(size, np.int32), "total": np.asarray(size, np.int32)}
 
 
 def _rows_of(shapes: Mapping[str, tuple[int, ...]], rng: np.random.Generator, style: str) -> dict[str, np.ndarray]:

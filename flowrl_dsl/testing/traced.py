@@ -90,7 +90,10 @@ class _Run:
         known.update(zip(program.invars, values, strict=True))
 
         def read(atom: Any) -> np.ndarray:
-            return np.asarray(atom.val, atom.aval.dtype) if isinstance(atom, core.Literal) else known[atom]
+            if not isinstance(atom, core.Literal):
+                return known[atom]
+            aval: Any = atom.aval
+            return np.asarray(atom.val, aval.dtype)
 
         for equation in program.eqns:
             found = self.equation(equation, [read(atom) for atom in equation.invars], scope)

@@ -28,7 +28,7 @@ def as_arrays(tree: Any) -> Any:
 def _compiler_log() -> list[str]:
     log: list[str] = []
 
-    def listen(event: str, _: float, **__: Any) -> None:
+    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
         if event.endswith("backend_compile_duration"):
             log.append(event)
 
@@ -41,9 +41,15 @@ def compilations() -> int:
     return len(_compiler_log())
 
 
+def same_structure(left: Any, right: Any) -> bool:
+    """Whether two trees differ in their leaves alone."""
+    here: Any = jax.tree.structure(left)
+    return bool(here == jax.tree.structure(right))
+
+
 def assert_close(what: str, left: Any, right: Any, rtol: float = RTOL, atol: float = ATOL) -> None:
     """Trees of equal structure agree: each array to ``atol`` plus ``rtol`` of its largest number; nan only with nan."""
-    assert jax.tree.structure(left) == jax.tree.structure(right), f"{what}: trees of different structure"
+    assert same_structure(left, right), f"{what}: trees of different structure"
     for (path, x), y in zip(jax.tree.leaves_with_path(left), jax.tree.leaves(right), strict=True):
         difference = unlike(np.asarray(x), np.asarray(y), rtol, atol)
         assert not difference, f"{what}{jax.tree_util.keystr(path)}: {difference}\n{x}\n{y}"
@@ -77,7 +83,7 @@ def furthest(x: Any, others: Iterable[Any]) -> float:
 
 def assert_equal(what: str, left: Any, right: Any) -> None:
     """Trees are equal bit for bit."""
-    assert jax.tree.structure(left) == jax.tree.structure(right), f"{what}: trees of different structure"
+    assert same_structure(left, right), f"{what}: trees of different structure"
     for (path, x), y in zip(jax.tree.leaves_with_path(left), jax.tree.leaves(right), strict=True):
         equal = np.array_equal(np.asarray(x), np.asarray(y), equal_nan=np.asarray(x).dtype.kind == "f")
         assert equal, f"{what}{jax.tree_util.keystr(path)}: not bit for bit the same\n{x}\n{y}"

@@ -14,7 +14,7 @@ from flowrl_dsl.graph.nodes import Node
 from flowrl_dsl.graph.text import parse_graph, print_graph
 from flowrl_dsl.graph.verify import verify
 from flowrl_dsl.passes import PIPELINE
-from flowrl_dsl.testing.trees import as_arrays, distance, furthest, on_host, unlike
+from flowrl_dsl.testing.trees import as_arrays, distance, furthest, on_host, same_structure, unlike
 from flowrl_dsl.testing.trials import COUNTER, MODES, SIZES, Trial
 
 
@@ -84,7 +84,7 @@ def _assert_agree(trial: Trial, what: str, reference: Callable[[Trial], Any], co
     A choice between equal values, or a small difference of large numbers, may come out in any way.  ``did`` counts the
     comparisons in which that was so.
     """
-    assert jax.tree.structure(reference(trial)) == jax.tree.structure(compiled), f"{what}: trees of different structure"
+    assert same_structure(reference(trial), compiled), f"{what}: trees of different structure"
     pairs = list(zip(jax.tree.leaves_with_path(reference(trial)), map(np.asarray, jax.tree.leaves(compiled)), strict=True))
     odd = {i: difference for i, ((_, x), y) in enumerate(pairs) if (difference := unlike(np.asarray(x), y))}
     if not odd:

@@ -82,9 +82,12 @@ class Learned(Adaptation):
         return ctx.builder.add("Init", call(log_of, self.init), (), SCALAR, name)
 
     def loss(self, ctx: Context, log_x: Value, measured: Value) -> Value:
-        if self.target_kl is not None:
-            excess = ctx.builder.elementwise("jnp.subtract", ctx.scalar(self.target_kl), measured, name="excess")
-        else:
-            target = ctx.formula(self.target_entropy, "target_entropy")
-            excess = ctx.builder.elementwise("jnp.subtract", measured, target, name="excess")
+        excess = ctx.builder.elementwise("jnp.subtract", *self._compared(ctx, measured), name="excess")
         return ctx.builder.add("Loss", call(dual_loss, Arg(0), Arg(1)), (log_x, excess), SCALAR, "loss")
+
+    def _compared(self, ctx: Context, measured: Value) -> tuple[Value, Value]:
+        """What is to be equal: log x falls by the first less the second."""
+        if self.target_entropy is not None:
+            return measured, ctx.formula(self.target_entropy, "target_entropy")
+        assert self.target_kl is not None, "refused by _one_target"
+        return ctx.scalar(self.target_kl), measured

@@ -47,7 +47,8 @@ class Q(Ensemble):
     ) -> tuple[Value, dict[str, Value]]:
         q = self.value(ctx.in_training(), params, s, a)
         ctx.metric("q", q)
-        inputs, options = [q, y], {"reduction": reduction}
+        inputs = [q, y]
+        options: dict[str, str | Arg] = {"reduction": reduction}
         if self.huber is not None:
             options["bound"] = ctx.argument(self.huber, inputs)
         return ctx.builder.add("Loss", call(ensemble_loss, Arg(0), Arg(1), **options), inputs, SCALAR, "loss"), {}

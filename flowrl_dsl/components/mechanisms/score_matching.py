@@ -100,13 +100,21 @@ class ScoreMatching(Mechanism):
     def _one_target(self) -> ScoreMatching:
         if (self.target is None) == (self.velocity is None):
             raise ValueError("give exactly one of target and velocity")
-        used = sorted(REVERSE & variables(self.target or self.velocity))
+        used = sorted(REVERSE & variables(self._formula))
         if used and self.reverse is None:
             raise ValueError(f"{' and '.join(used)} need reverse samples: add for instance `reverse = 64`")
         return self
 
+    @property
+    def _formula(self) -> Formula:
+        """The one of ``target`` and ``velocity`` that is given; ``TypeError`` where an error in a spec left neither."""
+        given = self.target or self.velocity
+        if given is None:
+            raise TypeError("score_matching has neither target nor velocity")
+        return given
+
     def unread(self) -> dict[str, str]:
-        used = REVERSE & variables(self.target or self.velocity)
+        used = REVERSE & variables(self._formula)
         return {} if used else {"reverse": "the formula mentions neither a_hat nor noise_hat"}
 
     def needs(self) -> frozenset[str]:
@@ -116,9 +124,8 @@ class ScoreMatching(Mechanism):
         b, backbone = ctx.builder, ctx.own.backbone
         noised = backbone.noised(ctx, a)
         values = noised.values() | self._reverse_samples(ctx, noised)
-        formula = self.target or self.velocity
         sizes = {} if self.reverse is None else {"M": self.reverse}
-        target = b.stop(ctx.formula(formula, "target", sizes, s=s, a=a, **values))
+        target = b.stop(ctx.formula(self._formula, "target", sizes, s=s, a=a, **values))
         target = ctx.broadcast(target, ("batch", "action"), noised.a_t)
         predict = backbone.predict if self.velocity is None else backbone.velocity
         said = predict(*ctx.in_training().actor(ctx.owner, s), noised.a_t, noised.t)

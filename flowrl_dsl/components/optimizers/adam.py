@@ -47,7 +47,7 @@ class Adam(Optimizer):
 
     def step(self, ctx: Context, params: Value, gradient: Value, state: Value) -> tuple[Value, Value]:
         inputs = [params, gradient, state, ctx.scalar(self.learning_rate)]
-        options = {"b1": self.b1, "b2": self.b2, "eps": self.eps}
+        options: dict[str, float | Arg] = {"b1": self.b1, "b2": self.b2, "eps": self.eps}
         if self.clip_norm is not None:
             inputs.append(ctx.scalar(self.clip_norm))
             options["clip_norm"] = Arg(4)

@@ -157,7 +157,7 @@ class CriticSection(Section):
         choice = self.next_action
         a_next = choice.value.choose(ctx, choice.source, s_next, "a_next", judge)
         values = self._returns(ctx, batch)
-        y = b.stop(ctx.formula(self.backup, "backup", **values, a_next=a_next), "y")
+        y = b.stop(ctx.formula(self.backup, "backup", {}, **values, a_next=a_next), "y")
         y = ctx.broadcast(y, ("batch",), batch["d"])
         keep = b.elementwise("continuation", values["discount"], values["d"], name="keep")
         future = Future(*ctx.judge(judge, s_next, a_next)[1:], keep)
