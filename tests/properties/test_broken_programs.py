@@ -40,7 +40,7 @@ def sound(name: str) -> Trial:
     named = {out: values[node] for out, node in outputs}
     trial.stepped = tuple(
         {out.removeprefix(group): value for out, value in named.items() if out.startswith(group)}
-        for group in ("state.", "metric.")
+        for group in ("state.", "metric.", "feedback.")
     )
     return trial
 
@@ -150,13 +150,13 @@ def test_a_loss_that_reaches_what_is_not_its_own() -> None:
 @pytest.mark.parametrize("share, fine", [(0.0, True), (0.3, True), (1.0, True), (1.1, False), (-0.1, False)])
 def test_copies_that_move_too_far_or_away(share: float, fine: bool) -> None:
     trial = sound("td3")
-    state, metrics = trial.stepped
+    state, metrics, feedback = trial.stepped
 
     def between(old: Any, new: Any) -> Any:
         return jax.tree.map(lambda x, y: x + share * (y - x), old, new)
 
     moved = {"critic_target": between(trial.state["critic_target"], state["critic"])}
-    trial.stepped = ({**state, **moved}, metrics)
+    trial.stepped = ({**state, **moved}, metrics, feedback)
     if fine:
         invariants.check_targets(trial)
     else:
@@ -165,13 +165,13 @@ def test_copies_that_move_too_far_or_away(share: float, fine: bool) -> None:
 
 def test_copies_whose_entries_move_differently() -> None:
     trial = sound("td3")
-    state, metrics = trial.stepped
+    state, metrics, feedback = trial.stepped
     leaves, structure = jax.tree.flatten(state["critic_target"])
     before = jax.tree.leaves(trial.state["critic_target"])
     # the one that moves most: biases are 0 before and after
     k = int(np.argmax([np.abs(new - old).max() for old, new in zip(before, leaves, strict=True)]))
     leaves[k] = before[k]
-    trial.stepped = ({**state, "critic_target": jax.tree.unflatten(structure, leaves)}, metrics)
+    trial.stepped = ({**state, "critic_target": jax.tree.unflatten(structure, leaves)}, metrics, feedback)
     rejects(invariants.check_targets, trial, "critic_target is no convex combination")
 
 

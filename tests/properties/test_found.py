@@ -64,8 +64,8 @@ def test_norm_of_a_gradient_whose_squares_overflow() -> None:
 
 def test_what_rounding_does_not_decide_is_not_excused() -> None:
     trial = invariants.trial(BOUNDED)
-    state, metrics = trial.stepped
-    trial.stepped = state, metrics | {"policy_loss": metrics["policy_loss"] * np.float32(1.01)}
+    state, metrics, feedback = trial.stepped
+    trial.stepped = state, metrics | {"policy_loss": metrics["policy_loss"] * np.float32(1.01)}, feedback
     with pytest.raises(AssertionError, match=r"policy_loss.*rounding moves it by"):
         invariants.check_interpreted(trial)
 

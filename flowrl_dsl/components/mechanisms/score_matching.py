@@ -107,9 +107,10 @@ class ScoreMatching(Mechanism):
 
     @property
     def _formula(self) -> Formula:
-        """The one of ``target`` and ``velocity`` that is given."""
+        """The one of ``target`` and ``velocity`` that is given; ``TypeError`` where an error in a spec left neither."""
         given = self.target or self.velocity
-        assert given is not None, "refused by _one_target"
+        if given is None:
+            raise TypeError("score_matching has neither target nor velocity")
         return given
 
     def unread(self) -> dict[str, str]:
