@@ -5,8 +5,9 @@ A pass takes a graph and returns a graph that computes the same values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from flowrl_dsl.graph.nodes import Graph
 from flowrl_dsl.graph.verify import verify
@@ -33,6 +34,27 @@ PIPELINE: dict[str, Pass] = {
     "chunk": chunk_rows,
     "members": members_in_turn,
 }
+
+AFTER: dict[str, tuple[str, ...]] = {
+    "inline": ("cse", "dce"),
+    "chunk": ("inline", "hoist"),
+    "members": ("chunk",),
+}
+"""The passes that must run before a pass: it rewrites what they leave."""
+
+
+def check_order(names: Sequence[str], after: Mapping[str, Sequence[str]] = MappingProxyType(AFTER)) -> None:
+    """Raises ``ValueError`` for the first pass that runs before one it must follow, or that follows an unknown one."""
+    places = {name: place for place, name in enumerate(names)}
+    for name, earlier in after.items():
+        for other in earlier:
+            if name not in places or other not in places:
+                raise ValueError(f"pass {name} must run after {other}: one of them is not in the pipeline")
+            if places[other] > places[name]:
+                raise ValueError(f"pass {name} must run after {other}, which stands behind it in the pipeline")
+
+
+check_order(list(PIPELINE))
 
 
 @dataclass(frozen=True)

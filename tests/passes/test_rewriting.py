@@ -12,7 +12,7 @@ from flowrl_dsl.graph.builder import Builder, Value
 from flowrl_dsl.graph.expr import Arg, call
 from flowrl_dsl.graph.nodes import SCALAR, TREE, Graph, Type
 from flowrl_dsl.graph.text import parse_graph, print_graph
-from flowrl_dsl.passes import PIPELINE, run_passes
+from flowrl_dsl.passes import AFTER, PIPELINE, check_order, run_passes
 from flowrl_dsl.passes.chunk import chunk_rows
 from flowrl_dsl.passes.members import members_in_turn
 
@@ -209,3 +209,25 @@ def test_passes_repeat_nothing() -> None:
         graph, _ = run_passes(graph_of(spec))
         for change in PIPELINE.values():
             assert change(graph) == graph
+
+
+@pytest.mark.parametrize(
+    ("names", "after", "message"),
+    [
+        (["a", "b", "c"], {"b": ("c",)}, "pass b must run after c, which stands behind it"),
+        (["a", "b"], {"b": ("d",)}, "one of them is not in the pipeline"),
+        (["a", "b"], {"d": ("a",)}, "one of them is not in the pipeline"),
+    ],
+)
+def test_a_pipeline_in_another_order_than_its_passes_need_is_refused(names, after, message):
+    with pytest.raises(ValueError, match=message):
+        check_order(names, after)
+
+
+def test_every_pass_stands_behind_those_it_follows():
+    check_order(list(PIPELINE))
+    for name, earlier in AFTER.items():
+        for other in earlier:
+            with pytest.raises(ValueError, match=f"pass {name} must run after {other}"):
+                swapped = {name: other, other: name}
+                check_order([swapped.get(one, one) for one in PIPELINE])

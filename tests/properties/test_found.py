@@ -43,10 +43,10 @@ def test_bounds_of_targets_stay_until_a_target_has_been_seen() -> None:
     """Where copies move before the critic, the first refresh finds no range, and its empty one must not be followed."""
     trial = invariants.trial(BOUNDED)
     step = Slow(trial.program._step)
-    once, _ = step(trial.fresh, trial.batch, trial.numbers)
+    once, *_ = step(trial.fresh, trial.batch, trial.numbers)
     assert once["critic_bounds"] == {"low": 0, "high": 0}
     assert once["critic_seen"]["low"] <= once["critic_seen"]["high"]
-    twice, _ = step(of_graph(trial.program, once), trial.batch, trial.numbers)
+    twice, *_ = step(of_graph(trial.program, once), trial.batch, trial.numbers)
     for end in ("low", "high"):
         np.testing.assert_allclose(twice["critic_bounds"][end], once["critic_seen"][end] / 2, rtol=1e-6)
 
