@@ -61,7 +61,9 @@ def denoiser(trunk, time, obs):
 @kernel
 def denoise(net, params, a_t, t, s, key=None):
     """What the network says of noisy actions: their noise, or their velocity.  With a key its dropout is on."""
-    return net.apply({"params": params}, a_t, t, s, rngs=None if key is None else {"dropout": key})
+    if key is None:
+        return net.apply({"params": params}, a_t, t, s)
+    return net.apply({"params": params}, a_t, t, s, rngs={"dropout": key})
 
 
 @kernel(chunk="chunk")
