@@ -52,13 +52,13 @@ def emit_python(title: str, about: str, graphs: Mapping[str, Graph], hyper: Mapp
     """The program as Python source."""
     builds = modules_in(_expressions(graphs.values()))
     networks = [module_statement(build) for build in builds.values()]
-    functions = [function_statement(name, graph, builds) for name, graph in graphs.items()]
+    functions = [function_statement(name, graph, [*builds, *graphs]) for name, graph in graphs.items()]
     kernels, statements = simplified([*networks, *functions])
     networks, functions = statements[: len(networks)], statements[len(networks) :]
     if any("draw_key" in free_names(function) for function in functions):
         functions.insert(0, parsed(_DRAW_KEY))
     numbers = ast.parse(f"HYPER = {dict(sorted(hyper.items()))!r}").body
-    parts = [[*kernels.values()], [*networks, *numbers], functions]
+    parts: list[list[ast.stmt]] = [kernels, [*networks, *numbers], functions]
     batch = ", ".join(f"{node.name.removeprefix('batch.')} {_shape(node)}" for node in _batch(graphs["step"]))
     arrays = fill(f"``batch`` holds float32 arrays: {batch}.", WIDTH)
     header = _HEADER.format(title=title, about=about, arrays=arrays, version=version)

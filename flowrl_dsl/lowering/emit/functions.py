@@ -9,37 +9,14 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from flowrl_dsl.formula import PRIMITIVES
 from flowrl_dsl.graph.expr import KERNELS, Arg, Build, Call, Expand, Expr, Item, Literal, Partial, Record, call
-from flowrl_dsl.graph.nodes import STOP, WHEN, Graph, Node
+from flowrl_dsl.graph.nodes import ROLES, STOP, WHEN, Graph, Node
 from flowrl_dsl.graph.plain import WITHOUT_GRADIENT
 from flowrl_dsl.lowering.emit.names import Names, Variables
 from flowrl_dsl.lowering.schedule import Choose, Compute, Differentiate, InPieces, Step, new_values, schedule
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What a printed function takes and returns: arguments, docstring, and groups of outputs by their prefix."""
-
-    arguments: str
-    docstring: str
-    results: tuple[str, ...]
-
-
-SIGNATURES = {
-    "init": Signature("key", "A fresh state.", ("state",)),
-    "step": Signature("state, batch, hyper", "One update: the new state and its metrics.", ("state", "metric")),
-    "explore": Signature(
-        "state, obs, counter, hyper", "Actions for collecting data; ``counter`` selects the random draw.", ("action",)
-    ),
-    "evaluate": Signature(
-        "state, obs, counter, hyper", "Actions for evaluation; ``counter`` selects the random draw.", ("action",)
-    ),
-}
-"""The functions of a program by the names of their graphs."""
 
 Statements = list[ast.stmt]
 
@@ -49,35 +26,34 @@ def module_statement(build: Build) -> ast.stmt:
     return _statement(f"{build.name} = {_Printer({}).expr(build.call, ())}")
 
 
-def function_statement(name: str, graph: Graph, networks: Collection[str]) -> ast.stmt:
-    """A graph as one function; ``networks`` are the names the file gives to its networks."""
-    signature = SIGNATURES[name]
-    names = Names([*networks, *signature.arguments.split(", "), *SIGNATURES])
+def function_statement(name: str, graph: Graph, taken: Collection[str]) -> ast.stmt:
+    """A graph as one function, whose arguments are those of its role; ``taken`` are the other names of the file."""
+    role = ROLES[graph.role]
+    names = Names([*taken, *role.inputs])
     steps = schedule(graph)
     uses = _Uses(graph, steps)
     variables = Variables(graph, names, uses.inlined)
     printer = _Printer(variables.values, variables, uses)
-    body = printer.steps(steps)
-    function = _statement(f"def {name}({signature.arguments}): pass")
-    assert isinstance(function, ast.FunctionDef)
-    function.body = [
-        ast.Expr(ast.Constant(signature.docstring)),
-        *body,
-        *_results(graph, signature, printer.variables, names),
-    ]
-    return function
+    body = [ast.Expr(ast.Constant(role.doc)), *printer.steps(steps)]
+    return _function(name, ", ".join(role.inputs), [*body, *_results(graph, printer.variables, names)])
 
 
-def _results(graph: Graph, signature: Signature, variables: Mapping[str, str], names: Names) -> Statements:
-    groups: dict[str, dict[str, str]] = {group: {} for group in signature.results}
+_RESULTS = {"state": "new_state", "metric": "metrics"}
+"""What groups of outputs are called that are returned beside others."""
+
+
+def _results(graph: Graph, variables: Mapping[str, str], names: Names) -> Statements:
+    """Outputs are returned by group; a program's state is returned with its metrics, even if it has none."""
+    groups: dict[str, dict[str, str]] = {"state": {}, "metric": {}} if ROLES[graph.role].updates else {}
     for output, node in graph.outputs.items():
         group, _, key = output.partition(".")
-        if group in groups:
-            groups[group][key] = variables[node]
+        groups.setdefault(group, {})[key] = variables[node]
+    if "field" in groups:
+        groups = {"acted": {"action": groups["action"][""], **groups["field"]}}
     if len(groups) == 1:
-        (values,) = groups.values()
-        return [_statement(f"return {values[''] if '' in values else _dictionary(values)}")]
-    found = {group: names.free({"state": "new_state", "metric": "metrics"}.get(group, group)) for group in groups}
+        ((group, values),) = groups.items()
+        return [_statement(f"return {values[''] if group == 'action' else _dictionary(values)}")]
+    found = {group: names.free(_RESULTS.get(group, group)) for group in groups}
     returned = [_statement(f"{found[group]} = {_dictionary(values)}") for group, values in groups.items()]
     return [*returned, _statement(f"return {', '.join(found.values())}")]
 

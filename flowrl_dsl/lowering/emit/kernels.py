@@ -1,4 +1,4 @@
-"""The kernels of a printed program: their source as syntax trees, in the order in which they are used."""
+"""The source of kernels as syntax trees."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import ast
 import copy
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from functools import cache
 
 from flowrl_dsl.graph.expr import KERNELS
-from flowrl_dsl.lowering.emit.scopes import free_names
 
 
 def kernel_definition(name: str) -> ast.FunctionDef:
@@ -46,23 +45,3 @@ def summary(docstring: str, width: int = 108) -> str:
     sentences = paragraph.split(".  ") if ".  " in paragraph else paragraph.split(". ")
     kept = sentences[0]
     return kept if kept.endswith(".") else kept + "."
-
-
-def with_kernels(
-    statements: Iterable[ast.AST], known: Mapping[str, ast.FunctionDef] | None = None
-) -> dict[str, ast.FunctionDef]:
-    """The kernels that statements use, directly or through others, each after those it calls."""
-    found: dict[str, ast.FunctionDef] = {}
-
-    def add(name: str, below: Sequence[str]) -> None:
-        if name in found or name in below or name not in KERNELS:
-            return
-        definition = kernel_definition(name) if known is None else known[name]
-        for inner in free_names(definition):
-            add(inner, [*below, name])
-        found[name] = definition
-
-    for statement in statements:
-        for name in free_names(statement):
-            add(name, [])
-    return found

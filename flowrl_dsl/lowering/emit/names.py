@@ -53,7 +53,7 @@ class Variables:
         self.pieces = {
             node.name: names.free(f"{_leaf(node.name)}_piece") for node in graph.nodes.values() if node.chunk is not None
         }
-        outputs = reversed(graph.outputs.items())
+        outputs = reversed([*graph.outputs.items()])
         self._kept = {node: output.removeprefix("state.") for output, node in outputs if output.startswith("state.")}
         self.values = {node.name: self.value(node) for node in graph.nodes.values() if node.name not in inlined}
 
