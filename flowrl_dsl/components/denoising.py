@@ -52,8 +52,7 @@ def denoiser(trunk, time, obs):
             return self.trunk.project({"s": s if self.obs is None else self.obs(s)})
 
         def __call__(self, a_t, t, s=None, conditioned=None):
-            conditioned = self.condition(s) if conditioned is None else conditioned
-            return self.trunk({"a": a_t, "t": self.time(t)}, conditioned)
+            return self.trunk({"a": a_t, "t": self.time(t)}, self.condition(s) if conditioned is None else conditioned)
 
     return Denoiser(trunk, time, obs)
 
