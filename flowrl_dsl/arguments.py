@@ -79,13 +79,13 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def passes(text: str) -> tuple[str, ...] | None:
-    """``all`` (as None), ``none`` (as no names), or names of passes with commas between them."""
+def passes(text: str) -> tuple[str, ...]:
+    """``all``, ``none`` (as no names), or names of passes with commas between them."""
     from flowrl_dsl.diagnostics import nearest
     from flowrl_dsl.passes import PIPELINE
 
     if text in ("all", "none"):
-        return None if text == "all" else ()
+        return tuple(PIPELINE) if text == "all" else ()
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
         if name not in PIPELINE:
@@ -149,7 +149,7 @@ def _add_compile(commands: Commands) -> None:
     command.add_argument("spec", metavar="SPEC")
     command.add_argument("--task", metavar="TASK", help="gives the sizes, and the `for task` block that holds")
     command.add_argument("--emit", choices=EMITTED, help="a form of the spec on its way")
-    help_text = "rewrites of the update graph to run: none, all (the default), or names with commas between them"
+    help_text = "rewrites of the update graph: none, all, or names with commas (default all; cse,dce for --emit python)"
     command.add_argument("--passes", type=passes, metavar="NAMES", help=help_text)
     command.add_argument("-o", dest="output", type=Path, metavar="FILE", help="write there instead of printing")
     _add_set(command)

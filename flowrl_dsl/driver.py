@@ -105,10 +105,17 @@ def build_program(
     return lower(algorithm.name, built.graphs, built.hyper, data, (obs_size, action_size))
 
 
+FOR_READING = ("cse", "dce")
+"""The passes of a printed program: those after which it is shorter, and none that only makes it faster."""
+
+
 def compile_report(
     spec: str, form: str | None, task: str | None, sets: Sequence[str], passes: Sequence[str] | None = None
 ) -> str:
-    """What a spec turns into after these passes (None: all), as text: the plan, or one of the emitted forms."""
+    """What a spec turns into after these passes, as text: the plan, or one of the emitted forms.
+
+    ``passes`` None means all, and :data:`FOR_READING` where the form is Python.
+    """
     algorithm, _ = resolve_or_raise(spec, task, sets)
     if form == "tree":
         from flowrl_dsl.syntax.parser import parse_file
@@ -124,7 +131,7 @@ def compile_report(
 
         return "\n".join(print_graph(graph) for graph in build_graphs(algorithm, *sizes, passes).graphs.values())
     if form == "python":
-        return _emit_python(algorithm, sizes, passes)
+        return _emit_python(algorithm, sizes, FOR_READING if passes is None else passes)
     program = build_program(algorithm, *sizes, passes)
     if form is None:
         from flowrl_dsl.lowering.cost import matrix_product_flops
@@ -145,7 +152,7 @@ def task_sizes(task: str | None) -> tuple[int, int]:
     return sizes(task)
 
 
-def _emit_python(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[str] | None) -> str:
+def _emit_python(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[str]) -> str:
     from flowrl_dsl import __version__
     from flowrl_dsl.lowering.emit import emit_python
 

@@ -52,8 +52,7 @@ def denoiser(trunk, time, obs):
             return self.trunk.project({"s": s if self.obs is None else self.obs(s)})
 
         def __call__(self, a_t, t, s=None, conditioned=None):
-            conditioned = self.condition(s) if conditioned is None else conditioned
-            return self.trunk({"a": a_t, "t": self.time(t)}, conditioned)
+            return self.trunk({"a": a_t, "t": self.time(t)}, self.condition(s) if conditioned is None else conditioned)
 
     return Denoiser(trunk, time, obs)
 
@@ -61,7 +60,9 @@ def denoiser(trunk, time, obs):
 @kernel
 def denoise(net, params, a_t, t, s, key=None):
     """What the network says of noisy actions: their noise, or their velocity.  With a key its dropout is on."""
-    return net.apply({"params": params}, a_t, t, s, rngs=None if key is None else {"dropout": key})
+    if key is None:
+        return net.apply({"params": params}, a_t, t, s)
+    return net.apply({"params": params}, a_t, t, s, rngs={"dropout": key})
 
 
 @kernel(chunk="chunk")

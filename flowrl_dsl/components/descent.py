@@ -22,7 +22,7 @@ def optimizer_state(transformation, params):
 
 @kernel
 def gradient_step(transformation, params, gradient, state, learning_rate, clip_norm=None):
-    """theta - learning_rate d, d the transformed gradient, which is first scaled to ``clip_norm`` where it is longer."""
+    """theta - learning_rate d, d the transformed gradient; one longer than ``clip_norm`` is scaled first."""
     if clip_norm is not None:
         scale = jnp.minimum(1.0, clip_norm / (gradient_norm(gradient) + 1e-12))
         gradient = jax.tree.map(lambda g: g * scale, gradient)

@@ -31,15 +31,16 @@ def ensemble_outputs(net, params, inputs, key=None, together=None):
     All members are computed as one, or only up to ``together`` rows, and one after the other beyond: two of them as they
     stand, more in a loop over pairs, which is as fast as all written out and sooner compiled.
     """
-    keys = None if key is None else jax.random.split(key, jax.tree.leaves(params)[0].shape[0])
 
     def member(own):
-        return net.apply({"params": own[0]}, inputs, rngs=None if key is None else {"dropout": own[1]})
+        if key is None:
+            return net.apply({"params": own}, inputs)
+        return net.apply({"params": own[0]}, inputs, rngs={"dropout": own[1]})
 
-    rows = max(x.size // x.shape[-1] for x in inputs.values())
-    if together is None or rows <= together:
-        return jax.vmap(member)((params, keys))
-    return jax.lax.scan(lambda _, own: (None, member(own)), None, (params, keys), unroll=2)[1]
+    members = params if key is None else (params, jax.random.split(key, jax.tree.leaves(params)[0].shape[0]))
+    if together is None or max(x.size // x.shape[-1] for x in inputs.values()) <= together:
+        return jax.vmap(member)(members)
+    return jax.lax.scan(lambda _, own: (None, member(own)), None, members, unroll=2)[1]
 
 
 @kernel(together="together")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.components.parameters import stored_or_new
+from flowrl_dsl.components.parameters import module_class
 from flowrl_dsl.graph.expr import kernel
 from flowrl_dsl.lazy import jnp, nn
 
@@ -34,9 +34,7 @@ def first_layer(inputs, width, gain=2.0**0.5, split=False):
     sum_i x_i W_i: what many rows share is multiplied once.
     """
 
-    class FirstLayer(nn.Module):
-        param = nn.nowrap(stored_or_new)
-
+    class FirstLayer(module_class()):
         def setup(self):
             self.first = self.param("first", orthogonal_by_input, inputs, width, gain)
             self.bias = self.param("bias", nn.initializers.zeros, (width,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowrl_dsl.graph.expr import kernel
+from flowrl_dsl.graph.plain import same_result_as
 from flowrl_dsl.lazy import nn
 
 
@@ -19,6 +20,18 @@ def stored_or_new(module, name, rule, *arguments):
 
 
 @kernel
+@same_result_as("nn.Module")
+def module_class():
+    """The class nn.Module, with parameters as ``stored_or_new`` finds them."""
+
+    class Module(nn.Module):
+        param = nn.nowrap(stored_or_new)
+
+    return Module
+
+
+@kernel
+@same_result_as("nn.Dense")
 def dense_layer():
     """The class nn.Dense, with parameters as ``stored_or_new`` finds them."""
 

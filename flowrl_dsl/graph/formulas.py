@@ -12,6 +12,7 @@ from flowrl_dsl.graph.builder import Builder, Value, aligned
 from flowrl_dsl.graph.expr import Arg, Call, Expr, Literal, Partial, call, kernel
 from flowrl_dsl.graph.nodes import Type
 from flowrl_dsl.graph.particles import mean_shift, simplex_linear, simplex_square
+from flowrl_dsl.graph.plain import same_values_as
 from flowrl_dsl.lazy import jax, jnp
 
 
@@ -49,6 +50,7 @@ def std(x, axis=None):
 
 
 @kernel
+@same_values_as("jnp.max")
 def largest(x, axis=None):
     """The largest value along one or several axes; its gradient is shared evenly by the values that equal it.
 
@@ -76,6 +78,7 @@ def largest(x, axis=None):
 
 
 @kernel
+@same_values_as("jnp.min")
 def smallest(x, axis=None):
     """The smallest value along one or several axes: -largest(-x)."""
     return -largest(-x, axis)

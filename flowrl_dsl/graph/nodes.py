@@ -76,7 +76,7 @@ ROLES = {
             "step",
             ("state", "batch", "hyper"),
             ("state", "metric", "feedback"),
-            "One update: the new state, its metrics, and what the source of the batch is told of it.",
+            "One update of the state, with its metrics.",
             updates=True,
         ),
         Role(

@@ -27,7 +27,7 @@ INPUTS = {
 
 
 def builder():
-    b = Builder("step")
+    b = Builder("step", role="step")
     return b, b.input("state.x", VECTOR), b.input("state.y", VECTOR)
 
 

@@ -29,8 +29,10 @@ def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0, split=False
             super().setup()
             orthogonal = nn.initializers.orthogonal(2.0**0.5)
             self.hidden = [dense(size, kernel_init=orthogonal) for size in sizes[1:]]
-            self.norms = [nn.LayerNorm() for _ in sizes] if layer_norm else []
-            self.drop = nn.Dropout(dropout)
+            if layer_norm:
+                self.norms = [nn.LayerNorm() for _ in sizes]
+            if dropout:
+                self.drop = nn.Dropout(dropout)
             self.head = dense(outputs, kernel_init=orthogonal)
 
         def __call__(self, values, projected=None):
@@ -38,7 +40,7 @@ def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0, split=False
             for i in range(len(sizes)):
                 h = self.hidden[i - 1](h) if i else h
                 h = act(self.norms[i](h) if layer_norm else h)
-                h = self.drop(h, deterministic=not self.has_rng("dropout"))
+                h = self.drop(h, deterministic=not self.has_rng("dropout")) if dropout else h
             return self.head(h)
 
     return MLP()

@@ -1,0 +1,80 @@
+"""Which names of a syntax tree are its own and which come from outside."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+_LOOPS = (ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp)
+_SCOPES = (ast.FunctionDef, ast.Lambda, ast.ClassDef, *_LOOPS)
+
+
+def parameters(function: ast.FunctionDef | ast.Lambda) -> list[str]:
+    """Names of all parameters of a function."""
+    args = function.args
+    found = [arg.arg for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
+    return found + [arg.arg for arg in (args.vararg, args.kwarg) if arg is not None]
+
+
+def bindings(tree: ast.AST) -> Iterator[str]:
+    """Names that a tree gives a value anywhere, as often as it does: parameters and names of inner functions included."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(name, ast.Store()):
+                yield name
+            case ast.FunctionDef(name):
+                yield name
+                yield from parameters(node)
+            case ast.Lambda():
+                yield from parameters(node)
+            case ast.ClassDef(name):
+                yield name
+
+
+def free_names(tree: ast.AST) -> list[str]:
+    """Names that a tree reads from outside, in the order of its text and as often as it reads them."""
+    found: list[str] = []
+    _collect_free(tree, frozenset(), found)
+    return found
+
+
+def _collect_free(node: ast.AST, own: frozenset[str], found: list[str]) -> None:
+    match node:
+        case ast.Name(name, context):
+            if isinstance(context, ast.Load) and name not in own:
+                found.append(name)
+            return
+        case ast.FunctionDef() | ast.Lambda():
+            _collect_all(_evaluated_outside(node), own, found)
+            body = node.body if isinstance(node, ast.FunctionDef) else [node.body]
+            _collect_all(body, own.union(parameters(node), _stored_names(node)), found)
+        case ast.GeneratorExp() | ast.ListComp() | ast.SetComp() | ast.DictComp():
+            first, *others = node.generators
+            _collect_free(first.iter, own, found)
+            elements = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+            inside = [*first.ifs, *others, *elements]
+            _collect_all(inside, own.union(_stored_names(node)), found)
+        case _:  # what a class assigns are its fields, which its methods do not see as names
+            _collect_all(ast.iter_child_nodes(node), own, found)
+
+
+def _collect_all(nodes: Iterable[ast.AST], own: frozenset[str], found: list[str]) -> None:
+    for node in nodes:
+        _collect_free(node, own, found)
+
+
+def _evaluated_outside(function: ast.FunctionDef | ast.Lambda) -> list[ast.AST]:
+    """Parts of a function that do not see its parameters: decorators, annotations and defaults."""
+    return [*(function.decorator_list if isinstance(function, ast.FunctionDef) else ()), function.args]
+
+
+def _stored_names(scope: ast.AST) -> Iterator[str]:
+    """Names that a scope assigns or defines, without those of the scopes inside it."""
+    for child in ast.iter_child_nodes(scope):
+        match child:
+            case ast.Name(name, ast.Store()):
+                yield name
+            case ast.FunctionDef(name) | ast.ClassDef(name):
+                yield name
+        if not isinstance(child, _SCOPES):
+            yield from _stored_names(child)
