@@ -112,7 +112,7 @@ def test_printed_python_imports_nothing_of_ours(spec: str) -> None:
     tree = ast.parse(compile_report(spec, "python", None, ()))
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert modules == {"functools", "flax.linen", "jax", "jax.numpy", "optax"}
+    assert modules - {"functools"} == {"zlib", "flax.linen", "jax", "jax.numpy", "optax"}
     assert {"init", "step", "explore", "evaluate"} <= {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
 
 
