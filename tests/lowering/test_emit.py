@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import symtable
 
 import pytest
 
@@ -19,6 +21,23 @@ def test_a_printed_program_is_python_of_bounded_width(spec, passes):
     ast.parse(source)
     assert max(map(len, source.splitlines())) <= WIDTH
     assert "flowrl_dsl" not in source
+    assert not undefined(source)
+
+
+def undefined(source):
+    """Names that some function of a file reads from the module, and that neither the module nor Python defines."""
+    module = symtable.symtable(source, "<printed>", "exec")
+    known = {s.get_name() for s in module.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
+    tables, found = [module], set()
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        found |= {s.get_name() for s in table.get_symbols() if s.is_global()}
+    return found - known - set(dir(builtins))
+
+
+def test_a_name_that_nothing_defines_is_found():
+    assert undefined("import jax\ndef f(x):\n    return jax.grad(lambda y: in_pieces(y))(x)\n") == {"in_pieces"}
 
 
 def test_q_score_matching_fits_on_few_pages():

@@ -14,6 +14,7 @@ from pathlib import Path
 from flowrl_dsl.formula import PRIMITIVES
 from flowrl_dsl.graph.expr import KERNELS, Arg, Build, Call, Expand, Expr, Item, Literal, Partial, Record, call
 from flowrl_dsl.graph.nodes import ROLES, STOP, WHEN, Graph, Node
+from flowrl_dsl.graph.pieces import in_pieces
 from flowrl_dsl.graph.plain import WITHOUT_GRADIENT
 from flowrl_dsl.lowering.emit.names import Names, Variables
 from flowrl_dsl.lowering.schedule import Choose, Compute, Differentiate, InPieces, Step, new_values, schedule
@@ -311,7 +312,7 @@ class _Printer:
         found = _listed(inside.variables[name] for name in results)
         return [
             _function(function, ", ".join(local.values()), body),
-            _statement(f"{found} = in_pieces({arguments})", _origin(step.node)),
+            _statement(f"{found} = {in_pieces.__name__}({arguments})", _origin(step.node)),
         ]
 
 
