@@ -42,9 +42,6 @@ STEP: Record = {
 """One step: observation, action in [-1, 1], reward, terminal (1 = true end), end of the episode (true or by a time limit),
 next observation."""
 
-TRANSITION: Record = {name: field for name, field in STEP.items() if name != "end"}
-"""One transition of a batch."""
-
 
 def filled_by_acting(record: Record) -> list[str]:
     """The fields that acting fills beside the action."""

@@ -21,14 +21,14 @@ from flowrl_dsl.lowering import lower
 from flowrl_dsl.lowering.evaluate import interpret
 from flowrl_dsl.lowering.program import Data, Program
 from flowrl_dsl.passes import run_passes
-from flowrl_dsl.record import TRANSITION
+from flowrl_dsl.record import STEP
 from flowrl_dsl.registry import Component, Drawn, Scalar, functions, language_of, members_of
 
 SIZES = Sizes(obs=3, action=2)
 BATCH = 8
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 """Compiler options for programs that run once: half the time to compile."""
-BATCH_AXES = {name: ("batch", *field.axes) for name, field in TRANSITION.items()}
+BATCH_AXES = {name: ("batch", *field.axes) for name, field in STEP.items() if name != "end"}
 CAPACITY = 64
 
 

@@ -177,12 +177,6 @@ def as_variant(call: Call, variant: str, value: Any = True) -> Call:
     return Call(chosen.function, call.args, call.kwargs + option)
 
 
-def kernel_source(name: str) -> str:
-    """The source of a kernel without its decorator."""
-    source = inspect.getsource(KERNELS[name])
-    return source[source.index("def ") :]
-
-
 @cache
 def resolve(name: str) -> Callable:
     """The kernel of that name, or the library function behind a dotted name such as ``jnp.exp``.
@@ -255,11 +249,6 @@ def walk(expr: Expr) -> Iterator[Expr]:
     for child in children(expr):
         yield from walk(child)
     yield expr
-
-
-def functions_in(expr: Expr) -> set[str]:
-    """Names of all functions an expression calls or passes on."""
-    return {part.function for part in walk(expr) if isinstance(part, Call | Partial)}
 
 
 def modules_in(expressions: Iterable[Expr]) -> dict[str, Build]:

@@ -6,16 +6,7 @@ from dataclasses import replace
 
 from flowrl_dsl.algorithm import POLICY, RESERVED, Improvement
 from flowrl_dsl.diagnostics import did_you_mean
-from flowrl_dsl.registry import (
-    NOT_NEGATIVE,
-    Component,
-    Scalar,
-    SectionKind,
-    families,
-    find,
-    members_of,
-    sections,
-)
+from flowrl_dsl.registry import NOT_NEGATIVE, Component, Scalar, SectionKind, families, find, members_of, sections
 from flowrl_dsl.spec import compatibility
 from flowrl_dsl.spec.check import Check
 from flowrl_dsl.spec.kinds import kinds

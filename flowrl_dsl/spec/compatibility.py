@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from flowrl_dsl.algorithm import POLICY
 from flowrl_dsl.registry import CAPABILITIES, Component, SectionKind, providers, sections
@@ -15,17 +15,22 @@ from flowrl_dsl.syntax import tree
 def check(scope: Scope) -> None:
     """Report every need that nothing meets, and every sampler that nothing needs."""
     _check_subsets(scope)
-    silent = set().union(*(_unused_sampler(owner, scope) for owner in _acting(scope)))
+    acting = _acting(scope)
+    silent = set().union(*(_unused_sampler(owner, scope) for owner in acting))
     drawn = {(r.site.path.split(".")[0], r.capability) for r in scope.required if r.source}
+    # the same wherever a path of one policy stands: computed once for each
+    available = {owner: _available(owner, acting, scope) for owner in {POLICY, *acting}}
     for required in scope.required:
-        if required.capability not in _available(required.site.path, scope):
-            _report_required(required, scope)
+        owner = _owner(required.site.path, acting, scope)
+        if required.capability not in available[owner]:
+            _report_required(required, owner, scope)
     for reached in scope.reached:
         if reached.path in silent:
             continue
-        for capability in sorted(needs(reached.component, scope) - _available(reached.path, scope)):
+        owner = _owner(reached.path, acting, scope)
+        for capability in sorted(needs(reached.component, scope) - available[owner]):
             if (reached.path.split(".")[0], capability) not in drawn:
-                _report_need(reached, capability, scope)
+                _report_need(reached, capability, owner, scope)
 
 
 def _acting(scope: Scope) -> list[str]:
@@ -33,19 +38,18 @@ def _acting(scope: Scope) -> list[str]:
     return [r.path for r in scope.reached if isinstance(r.component, SectionKind) and r.component.acts] or [POLICY]
 
 
-def _owner(path: str, scope: Scope) -> str:
+def _owner(path: str, acting: Collection[str], scope: Scope) -> str:
     """The policy that what stands at a path belongs to, or is for."""
     head = path.partition(".")[0]
     owner = scope.owners.get(head, head)
-    return owner if owner in _acting(scope) else POLICY
+    return owner if owner in acting else POLICY
 
 
-def _available(path: str, scope: Scope) -> set[str]:
-    """What is provided where a path stands: of the policies, its own provides what a policy does, all their copies."""
-    found, acting = set(scope.maybe), _acting(scope)
+def _available(owner: str, acting: Collection[str], scope: Scope) -> set[str]:
+    """What is provided to a policy and to what is for it: of other policies, their copies alone."""
+    found, others = set(scope.maybe), {*acting} - {owner}
     for reached in scope.reached:
         head = reached.path.partition(".")[0]
-        others = {*acting} - {_owner(path, scope)}
         if scope.owners.get(head, head) not in others:
             found |= _capabilities(reached, scope)
         elif isinstance(reached.component, SectionKind):
@@ -126,9 +130,8 @@ def _at(scope: Scope, path: str) -> Reached | None:
     return next((reached for reached in scope.reached if reached.path == path), None)
 
 
-def _report_need(reached: Reached, capability: str, scope: Scope) -> None:
+def _report_need(reached: Reached, capability: str, owner: str, scope: Scope) -> None:
     place = reached.span
-    owner = _owner(reached.path, scope)
     if reached.path == f"{owner}.backbone":
         sampler = _at(scope, f"{owner}.sampler")
         place = sampler.span if sampler is not None else place
@@ -136,16 +139,14 @@ def _report_need(reached: Reached, capability: str, scope: Scope) -> None:
     scope.diagnostics.error("FRL0212", message, place, _doc(capability), _cure(capability, scope))
 
 
-def _report_required(required: Required, scope: Scope) -> None:
+def _report_required(required: Required, owner: str, scope: Scope) -> None:
     if required.source:
         lacking, cure = _keeper(required.capability, scope) or ("nothing keeps", "")
         message = f'"{required.subject}" draws from {required.source}, which {lacking}'
         scope.error("FRL0220", message, required.site, required.span, cure)
         return
     capability = required.capability
-    message = (
-        f"{required.subject} needs {capability}, which {_lacking(capability, _owner(required.site.path, scope), scope)}"
-    )
+    message = f"{required.subject} needs {capability}, which {_lacking(capability, owner, scope)}"
     scope.error("FRL0212", message, required.site, required.span, _doc(capability), _cure(capability, scope))
 
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowrl_dsl.algorithm import POLICY, Improvement, Origin, Stage
-from flowrl_dsl.registry import (
-    Component,
-    find,
-    stages,
-)
+from flowrl_dsl.registry import Component, find, stages
 from flowrl_dsl.spec import compatibility
 from flowrl_dsl.spec.blocks import sections_of
 from flowrl_dsl.spec.check import Check

@@ -8,10 +8,7 @@ from fnmatch import fnmatchcase
 
 from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span
-from flowrl_dsl.registry import (
-    sections,
-    sources,
-)
+from flowrl_dsl.registry import sections, sources
 from flowrl_dsl.spec import compatibility, lint
 from flowrl_dsl.spec.blocks import read_improvements, read_sections
 from flowrl_dsl.spec.check import Check

@@ -6,10 +6,7 @@ from dataclasses import replace
 
 from flowrl_dsl.algorithm import Origin
 from flowrl_dsl.diagnostics import did_you_mean
-from flowrl_dsl.registry import (
-    Component,
-    members_of,
-)
+from flowrl_dsl.registry import Component, members_of
 from flowrl_dsl.spec.check import Check
 from flowrl_dsl.spec.options import Options
 from flowrl_dsl.spec.scope import Site
