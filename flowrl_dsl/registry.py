@@ -18,7 +18,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,6 +68,10 @@ class Component(BaseModel):
     paper: ClassVar[str] = ""
     provides: ClassVar[frozenset[str]] = frozenset()
     requires: ClassVar[frozenset[str]] = frozenset()
+    asks: ClassVar[tuple[str, ...]] = ()
+    """Options and class variables that the rest of a program reads from every member of the family."""
+    offers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """The method behind a capability: a member that provides the one overrides the other."""
 
     def capabilities(self) -> frozenset[str]:
         """What this instance provides; override where it depends on the options."""
@@ -204,16 +208,34 @@ C = TypeVar("C", bound=type[Component])
 
 
 def register(component: C) -> C:
-    """Class decorator.  Raises ``ValueError`` for a missing or already taken name: a mistake of the component's author."""
+    """Class decorator.
+
+    Raises ``ValueError`` for a name that is missing or already taken, and for a component that lacks what its family asks
+    for (abstract methods, ``asks``, the methods that it ``offers``): mistakes of the component's author.
+    """
     family, name, module = component.family, component.name, component.__module__
     if not family or not name:
         raise ValueError(f"{component.__qualname__} must set the class variables family and name")
+    if lacking := list(_lacking(component)):
+        raise ValueError(f'{family} "{name}" is incomplete: it lacks {", ".join(lacking)}')
     taken = _REGISTRY.setdefault(family, {}).get(name)
     owner = taken.__module__ if taken is not None else _shipped(family, name) or module
     if owner != module:
         raise ValueError(f'{family} "{name}" is already registered by {owner}')
     _REGISTRY[family][name] = component
     return component
+
+
+def _lacking(component: type[Component]) -> Iterator[str]:
+    """What the family asks of a component and the component does not have."""
+    yield from (f"the method {method}" for method in sorted(component.__abstractmethods__))
+    for name in component.asks:
+        if name not in component.model_fields and not hasattr(component, name):
+            yield f"the option or class variable {name}"
+    for capability, method in component.offers.items():
+        declared = next(cls for cls in reversed(component.__mro__) if method in vars(cls))
+        if capability in component.provides and getattr(component, method) is vars(declared)[method]:
+            yield f"the method {method}, which providing {capability} takes"
 
 
 def _shipped(family: str, name: str = "") -> str:
@@ -240,11 +262,13 @@ def _load_plugins() -> None:
 
 
 def _broken_plugin(name: str, module: str, error: Exception) -> Diagnostic:
-    """Whatever the code of a plugin raises; the note names its last line that was reached."""
+    """Whatever the import of a plugin raises; the note names the last line of its own package that was reached."""
     message = f'plugin "{name}" ({module}) cannot be imported: {type(error).__name__}: {error}'
-    reached = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    place = f"{reached[-1].filename}:{reached[-1].lineno}" if len(reached) > 1 else ""
-    return Diagnostic("FRL0407", message, None, (place,) if place else ())
+    package, places = module.partition(":")[0].partition(".")[0], []
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__", "").partition(".")[0] == package:
+            places.append(f"{frame.f_code.co_filename}:{line}")
+    return Diagnostic("FRL0407", message, None, tuple(places[-1:]))
 
 
 @cache

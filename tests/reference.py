@@ -206,6 +206,14 @@ def heun(velocity: Callable, a: np.ndarray, steps: int, clip: float | None) -> n
     return a if clip is None else np.clip(a, -clip, clip)
 
 
+def ralston(velocity: Callable, a: np.ndarray, steps: int, clip: float | None) -> np.ndarray:
+    for k in range(steps):
+        first = velocity(a, k / steps)
+        second = velocity(a + 2 * first / (3 * steps), (k + 2 / 3) / steps)
+        a = a + (first + 3 * second) / (4 * steps)
+    return a if clip is None else np.clip(a, -clip, clip)
+
+
 def runge_kutta(slope: Callable, a: np.ndarray, start: float, end: float, steps: int = 400) -> np.ndarray:
     """The classical fourth-order method for da/dx = slope(a, x)."""
     h = (end - start) / steps

@@ -86,6 +86,15 @@ def test_a_plugin_cannot_take_the_name_of_a_shipped_component(installed) -> None
     )
 
 
+def test_a_plugin_with_an_incomplete_component_is_a_diagnostic_with_its_place(installed) -> None:
+    lines = SAMPLER.replace("    clip:", "    bound:").splitlines(keepends=True)
+    done = installed("".join(lines), "check", "mine.flowrl")
+    place = next(number for number, line in enumerate(lines, 1) if line == "@register\n")
+    assert done.returncode == 3 and "Traceback" not in done.stderr
+    assert 'sampler "twice" is incomplete: it lacks the option or class variable clip' in done.stderr
+    assert f"my_plugin.py:{place}" in done.stderr
+
+
 WORLD = (Path(__file__).parent / "runtime/worlds/cart.py").read_text()
 TURN = (Path(__file__).parent / "runtime/turns/rounds.py").read_text()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field as Option
@@ -67,6 +68,16 @@ class Backbone(Component):
     """What kind of distribution the policy is."""
 
     family: ClassVar[str] = "backbone"
+    offers = MappingProxyType(
+        {
+            "mode": "mode",
+            "log_prob": "log_prob",
+            "noise_process": "noised",
+            "noise_prediction": "predict",
+            "flow_field": "velocity",
+            "imitation": "imitate",
+        }
+    )
     trains: ClassVar[bool] = True
     """Whether it has parameters of its own."""
 
@@ -119,14 +130,22 @@ class Sampler(Component):
 
     ``kernel`` names the function that does it: (field[, alpha], initial noise, times[, clip][, key]) -> actions, where field
     is the prediction as a function of (a_t, t), the initial noise is standard normal (where the process starts from more
-    than that, the kernel scales it) and times are the ends of the steps, in the order they are taken; ``draws`` says whether
-    it takes a random key, ``rated`` whether it returns a log-density with the actions.
+    than that, the kernel scales it) and times are the ends of the steps, in the order they are taken.  It takes a random key
+    if the sampler ``draws``, and returns a log-density with the actions if it is ``rated``.  The error of a deterministic
+    sampler falls as (length of a step)^``order``; None for one that draws random numbers or takes a single step.
     """
 
     family: ClassVar[str] = "sampler"
+    asks = ("kernel", "draws", "steps", "clip")
+    offers = MappingProxyType({"edm_sampler": "levels"})
     kernel: ClassVar[str]
     draws: ClassVar[bool]
     rated: ClassVar[bool] = False
+    order: ClassVar[int | None] = None
+
+    def constants(self) -> dict[str, Expr]:
+        """Further arguments of the kernel, which are the same in every program: none unless overridden."""
+        return {}
 
     def levels(self, sigma_max: float, sigma_min: float) -> Call:
         """The noise levels of the steps, falling to 0: [steps + 1]; offered by samplers that provide ``edm_sampler``."""
@@ -137,6 +156,7 @@ class EnergySampler(Sampler):
     """How actions are drawn by following the gradient of an energy."""
 
     provides = frozenset({"energy_sampler"})
+    asks = ()
 
     @abstractmethod
     def chain(self, ctx: Context, energy: Expr, start: Expr, key: Expr, inputs: list[Value]) -> Call:
@@ -198,6 +218,7 @@ class Critic(Component):
     """How action values are represented and fitted to their targets."""
 
     family: ClassVar[str] = "critic"
+    offers = MappingProxyType({"energy": "energy"})
     trains: ClassVar[bool] = True
     """Whether it has parameters to fit."""
 

@@ -170,7 +170,7 @@ class Denoising(Backbone):
         """Actions by the policy's sampler, from standard normal noise."""
         sampler = ctx.own.sampler
         prior = ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles)
-        inputs, options = [params, s, prior], {"times": times}
+        inputs, options = [params, s, prior], {"times": times, **sampler.constants()}
         for option_name, value in _sampler_inputs(ctx, sampler, name).items():
             options[option_name] = Arg(len(inputs))
             inputs.append(value)

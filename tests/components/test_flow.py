@@ -45,7 +45,9 @@ def test_the_velocity_regresses_to_action_minus_noise():
     assert float(seen.outputs["loss"]) == pytest.approx(total / BATCH, rel=1e-3)
 
 
-@pytest.mark.parametrize("name, steps, clip", [("euler", 3, None), ("midpoint", 2, 1.0), ("heun", 2, 0.3)])
+@pytest.mark.parametrize(
+    "name, steps, clip", [("euler", 3, None), ("midpoint", 2, 1.0), ("heun", 2, 0.3), ("ralston", 2, None)]
+)
 def test_drawn_actions_equal_the_loop(name, steps, clip):
     if name == "midpoint":
         seen, p = regressed()

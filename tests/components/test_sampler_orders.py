@@ -19,14 +19,11 @@ import pytest
 
 from flowrl_dsl.components.denoising import time_grid
 from flowrl_dsl.components.noise_schedules.cosine import cosine_alpha
-from flowrl_dsl.components.samplers.ddim import ddim
-from flowrl_dsl.components.samplers.dpm_solver_2 import dpm_solver_2
-from flowrl_dsl.components.samplers.dpm_solver_pp_2m import dpm_solver_pp_2m
-from flowrl_dsl.components.samplers.edm_heun import edm_heun, falling_levels
-from flowrl_dsl.components.samplers.euler import euler
-from flowrl_dsl.components.samplers.heun import heun
-from flowrl_dsl.components.samplers.midpoint import midpoint
+from flowrl_dsl.components.runge_kutta import RungeKutta
+from flowrl_dsl.components.samplers.edm_heun import falling_levels
+from flowrl_dsl.registry import members_of
 from tests import reference
+from tests.components.drawing import kernel_of, names
 from tests.helpers import QUICK
 
 MEANS = np.array([[0.5, -0.4], [-0.6, 0.3]])
@@ -76,8 +73,13 @@ def order(draw, exact, steps=(40, 80)):
     return np.log2(errors[0] / errors[1])
 
 
-@pytest.mark.parametrize("sampler, expected_order", [(ddim, 1), (dpm_solver_2, 2), (dpm_solver_pp_2m, 2)])
-def test_diffusion_samplers(sampler, expected_order):
+def expected_order(name):
+    """The order that the sampler declares, as measured between two finite numbers of steps."""
+    return pytest.approx(members_of("sampler")[name].order, abs=0.25)
+
+
+@pytest.mark.parametrize("name", names("diffusion_sampler", ordered=True))
+def test_diffusion_samplers(name):
     ends = [(kept, np.sqrt(1 - kept**2)) for kept in map(reference.cosine_alpha, ENDS)]
     exact = probability_flow(START, ends[1], ends[0])
 
@@ -85,12 +87,13 @@ def test_diffusion_samplers(sampler, expected_order):
         return noise(a_t, ALPHA(t), jnp.sqrt(1 - ALPHA(t) ** 2))
 
     def draw(a, n):
-        return sampler(eps, ALPHA, a, time_grid(ENDS[1], ENDS[0], n))
+        return kernel_of(name)(eps, ALPHA, a, time_grid(ENDS[1], ENDS[0], n))
 
-    assert order(draw, exact) == pytest.approx(expected_order, abs=0.25)
+    assert order(draw, exact) == expected_order(name)
 
 
-def test_edm_heun():
+@pytest.mark.parametrize("name", names("edm_sampler", ordered=True))
+def test_samplers_of_noise_levels(name):
     """Both end with the same step from the least noise level to none, which no number of steps makes exact."""
     most, least = 10.0, 0.02
     path = probability_flow(most * START, (1.0, most), (1.0, least))
@@ -100,13 +103,28 @@ def test_edm_heun():
         return noise(a_t, 1.0, t)
 
     # n + 1 steps: n between the two levels
-    assert order(lambda a, n: edm_heun(eps, a, falling_levels(most, least, n + 1, 7.0)), exact) == pytest.approx(2, abs=0.25)
+    def draw(a, n):
+        return kernel_of(name)(eps, a, falling_levels(most, least, n + 1, 7.0))
+
+    assert order(draw, exact) == expected_order(name)
 
 
-@pytest.mark.parametrize("sampler, expected_order", [(euler, 1), (midpoint, 2), (heun, 2)])
-def test_flow_samplers(sampler, expected_order):
+@pytest.mark.parametrize("name", names("flow_sampler", ordered=True))
+def test_flow_samplers(name):
     exact = reference.runge_kutta(partial(velocity, np=np), START, 0.0, 1.0)
-    assert order(lambda a, n: sampler(velocity, a, time_grid(0.0, 1.0, n)), exact) == pytest.approx(expected_order, abs=0.25)
+    assert order(lambda a, n: kernel_of(name)(velocity, a, time_grid(0.0, 1.0, n)), exact) == expected_order(name)
+
+
+def tableaux():
+    return sorted(name for name, cls in members_of("sampler").items() if issubclass(cls, RungeKutta))
+
+
+@pytest.mark.parametrize("name", tableaux())
+def test_a_tableau_is_explicit_and_consistent(name):
+    """Row i takes the i stages before it, and the weights sum to 1, without which the order is 0."""
+    cls = members_of("sampler")[name]
+    assert [len(row) for row in cls.stages] == list(range(len(cls.weights)))
+    assert sum(cls.weights) == pytest.approx(1, abs=1e-15)
 
 
 def test_the_exact_paths_end_where_the_mixture_lies():

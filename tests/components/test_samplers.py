@@ -24,15 +24,13 @@ from flowrl_dsl.components.noise_schedules.cosine import cosine_alpha
 from flowrl_dsl.components.noise_schedules.linear import linear_alpha
 from flowrl_dsl.components.samplers.ddim import ddim
 from flowrl_dsl.components.samplers.ddpm import ddpm
-from flowrl_dsl.components.samplers.dpm_solver_2 import dpm_solver_2
-from flowrl_dsl.components.samplers.dpm_solver_pp_2m import dpm_solver_pp_2m
 from flowrl_dsl.components.samplers.edm_heun import edm_heun, falling_levels
-from flowrl_dsl.components.samplers.euler import euler
-from flowrl_dsl.components.samplers.heun import heun
-from flowrl_dsl.components.samplers.midpoint import midpoint
 from flowrl_dsl.components.samplers.one_step import one_step
+from flowrl_dsl.registry import members_of
 from tests import reference
 from tests.components import losses
+from tests.components.drawing import drawn as drawn_with
+from tests.components.drawing import kernel_of, names
 from tests.helpers import QUICK, algorithm, component, diffusion, drawn, improve, policy, scalar
 
 MU = np.array([0.3, -0.5])
@@ -40,8 +38,8 @@ C = np.array([[0.5, 0.2], [0.2, 0.3]])
 TIMES = (1e-3, 0.9946)
 ALPHA = {"cosine": partial(cosine_alpha, s=0.008), "linear": partial(linear_alpha, beta_min=0.1, beta_max=20.0)}
 REFERENCE = {"cosine": reference.cosine_alpha, "linear": reference.linear_alpha}
-DETERMINISTIC = {kernel.__name__: kernel for kernel in (ddim, dpm_solver_2, dpm_solver_pp_2m)}
-FLOW = {kernel.__name__: kernel for kernel in (euler, midpoint, heun)}
+DETERMINISTIC = {name: kernel_of(name) for name in names("diffusion_sampler", ordered=True)}
+FLOW = {name: kernel_of(name) for name in names("flow_sampler", ordered=True)}
 
 
 def grid_of(steps, times=TIMES):
@@ -191,24 +189,34 @@ def test_ddpm_is_a_function_of_its_key():
 
 @partial(jax.jit, compiler_options=QUICK)
 def wild(start, key, slope, clip):
-    """All samplers of noise predictions and velocities, with one that is far off."""
+    """What each sampler of noise predictions and velocities draws with one that is far off, by its name."""
 
-    def eps(a, t):
+    def field(a, t):
         return slope * a + 1e3
 
-    alpha, times = ALPHA["cosine"], grid_of(3)
-    levels = falling_levels(80.0, 0.002, 3, 7.0)
-    drawn = [draw(eps, alpha, start, times, clip) for draw in DETERMINISTIC.values()]
-    drawn += [draw(eps, start, time_grid(0.0, 1.0, 2), clip) for draw in FLOW.values()]
-    return [*drawn, ddpm(eps, alpha, start, key, times, clip), edm_heun(eps, start, levels, clip)]
+    alpha, levels = ALPHA["cosine"], falling_levels(80.0, 0.002, 3, 7.0)
+    arguments = {
+        "diffusion_sampler": ((field, alpha, start), grid_of(3)),
+        "flow_sampler": ((field, start), time_grid(0.0, 1.0, 2)),
+        "edm_sampler": ((field, start), levels),
+    }
+    return {
+        (kind, name): drawn_with(name, *args, times=times, key=key, clip=clip)
+        for kind, (args, times) in arguments.items()
+        for name in names(kind)
+    }
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0.1, 2.0), st.floats(-50, 50), st.integers(0, 100))
 def test_clip_keeps_actions_within_bounds_and_finite(clip, slope, seed):
     start = 3 * np.random.default_rng(seed).normal(size=(4, 2)).astype("f")
-    for a in wild(start, jax.random.PRNGKey(seed), slope, clip):
-        assert np.isfinite(a).all() and np.abs(a).max() <= np.float32(clip)
+    found = wild(start, jax.random.PRNGKey(seed), slope, clip)
+    assert {name for _, name in found} | set(names("energy_sampler")) == set(members_of("sampler"))
+    for name, a in found.items():
+        # the clip of a rated sampler bounds its prediction before the tanh
+        bound = 1.0 if members_of("sampler")[name[1]].rated else np.float32(clip)
+        assert np.isfinite(a).all() and np.abs(a).max() <= bound, name
 
 
 @pytest.mark.parametrize("name", ALPHA)
@@ -262,7 +270,7 @@ def test_a_point_target_is_found_exactly_where_no_noise_is_left(name):
     if name == "edm_heun":
         a = edm_heun(lambda a, t: (a - m) / t, start, falling_levels(80.0, 0.002, 3, 7.0), 1.0)
     else:
-        a = FLOW[name](lambda a, t: m - start, start, time_grid(0.0, 1.0, 3), 1.0)
+        a = FLOW[name](lambda a, t: m - start, start, time_grid(0.0, 1.0, 3), clip=1.0)
     np.testing.assert_allclose(a, jnp.broadcast_to(m, a.shape), atol=1e-5)
 
 

@@ -47,3 +47,4 @@ class DDIM(Sampler):
 
     kernel: ClassVar[str] = "ddim"
     draws: ClassVar[bool] = False
+    order: ClassVar[int | None] = 1

@@ -70,3 +70,4 @@ class DPMSolver2(Sampler):
 
     kernel: ClassVar[str] = "dpm_solver_2"
     draws: ClassVar[bool] = False
+    order: ClassVar[int | None] = 2

@@ -62,3 +62,4 @@ class DPMSolverPP2M(Sampler):
 
     kernel: ClassVar[str] = "dpm_solver_pp_2m"
     draws: ClassVar[bool] = False
+    order: ClassVar[int | None] = 2

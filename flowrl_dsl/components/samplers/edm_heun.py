@@ -66,6 +66,7 @@ class EDMHeun(Sampler):
 
     kernel: ClassVar[str] = "edm_heun"
     draws: ClassVar[bool] = False
+    order: ClassVar[int | None] = 2
 
     def levels(self, sigma_max: float, sigma_min: float) -> Call:
         return call(falling_levels, sigma_max, sigma_min, steps=self.steps, rho=self.rho)

@@ -4,28 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
-
-from flowrl_dsl.components.base import Sampler
-from flowrl_dsl.graph.expr import kernel
-from flowrl_dsl.lazy import jax, jnp
-from flowrl_dsl.registry import POSITIVE, Scalar, option, register
-
-
-@kernel
-def euler(velocity, a_0, times, clip=None):
-    """a_u = a_t + (u - t) v(a_t, t) for each step from time t to u; the result is clipped."""
-
-    def step(a, now):
-        t, u = now
-        return a + (u - t) * velocity(a, t), None
-
-    a, _ = jax.lax.scan(step, a_0, (times[:-1], times[1:]))
-    return a if clip is None else jnp.clip(a, -clip, clip)
+from flowrl_dsl.components.runge_kutta import RungeKutta
+from flowrl_dsl.registry import register
 
 
 @register
-class Euler(Sampler):
+class Euler(RungeKutta):
     """``a_u = a_t + (u - t) v(a_t, t)``.
 
     First order: one network call a step.
@@ -33,11 +17,7 @@ class Euler(Sampler):
 
     name = "euler"
     paper: ClassVar[str] = "arXiv:2209.03003"
-    provides = frozenset({"flow_sampler"})
-    requires = frozenset({"flow_field"})
+    order: ClassVar[int | None] = 1
 
-    steps: int = Field(10, ge=1, description="steps K from noise to action")
-    clip: Scalar | None = option("bound on the drawn action; none for no bound", "1.0", POSITIVE)
-
-    kernel: ClassVar[str] = "euler"
-    draws: ClassVar[bool] = False
+    stages: ClassVar[tuple[tuple[float, ...], ...]] = ((),)
+    weights: ClassVar[tuple[float, ...]] = (1.0,)
