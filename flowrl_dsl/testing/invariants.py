@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from flowrl_dsl.testing.influence import check_losses_touch_only_their_own, check_targets
+from flowrl_dsl.testing.numbers import check_numbers_are_read
 from flowrl_dsl.testing.running import (
     check_changed_number_does_not_recompile,
     check_checkpoint_restores,
@@ -40,6 +41,7 @@ Check = Callable[[Trial], None]
 
 PROGRAM_CHECKS: tuple[Check, ...] = (
     check_graph_text_round_trip,
+    check_numbers_are_read,
     check_one_executable_no_callback,
     check_finite,
     check_interpreted,
@@ -83,6 +85,7 @@ __all__ = [
     "check_interpreted",
     "check_losses_touch_only_their_own",
     "check_never_raises",
+    "check_numbers_are_read",
     "check_one_executable_no_callback",
     "check_parse_format",
     "check_passes_keep_values",

@@ -13,17 +13,17 @@ Everything is driven by the registry: a component that is registered takes part,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from hypothesis import strategies as st
 
 from flowrl_dsl.algorithm import Algorithm
-from flowrl_dsl.registry import Component, Drawn, Interval, Scalar, families
-from flowrl_dsl.spec.kinds import kinds
+from flowrl_dsl.registry import Interval, families
 from flowrl_dsl.syntax.lexer import Lexer, language
 from flowrl_dsl.testing._formulas import Draw, formulas
 from flowrl_dsl.testing._specs import specs
+from flowrl_dsl.testing.numbers import numbers
 
 if TYPE_CHECKING:
     from flowrl_dsl.lowering.program import Program
@@ -101,20 +101,8 @@ def _ranges(algorithm: Algorithm) -> dict[str, list[Interval]]:
     """The declared ranges of each number, by the name of the input that holds it."""
     found: dict[str, list[Interval]] = {name: [p.interval] for name, p in algorithm.parameters.items()}
 
-    def look(component: Component) -> None:
-        for name, kind in kinds(type(component)).items():
-            value: Any = getattr(component, name)
-            value = value.value if isinstance(value, Drawn) else value
-            if isinstance(value, Scalar):
-                found.setdefault(value.name, []).append(kind.interval)
-                value = value.schedule
-            if isinstance(value, Component):
-                look(value)
-
-    parts = [*algorithm.sections.values(), *(block.mechanism for block in algorithm.improvements)]
-    parts += [part for p in algorithm.parameters.values() for part in (p.schedule, p.learned) if part is not None]
-    for part in parts:
-        look(part)
+    for _, scalar, interval in numbers(algorithm):
+        found.setdefault(scalar.name, []).append(interval)
     return found
 
 

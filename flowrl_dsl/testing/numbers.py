@@ -1,0 +1,71 @@
+"""The numbers of an algorithm that are inputs of its program, and whether each of them is read.
+
+A component may declare an option and never read it, or inherit one that only its base class reads.  The option then parses,
+can be overridden and swept, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flowrl_dsl.algorithm import Algorithm
+from flowrl_dsl.graph.nodes import INPUT, Graph
+from flowrl_dsl.registry import Component, Drawn, Interval, Scalar
+from flowrl_dsl.spec.compatibility import unread
+from flowrl_dsl.spec.kinds import kinds
+
+if TYPE_CHECKING:
+    from flowrl_dsl.testing.trials import Trial
+
+
+class Number(NamedTuple):
+    """An option that holds a number: its path in the algorithm, the number, and the range the component declares."""
+
+    path: str
+    scalar: Scalar
+    interval: Interval
+
+
+def numbers(algorithm: Algorithm) -> Iterator[Number]:
+    """The options that hold numbers, of every component an algorithm uses, but for those it leaves unread as it is set."""
+    for name, section in algorithm.sections.items():
+        yield from _numbers_in(section, name)
+    for block in algorithm.improvements:
+        yield from _numbers_in(block.mechanism, block.label)
+    for parameter in algorithm.parameters.values():
+        for part in (parameter.schedule, parameter.learned):
+            if part is not None:
+                yield from _numbers_in(part, parameter.name)
+
+
+def _numbers_in(component: Component, path: str) -> Iterator[Number]:
+    silent = unread(component)
+    for name, kind in kinds(type(component)).items():
+        value: Any = getattr(component, name)
+        value = value.value if isinstance(value, Drawn) else value
+        if isinstance(value, Scalar) and name not in silent:
+            yield Number(f"{path}.{name}", value, kind.interval)
+            value = value.schedule
+        if isinstance(value, Component) and name not in silent:
+            yield from _numbers_in(value, f"{path}.{name}")
+
+
+def unread_numbers(algorithm: Algorithm, graphs: Mapping[str, Graph]) -> list[str]:
+    """The options of components that hold a number which no graph has as an input, by their paths.
+
+    A number with a schedule is read where the schedule's own numbers are, a learned one from the state.
+    """
+    inputs = {node.name for graph in graphs.values() for node in graph.nodes.values() if node.op == INPUT}
+    changing = {p.name for p in algorithm.parameters.values() if p.schedule is not None or p.learned is not None}
+    return [
+        path
+        for path, scalar, _ in numbers(algorithm)
+        if scalar.schedule is None and scalar.name not in changing and f"hyper.{scalar.name}" not in inputs
+    ]
+
+
+def check_numbers_are_read(trial: Trial) -> None:
+    """Every number that an option of a used component holds is an input of the compiled program, or declared ``unread``."""
+    ignored = unread_numbers(trial.algorithm, trial.program.graphs)
+    assert not ignored, f"nothing reads {', '.join(ignored)}; a component declares what it leaves unread in unread()"
