@@ -216,12 +216,12 @@ def register(component: C) -> C:
     family, name, module = component.family, component.name, component.__module__
     if not family or not name:
         raise ValueError(f"{component.__qualname__} must set the class variables family and name")
-    if lacking := list(_lacking(component)):
-        raise ValueError(f'{family} "{name}" is incomplete: it lacks {", ".join(lacking)}')
     taken = _REGISTRY.setdefault(family, {}).get(name)
     owner = taken.__module__ if taken is not None else _shipped(family, name) or module
     if owner != module:
         raise ValueError(f'{family} "{name}" is already registered by {owner}')
+    if lacking := list(_lacking(component)):
+        raise ValueError(f'{family} "{name}" is incomplete: it lacks {", ".join(lacking)}')
     _REGISTRY[family][name] = component
     return component
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -48,6 +51,11 @@ LIBRARIES: dict[str, set[str]] = {
 EAGER_JAX_ALLOWED = ("lowering", "runtime", "testing", "bench")
 
 
+FILES = sorted(PACKAGE.rglob("*.py"))
+LONGEST_FUNCTION, LONGEST_FILE = 40, 400
+"""Lines that a reader sees at once, and lines about one subject."""
+
+
 def _room(path: Path) -> str:
     parts = path.relative_to(PACKAGE).parts
     if len(parts) > 1:
@@ -55,74 +63,110 @@ def _room(path: Path) -> str:
     return "base" if path.stem in BASE else "top"
 
 
-def _imports(path: Path) -> list[tuple[str, int]]:
-    found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+class Import(NamedTuple):
+    """One imported name; ``late`` if a function imports it."""
+
+    file: Path
+    line: int
+    name: str
+    late: bool
+
+    def __str__(self) -> str:
+        return f"{self.file.relative_to(PACKAGE)}:{self.line} imports {self.name}"
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def _imports(path: Path) -> Iterator[Import]:
+    early = set(map(id, _parsed(path).body))
+    for node in ast.walk(_parsed(path)):
+        names: list[str] = []
         if isinstance(node, ast.Import):
-            found += [(alias.name, node.lineno) for alias in node.names]
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno}: write absolute imports"
-            found += [(f"{node.module}.{alias.name}", node.lineno) for alias in node.names]
-    return found
+            names = [f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names]
+        for name in names:
+            yield Import(path, node.lineno, name, id(node) not in early)
 
 
-def _eager_imports(path: Path) -> set[str]:
-    """Modules imported when the file is, not inside a function."""
-    names = set()
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module.split(".")[0])
-    return names
+IMPORTS = [found for path in FILES for found in _imports(path)]
 
 
-FILES = sorted(PACKAGE.rglob("*.py"))
+def _target(name: str) -> str:
+    """The room, or the file at the top, that an import of the package names."""
+    first = f"{name}.".split(".")[1]
+    return first if (PACKAGE / first).is_dir() or (PACKAGE / f"{first}.py").exists() else "__init__"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_only_from_rooms_before(path: Path) -> None:
-    room = _room(path)
-    for name, line in _imports(path):
-        parts = name.split(".")
-        if parts[0] == "flowrl_dsl":
-            target = parts[1] if (PACKAGE / parts[1]).is_dir() or (PACKAGE / f"{parts[1]}.py").exists() else "__init__"
-            own_base = room == "base" and target == "components"
-            assert target in ALLOWED[room] or own_base, f"{path}:{line}: room {room} must not import {name}"
+def _refused(found: Import) -> bool:
+    room, target = _room(found.file), _target(found.name)
+    return target not in ALLOWED[room] and not (room == "base" and target == "components")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_libraries_belong_to_rooms(path: Path) -> None:
-    room = _room(path)
-    for name, line in _imports(path):
-        library = name.split(".")[0]
-        if library != "flowrl_dsl" and library not in sys.stdlib_module_names:
-            assert library in LIBRARIES[room], f"{path}:{line}: room {room} must not use {library}"
+def _own(found: Import) -> bool:
+    return found.name.split(".")[0] == "flowrl_dsl"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_component_families_do_not_import_one_another(path: Path) -> None:
-    parts = path.relative_to(PACKAGE).parts
-    if parts[0] != "components" or len(parts) < 3:
-        return
-    for name, line in _imports(path):
-        target = name.split(".")
-        if target[:2] == ["flowrl_dsl", "components"] and (PACKAGE / "components" / target[2]).is_dir():
-            assert target[2] == parts[1], f"{path}:{line}: family {parts[1]} must not import {target[2]}"
+def test_imports_are_absolute() -> None:
+    assert [str(found) for found in IMPORTS if found.name.startswith(".")] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_jax_is_imported_late(path: Path) -> None:
-    if _room(path) not in EAGER_JAX_ALLOWED:
-        assert not _eager_imports(path) & {"jax", "jaxlib", "flax", "optax"}, f"{path} imports jax when it is imported"
+def test_rooms_import_only_from_rooms_before() -> None:
+    assert [str(found) for found in IMPORTS if _own(found) and _refused(found)] == []
+
+
+def test_libraries_belong_to_rooms() -> None:
+    known = sys.stdlib_module_names | {"flowrl_dsl"}
+    foreign = [(found, found.name.split(".")[0]) for found in IMPORTS]
+    assert [str(f) for f, library in foreign if library not in known | LIBRARIES[_room(f.file)]] == []
+
+
+def test_component_families_do_not_import_one_another() -> None:
+    found = []
+    for imported in IMPORTS:
+        parts, target = imported.file.relative_to(PACKAGE).parts, imported.name.split(".")
+        if parts[0] == "components" and len(parts) > 2 and target[:2] == ["flowrl_dsl", "components"]:
+            found += [str(imported)] if (PACKAGE / "components" / target[2]).is_dir() and target[2] != parts[1] else []
+    assert found == []
+
+
+def test_jax_is_imported_late() -> None:
+    """Where jax is not the business of a room, its files import it inside of functions."""
+    early = [found for found in IMPORTS if not found.late and _room(found.file) not in EAGER_JAX_ALLOWED]
+    assert [str(f) for f in early if f.name.split(".")[0] in ("jax", "jaxlib", "flax", "optax")] == []
+
+
+def test_rules_see_what_they_forbid(tmp_path: Path) -> None:
+    """The reader of imports finds those of functions, of parts of the package, and relative ones."""
+    file = tmp_path / "module.py"
+    file.write_text("import jax.numpy as jnp\nfrom . import x\ndef f():\n    from flowrl_dsl.graph import expr\n")
+    assert [(f.name, f.line, f.late) for f in _imports(file)] == [
+        ("jax.numpy", 1, False),
+        ("..x", 2, False),
+        ("flowrl_dsl.graph.expr", 4, True),
+    ]
+    assert _refused(Import(PACKAGE / "syntax/lexer.py", 1, "flowrl_dsl.graph.expr", True))
+    assert not _refused(Import(PACKAGE / "passes/dce.py", 1, "flowrl_dsl.graph.expr", True))
+
+
+def test_functions_are_seen_at_once() -> None:
+    functions = [(path, node) for path in FILES for node in ast.walk(_parsed(path)) if isinstance(node, ast.FunctionDef)]
+    lengths = {f"{path.name}:{node.name}": (node.end_lineno or 0) - node.lineno + 1 for path, node in functions}
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+
+
+def test_files_have_one_subject() -> None:
+    lengths = {str(path.relative_to(PACKAGE)): len(path.read_text().splitlines()) for path in FILES}
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
 
 
 def test_one_component_per_file() -> None:
     """Adding a component touches one file: every file of a family registers exactly one."""
-    for path in FILES:
-        parts = path.relative_to(PACKAGE).parts
-        if parts[0] == "components" and len(parts) == 3 and path.name != "__init__.py":
-            assert path.read_text().count("\n@register\n") == 1, path
+    members = [path for path in (PACKAGE / "components").glob("*/*.py") if path.name != "__init__.py"]
+    assert [path.name for path in members if path.read_text().count("\n@register\n") != 1] == []
 
 
 def test_components_live_where_they_are_looked_for() -> None:
@@ -159,7 +203,7 @@ def test_files_of_the_runtime_import_in_one_direction(package: str) -> None:
     folder = PACKAGE.joinpath(*package.split("."))
     modules = {f"flowrl_dsl.{package}.{path.stem}": path for path in folder.glob("*.py") if path.name != "__init__.py"}
     edges = {
-        name: {module for found, _ in _imports(path) for module in modules if f"{found}.".startswith(f"{module}.")}
+        name: {module for found in _imports(path) for module in modules if f"{found.name}.".startswith(f"{module}.")}
         for name, path in modules.items()
     }
     assert any(edges.values()) or len(modules) < 3

@@ -244,12 +244,14 @@ def test_selection_imitates_the_best_proposal_and_uniform_actions():
     uniform = f64(seen["uniform"])
     assert uniform.shape == (BATCH, 3, 2) and uniform.min() < -0.5 and uniform.max() > 0.5 and np.abs(uniform).max() <= 1
     t_u, eps_u, a_t_u = check_noised(seen, "uniform.", uniform)
-    total = 0.0
+    of_best = of_uniform = 0.0
     for i in range(BATCH):
-        total += weight[i] * denoising_error(p["policy"], a_t[i], t[i], ROWS["s"][i], eps[i])
+        of_best += weight[i] * denoising_error(p["policy"], a_t[i], t[i], ROWS["s"][i], eps[i])
         for m in range(3):
-            total += 0.25 * weight[i] * denoising_error(p["policy"], a_t_u[i, m], t_u[i, m], ROWS["s"][i], eps_u[i, m])
-    assert float(seen.outputs["loss"]) == pytest.approx(total / BATCH, rel=1e-3)
+            of_uniform += 0.25 * weight[i] * denoising_error(p["policy"], a_t_u[i, m], t_u[i, m], ROWS["s"][i], eps_u[i, m])
+    assert float(seen.outputs["metric.best_loss"]) == pytest.approx(of_best / BATCH, rel=1e-3)
+    assert float(seen.outputs["metric.uniform_loss"]) == pytest.approx(of_uniform / BATCH, rel=1e-3)
+    assert float(seen.outputs["loss"]) == pytest.approx((of_best + of_uniform) / BATCH, rel=1e-3)
     assert float(seen.outputs["metric.selection_weight"]) == pytest.approx(weight.mean(), rel=1e-4)
 
 

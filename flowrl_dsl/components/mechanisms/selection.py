@@ -64,7 +64,10 @@ class Selection(Mechanism):
         ctx.metric("selection_weight", weight)
         loss = imitation(ctx, s, chosen, weight)
         if self.uniform:
-            loss = b.elementwise("jnp.add", loss, self._entropy(ctx, s, weight), name="loss")
+            spread = self._entropy(ctx, s, weight)
+            ctx.metric("best_loss", loss)
+            ctx.metric("uniform_loss", spread)
+            loss = b.elementwise("jnp.add", loss, spread, name="loss")
         return Loss(loss)
 
     def _entropy(self, ctx: Context, s: Value, weight: Value) -> Value:
