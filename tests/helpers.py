@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -382,12 +383,13 @@ def hybrid() -> Algorithm:
 def nclql() -> Algorithm:
     """An energy policy: its one mechanism trains the critic."""
     size, beta = scalar("policy.sampler.size", 1e-3), scalar("policy.sampler.beta", 5.0)
+    features = component("embedding", "positional", size=4, hidden=3, fastest=1.0, inner=5)
     sampler = component("sampler", "annealed_langevin", steps=2, size=size, beta=beta)
     return algorithm(
         improve("value_denoising"),
         parameters=(),
         policy=policy(component("backbone", "energy"), sampler=sampler),
-        critic=critic(kind=component("critic", "noise_conditioned", levels=3, low=0.01, high=0.2)),
+        critic=critic(kind=component("critic", "noise_conditioned", levels=3, low=0.01, high=0.2, index=features)),
         act=(sample(), sample()),
         name="nclql",
     )
@@ -550,11 +552,21 @@ class Seen:
         return {name.removeprefix("metric."): float(v) for name, v in self.outputs.items() if name.startswith("metric.")}
 
 
-def loss_of(alg: Algorithm, state: Mapping[str, Any], data: Mapping[str, Any], *, gradient: bool = False) -> Seen:
-    """The loss of the first improvement block alone, as outputs ``loss`` and, when asked for, ``gradient``."""
+def loss_of(
+    alg: Algorithm,
+    state: Mapping[str, Any],
+    data: Mapping[str, Any],
+    *,
+    gradient: bool = False,
+    newer: Mapping[str, Any] = MappingProxyType({}),
+) -> Seen:
+    """The loss of the first improvement block alone, as outputs ``loss`` and, when asked for, ``gradient``.
+
+    It reads the groups of ``newer`` as stages before it would have written them.
+    """
     b = Builder("loss")
     groups = [name for name in state if name not in ("key", "step", "bad_update")]
-    versions = {group: b.input(f"state.{group}", TREE) for group in groups}
+    versions = {group: b.input(f"{'newer' if group in newer else 'state'}.{group}", TREE) for group in groups}
     key = b.input("key", Type(dtype="u32"))
     ctx = Context(b, alg, SIZES, versions, key, owner="policy")
     inputs = {f"batch.{name}": b.input(f"batch.{name}", Type(axes)) for name, axes in BATCH_AXES.items()}
@@ -568,6 +580,7 @@ def loss_of(alg: Algorithm, state: Mapping[str, Any], data: Mapping[str, Any], *
     graph = b.finish()
     verify(graph)
     values = {"key": state["key"], **{f"state.{g}": state[g] for g in groups}}
+    values |= {f"newer.{name}": value for name, value in newer.items()}
     values |= {f"batch.{name}": data[name] for name in BATCH_AXES}
     return Seen(graph, values | {f"hyper.{name}": np.float32(x) for name, x in ctx.report.hyper.items()})
 

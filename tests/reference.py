@@ -66,6 +66,13 @@ def fourier(params: Any, t: float) -> np.ndarray:
     return h @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"]
 
 
+def positional(params: Any, t: float, size: int, fastest: float = 1000.0, longest: float = 10_000.0) -> np.ndarray:
+    angle = np.array([fastest * longest ** (-i / (size // 2)) * t for i in range(size // 2)])
+    h = np.concatenate([np.cos(angle), np.sin(angle)])
+    h = mish(h @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"])
+    return h @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"]
+
+
 def denoiser(params: Any, a_t: np.ndarray, t: float, s: np.ndarray) -> np.ndarray:
     """eps(a_t, t, s) for one row: Fourier time, observation embedding (Mish after each layer), Mish trunk."""
     features = s

@@ -25,6 +25,14 @@ def take_best(a, score):
 
 
 @kernel
+def add_noise(a, noise, scale, clip=None):
+    """a + scale noise, the noise bounded by ``clip`` and the result by [-1, 1]."""
+    step = scale * noise
+    step = step if clip is None else jnp.clip(step, -clip, clip)
+    return jnp.clip(a + step, -1.0, 1.0)
+
+
+@kernel
 def negative_mean(x):
     """Minus the mean: what is maximised becomes a loss, log-densities an entropy."""
     return -jnp.mean(x)

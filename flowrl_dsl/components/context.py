@@ -12,12 +12,12 @@ from typing import Any
 
 from flowrl_dsl.algorithm import Algorithm, Parameter
 from flowrl_dsl.axes import Axes, union, without
-from flowrl_dsl.components.random_numbers import normal_numbers
+from flowrl_dsl.components.random_numbers import normal_numbers, uniform_numbers
 from flowrl_dsl.formula import Formula
 from flowrl_dsl.graph.builder import Builder, Value, aligned, expansion
 from flowrl_dsl.graph.expr import Arg, Expand, Expr, call, kernel
 from flowrl_dsl.graph.formulas import FormulaBuilder
-from flowrl_dsl.graph.nodes import SCALAR, Type
+from flowrl_dsl.graph.nodes import SCALAR, TREE, Type
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import Scalar, functions
 
@@ -43,6 +43,13 @@ def gaussian_noise(key, s, size, particles=None, quick=False):
     """Standard normal noise for each observation: [..., size], or [..., particles, size]."""
     shape = s.shape[:-1] if particles is None else (*s.shape[:-1], particles)
     return normal_numbers(key, (*shape, size), quick)
+
+
+@kernel(quick="quick")
+def uniform_actions(key, s, size, particles=None, quick=False):
+    """Actions uniform in [-1, 1] for each observation: [..., size], or [..., particles, size]."""
+    shape = s.shape[:-1] if particles is None else (*s.shape[:-1], particles)
+    return uniform_numbers(key, (*shape, size), -1.0, 1.0, quick)
 
 
 @kernel
@@ -206,6 +213,10 @@ class Context:
     def update_counter(self) -> Value:
         return self.builder.input("state.step", Type(dtype="i32"))
 
+    def before(self, group: str) -> Value:
+        """A group of the state as it was before this update, whatever the stages have written since."""
+        return self.builder.input(f"state.{group}", TREE)
+
     def draw_key(self, name: str) -> Value:
         """A random key for one draw."""
         return self.builder.key(self.key, name)
@@ -216,6 +227,12 @@ class Context:
         """Standard normal noise for each observation, with an axis ``action`` of ``size``."""
         lead = without(s.axes, "obs") + (() if particles is None else ("particle",))
         expr = call(gaussian_noise, Arg(0), Arg(1), size=size, particles=particles)
+        return self.builder.add("Noise", expr, (self.draw_key(name), s), Type(union(lead, ("action",))), name)
+
+    def uniform(self, s: Value, name: str, particles: int | None = None) -> Value:
+        """Actions uniform in [-1, 1] for each observation."""
+        lead = without(s.axes, "obs") + (() if particles is None else ("particle",))
+        expr = call(uniform_actions, Arg(0), Arg(1), size=self.sizes.action, particles=particles)
         return self.builder.add("Noise", expr, (self.draw_key(name), s), Type(union(lead, ("action",))), name)
 
     def actor(self, source: str, s: Value) -> tuple[Context, Value, Value]:

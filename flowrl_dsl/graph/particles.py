@@ -67,9 +67,9 @@ def median_size(x):
     Their bits, read as integers, stand in the same order as they, and processors sort integers several times faster.
     """
     n = x.shape[-1]
-    rising = jnp.sort(jax.lax.bitcast_convert_type(x, jnp.int32), axis=-1)
+    rising = jnp.sort(jax.lax.bitcast_convert_type(x, f"int{8 * x.dtype.itemsize}"), axis=-1)
     middle = rising[..., (n - 1) // 2 : n // 2 + 1]
-    return jnp.mean(jax.lax.bitcast_convert_type(middle, jnp.float32), axis=-1)
+    return jnp.mean(jax.lax.bitcast_convert_type(middle, x.dtype), axis=-1)
 
 
 @kernel

@@ -238,9 +238,12 @@ def unread_critic(linter: _Linter) -> None:
     """A critic that is trained for nobody."""
     outside = [f for path, f in linter.formulas if not path.startswith("critic.")]
     called = set().union(*(functions(formula) for formula in outside))
-    choices = [value.value for path, value, _ in linter.options if isinstance(value, Drawn) and path.startswith("act.")]
-    acts = any("q_value" in choice.needs() for choice in choices if isinstance(choice, Component))
-    if "critic" in linter.algorithm.sections and not acts and not called & {"Q", "Q_target"}:
+    if "critic" not in linter.algorithm.sections or called & {"Q", "Q_target"}:
+        return
+    offered = linter.algorithm.sections["critic"].capabilities()
+    readers = [component for path, _, component in linter.options if not path.startswith("critic.")]
+    readers += [value.value for path, value, _ in linter.options if isinstance(value, Drawn) and path.startswith("act.")]
+    if not any(reader.needs() & offered for reader in readers if isinstance(reader, Component)):
         message = "the critic is trained, but neither the policy nor the choice of actions reads it"
         linter.warn("FRL0313", message, linter.program.sections["critic"].name.span)
 

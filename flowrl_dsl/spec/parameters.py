@@ -72,10 +72,19 @@ def _changing(param: tree.Param, parameter: Parameter, scope: Scope, site: Site)
         start = ends(schedule, scope).get("start", parameter.value)
         return parameter.model_copy(update={"value": start, "schedule": schedule})
     if call is not None and find("adaptation", call.function.id) is not None:
-        learned = options.component("adaptation", param.value, site)
+        learned = _learned(parameter, param.value, options, site)
         return parameter.model_copy(update={"value": _start(learned), "learned": learned})
     _no_parameter(param, scope, site)
     return parameter
+
+
+def _learned(parameter: Parameter, value: tree.Expr, options: Options, site: Site) -> Component:
+    """The adaptation; what it learns from may depend on the parameter itself, which is no use of it by the algorithm."""
+    scope = options.scope
+    scope.parameters[parameter.name] = parameter
+    learned = options.component("adaptation", value, site)
+    scope.used.discard(("param", parameter.span))
+    return learned
 
 
 def _start(learned: Component) -> float:

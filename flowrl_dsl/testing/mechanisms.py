@@ -47,7 +47,7 @@ def blurred_climb(
     """Ends of annealed Langevin chains on the exactly blurred values E[log p(a + sigma noise)], sigma from 0.1 to 0.001.
 
     a <- clip(a + size_l / 2 beta g / |g| + sqrt(size_l) noise), size_l = size (sigma_l / 0.001)^2, ``steps`` times at each
-    of ten levels: what a noise-conditioned critic without errors would sample (arXiv:1907.05600).
+    of ten levels: what a noise-conditioned critic without errors would sample (arXiv:2602.07873).
     """
 
     @jax.jit
@@ -56,7 +56,7 @@ def blurred_climb(
         return jnp.sum(known_value(a[:, None] + sigma * NOISE, shape) @ SHARE)
 
     rng = np.random.default_rng(seed)
-    a = np.clip(rng.normal(size=(count, 2)), -1, 1)
+    a = rng.uniform(-1, 1, size=(count, 2))
     for sigma in np.repeat(np.geomspace(0.1, 0.001, 10), steps):
         g, scaled = np.asarray(slope(a, sigma)), size * (sigma / 0.001) ** 2
         along = g / np.maximum(np.linalg.norm(g, axis=-1, keepdims=True), 1e-8)

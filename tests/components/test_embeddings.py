@@ -13,11 +13,6 @@ from tests.helpers import random_params
 T = np.array([0.001, 0.3, 0.9946], "f")
 
 
-def two_layers(params, features):
-    h = reference.mish(features @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"])
-    return h @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"]
-
-
 def test_fourier_features_follow_their_formula_with_trained_frequencies():
     net = fourier_features(8, 0.2, 6)
     params = random_params(net, T)
@@ -34,14 +29,14 @@ def test_initial_frequencies_have_the_given_spread():
     assert float(jnp.mean(params["frequencies"])) == pytest.approx(0.0, abs=0.05)
 
 
-def test_positional_features_follow_their_formula():
-    net = positional_features(6, 10_000.0, 5)
+@pytest.mark.parametrize("fastest, inner", [(1000.0, None), (1.0, 7)])
+def test_positional_features_follow_their_formula(fastest, inner):
+    net = positional_features(6, 10_000.0, 5, fastest, inner)
     params = random_params(net, T)
+    assert params["Dense_0"]["bias"].shape == (inner or 5,) and params["Dense_1"]["bias"].shape == (5,)
     p = reference.f64(params)
     for t, got in zip(T.astype(np.float64), net.apply({"params": params}, T), strict=True):
-        f = [1000.0 * 10_000.0 ** (-i / 3) for i in range(3)]
-        features = np.array([np.cos(x * t) for x in f] + [np.sin(x * t) for x in f])
-        np.testing.assert_allclose(got, two_layers(p, features), rtol=2e-3, atol=1e-3)
+        np.testing.assert_allclose(got, reference.positional(p, t, 6, fastest), rtol=2e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("make", [lambda: fourier_features(8, 0.2, 6), lambda: positional_features(8, 1e4, 6)])

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowrl_dsl.components.context import uniform_actions
 from flowrl_dsl.components.critics.noise_conditioned import blurred, noisier_level
 from flowrl_dsl.components.samplers.annealed_langevin import annealed_levels, annealed_sizes
 from flowrl_dsl.components.samplers.langevin import langevin
 from tests import reference
-from tests.helpers import batch, loss_of, nclql, random_state
+from tests.helpers import batch, loss_of, nclql, random_state, run_step
 
-LOW, HIGH = 0.01, 0.2
+LOW, HIGH, LEVELS = 0.01, 0.2, 3
 
 
 # Langevin steps
@@ -94,22 +95,39 @@ def test_sigma_falls_geometrically_and_the_last_level_is_never_drawn():
 
 
 def q_at(params, s, a, level):
-    """Q_e(s, a, level) of each member for one state and action."""
-    members = params["bias"].shape[0]
+    """Q_e(s, a, level) of each member for one state and action; the networks read features of the index of the level."""
+    members = params["trunk"]["bias"].shape[0]
     pick = lambda tree, e: {k: pick(v, e) for k, v in tree.items()} if isinstance(tree, dict) else tree[e]  # noqa: E731
-    inputs = [s, a, np.array([level])]
-    return np.array([reference.mlp(pick(params, e), inputs, ["s", "a", "level"], "tanh")[0] for e in range(members)])
+    found = []
+    for e in range(members):
+        own = pick(params, e)
+        features = reference.positional(own["embedding"], level * (LEVELS - 1), 4, fastest=1.0)
+        found.append(reference.mlp(own["trunk"], [s, a, features], ["s", "a", "level"], "tanh")[0])
+    return np.array(found)
 
 
-def test_the_denoising_loss_equals_the_loop():
+@pytest.mark.parametrize("stepped", [False, True])
+def test_the_denoising_loss_equals_the_loop(stepped):
+    """The target is that of the critic before the update, also where the critic has made its own step since."""
     alg, data = nclql(), batch(3)
     state = random_state(alg, 4)
-    seen = loss_of(alg, state, data)
-    rows, params = reference.f64(data), reference.f64(state["critic"])
+    newer = random_state(alg, 5)["critic"] if stepped else None
+    seen = loss_of(alg, state, data, newer={} if newer is None else {"critic": newer})
+    rows, params = reference.f64(data), reference.f64(state["critic"] if newer is None else newer)
+    before = reference.f64(state["critic"])
     level, noise = (np.asarray(seen[name], np.float64) for name in ("level", "noise"))
     total = 0.0
     for i in range(len(level)):
         noisy = rows["a"][i] + LOW * (HIGH / LOW) ** (1 - level[i]) * noise[i]
-        clean = q_at(params, rows["s"][i], rows["a"][i], 1.0).mean()
+        clean = q_at(before, rows["s"][i], rows["a"][i], 1.0).mean()
         total += ((q_at(params, rows["s"][i], noisy, level[i]) - clean) ** 2).mean()
     assert float(seen.outputs["loss"]) == pytest.approx(total / len(level), rel=1e-3)
+
+
+def test_energy_policies_start_from_uniform_actions():
+    """Every component of the initial actions within [-1, 1], and spread as a uniform number is."""
+    seen = run_step(nclql(), random_state(nclql(), 4), batch(3))
+    prior = np.asarray(seen.named("a_next_prior"), np.float64)
+    assert np.abs(prior).max() <= 1 and np.abs(prior).max() > 0.5
+    many = np.asarray(uniform_actions(jax.random.PRNGKey(0), jnp.zeros((4000, 3)), 2))
+    assert many.shape == (4000, 2) and many.var() == pytest.approx(1 / 3, rel=0.05)

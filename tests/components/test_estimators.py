@@ -45,6 +45,7 @@ from tests.helpers import (
     program_of,
     random_state,
     same,
+    sampler,
     scalar,
     seq,
     var,
@@ -191,6 +192,24 @@ def dacer():
         act=(noise, Drawn(value=component("action", "sample"))),
         name="dacer",
     )
+
+
+def test_the_entropy_of_noisy_actions_is_that_of_the_samples_with_noise():
+    """The estimator sees the samples plus its noise, bounded as actions are; where all samples coincide, the noise alone."""
+    b = Builder("noisy")
+    alg = algorithm(improve("reparameterized"), policy=policy(sampler=sampler("ddim")))
+    ctx = Context(
+        b, alg, SIZES, {"policy": b.input("state.policy", TREE)}, b.input("key", Type(dtype="u32")), owner="policy"
+    )
+    estimator = mixture(noise=scalar("scale", 0.4))
+    b.output("entropy", estimator.entropy(ctx, b.input("s", Type(("batch", "obs")))))
+    inputs = {"state.policy": random_state(alg)["policy"], "key": KEY, "hyper.scale": np.float32(0.4)}
+    inputs |= {"hyper.policy.sampler.clip": np.float32(1.0)}
+    seen = Seen(b.finish(), inputs | {"s": batch(2)["s"]})
+    noisy = np.clip(np.asarray(seen["samples"]) + 0.4 * np.asarray(seen["samples_noise"]), -1, 1)
+    np.testing.assert_allclose(seen["noisy_samples"], noisy, atol=1e-6)
+    expected = jit(lambda key, a: mixture_entropy(key, a, 2, 5, 1e-6))(seen["mixture.key"], jnp.asarray(noisy))
+    assert float(seen.outputs["entropy"]) == pytest.approx(float(expected), rel=1e-3, abs=1e-3)
 
 
 def test_a_parameter_in_a_stage_of_its_own_moves_only_when_due():

@@ -147,12 +147,19 @@ def weighted(**options):
     return algorithm(improve("weighted_regression", particles=drawn(4, "old_policy"), **options), policy=policy(**kind))
 
 
-def test_weighted_regression_equals_the_loop():
-    seen, p = run(weighted(noise=scalar("spread", 0.3), clip_error=scalar("bound", 0.4)))
+@pytest.mark.parametrize("bound", [None, 0.8])
+def test_weighted_regression_equals_the_loop(bound):
+    """Proposals keep what their noise adds to them, unless the block bounds them."""
+    options = {} if bound is None else {"bound": scalar("limit", bound)}
+    seen, p = run(weighted(noise=scalar("spread", 0.3), clip_error=scalar("bound", 0.4), **options))
     proposals = check_proposals(seen, p["old_policy"])
     noise = f64(seen["proposal_noise"])
-    spread = np.clip(proposals + 0.3 * noise, -1, 1)
+    spread = proposals + 0.3 * noise
     np.testing.assert_allclose(seen["spread_proposals"], spread, atol=1e-5)
+    assert np.abs(spread).max() > 1
+    if bound is not None:
+        spread = np.clip(spread, -bound, bound)
+        np.testing.assert_allclose(seen["bounded_proposals"], spread, atol=1e-5)
     t, eps, a_t = check_noised(seen, "", spread)
     total, divergence, bounded = 0.0, 0.0, 0
     for i in range(BATCH):

@@ -221,3 +221,13 @@ def test_points_may_lie_along_any_axis_but_the_last():
     got = jit(lambda a: mean_shift(a, 0.05, 0))(a)
     for i in range(3):
         np.testing.assert_allclose(got[:, i], reference.mean_shift(a[:, i], 0.05), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_the_median_is_that_of_numbers_of_any_precision(n, dtype):
+    x = np.abs(np.random.default_rng(n).normal(size=(4, n))).astype(dtype)
+    with jax.enable_x64(True):
+        got = median_size(jnp.asarray(x))
+        assert got.dtype == x.dtype
+        np.testing.assert_allclose(got, np.median(x, axis=-1), rtol=1e-3 if dtype == "float16" else 1e-6)

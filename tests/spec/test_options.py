@@ -8,7 +8,7 @@ import pytest
 
 from flowrl_dsl.registry import Interval, Scalar
 from flowrl_dsl.spec.resolve import resolve
-from tests.spec.helpers import CRITIC, IMPROVE, algorithm_of, codes, gaussian, place, resolve_text, spec
+from tests.spec.helpers import CRITIC, DIFFUSION, IMPROVE, algorithm_of, codes, gaussian, place, resolve_text, spec
 
 
 def policy(text: str) -> str:
@@ -184,3 +184,19 @@ def test_what_an_unchecked_block_mentions_counts_as_used(tmp_path: Path) -> None
 def test_files_that_cannot_be_read(path: str) -> None:
     found = resolve(path)
     assert found.algorithm is None and len(found.diagnostics.errors) == 1
+
+
+LEARNED = "param scale = learned(0.3, target_entropy = -A, entropy = mixture(samples = 8, noise = scale))"
+
+
+def test_what_a_parameter_learns_from_may_depend_on_the_parameter(tmp_path: Path) -> None:
+    text = spec(
+        "order = [critic, policy, scale] -> targets", DIFFUSION, CRITIC, IMPROVE, LEARNED, "act { explore = noise(scale) }"
+    )
+    learned = algorithm_of(resolve_text(tmp_path, text)).parameters["scale"].learned
+    assert learned.entropy.noise == Scalar(name="scale")
+
+
+def test_reading_itself_is_no_use_of_a_parameter(tmp_path: Path) -> None:
+    text = spec("order = [critic, policy, scale] -> targets", DIFFUSION, CRITIC, IMPROVE, LEARNED)
+    assert "FRL0225" in codes(resolve_text(tmp_path, text))

@@ -140,7 +140,9 @@ def test_dacer(task: str | None, start: float) -> None:
     assert show_stage(algorithm.order) == "[critic, every(2, policy), every(10000, noise_scale)] -> targets"
     learned = algorithm.parameters["noise_scale"].learned
     assert (learned.init, learned.target_entropy.text, learned.optimizer.learning_rate.value) == (start, "-0.9 * A", 3e-2)
-    assert (learned.entropy.components, learned.entropy.samples) == (3, 200)
+    assert (learned.entropy.components, learned.entropy.samples, learned.entropy.states) == (3, 200, 256)
+    assert learned.entropy.noise == algorithm.sections["critic"].next_action.value.scale == Scalar(name="noise_scale")
+    assert algorithm.sections["act"].evaluate.value.name == "sample"
     rates = [algorithm.sections[name].optimizer.learning_rate.value for name in ("policy", "critic")]
     assert rates == [1e-4, 1e-4] and algorithm.sections["critic"].backup.text.startswith("0.2 * r + ")
     assert algorithm.sections["act"].explore.value.scale == Scalar(name="noise_scale")

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from flowrl_dsl.components.base import ActionChoice
+from flowrl_dsl.components.common import add_noise
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, call, kernel
-from flowrl_dsl.lazy import jnp
+from flowrl_dsl.graph.expr import Arg, call
 from flowrl_dsl.registry import NOT_NEGATIVE, POSITIVE, Scalar, option, register
-
-
-@kernel
-def add_noise(a, noise, scale, clip=None):
-    """a + scale noise, the noise bounded by ``clip`` and the result by [-1, 1]."""
-    step = scale * noise
-    step = step if clip is None else jnp.clip(step, -clip, clip)
-    return jnp.clip(a + step, -1.0, 1.0)
 
 
 @register

@@ -14,7 +14,9 @@ from flowrl_dsl.registry import register
 
 @register
 class Energy(Backbone):
-    """``pi(a|s)`` proportional to ``exp(beta Q(s, a))``, drawn by Langevin steps on Q; there is nothing to train but Q.
+    """``pi(a|s)`` proportional to ``exp(beta Q(s, a))``, drawn by Langevin steps on Q from uniformly random actions.
+
+    There is nothing to train but Q.
 
     The newest critic judges, as the stage that draws sees it.
     """
@@ -29,8 +31,8 @@ class Energy(Backbone):
         return ctx.builder.add("Init", Record(()), (), TREE, ctx.owner)
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
-        """Actions by the policy's sampler, from standard normal noise."""
-        prior = ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles)
+        """Actions by the policy's sampler, from actions uniform in [-1, 1]."""
+        prior = ctx.uniform(s, f"{name}_prior", particles)
         inputs = [ctx.versions["critic"], s, prior, ctx.draw_key(f"{name}_steps")]
         energy = ctx.critic.kind.energy(ctx.of("critic"), Arg(0), rows(1, s, leading(s, prior)))
         expr = ctx.own.sampler.chain(ctx, energy, Arg(2), Arg(3), inputs)

@@ -7,15 +7,15 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import Future
+from flowrl_dsl.components.base import Embedding, Future
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.components.ensembles import Ensemble, ensemble_loss, ensemble_values
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, Expr, call, kernel
+from flowrl_dsl.graph.expr import Arg, Build, Expr, build, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR, Type
-from flowrl_dsl.lazy import jax, jnp
-from flowrl_dsl.registry import register
+from flowrl_dsl.lazy import jax, jnp, nn
+from flowrl_dsl.registry import option, register
 
 
 @kernel(together="together")
@@ -28,6 +28,28 @@ def values_at_level(net, params, s, a, level, key=None, together=None):
 def mean_value_at_level(net, params, s):
     """mean_e Q_e(s, a, level) as a function of (a, level)."""
     return lambda a, level: jnp.mean(values_at_level(net, params, s, a, level), axis=0)
+
+
+@kernel
+def with_embedded_level(trunk, embedding, levels):
+    """The network of (s, a, features of the level's index 0 ... levels - 1); the level is given as its share of the way."""
+
+    class WithEmbeddedLevel(nn.Module):
+        trunk: nn.Module
+        embedding: nn.Module
+
+        def embedded(self, inputs):
+            if "level" not in inputs:
+                return inputs
+            return inputs | {"level": self.embedding(inputs["level"][..., 0] * (levels - 1))}
+
+        def project(self, inputs):
+            return self.trunk.project(self.embedded(inputs))
+
+        def __call__(self, inputs, projected=None):
+            return self.trunk(self.embedded(inputs), projected)
+
+    return WithEmbeddedLevel(trunk, embedding)
 
 
 @kernel
@@ -47,11 +69,11 @@ class NoiseConditioned(Ensemble):
     """``Q_e(s, a, l)`` at L noise levels, sigma falling geometrically from ``high`` to ``low``; ``Q_e(s, a)`` is the last.
 
     The temporal-difference loss fits the last level.  The others are for ``improve value_denoising``, which makes level l
-    the values blurred by its noise.
+    the values blurred by its noise.  The networks read features of the level's index, 0 for the first level.
     """
 
     name = "noise_conditioned"
-    paper: ClassVar[str] = "arXiv:1907.05600"
+    paper: ClassVar[str] = "arXiv:2602.07873"
     provides = frozenset({"q_value", "energy", "noise_levels"})
     heads: ClassVar[int] = 1
 
@@ -59,10 +81,18 @@ class NoiseConditioned(Ensemble):
     low: float = Field(0.001, gt=0, description="standard deviation of the noise at the last level")
     high: float = Field(0.1, gt=0, description="standard deviation of the noise at the first level")
 
+    index: Embedding = option("features of the level's index", "positional(16, hidden = 16, fastest = 1, inner = 32)")
+
     _ordered = ordered_ends("low", "high")
 
     def inputs(self, ctx: Context) -> tuple[tuple[str, int], ...]:
         return (*super().inputs(ctx), ("level", 1))
+
+    def module(self, ctx: Context) -> Build:
+        inputs = (*super().inputs(ctx), ("level", self.index.hidden))
+        trunk = ctx.own.network.module(f"{ctx.owner}_trunk", inputs, self.heads)
+        embedding = self.index.module(f"{ctx.owner}_level")
+        return build(f"{ctx.owner}_net", with_embedded_level, trunk=trunk, embedding=embedding, levels=self.levels)
 
     def value(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
         """Q_e(s, a, L): [ensemble, ...] over the axes of s and a."""
@@ -82,10 +112,13 @@ class NoiseConditioned(Ensemble):
         expr = call(ensemble_loss, Arg(0), Arg(1), reduction=reduction)
         return ctx.builder.add("Loss", expr, (q, y), SCALAR, "loss"), {}
 
-    def denoising_loss(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
-        """``mean_e mean_B (Q_e(s, a + sigma_l noise, l) - mean_e Q_e(s, a, L))^2`` at a random level l < L: []."""
+    def denoising_loss(self, ctx: Context, params: Value, before: Value, s: Value, a: Value) -> Value:
+        """``mean_e mean_B (Q_e(s, a + sigma_l noise, l) - mean_e Q'_e(s, a, L))^2`` at a random level l < L: [].
+
+        Q' has the parameters ``before``.
+        """
         b = ctx.builder
-        clean = b.reduce("jnp.mean", self.value(ctx, params, s, a), ("ensemble",), "clean_value")
+        clean = b.reduce("jnp.mean", self.value(ctx, before, s, a), ("ensemble",), "clean_value")
         draw = call(noisier_level, Arg(0), Arg(1), levels=self.levels)
         level = b.add("Noise", draw, (ctx.draw_key("level"), s), Type(leading(s)), "level")
         noise = ctx.normal(s, ctx.sizes.action, "noise")

@@ -13,19 +13,19 @@ from flowrl_dsl.registry import register
 
 
 @kernel(activation="activation")
-def positional_features(size, longest, hidden, activation="mish"):
-    """Cosines and sines of t at periods from 2 pi / 1000 to 2 pi ``longest`` / 1000, then two dense layers."""
+def positional_features(size, longest, hidden, fastest=1000.0, inner=None, activation="mish"):
+    """Cosines and sines of t at frequencies from ``fastest`` down to ``fastest / longest``, then two dense layers."""
     dense = dense_layer()
 
     class PositionalFeatures(nn.Module):
         @nn.compact
         def __call__(self, t):
             half = size // 2
-            f = 1000.0 * jnp.exp(-jnp.log(longest) * jnp.arange(half) / half)
+            f = fastest * jnp.exp(-jnp.log(longest) * jnp.arange(half) / half)
             angle = t[..., None] * f
             features = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
             orthogonal = nn.initializers.orthogonal(2.0**0.5)
-            h = activation_function(activation)(dense(hidden, kernel_init=orthogonal)(features))
+            h = activation_function(activation)(dense(inner or hidden, kernel_init=orthogonal)(features))
             return dense(hidden, kernel_init=orthogonal)(h)
 
     return PositionalFeatures()
@@ -33,7 +33,7 @@ def positional_features(size, longest, hidden, activation="mish"):
 
 @register
 class Positional(Embedding):
-    """Fixed features ``[cos(f_i t), sin(f_i t)]``, ``f_i = 1000 longest^(-i / (size/2))`` for t in [0, 1].
+    """Fixed features ``[cos(f_i t), sin(f_i t)]``, ``f_i = fastest longest^(-i / (size/2))``: 1000 suits t in [0, 1].
 
     Two dense layers (Mish between them) turn the ``size`` features into ``hidden`` ones.
     """
@@ -43,7 +43,10 @@ class Positional(Embedding):
 
     size: int = Field(64, ge=2, multiple_of=2, description="number of features")
     longest: float = Field(10_000.0, gt=1, description="ratio of the longest period to the shortest")
-    hidden: int = Field(64, ge=1, description="width of the two layers behind the features")
+    hidden: int = Field(64, ge=1, description="width of the layers behind the features")
+    fastest: float = Field(1000.0, gt=0, description="largest frequency, in radians by unit of time")
+    inner: int | None = Field(None, ge=1, description="width of the first of the two layers; none for that of the second")
 
     def module(self, name: str) -> Build:
-        return build(name, positional_features, size=self.size, longest=self.longest, hidden=self.hidden, activation="mish")
+        sizes = {"size": self.size, "hidden": self.hidden, "inner": self.inner}
+        return build(name, positional_features, **sizes, longest=self.longest, fastest=self.fastest, activation="mish")

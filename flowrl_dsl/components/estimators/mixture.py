@@ -6,12 +6,13 @@ from pydantic import Field
 
 from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.base import Estimator
+from flowrl_dsl.components.common import add_noise
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR, Type
 from flowrl_dsl.lazy import jax, jnp
-from flowrl_dsl.registry import register
+from flowrl_dsl.registry import NOT_NEGATIVE, Scalar, option, register
 
 
 @kernel
@@ -96,7 +97,8 @@ class Mixture(Estimator):
 
     An upper bound of the mixture's entropy, exact where its components do not overlap.  The fit is expectation-maximisation
     with full covariances: the components of an action depend on one another, and to leave that out would report entropy that
-    is not there.  It is the mean over the first ``states`` states of the batch, which bounds time and memory.
+    is not there.  It is the mean over the first ``states`` states of the batch, which bounds time and memory.  With
+    ``noise`` it is the entropy of noisy actions, bounded to [-1, 1] as they are where a policy acts with noise.
     """
 
     name = "mixture"
@@ -104,6 +106,7 @@ class Mixture(Estimator):
 
     components: int = Field(3, ge=1, description="Gaussians of the mixture")
     samples: int = Field(200, ge=2, description="actions drawn for each state")
+    noise: Scalar | None = option("standard deviation of Gaussian noise added to the actions", "none", NOT_NEGATIVE)
     states: int = Field(32, ge=1, description="states of the batch it is measured in")
     iterations: int = Field(30, ge=1, description="steps of expectation-maximisation")
     floor: float = Field(
@@ -115,6 +118,11 @@ class Mixture(Estimator):
         axes = union(("state",), without(s.axes, "batch"))
         few = b.add("Select", call(first_rows, Arg(0), self.states), (s,), Type(axes), "states")
         a = ctx.draw("policy", few, "samples", particles=self.samples, frozen=True)
+        if self.noise is not None:
+            added = ctx.normal(few, ctx.sizes.action, "samples_noise", self.samples)
+            a = b.add(
+                "Noise", call(add_noise, *map(Arg, range(3))), (a, added, ctx.scalar(self.noise)), a.type, "noisy_samples"
+            )
         options = {"components": self.components, "iterations": self.iterations, "floor": self.floor}
         expr = call(mixture_entropy, Arg(0), Arg(1), **options)
         return b.add("Estimate", expr, (ctx.draw_key("mixture"), a), SCALAR, "entropy")

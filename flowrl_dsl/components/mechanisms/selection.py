@@ -7,7 +7,6 @@ from pydantic import Field
 from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.common import imitation, take_best
 from flowrl_dsl.components.context import Context
-from flowrl_dsl.components.random_numbers import uniform_numbers
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import Type
@@ -21,12 +20,6 @@ SCORE = Slot(
     sizes={"A": "action", "N": "particle"},
 )
 WEIGHT = Slot(result=("batch",), values={"score": ("batch", "particle")}, sizes={"A": "action", "N": "particle"})
-
-
-@kernel(quick="quick")
-def uniform_actions(key, s, particles, size, quick=False):
-    """Actions uniform in [-1, 1], for each observation."""
-    return uniform_numbers(key, (*s.shape[:-1], particles, size), -1.0, 1.0, quick)
 
 
 @kernel
@@ -71,12 +64,9 @@ class Selection(Mechanism):
         return Loss(loss)
 
     def _entropy(self, ctx: Context, s: Value, weight: Value) -> Value:
-        axes = ("batch", "particle", "action")
-        sizes = {"particles": self.uniform, "size": ctx.sizes.action}
-        expr = call(uniform_actions, Arg(0), Arg(1), **sizes)
-        a = ctx.builder.add("Noise", expr, (ctx.draw_key("uniform"), s), Type(axes), "uniform")
+        a = ctx.uniform(s, "uniform", self.uniform)
         expr = call(repeat_weight, Arg(0), Arg(1), particles=self.uniform)
         factor = ctx.scalar(self.uniform_weight)
-        weights = ctx.builder.add("Weights", expr, (weight, factor), Type(axes[:2]), "uniform_weight")
+        weights = ctx.builder.add("Weights", expr, (weight, factor), Type(("batch", "particle")), "uniform_weight")
         with ctx.scope("uniform"):
             return imitation(ctx, s, a, weights)

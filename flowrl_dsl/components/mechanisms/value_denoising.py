@@ -12,16 +12,17 @@ from flowrl_dsl.registry import register
 
 @register
 class ValueDenoising(Mechanism):
-    """``E[(Q_e(s, a + sigma_l noise, l) - mean_e Q_e(s, a, L))^2]``, a from the batch, l a random level of more noise.
+    """``E[(Q_e(s, a + sigma_l noise, l) - mean_e Q'_e(s, a, L))^2]``, a from the batch, l a random level of more noise.
 
-    It trains the critic, which an energy policy follows: the policy improves because the slope of its values does.
+    Q' is the critic as it was before this update, as the authors have it: whatever the order, not after its own step.  It
+    trains the critic, which an energy policy follows: the policy improves because the slope of its values does.
     """
 
     name = "value_denoising"
-    paper: ClassVar[str] = "arXiv:1907.05600"
+    paper: ClassVar[str] = "arXiv:2602.07873"
     requires = frozenset({"noise_levels"})
     trains: ClassVar[str] = "critic"
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
-        ctx, *given = ctx.judge("critic", s, a)
-        return Loss(ctx.own.kind.denoising_loss(ctx, *given))
+        critic, params, s, a = ctx.judge("critic", s, a)
+        return Loss(critic.own.kind.denoising_loss(critic, params, ctx.before("critic"), s, a))

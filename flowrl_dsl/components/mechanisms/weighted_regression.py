@@ -21,8 +21,14 @@ WEIGHT = Slot(
 
 @kernel
 def spread(a, noise, scale):
-    """Proposals with Gaussian noise, bounded by [-1, 1]."""
-    return jnp.clip(a + scale * noise, -1.0, 1.0)
+    """Proposals with Gaussian noise."""
+    return a + scale * noise
+
+
+@kernel
+def bounded_proposals(a, bound):
+    """Each component within [-bound, bound]."""
+    return jnp.clip(a, -bound, bound)
 
 
 @kernel
@@ -51,6 +57,7 @@ class WeightedRegression(Mechanism):
 
     particles: Drawn[int] = option("proposals for each state, and where they come from", "64 from policy")
     noise: Scalar | None = option("standard deviation of Gaussian noise added to the proposals", "none", NOT_NEGATIVE)
+    bound: Scalar | None = option("bound on the proposals, after their noise; none for no bound", "none", POSITIVE)
     weight: Formula = slot("weight of each proposal; no gradient flows through it", WEIGHT)
     clip_error: Scalar | None = option("upper bound of each squared error", "none", POSITIVE)
 
@@ -67,8 +74,10 @@ class WeightedRegression(Mechanism):
 
     def _proposals(self, ctx: Context, s: Value) -> Value:
         a = ctx.draw(self.particles.source, s, "proposals", particles=self.particles.value, frozen=True)
-        if self.noise is None:
-            return a
-        noise = ctx.normal(s, ctx.sizes.action, "proposal_noise", self.particles.value)
-        expr = call(spread, Arg(0), Arg(1), Arg(2))
-        return ctx.builder.add("Noise", expr, (a, noise, ctx.scalar(self.noise)), a.type, "spread_proposals")
+        if self.noise is not None:
+            noise = ctx.normal(s, ctx.sizes.action, "proposal_noise", self.particles.value)
+            expr = call(spread, Arg(0), Arg(1), Arg(2))
+            a = ctx.builder.add("Noise", expr, (a, noise, ctx.scalar(self.noise)), a.type, "spread_proposals")
+        if self.bound is not None:
+            a = ctx.builder.elementwise("bounded_proposals", a, ctx.scalar(self.bound), name="bounded_proposals")
+        return a
