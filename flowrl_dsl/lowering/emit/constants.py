@@ -53,8 +53,9 @@ def _possible(file: File, name: str, parameter: str, below: frozenset[str] = fro
         if isinstance(value, ast.Constant):
             found.add(value.value)
             continue
-        known = isinstance(caller, Kernel) and isinstance(value, ast.Name) and _is_parameter(caller, value.id)
-        handed_on = _possible(file, caller.tree.name, value.id, below | {name}) if known else None  # type: ignore[attr-defined]
+        if not (isinstance(caller, Kernel) and isinstance(value, ast.Name) and _is_parameter(caller, value.id)):
+            return None
+        handed_on = _possible(file, caller.tree.name, value.id, below | {name})
         if handed_on is None:
             return None
         found |= handed_on

@@ -80,8 +80,11 @@ class Fold(_Statements):
         self.generic_visit(node)
         elements: list[ast.expr] = []
         for element in node.elts:
-            nested = isinstance(element, ast.Starred) and isinstance(element.value, ast.Tuple)
-            elements += element.value.elts if nested else [element]  # type: ignore[attr-defined]
+            match element:
+                case ast.Starred(ast.Tuple(nested)):
+                    elements += nested
+                case _:
+                    elements.append(element)
         node.elts = elements
         return node
 

@@ -210,8 +210,8 @@ class _Printer:
             case Build(name, _):
                 return name
             case Expand(value, pattern):
-                index = ", ".join("None" if new else ":" for new in pattern)
-                return f"{self.expr(value, args)}[{index}]"
+                axes = ", ".join("None" if new else ":" for new in pattern)
+                return f"{self.expr(value, args)}[{axes}]"
             case Item(value, key):
                 return f"{self.expr(value, args)}[{key!r}]"
         raise TypeError(f"not an expression: {expr!r}")
