@@ -40,7 +40,7 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Dictionary:
     """A dictionary with fixed keys."""
 
     items: tuple[tuple[str, Expr], ...]
@@ -88,7 +88,7 @@ class Item:
     key: int | str
 
 
-Expr = Arg | Literal | Record | Call | Partial | Build | Expand | Item
+Expr = Arg | Literal | Dictionary | Call | Partial | Build | Expand | Item
 
 Function = Callable[..., Any]
 """A numerical function: a kernel, or one of a library."""
@@ -202,11 +202,11 @@ def is_function(name: str) -> bool:
 
 
 def as_expr(value: Any) -> Expr:
-    """Numbers, strings and tuples become literals, dictionaries records; expressions stay."""
+    """Numbers, strings and tuples become literals, dictionaries a :class:`Dictionary`; expressions stay."""
     if isinstance(value, Expr):
         return value
     if isinstance(value, dict):
-        return Record(tuple((key, as_expr(item)) for key, item in value.items()))
+        return Dictionary(tuple((key, as_expr(item)) for key, item in value.items()))
     return Literal(value)
 
 
@@ -236,7 +236,7 @@ def build(name: str, function: Function | str, **kwargs: Any) -> Build:
 def children(expr: Expr) -> tuple[Expr, ...]:
     """The expressions directly inside one."""
     match expr:
-        case Record(items):
+        case Dictionary(items):
             return tuple(value for _, value in items)
         case Call(_, args, kwargs) | Partial(_, args, kwargs):
             return args + tuple(value for _, value in kwargs)
@@ -266,8 +266,8 @@ def rewrite(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
         return rewrite(part, change)
 
     match expr:
-        case Record(items):
-            expr = Record(tuple((key, inside(value)) for key, value in items))
+        case Dictionary(items):
+            expr = Dictionary(tuple((key, inside(value)) for key, value in items))
         case Call(function, args, kwargs):
             expr = Call(function, tuple(map(inside, args)), tuple((key, inside(value)) for key, value in kwargs))
         case Partial(function, args, kwargs):
