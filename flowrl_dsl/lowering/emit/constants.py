@@ -23,9 +23,8 @@ def put_in_constants(file: File) -> bool:
             constant = _common_constant(kernel, parameter, [call for _, call in calls])
             if constant is None:
                 continue
-            for part, call in calls:
+            for _, call in calls:  # a constant has no names: what is cached of the callers stays true
                 _drop_argument(kernel, parameter, call)
-                part.changed()
             _drop_parameter(kernel, parameter)
             Replace({parameter: constant}).visit(kernel.tree)
             kernel.changed()

@@ -14,11 +14,15 @@ def fold(kernel: Kernel) -> bool:
         return False
     before = ast.dump(kernel.tree)
     Fold().visit(kernel.tree)
-    kernel.changed()
+    folded = ast.dump(kernel.tree)
+    if folded != before:
+        kernel.changed()
     Replace(_other_names(kernel)).visit(kernel.tree)
     _DropUnread(kernel.tree).visit(kernel.tree)
-    kernel.changed()
-    kernel.is_folded = ast.dump(kernel.tree) == before
+    after = ast.dump(kernel.tree)
+    if after != folded:
+        kernel.changed()
+    kernel.is_folded = after == before
     return not kernel.is_folded
 
 
