@@ -107,6 +107,10 @@ class Diagnostics:
     def warnings(self) -> list[Diagnostic]:
         return [d for d in self.found if d.severity == "warning"]
 
+    def on_line(self, line: int) -> bool:
+        """Whether one of the diagnostics, all of one file, starts on that line."""
+        return any(d.span is not None and d.span.line == line for d in self.found)
+
     def raise_if_errors(self) -> None:
         if self.errors:
             raise DiagnosticError(self.errors)

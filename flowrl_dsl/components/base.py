@@ -136,7 +136,7 @@ class Sampler(Component):
     """
 
     family: ClassVar[str] = "sampler"
-    asks = ("kernel", "draws", "steps", "clip")
+    asks: ClassVar[tuple[str, ...]] = ("kernel", "draws", "steps", "clip")
     offers = MappingProxyType({"edm_sampler": "levels"})
     kernel: ClassVar[str]
     draws: ClassVar[bool]

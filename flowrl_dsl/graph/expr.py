@@ -40,7 +40,7 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Dictionary:
     """A dictionary with fixed keys."""
 
     items: tuple[tuple[str, Expr], ...]
@@ -88,9 +88,12 @@ class Item:
     key: int | str
 
 
-Expr = Arg | Literal | Record | Call | Partial | Build | Expand | Item
+Expr = Arg | Literal | Dictionary | Call | Partial | Build | Expand | Item
 
-KERNELS: dict[str, Callable] = {}
+Function = Callable[..., Any]
+"""A numerical function: a kernel, or one of a library."""
+
+KERNELS: dict[str, Function] = {}
 
 VARIANTS: dict[str, str] = {
     "quick": "draws its random numbers in one loop over them",
@@ -114,7 +117,7 @@ class Variant:
 
 _VARIANTS: dict[str, dict[str, Variant]] = {}
 
-F = TypeVar("F", bound=Callable)
+F = TypeVar("F", bound=Function)
 
 
 @overload
@@ -149,7 +152,7 @@ def kernel(function: F | None = None, /, **variants: str) -> F | Callable[[F], F
     return registered if function is None else registered(function)
 
 
-def _variant(function: Callable, variant: str, by: str) -> Variant:
+def _variant(function: Function, variant: str, by: str) -> Variant:
     """The variant that ``by``, an option of the function or another kernel, computes."""
     if variant not in VARIANTS:
         raise ValueError(f"kernel {function.__name__}: no pass asks for a variant {variant}, only for {', '.join(VARIANTS)}")
@@ -178,7 +181,7 @@ def as_variant(call: Call, variant: str, value: Any = True) -> Call:
 
 
 @cache
-def resolve(name: str) -> Callable:
+def resolve(name: str) -> Function:
     """The kernel of that name, or the library function behind a dotted name such as ``jnp.exp``.
 
     Libraries are those of ``flowrl_dsl.lazy``, imported at the first function that is asked of them.  Raises ``KeyError``
@@ -199,11 +202,11 @@ def is_function(name: str) -> bool:
 
 
 def as_expr(value: Any) -> Expr:
-    """Numbers, strings and tuples become literals, dictionaries records; expressions stay."""
+    """Numbers, strings and tuples become literals, dictionaries a :class:`Dictionary`; expressions stay."""
     if isinstance(value, Expr):
         return value
     if isinstance(value, dict):
-        return Record(tuple((key, as_expr(item)) for key, item in value.items()))
+        return Dictionary(tuple((key, as_expr(item)) for key, item in value.items()))
     return Literal(value)
 
 
@@ -211,21 +214,21 @@ def _named(kwargs: dict[str, Any]) -> tuple[tuple[str, Expr], ...]:
     return tuple((key, as_expr(value)) for key, value in kwargs.items())
 
 
-def _name_of(function: Callable | str) -> str:
+def _name_of(function: Function | str) -> str:
     return function if isinstance(function, str) else function.__name__
 
 
-def call(function: Callable | str, *args: Any, **kwargs: Any) -> Call:
+def call(function: Function | str, *args: Any, **kwargs: Any) -> Call:
     """A call of a kernel or of a dotted library function."""
     return Call(_name_of(function), tuple(map(as_expr, args)), _named(kwargs))
 
 
-def partial(function: Callable | str, *args: Any, **kwargs: Any) -> Partial:
+def partial(function: Function | str, *args: Any, **kwargs: Any) -> Partial:
     """A kernel with some arguments already given."""
     return Partial(_name_of(function), tuple(map(as_expr, args)), _named(kwargs))
 
 
-def build(name: str, function: Callable | str, **kwargs: Any) -> Build:
+def build(name: str, function: Function | str, **kwargs: Any) -> Build:
     """A module built once from literals and other builds."""
     return Build(name, call(function, **kwargs))
 
@@ -233,7 +236,7 @@ def build(name: str, function: Callable | str, **kwargs: Any) -> Build:
 def children(expr: Expr) -> tuple[Expr, ...]:
     """The expressions directly inside one."""
     match expr:
-        case Record(items):
+        case Dictionary(items):
             return tuple(value for _, value in items)
         case Call(_, args, kwargs) | Partial(_, args, kwargs):
             return args + tuple(value for _, value in kwargs)
@@ -263,8 +266,8 @@ def rewrite(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
         return rewrite(part, change)
 
     match expr:
-        case Record(items):
-            expr = Record(tuple((key, inside(value)) for key, value in items))
+        case Dictionary(items):
+            expr = Dictionary(tuple((key, inside(value)) for key, value in items))
         case Call(function, args, kwargs):
             expr = Call(function, tuple(map(inside, args)), tuple((key, inside(value)) for key, value in kwargs))
         case Partial(function, args, kwargs):

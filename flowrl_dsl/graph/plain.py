@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-F = TypeVar("F", bound=Callable)
+from flowrl_dsl.graph.expr import Function
+
+F = TypeVar("F", bound=Function)
 
 WITHOUT_GRADIENT: dict[str, str] = {}
 """Functions with the values of a kernel that is there for its gradient, by the kernel's name."""

@@ -17,7 +17,7 @@ import ast
 import re
 from collections.abc import Mapping
 
-from flowrl_dsl.graph.expr import Arg, Build, Call, Expand, Expr, Item, Literal, Partial, Record, modules_in
+from flowrl_dsl.graph.expr import Arg, Build, Call, Dictionary, Expand, Expr, Item, Literal, Partial, modules_in
 from flowrl_dsl.graph.nodes import Graph, Node, Type
 
 
@@ -45,7 +45,7 @@ def _print(expr: Expr) -> str:
             return f"${index}"
         case Literal(value):
             return repr(value)
-        case Record(items):
+        case Dictionary(items):
             return "{" + ", ".join(f'"{key}": {_print(value)}' for key, value in items) + "}"
         case Call(function, args, kwargs):
             return f"{function}({_arguments(args, kwargs)})"
@@ -162,7 +162,7 @@ class _Parser:
             self.take()
             return self.module(self.take())
         if token == "{":
-            return self.record()
+            return self.dictionary()
         if re.match(r"[A-Za-z_]", token) and token not in ("True", "False", "None", "nan", "inf"):
             return Call(self.take(), *self.arguments())
         return Literal(self.literal())
@@ -172,7 +172,7 @@ class _Parser:
             raise ValueError(f"module {name} is used before it is given")
         return self.modules[name]
 
-    def record(self) -> Record:
+    def dictionary(self) -> Dictionary:
         self.take("{")
         items = []
         while self.peek() != "}":
@@ -181,7 +181,7 @@ class _Parser:
             items.append((key, self.expr()))
             self.separator("}")
         self.take("}")
-        return Record(tuple(items))
+        return Dictionary(tuple(items))
 
     def separator(self, close: str) -> None:
         if self.peek() != close:

@@ -14,12 +14,12 @@ from flowrl_dsl.graph.expr import (
     Arg,
     Build,
     Call,
+    Dictionary,
     Expand,
     Expr,
     Item,
     Literal,
     Partial,
-    Record,
     resolve,
 )
 from flowrl_dsl.graph.nodes import GRAD, INPUT, STOP, WHEN, Graph, Node, region
@@ -41,7 +41,7 @@ def evaluate(expr: Expr | None, args: Sequence[Any]) -> Any:
             return args[index]
         case Literal(value):
             return value
-        case Record(items):
+        case Dictionary(items):
             return {key: evaluate(value, args) for key, value in items}
         case Call(function, positional, named):
             return resolve(function)(*_all(positional, args), **_named(named, args))

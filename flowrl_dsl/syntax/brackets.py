@@ -7,10 +7,8 @@ no partner once, and returns a list of tokens in which every bracket has one.
 
 from __future__ import annotations
 
-from lark import Token
-
 from flowrl_dsl.diagnostics import Diagnostics
-from flowrl_dsl.syntax.tokens import END, ERROR, after, span_of, virtual
+from flowrl_dsl.syntax.tokens import END, ERROR, Token, after, span_of, virtual
 
 CLOSER = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 WRITTEN = {"LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}"}
@@ -117,11 +115,11 @@ class _Round:
         message = f'"{token}" cannot close "{opener}"; expected "{WRITTEN[right]}"'
         note = f'"{opener}" was opened at {opener.line}:{opener.column}'
         self._report("FRL0115", message, token, note)
-        self.out.append(Token.new_borrow_pos(right, WRITTEN[right], token))
+        self.out.append(token.replaced(right, WRITTEN[right]))
 
     def _report(self, code: str, message: str, token: Token, note: str) -> None:
         """Complain, unless the line has been complained about: one slip upsets several brackets at once."""
-        if not any(found.span.line == token.line for found in self.diagnostics):
+        if not self.diagnostics.on_line(token.line):
             self.diagnostics.error(code, message, span_of(token, self.file), note)
 
     def _close_until(self, token: Token) -> None:
@@ -243,21 +241,24 @@ class _Braces:
             self.diagnostics.error("FRL0118", message, after(self.tokens[end - 1], self.file))
 
     def _drop_closer(self) -> None:
-        """Remove one ``}``: one that closes nothing, is indented too far, or ends the algorithm before its time."""
+        """Remove one ``}`` of those that are more than the ``{``."""
+        self._report_closer(self.tokens.pop(self._excess_closer()))
+
+    def _excess_closer(self) -> int:
+        """The index of a ``}`` that closes nothing, is indented too far, or ends the algorithm before its time."""
         stack: list[Token] = []
-        early = None
+        early: int | None = None
         for index, token in enumerate(self.tokens):
             if token.type == "LBRACE":
                 stack.append(token)
             if token.type != "RBRACE":
                 continue
             if not stack or self._indented_too_far(index, opener := stack.pop()):
-                early = index if early is None or stack else early
-                break
+                return index if early is None or stack else early
             ends = not stack and any(t.type not in ("RBRACE", END) for t in self.tokens[index + 1 :])
             if ends and (early is None or token.column != self.indent[opener.line]):
                 early = index
-        self._report_closer(self.tokens.pop(early))
+        raise ValueError("every brace that is closed was opened")
 
     def _indented_too_far(self, index: int, opener: Token) -> bool:
         token = self.tokens[index]
@@ -270,7 +271,9 @@ class _Braces:
 
     def _close_open(self) -> list[Token]:
         """Walk the tokens, closing each brace before the line that is no longer indented below its opener."""
-        excess, out, stack = self._excess(), [], []
+        excess = self._excess()
+        out: list[Token] = []
+        stack: list[Token] = []
         for index, token in enumerate(self.tokens):
             while excess > 0 and stack and self._left_behind(index, stack[-1]):
                 self._insert_closer([stack.pop()], out, token)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from lark import Token, Tree
+from lark import Tree
 from lark.visitors import Transformer_NonRecursive
 
 from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.syntax import tree
-from flowrl_dsl.syntax.tokens import span_of
+from flowrl_dsl.syntax.tokens import Token, span_of
 
 DEEPEST = 100
 
@@ -172,14 +172,15 @@ class Builder(Transformer_NonRecursive):
         return tree.From(parts[0], self._name(parts[2]), self._over(parts))
 
     def _check_arguments(self, function: str, arguments: tuple[tree.Argument, ...]) -> None:
+        """Report misplaced and repeated names, except on a line with a mistake: its arguments may be the parser's guess."""
         named: dict[str, Span] = {}
         for argument in arguments:
             if argument.name is None:
-                if named and not self._complained_about(argument.span.line):
+                if named and not self.diagnostics.on_line(argument.span.line):
                     message = f'argument without a name behind "{next(reversed(named))} = ..." in "{function}"'
                     self.diagnostics.error("FRL0133", message, argument.span, "arguments without a name come first")
             elif argument.name.id in named:
-                if self._complained_about(argument.span.line):
+                if self.diagnostics.on_line(argument.span.line):
                     continue
                 message = f'"{argument.name.id}" is given twice to "{function}"'
                 first = named[argument.name.id]
@@ -187,10 +188,6 @@ class Builder(Transformer_NonRecursive):
                 self.diagnostics.error("FRL0132", message, argument.name.span, note)
             else:
                 named[argument.name.id] = argument.name.span
-
-    def _complained_about(self, line: int) -> bool:
-        """Whether something is wrong with the line already, so that its arguments may be the parser's guess."""
-        return any(found.span.line == line for found in self.diagnostics)
 
     def _string(self, token: Token) -> tree.String:
         for escape in _ESCAPE.finditer(token):

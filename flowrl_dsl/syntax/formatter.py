@@ -303,9 +303,9 @@ def _run_width(blocks: list[_Block], index: int, indent: str) -> int:
         first -= 1
     while last + 1 < len(blocks) and _same_run(blocks[last], blocks[last + 1]):
         last += 1
-    run = [block for block in blocks[first : last + 1] if block.key is not None]
-    width = max((len(block.key) for block in run), default=0)
-    fits = all(len(indent) + width + len(" = ") + len(block.value) <= WIDTH for block in run)
+    run = [(block.key, block.value) for block in blocks[first : last + 1] if block.key is not None]
+    width = max((len(key) for key, _ in run), default=0)
+    fits = all(len(indent) + width + len(" = ") + len(value) <= WIDTH for _, value in run)
     return width if fits else 0
 
 
@@ -327,9 +327,9 @@ def _section_head(node: tree.Section | tree.Improve | tree.ForTask) -> str:
     match node:
         case tree.Section(name=name, given=given):
             return name.id if given is None else f"{name.id} {given.id}"
-        case tree.Improve(weight=None, mechanism=mechanism):
-            return f"improve {mechanism.id}"
         case tree.Improve(weight=weight, mechanism=mechanism):
+            if weight is None:
+                return f"improve {mechanism.id}"
             bare = isinstance(weight, tree.Number | tree.Name)
             return f"improve {flat(weight) if bare else f'({flat(weight)})'} * {mechanism.id}"
         case tree.ForTask(tasks=tasks):

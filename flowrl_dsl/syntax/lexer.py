@@ -12,13 +12,13 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cache
 
-from lark import Lark, Token
+from lark import Lark
 from lark.lexer import BasicLexer, LexerThread, PatternStr
 
 from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.resources import cache_folder, folder
 from flowrl_dsl.syntax.slips import SLIPS, Slip, meant, too_large
-from flowrl_dsl.syntax.tokens import END, span_of
+from flowrl_dsl.syntax.tokens import END, Token, placed, span_of
 from flowrl_dsl.syntax.tree import Comment
 
 MOST_ERRORS = 100  # of one file
@@ -79,11 +79,9 @@ class Lexer:
         self.tokens: list[Token] = []
         self.comments: list[Comment] = []
         self.diagnostics = Diagnostics(limit=MOST_ERRORS)
-        thread = LexerThread.from_text(self.language.lexer, text)
-        for token in thread.lex(None):
-            self._take(token)
-        end = thread.state.line_ctr
-        self.tokens.append(Token(END, "", end.char_pos, end.line, end.column, end.line, end.column, end.char_pos))
+        for token in LexerThread.from_text(self.language.lexer, text).lex(None):
+            self._take(placed(token))
+        self.tokens.append(_end_of(text))
 
     def _take(self, token: Token) -> None:
         kind = token.type
@@ -116,3 +114,9 @@ class Lexer:
         """The place of the first ``width`` characters of a token, on its first line."""
         place = span_of(token, self.file)
         return Span(self.file, place.line, place.column, place.line, place.column + width)
+
+
+def _end_of(text: str) -> Token:
+    """The END token, at the empty place behind a text."""
+    line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
+    return Token(END, "", len(text), line, column, line, column, len(text))

@@ -32,22 +32,27 @@ class Cursor:
         state.parse_conf.callbacks = {}  # recognise only
         return cls(parser)
 
+    def behind(self, token: Token) -> Cursor:
+        """The cursor behind ``token``.  Raises ``UnexpectedToken`` when the token does not fit here."""
+        parser = self._parser.copy(deepcopy_values=False)
+        parser.feed_token(token)
+        return Cursor(parser)
+
     def feed(self, token: Token) -> Cursor | None:
         """The cursor behind ``token``, or None when the token does not fit here."""
-        parser = self._parser.copy(deepcopy_values=False)
         try:
-            parser.feed_token(token)
+            return self.behind(token)
         except UnexpectedToken:
             return None
-        return Cursor(parser)
 
     def takes(self, kinds: Iterable[str]) -> bool:
         """Whether tokens of these kinds fit here, one behind the other."""
-        cursor: Cursor | None = self
+        cursor = self
         for kind in kinds:
-            cursor = cursor.feed(Token(kind, ""))
-            if cursor is None:
+            fed = cursor.feed(Token(kind, ""))
+            if fed is None:
                 return False
+            cursor = fed
         return True
 
     def accepts(self) -> frozenset[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, overload
 
-from lark import Token, Tree, UnexpectedToken
+from lark import Tree, UnexpectedToken
 
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, did_you_mean, in_order
 from flowrl_dsl.syntax.brackets import balance
@@ -18,7 +19,7 @@ from flowrl_dsl.syntax.builder import DEEPEST, Builder, too_deep
 from flowrl_dsl.syntax.lexer import Lexer, language
 from flowrl_dsl.syntax.mistakes.scene import names_section
 from flowrl_dsl.syntax.recovery import Recovery
-from flowrl_dsl.syntax.tokens import ERROR, span_of
+from flowrl_dsl.syntax.tokens import ERROR, Token, span_of
 from flowrl_dsl.syntax.tree import Expr, File
 
 
@@ -63,6 +64,10 @@ def parse_expression(text: str, file: str) -> tuple[Expr | None, list[Diagnostic
     return _read(Lexer(text, file), "expression")
 
 
+@overload
+def _read(lexer: Lexer, start: Literal["file"]) -> tuple[File | None, list[Diagnostic]]: ...
+@overload
+def _read(lexer: Lexer, start: Literal["expression"]) -> tuple[Expr | None, list[Diagnostic]]: ...
 def _read(lexer: Lexer, start: str) -> tuple[File | Expr | None, list[Diagnostic]]:
     """Tokens to tree; without a tree there is at least one error."""
     diagnostics, file = lexer.diagnostics, lexer.file
@@ -99,7 +104,9 @@ def _grow(tokens: list[Token], start: str) -> Tree | None:
 def _misread(section: Tree) -> bool:
     """Whether a section's name is in truth the next statement's first word, or its first word a misspelt one."""
     first, second = section.children[:2]
-    return isinstance(second, Token) and second.type == "NAME" and not names_section(first, second)
+    if not (isinstance(first, Token) and isinstance(second, Token)):
+        return False
+    return second.type == "NAME" and not names_section(first, second)
 
 
 def _deep_bracket(tokens: list[Token]) -> Token | None:

@@ -7,14 +7,12 @@ together with these.
 
 from __future__ import annotations
 
-from lark import Token
-
 from flowrl_dsl.diagnostics import Diagnostics
 from flowrl_dsl.syntax.brackets import STARTERS, first_on_line
 from flowrl_dsl.syntax.machine import Cursor
 from flowrl_dsl.syntax.mistakes import find
 from flowrl_dsl.syntax.mistakes.scene import Edit, Scene, closest_keyword, describe, names_section
-from flowrl_dsl.syntax.tokens import END, ERROR, span_of, virtual
+from flowrl_dsl.syntax.tokens import END, ERROR, Token, span_of, virtual
 
 _MOST_EDITS = 50  # of one statement
 _MOST_EDITS_OF_FILE = 500
@@ -177,11 +175,9 @@ class Recovery:
         kinds = ["ALGORITHM", "NAME"] if head == "ALGORITHM" or self.depth == 0 else ["NAME"]
         for kind in kinds:
             token = virtual(kind, near, "_")
-            cursor = self.cursor.feed(token)
-            if cursor is None:  # an algorithm's header inside another: nothing before it counts any more
+            if not self.cursor.takes([kind]):  # an algorithm's header inside another: nothing before it counts any more
                 self._restart()
-                cursor = self.cursor.feed(token)
-            self.cursor = cursor
+            self.cursor = self.cursor.behind(token)
             self.kept.append(token)
         self.index = brace
 
@@ -261,7 +257,7 @@ class Recovery:
         written = kind.lower()
         note = f'did you mean "{written}"?'
         self.diagnostics.error("FRL0126", f'unknown word "{token}"', span_of(token, self.file), note)
-        self.tokens[self.index] = Token.new_borrow_pos(kind, written, token)
+        self.tokens[self.index] = token.replaced(kind, written)
         return True
 
     def _headless(self, token: Token) -> bool:

@@ -9,9 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lark import Token
-
-from flowrl_dsl.syntax.tokens import ERROR
+from flowrl_dsl.syntax.tokens import ERROR, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +62,26 @@ def _bad_number(token: Token) -> Slip:
 def _not_a_number(token: Token, reason: str, note: str) -> Slip:
     """A wrong number goes on as 0: it stands where a number belongs, and nothing else is wrong with the statement."""
     message = f'"{_short(token)}" is not a number: {reason}'
-    return Slip("FRL0124", message, note, len(token), Token.new_borrow_pos("NUMBER", "0", token))
+    return Slip("FRL0124", message, note, len(token), token.replaced("NUMBER", "0"))
 
 
 def _bad_string(token: Token) -> Slip:
     note = "a string ends on the line it starts on, with a double quote"
-    empty = Token.new_borrow_pos("STRING", '""', token)
+    empty = token.replaced("STRING", '""')
     return Slip("FRL0121", "this string is never closed", note, len(token), empty)
 
 
 def _other_quotes(token: Token) -> Slip:
     quoted = f'"{token[1:-1]}"'
     message = "strings are written between straight double quotes"
-    return Slip("FRL0122", message, f"write {quoted}", len(token), Token.new_borrow_pos("STRING", quoted, token))
+    return Slip("FRL0122", message, f"write {quoted}", len(token), token.replaced("STRING", quoted))
 
 
 def _foreign_name(token: Token) -> Slip:
     plain = "".join(_GREEK.get(char, char) for char in token)
     note = f"write {plain}" if plain.isascii() else "names are written with the letters a to z, digits and _"
     message = f'unexpected letter in the name "{token}"'
-    return Slip("FRL0120", message, note, len(token), Token.new_borrow_pos("NAME", str(token), token))
+    return Slip("FRL0120", message, note, len(token), token.replaced("NAME", str(token)))
 
 
 def _slashes(token: Token) -> Slip:
@@ -92,7 +90,7 @@ def _slashes(token: Token) -> Slip:
 
 def _strange(token: Token) -> Slip:
     note = _NO_MEANING.get(token[0], "")
-    return Slip("FRL0120", _unexpected(token), note, len(token), Token.new_borrow_pos(ERROR, "", token))
+    return Slip("FRL0120", _unexpected(token), note, len(token), token.replaced(ERROR, ""))
 
 
 SLIPS: dict[str, Callable[[Token], Slip]] = {
@@ -108,7 +106,7 @@ SLIPS: dict[str, Callable[[Token], Slip]] = {
 
 def meant(token: Token, kind: str, written: str) -> Slip:
     """Another spelling of the terminal ``kind``, which the language writes ``written``."""
-    instead = Token.new_borrow_pos(kind, written, token)
+    instead = token.replaced(kind, written)
     return Slip("FRL0120", _unexpected(token), f'write "{written}"', len(token), instead)
 
 

@@ -1,8 +1,8 @@
-"""Tokens that are not in the grammar, and where in the text a token stands."""
+"""Tokens with their places in the text, and the kinds that are not in the grammar."""
 
 from __future__ import annotations
 
-from lark import Token
+import lark
 
 from flowrl_dsl.diagnostics import Span
 
@@ -10,17 +10,36 @@ ERROR = "ERROR"  # a place that was complained about already; the parser never s
 END = "$END"
 
 
+class Token(lark.Token):
+    """A token with a place; lark's own may be made without one."""
+
+    __slots__ = ()
+
+    start_pos: int
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    end_pos: int
+
+    def replaced(self, kind: str, text: str) -> Token:
+        """Another token in the place of this one."""
+        return Token.new_borrow_pos(kind, text, self)
+
+
+def placed(token: lark.Token) -> Token:
+    """A token of lark's lexer, which gives a place to each one."""
+    return Token.new_borrow_pos(token.type, token.value, token)
+
+
 def span_of(token: Token, file: str) -> Span:
     """The place of a token in ``file``."""
-    line, column, end_line, end_column = token.line, token.column, token.end_line, token.end_column
-    assert line is not None and column is not None and end_line is not None and end_column is not None
-    return Span(file, line, column, end_line, end_column)
+    return Span(file, token.line, token.column, token.end_line, token.end_column)
 
 
 def after(token: Token, file: str) -> Span:
     """The empty place just behind a token: where something is missing."""
-    place = span_of(token, file)
-    return Span(file, place.end_line, place.end_column, place.end_line, place.end_column)
+    return Span(file, token.end_line, token.end_column, token.end_line, token.end_column)
 
 
 def virtual(kind: str, near: Token, text: str = "") -> Token:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from flowrl_dsl.components.base import Backbone, Draw
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, Record
+from flowrl_dsl.graph.expr import Arg, Dictionary
 from flowrl_dsl.graph.nodes import TREE
 from flowrl_dsl.registry import register
 
@@ -28,7 +28,7 @@ class Energy(Backbone):
 
     def init(self, ctx: Context, key: Value) -> Value:
         """No parameters."""
-        return ctx.builder.add("Init", Record(()), (), TREE, ctx.owner)
+        return ctx.builder.add("Init", Dictionary(()), (), TREE, ctx.owner)
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
         """Actions by the policy's sampler, from actions uniform in [-1, 1]."""

@@ -10,7 +10,7 @@ from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Critic, Future
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Record, call, kernel
+from flowrl_dsl.graph.expr import Dictionary, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import register
@@ -68,7 +68,7 @@ class Known(Critic):
 
     def init(self, ctx: Context, key: Value, members: int) -> Value:
         """No parameters."""
-        return ctx.builder.add("Init", Record(()), (), TREE, ctx.owner)
+        return ctx.builder.add("Init", Dictionary(()), (), TREE, ctx.owner)
 
     def value(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
         lead = leading(s, a)

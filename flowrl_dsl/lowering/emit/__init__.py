@@ -8,7 +8,7 @@ package.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import fill
 
 from flowrl_dsl.graph.expr import Expr, modules_in
@@ -58,7 +58,7 @@ def emit_python(title: str, about: str, graphs: Mapping[str, Graph], hyper: Mapp
     if any("draw_key" in free_names(function) for function in functions):
         functions.insert(0, parsed(_DRAW_KEY))
     numbers = ast.parse(f"HYPER = {dict(sorted(hyper.items()))!r}").body
-    parts: list[list[ast.stmt]] = [kernels, [*networks, *numbers], functions]
+    parts: list[Sequence[ast.stmt]] = [kernels, [*networks, *numbers], functions]
     batch = ", ".join(f"{node.name.removeprefix('batch.')} {_shape(node)}" for node in _batch(graphs["step"]))
     arrays = fill(f"``batch`` holds float32 arrays: {batch}.", WIDTH)
     header = _HEADER.format(title=title, about=about, arrays=arrays, version=version)

@@ -23,9 +23,8 @@ def put_in_constants(file: File) -> bool:
             constant = _common_constant(kernel, parameter, [call for _, call in calls])
             if constant is None:
                 continue
-            for part, call in calls:
+            for _, call in calls:  # a constant has no names: what is cached of the callers stays true
                 _drop_argument(kernel, parameter, call)
-                part.changed()
             _drop_parameter(kernel, parameter)
             Replace({parameter: constant}).visit(kernel.tree)
             kernel.changed()
@@ -53,8 +52,9 @@ def _possible(file: File, name: str, parameter: str, below: frozenset[str] = fro
         if isinstance(value, ast.Constant):
             found.add(value.value)
             continue
-        known = isinstance(caller, Kernel) and isinstance(value, ast.Name) and _is_parameter(caller, value.id)
-        handed_on = _possible(file, caller.tree.name, value.id, below | {name}) if known else None  # type: ignore[attr-defined]
+        if not (isinstance(caller, Kernel) and isinstance(value, ast.Name) and _is_parameter(caller, value.id)):
+            return None
+        handed_on = _possible(file, caller.tree.name, value.id, below | {name})
         if handed_on is None:
             return None
         found |= handed_on

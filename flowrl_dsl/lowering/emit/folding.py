@@ -14,11 +14,15 @@ def fold(kernel: Kernel) -> bool:
         return False
     before = ast.dump(kernel.tree)
     Fold().visit(kernel.tree)
-    kernel.changed()
+    folded = ast.dump(kernel.tree)
+    if folded != before:
+        kernel.changed()
     Replace(_other_names(kernel)).visit(kernel.tree)
     _DropUnread(kernel.tree).visit(kernel.tree)
-    kernel.changed()
-    kernel.is_folded = ast.dump(kernel.tree) == before
+    after = ast.dump(kernel.tree)
+    if after != folded:
+        kernel.changed()
+    kernel.is_folded = after == before
     return not kernel.is_folded
 
 
@@ -80,8 +84,11 @@ class Fold(_Statements):
         self.generic_visit(node)
         elements: list[ast.expr] = []
         for element in node.elts:
-            nested = isinstance(element, ast.Starred) and isinstance(element.value, ast.Tuple)
-            elements += element.value.elts if nested else [element]  # type: ignore[attr-defined]
+            match element:
+                case ast.Starred(ast.Tuple(nested)):
+                    elements += nested
+                case _:
+                    elements.append(element)
         node.elts = elements
         return node
 

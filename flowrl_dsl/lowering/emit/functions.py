@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from flowrl_dsl.formula import PRIMITIVES
-from flowrl_dsl.graph.expr import KERNELS, Arg, Build, Call, Expand, Expr, Item, Literal, Partial, Record, call
+from flowrl_dsl.graph.expr import KERNELS, Arg, Build, Call, Dictionary, Expand, Expr, Item, Literal, Partial, call
 from flowrl_dsl.graph.nodes import ROLES, STOP, WHEN, Graph, Node
 from flowrl_dsl.graph.pieces import in_pieces
 from flowrl_dsl.graph.plain import WITHOUT_GRADIENT
@@ -194,7 +194,7 @@ class _Printer:
                 return args[index]
             case Literal(value):
                 return f'float("{value}")' if isinstance(value, float) and not math.isfinite(value) else repr(value)
-            case Record(items):
+            case Dictionary(items):
                 return "{" + ", ".join(f'"{key}": {self.expr(value, args)}' for key, value in items) + "}"
             case Call(function, (left, right), ()) if function in _INFIX:
                 return f"({self.expr(left, args)} {_INFIX[function]} {self.expr(right, args)})"
@@ -210,8 +210,8 @@ class _Printer:
             case Build(name, _):
                 return name
             case Expand(value, pattern):
-                index = ", ".join("None" if new else ":" for new in pattern)
-                return f"{self.expr(value, args)}[{index}]"
+                axes = ", ".join("None" if new else ":" for new in pattern)
+                return f"{self.expr(value, args)}[{axes}]"
             case Item(value, key):
                 return f"{self.expr(value, args)}[{key!r}]"
         raise TypeError(f"not an expression: {expr!r}")

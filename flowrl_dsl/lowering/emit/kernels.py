@@ -6,10 +6,9 @@ import ast
 import copy
 import inspect
 import textwrap
-from collections.abc import Callable
 from functools import cache
 
-from flowrl_dsl.graph.expr import KERNELS
+from flowrl_dsl.graph.expr import KERNELS, Function
 
 
 def kernel_definition(name: str) -> ast.FunctionDef:
@@ -18,7 +17,7 @@ def kernel_definition(name: str) -> ast.FunctionDef:
 
 
 @cache
-def _definition(kernel: Callable) -> ast.FunctionDef:
+def _definition(kernel: Function) -> ast.FunctionDef:
     definition = parsed(textwrap.dedent(inspect.getsource(kernel)))
     definition.decorator_list = []
     docstring = ast.get_docstring(definition)

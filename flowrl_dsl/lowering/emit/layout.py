@@ -11,7 +11,6 @@ import ast
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from textwrap import wrap
 
 from flowrl_dsl.lowering.emit.text import (
@@ -38,14 +37,14 @@ Lines = list[str]
 def module(statements: Sequence[ast.stmt]) -> str:
     """Top-level statements, two blank lines around functions."""
     lines: Lines = []
-    for before, statement in pairwise([None, *statements]):
+    for before, statement in zip([None, *statements], statements, strict=False):
         if before is not None:
             lines += [""] * (2 if _is_block(before) or _is_block(statement) else 0)
-        lines += _Block("").statement(statement)  # type: ignore[arg-type]
+        lines += _Block("").statement(statement)
     return "\n".join(lines) + "\n"
 
 
-def _is_block(statement: ast.stmt | None) -> bool:
+def _is_block(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.FunctionDef | ast.ClassDef)
 
 
@@ -58,8 +57,7 @@ class _Block:
 
     def body(self, statements: Sequence[ast.stmt], of: ast.AST | None = None) -> Lines:
         lines: Lines = []
-        for before, statement in pairwise([None, *statements]):
-            assert statement is not None
+        for before, statement in zip([None, *statements], statements, strict=False):
             described = isinstance(of, ast.ClassDef) and before is not None and _is_docstring(before)
             if before is not None and (_is_block(before) or _is_block(statement) or described):
                 lines.append("")
@@ -86,7 +84,7 @@ class _Block:
                 return fit.lines("", value, "")
             case ast.Return(None):
                 return [f"{self.indent}return"]
-            case ast.Return(value):
+            case ast.Return(ast.expr() as value):
                 return fit.result("return ", value)
             case ast.Assign(targets, value):
                 return self._assign([*targets], value)

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from flowrl_dsl.graph.expr import KERNELS
 from flowrl_dsl.lowering.emit.kernels import kernel_definition
-from flowrl_dsl.lowering.emit.scopes import bindings, free_names, parameters
+from flowrl_dsl.lowering.emit.scopes import bindings, free_names, parameters, walk
 
 _UNUSUAL = (
     *(ast.Global, ast.Nonlocal, ast.NamedExpr, ast.Import, ast.ImportFrom, ast.Delete),
@@ -19,7 +19,7 @@ _UNUSUAL = (
 
 
 class Part:
-    """One statement of the file, and what is asked about it again and again."""
+    """One statement of the file, with its names and calls, which are found again only after a change."""
 
     def __init__(self, tree: ast.stmt):
         self._tree = tree
@@ -30,7 +30,7 @@ class Part:
         return self._tree
 
     def changed(self) -> None:
-        """To be called after a change of the tree."""
+        """To be called after a change of the tree that changes names or calls, or that can be folded further."""
         for name in ("free", "bound", "calls"):
             self.__dict__.pop(name, None)
         self.is_folded = False
@@ -52,7 +52,7 @@ class Part:
     def calls(self) -> dict[str, list[ast.Call]]:
         """Calls by the name that is called."""
         found: dict[str, list[ast.Call]] = {}
-        for node in ast.walk(self.tree):
+        for node in walk(self.tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 found.setdefault(node.func.id, []).append(node)
         return found

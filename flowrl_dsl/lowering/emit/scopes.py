@@ -9,6 +9,32 @@ _LOOPS = (ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp)
 _SCOPES = (ast.FunctionDef, ast.Lambda, ast.ClassDef, *_LOOPS)
 
 
+_WITHOUT_NAMES = frozenset({"ctx", "op", "ops"})
+"""Fields of syntax trees, about a third of all, that hold no names."""
+
+
+def below(node: ast.AST) -> list[ast.AST]:
+    """The nodes directly below one, in the order of the text, without those that hold no names."""
+    found: list[ast.AST] = []
+    for field in node._fields:
+        if field in _WITHOUT_NAMES:
+            continue
+        value = getattr(node, field, None)
+        if isinstance(value, list):
+            found += [part for part in value if isinstance(part, ast.AST)]
+        elif isinstance(value, ast.AST):
+            found.append(value)
+    return found
+
+
+def walk(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes of a tree that may hold names, outermost first."""
+    found = [tree]
+    for node in found:
+        yield node
+        found += below(node)
+
+
 def parameters(function: ast.FunctionDef | ast.Lambda) -> list[str]:
     """Names of all parameters of a function."""
     args = function.args
@@ -18,7 +44,7 @@ def parameters(function: ast.FunctionDef | ast.Lambda) -> list[str]:
 
 def bindings(tree: ast.AST) -> Iterator[str]:
     """Names that a tree gives a value anywhere, as often as it does: parameters and names of inner functions included."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         match node:
             case ast.Name(name, ast.Store()):
                 yield name
@@ -55,7 +81,7 @@ def _collect_free(node: ast.AST, own: frozenset[str], found: list[str]) -> None:
             inside = [*first.ifs, *others, *elements]
             _collect_all(inside, own.union(_stored_names(node)), found)
         case _:  # what a class assigns are its fields, which its methods do not see as names
-            _collect_all(ast.iter_child_nodes(node), own, found)
+            _collect_all(below(node), own, found)
 
 
 def _collect_all(nodes: Iterable[ast.AST], own: frozenset[str], found: list[str]) -> None:
@@ -70,7 +96,7 @@ def _evaluated_outside(function: ast.FunctionDef | ast.Lambda) -> list[ast.AST]:
 
 def _stored_names(scope: ast.AST) -> Iterator[str]:
     """Names that a scope assigns or defines, without those of the scopes inside it."""
-    for child in ast.iter_child_nodes(scope):
+    for child in below(scope):
         match child:
             case ast.Name(name, ast.Store()):
                 yield name

@@ -238,27 +238,26 @@ def entries(expr: ast.Dict) -> list[str]:
     return [_entry(key, value) for key, value in zip(expr.keys, expr.values, strict=True)]
 
 
-def comprehension(expr: ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp) -> list[str]:
+Comprehension = ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp
+
+
+def comprehension(expr: Comprehension) -> list[str]:
     """The element of a comprehension and the parts behind it."""
     element = f"{text(expr.key)}: {text(expr.value)}" if isinstance(expr, ast.DictComp) else text(expr.elt)
     return [element, *clauses(expr.generators)]
 
 
-BRACKETS: dict[type, str] = {
-    ast.GeneratorExp: "()",
-    ast.ListComp: "[]",
-    ast.SetComp: "{}",
-    ast.DictComp: "{}",
-    ast.Tuple: "()",
-    ast.List: "[]",
-    ast.Set: "{}",
-    ast.Dict: "{}",
+_BRACKETS: dict[type, tuple[str, str]] = {
+    ast.GeneratorExp: ("(", ")"),
+    ast.ListComp: ("[", "]"),
+    ast.SetComp: ("{", "}"),
+    ast.DictComp: ("{", "}"),
 }
 
 
-def _comprehension(expr: ast.expr) -> str:
-    opening, closing = BRACKETS[type(expr)]
-    return opening + " ".join(comprehension(expr)) + closing  # type: ignore[arg-type]
+def _comprehension(expr: Comprehension) -> str:
+    opening, closing = _BRACKETS[type(expr)]
+    return opening + " ".join(comprehension(expr)) + closing
 
 
 _PRINTERS: dict[type, Callable[..., str]] = {

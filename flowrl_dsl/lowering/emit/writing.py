@@ -52,7 +52,7 @@ def _only_expression(kernel: Kernel) -> ast.expr | None:
 
 
 def _in_expression(change: ast.NodeTransformer, value: ast.expr) -> ast.expr:
-    return change.visit(ast.Expr(value)).value  # type: ignore[no-any-return]
+    return change.visit(ast.Expr(value)).value
 
 
 def _named_values(steps: Iterable[ast.stmt]) -> list[tuple[str, ast.expr]] | None:

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from lark import Token
-
 from flowrl_dsl.diagnostics import Diagnostic
 from flowrl_dsl.syntax.brackets import CLOSER, OPERATORS, STARTERS
 from flowrl_dsl.syntax.lexer import language
 from flowrl_dsl.syntax.machine import Cursor
-from flowrl_dsl.syntax.tokens import END, after, span_of, virtual
+from flowrl_dsl.syntax.tokens import END, Token, after, span_of, virtual
 
 VALUES = frozenset(["NUMBER", "STRING", "TRUE", "FALSE", "NAME", "INF", "LSQB", "LPAR", "MINUS"])
 _CLASSES = {"NAME": "a name", "NUMBER": "a number", "STRING": "a quoted string", END: "the end of the file"}
@@ -123,7 +121,7 @@ class Scene:
         at = self.index if at is None else at
         token = self.tokens[at]
         text = '""' if kind == "STRING" else language().written.get(kind, str(token))
-        return Edit(at, 1, (Token.new_borrow_pos(kind, text, token),))
+        return Edit(at, 1, (token.replaced(kind, text),))
 
     def would_help(self, kind: str) -> bool:
         """Whether a token of this kind, inserted here, lets the parser read this token and a telling next one."""
