@@ -52,7 +52,7 @@ CODES = (
         "a spec extends itself",
         "Following `extends` from file to file leads back to a file that has already been read.",
         'algorithm example extends "example.flowrl" { }\n',
-        "Break the circle: one of its files must stand for itself.",
+        "Break the cycle: one of its files must stand for itself.",
     ),
     Code(
         "FRL0204",
@@ -227,7 +227,7 @@ CODES = (
         "used before it is defined",
         "A let reads only lets above it, and a definition never leads back to itself.",
         _objective("x", "let x = y", "let y = mean(Q(s, a), over = ensemble)"),
-        "Move the let up, or break the circle.",
+        "Move the let up, or break the cycle.",
     ),
     Code(
         "FRL0229",

@@ -1,0 +1,141 @@
+"""Arithmetic: elementwise functions, reductions, and functions along an axis, with the axes that each may name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flowrl_dsl.axes import AXES, Axes, show, union, without
+from flowrl_dsl.diagnostics import Span, did_you_mean
+from flowrl_dsl.formula import Operation, Primitive, Term
+from flowrl_dsl.spec.typecheck.arguments import positional, those_with_axis, without_named
+from flowrl_dsl.spec.typecheck.ensembles import same_members, subset
+from flowrl_dsl.spec.typecheck.frame import Frame
+from flowrl_dsl.syntax import tree
+
+LIKELY = ("particle", "reverse", "ensemble")
+"""Axes that a softmax and its like are usually meant to run along."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """A call of a primitive with ``over``: its other arguments, their terms, and the axes ``over`` names, if given."""
+
+    function: Primitive
+    arguments: tuple[tree.Expr, ...]
+    terms: tuple[Term, ...]
+    axes: Axes | None
+    span: Span
+    over: Span
+    """The place of ``over``; that of the call where it is not given."""
+
+
+def primitive(function: Primitive, call: tree.Call, frame: Frame) -> Term | None:
+    if function.kind == "elementwise":
+        operands = positional(call, function.arity, frame)
+        return None if operands is None else elementwise(function.name, tuple(operands), call.span, frame)
+    if function.kind == "draw":
+        return subset(call, frame)
+    use = _with_axes(function, call, frame)
+    if use is None:
+        return None
+    return _along(use, frame) if function.kind == "along" else _reduction(use, frame)
+
+
+def elementwise(function: str, operands: tuple[tree.Expr, ...], span: Span, frame: Frame) -> Term | None:
+    """A function of values that are aligned by the names of their axes."""
+    values = [frame.term(operand) for operand in operands]
+    terms = tuple(value for value in values if value is not None)
+    if len(terms) < len(values) or not same_members(terms, span, frame):
+        return None
+    return Operation(function, terms, union(*(t.axes for t in terms)), span=frame.here(span))
+
+
+def _with_axes(function: Primitive, call: tree.Call, frame: Frame) -> Use | None:
+    over, rest = without_named(call, "over", frame)
+    operands = tuple(positional(rest, function.arity, frame, ("over",)) or ())
+    values = [frame.term(operand) for operand in operands]
+    axes = None if over is None else _axes(over, frame)
+    terms = tuple(value for value in values if value is not None)
+    if len(terms) < function.arity or (over is not None and axes is None):
+        return None
+    return Use(function, operands, terms, axes, call.span, (over or call).span)
+
+
+def _axes(expr: tree.Expr, frame: Frame) -> Axes | None:
+    """The axes named by ``over = particle`` or ``over = [ensemble, particle]``."""
+    items = expr.items if isinstance(expr, tree.List) else (expr,)
+    found: list[str] = []
+    for item in items:
+        if isinstance(item, tree.Name) and item.id in AXES and item.id not in found:
+            found.append(item.id)
+        elif isinstance(item, tree.Name) and item.id in found:
+            frame.error("FRL0245", f'axis "{item.id}" is named twice', item.span)
+        elif isinstance(item, tree.Name):
+            frame.error("FRL0245", f'unknown axis "{item.id}"', item.span, did_you_mean(item.id, AXES))
+        else:
+            frame.error("FRL0245", "expected the name of an axis", item.span, f"axes: {', '.join(AXES)}")
+    if not items:
+        frame.error("FRL0245", "expected the name of an axis", expr.span, f"axes: {', '.join(AXES)}")
+    return union(found) if found and len(found) == len(items) else None
+
+
+def _reduction(use: Use, frame: Frame) -> Term | None:
+    """A function that removes the axes it names, or all axes."""
+    (value,), name = use.terms, use.function.name
+    if use.axes is None and not value.axes:
+        frame.error("FRL0254", f"{name} has nothing to reduce: its argument is already a scalar", use.span)
+        return None
+    if use.axes is not None and not _present(use, use.axes, frame):
+        return None
+    rest = () if use.axes is None else without(value.axes, *use.axes)
+    return Operation(name, (value,), rest, over=use.axes or (), span=frame.here(use.span))
+
+
+def _along(use: Use, frame: Frame) -> Term | None:
+    """A function that works along exactly one axis and keeps it."""
+    value, name = use.terms[0], use.function.name
+    if use.axes is None or len(use.axes) != 1:
+        likely = next((axis for axis in LIKELY if axis in value.axes), "")
+        write = f": write {name}(..., over = {likely})" if likely else ""
+        hint = f"its argument has {', '.join(value.axes)}{write}" if value.axes else "its argument is already a scalar"
+        frame.error("FRL0247", f"{name} works along exactly one axis", use.over, hint)
+        return None
+    if not _present(use, use.axes, frame) or not _readable(use, use.axes[0], frame):
+        return None
+    return Operation(name, use.terms, value.axes, over=use.axes, span=frame.here(use.span))
+
+
+def _present(use: Use, axes: Axes, frame: Frame) -> bool:
+    """Whether the first argument has all the axes."""
+    has, missing = use.terms[0].axes, without(axes, *use.terms[0].axes)
+    if missing:
+        message = f"{use.function.name} over {missing[0]}: its argument has axes {show(has)}"
+        hint = f"it can be reduced over {', '.join(has)}" if has else "its argument is already a scalar"
+        frame.error("FRL0246", message, use.over, hint)
+    return not missing
+
+
+def _readable(use: Use, axis: str, frame: Frame) -> bool:
+    """Whether the first argument has all axes that the function reads besides ``axis``, and the others have none."""
+    name, reads = use.function.name, use.function.reads
+    if axis in reads:
+        message = f"{name} cannot work along {axis}, which holds the components of its points"
+        frame.error("FRL0247", message, use.over)
+        return False
+    first, *others = use.terms
+    fine, missing = True, without(reads, *first.axes)
+    if missing:
+        fitting = [value for value, has in frame.slot.values.items() if {axis, *reads} <= {*has}]
+        _misfit(use, 0, f"the axis {missing[0]}", those_with_axis(fitting), frame)
+        fine = False
+    for position, other in enumerate(others, 1):
+        if other.axes:
+            _misfit(use, position, "no axes", "reduce it, or use a parameter", frame)
+            fine = False
+    return fine
+
+
+def _misfit(use: Use, position: int, need: str, hint: str, frame: Frame) -> None:
+    place = f"argument {position + 1} of {use.function.name}"
+    message = f"{place} must have {need}, but has axes {show(use.terms[position].axes)}"
+    frame.error("FRL0244", message, use.arguments[position].span, hint)
