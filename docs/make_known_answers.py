@@ -1,7 +1,7 @@
 """Train every shipped spec on problems with known answers; write docs/known_answers.md and a table of docs/hybrids.md.
 
-``python docs/make_known_answers.py``.  What came of each is kept as a line of ``docs/known_answers.jsonl``, and is not
-trained again unless its settings have changed.  Two run at a time, each on one thread.
+``python docs/make_known_answers.py``.  Each result is recorded as a line of ``docs/known_answers.jsonl``; a recorded
+problem is not trained again unless its settings have changed.  Two runs execute at a time, each on one thread.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ UPDATES, DRAWS, SHOWN = 5000, 2000, 1000
 HEIGHT = 0.1
 """Q = HEIGHT log p."""
 FLOORS = 10
-"""How many times the exact scores are sampled: one is up to 1.8 times as far away as another."""
+"""Number of samples drawn with the exact score: the distance of one is up to 1.8 times that of another."""
 CLOSE = 2
-"""Floors within which a density counts as reached: docs/known_answers.md says why so many."""
+"""Floors within which a density counts as reached; docs/known_answers.md explains the choice."""
 
 NEAR = 0.2
 """How far a mean log p may be below the highest: less than the second best of the uneven regions, which is 0.29 below."""
 
 LONG = 8000
-"""Updates of dime, which finds one good region after the other."""
+"""Updates of dime, which covers the good regions one after the other."""
 LEARNING = 10_000
 """Updates of nclql, which has to learn its values."""
 FAR = 15_000
@@ -44,7 +44,7 @@ FAR = 15_000
 
 
 def falling(rate: float, updates: int = UPDATES) -> str:
-    """A learning rate that falls: what a constant one leaves is noise, as large as the distances that are measured."""
+    """A decaying learning rate: a constant one leaves noise as large as the measured distances."""
     return f"policy.optimizer=adam(cosine({rate} -> 1e-5, over = {updates}))"
 
 
@@ -53,42 +53,42 @@ DENOISING = (*SMALL, "policy.backbone.obs=[]")
 
 
 def dual(start: float) -> str:
-    """A temperature that holds the divergence of the weights, from where it starts."""
+    """A temperature that holds the divergence of the weights, from its initial value."""
     return f"temperature=learned({start}, target_kl = 1.0, optimizer = adam(3e-3))"
 
 
 DUAL, LOW_DUAL = dual(1.0), dual(0.1)
-"""Of 32 particles log N is 3.5; and at the rate of the specs the temperature would not get where it has to be."""
+"""With 32 particles log N is 3.5; and at the rate of the specs the temperature would not reach its final value."""
 ENTROPY = "temperature=learned(1.0, target_entropy = -A, optimizer = adam(3e-3))"
-"""As fast as that of a divergence: from 1.0 it has to come down to a few hundredths."""
+"""As fast as the dual of the divergence: the temperature falls from 1.0 to a few hundredths."""
 STEADY = falling(3e-4)
-"""Where the gradient flows through a sampler that clips: at 2e-3 all actions run into a bound, where it is 0."""
+"""For gradients through a sampler that clips: at 2e-3 all actions saturate at a bound, where the gradient is 0."""
 SLOW = falling(1e-4)
 """td7 reads the action through an embedding: at 3e-4 it ran into a corner of the uneven task."""
 PROPOSALS = (*DENOISING, "train.batch=32")
-"""There is one state: 32 rows are 1024 proposals for it."""
+"""There is one state: 32 rows contain 1024 proposals for it."""
 OF_OLD = (*PROPOSALS, DUAL, "weighted_regression.noise=0.05", "policy.old=copy(every = 250)")
 """The noise on proposals is half as wide as a good region; the 0.2 of the specs would blur all of them."""
 MIRROR = (*OF_OLD, "weighted_regression.particles=32 from old_policy", LOW_DUAL)
-"""Values differ by tenths.  From a temperature of 1.0 the policy first imitates itself by nearly equal weights, loses good
-regions by chance, and fpmd ended at the third best of the uneven ones."""
+"""Values differ by tenths.  From a temperature of 1.0 the policy first imitates itself with nearly equal weights and loses
+good regions by chance; fpmd ended at the third best of the uneven ones."""
 DETERMINISTIC = (*MIRROR, "policy.sampler=ddim(20)")
 """Twenty ddpm steps add noise as wide as an arc of the moons, as fast as the weights narrow the policy."""
 ANCHORED = (*PROPOSALS, LOW_DUAL, "weighted_regression.noise=0.05", "policy.old=copy(every = 250)", falling(1e-3))
-"""Where the gradient alone would run into a bound of the checkerboard, the anchor finds good fields first."""
+"""The gradient alone would saturate at a bound of the checkerboard; the anchor finds good fields first."""
 REVERSE = (*DENOISING, "score_matching.reverse=128")
 EXPLODING = ("policy.backbone=edm(sigma_max = 2, obs = [])", "policy.sampler=edm_heun(10)")
-"""Noise is added to actions that are not made smaller, as in idem's paper: sigma / alpha in its target is at most 2."""
+"""Variance-exploding noise, as in idem's paper: sigma / alpha in its target is at most 2."""
 FIELD = (
     "policy.network=mlp([256, 256], activation = mish)",
     "policy.backbone.obs=[]",
     "train.batch=128",
     falling(2e-3, FAR),
 )
-"""Slopes change faster than densities: a smaller network does not follow them on the moons."""
+"""Gradients vary faster than densities: a smaller network cannot represent them on the moons."""
 LEARNED = ("critic.backup=r", f"critic.optimizer=adam(cosine(1e-3 -> 1e-5, over = {LEARNING}))", "train.batch=256")
 PATHS = (*DENOISING, falling(2e-3, LONG), "temperature=0.3")
-"""Colder, the divergence that it minimises lets go of regions: at 0.1 it keeps one of the four uneven ones."""
+"""At lower temperatures the divergence it minimises loses regions: at 0.1 it keeps one of the four uneven ones."""
 DENSITY, VALUE, OWN = "density", "value", "own"
 SLOPE, CLIMB, GAUSSIAN = "slopes of noisy actions", "Langevin on the exact values", "a squashed Gaussian of entropy -2"
 REPELLED, HELD = "points that repel each other", "the density of entropy -1"
@@ -96,8 +96,8 @@ REPELLED, HELD = "points that repel each other", "the density of entropy -1"
 
 @dataclass(frozen=True)
 class Entry:
-    """What a spec is after, a ``density``, the highest ``value`` or an answer of its ``own``; what is set for it; whether
-    its Q is exact; which answer is its own, where that can be computed; and how the one state looks.
+    """The target of a spec (a ``density``, the highest ``value`` or its ``own``), its settings, whether its Q is exact, its
+    own target where that can be computed, and the observation of the single state.
     """
 
     aim: str
@@ -151,11 +151,11 @@ HYBRIDS = {
     "dime_redq": "dime",
     "qsm_td7": "qsm",
 }
-"""For each hybrid the spec that it starts from."""
+"""The base spec of each hybrid."""
 
 
 def key_of(spec: str, shape: str) -> Record:
-    """What a record must say to be of this problem."""
+    """The fields that identify the record of this problem."""
     entry = SPECS[spec]
     return {
         "spec": spec,
@@ -167,7 +167,7 @@ def key_of(spec: str, shape: str) -> Record:
 
 
 def train(job: tuple[str, str]) -> Record:
-    """Train one spec on one shape; what came of it, and where its first draws lie (to 1 / 127, for the picture)."""
+    """Train one spec on one shape: its score, and its first samples (rounded to 1 / 127, for the figure)."""
     from flowrl_dsl.testing.known_answers import learn
 
     spec, shape = job
@@ -184,14 +184,14 @@ def train(job: tuple[str, str]) -> Record:
 
 
 def packed(actions: np.ndarray) -> str:
-    """The first of the draws as text, to 1 / 127."""
+    """The first samples as text, rounded to 1 / 127."""
     import numpy as np
 
     return b64encode(np.round(127 * actions[:SHOWN]).astype(np.int8).tobytes()).decode()
 
 
 def unpacked(text: str) -> np.ndarray:
-    """Draws [n, 2] of such a text."""
+    """The samples [n, 2] encoded by :func:`packed`."""
     import numpy as np
 
     return np.frombuffer(b64decode(text), np.int8).reshape(-1, 2) / 127
@@ -203,7 +203,7 @@ def sharpness_of(entry: Entry, sharpness: float) -> float:
 
 
 def own_answer(answer: str, shape: str, sharpness: float) -> np.ndarray:
-    """Draws of what a mechanism makes of the exact Q where no network stands between."""
+    """Samples of the target of a mechanism, computed from the exact Q without a network."""
     from flowrl_dsl.testing import mechanisms
 
     if answer == SLOPE:
@@ -219,7 +219,7 @@ def own_answer(answer: str, shape: str, sharpness: float) -> np.ndarray:
 
 @cache
 def reference(shape: str, sharpness: float) -> tuple:
-    """The density and draws of it."""
+    """The density and samples of it."""
     from flowrl_dsl.testing.known_answers import Answer
 
     answer = Answer.of(shape, sharpness)
@@ -228,7 +228,7 @@ def reference(shape: str, sharpness: float) -> tuple:
 
 @cache
 def floor(shape: str, sharpness: float) -> float:
-    """The mean distance to the density of a sampler that is given its exact score."""
+    """The mean distance to the density of a sampler with its exact score."""
     from statistics import mean
 
     from flowrl_dsl.testing.known_answers import sampled_exactly, sliced_wasserstein
@@ -254,7 +254,7 @@ def score(actions: np.ndarray, shape: str, sharpness: float) -> Record:
 
 
 def mean_value(actions: np.ndarray, shape: str) -> float:
-    """The mean log p of draws."""
+    """The mean log p of samples."""
     import numpy as np
 
     from flowrl_dsl.components.critics.known import known_value
@@ -263,14 +263,14 @@ def mean_value(actions: np.ndarray, shape: str) -> float:
 
 
 def rows(aim: str) -> list[list[str]]:
-    """One row a spec, one column a shape."""
+    """One row per spec, one column per shape."""
     specs = {spec: entry for spec, entry in SPECS.items() if entry.aim == aim}
-    own = {spec: [entry.answer or "none is known"][: aim == OWN] for spec, entry in specs.items()}
+    own = {spec: [entry.answer or "unknown"][: aim == OWN] for spec, entry in specs.items()}
     return [[spec, *own[spec], *(cell(spec, shape) for shape in SHAPES)] for spec in specs]
 
 
 def cell(spec: str, shape: str) -> str:
-    """What the page says of one spec on one shape."""
+    """The table cell of one spec on one shape."""
     found = RECORDS.find(key_of(spec, shape))
     if found is None:
         return "not run"
@@ -288,14 +288,14 @@ def cell(spec: str, shape: str) -> str:
 
 
 def figures(found: Record) -> list[str]:
-    """Mean Q, share of good regions and distance to the density, of a policy or of an answer."""
+    """Mean Q, share of good regions and distance to the density, of a policy or of a target."""
     return [f"{HEIGHT * found['value']:.3f}", f"{found['covered']:.0%}", f"{found['distance']:.2f}"]
 
 
 def picture(specs: Sequence[str], target: Path) -> None:
-    """Draws over the density (red), one row a spec, one column a shape; below them those of a spec's own answer (blue).
+    """Samples over the density (red), one row per spec, one column per shape; below them those of its own target (blue).
 
-    The first row has draws of the density itself.
+    The first row shows samples of the density itself.
     """
     import matplotlib
 
@@ -326,19 +326,19 @@ def picture(specs: Sequence[str], target: Path) -> None:
 
 
 def write() -> None:
-    """The tables between their marks in docs/known_answers.md, and the pictures beside it."""
+    """Write the tables of docs/known_answers.md and docs/hybrids.md, and the figures."""
     for aim in (DENSITY, VALUE, OWN):
         name = f"known_answers_{aim}.png"
         picture([spec for spec, entry in SPECS.items() if entry.aim == aim], DOCS / name)
-        titles = ["spec", "its answer"][: 1 + (aim == OWN)] + list(SHAPES)
+        titles = ["spec", "target"][: 1 + (aim == OWN)] + list(SHAPES)
         fill("known_answers.md", aim, f"{table(titles, rows(aim))}\n\n![draws over the densities]({name})")
     hybrids = [[spec, cell(spec, "ring"), f"{base}: {cell(base, 'ring')}"] for spec, base in HYBRIDS.items()]
-    fill("hybrids.md", "ring", table(["hybrid", "ring", "the spec it starts from"], hybrids))
+    fill("hybrids.md", "ring", table(["hybrid", "ring", "base spec"], hybrids))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only-write", action="store_true", help="train nothing; write the pages from what is recorded")
+    parser.add_argument("--only-write", action="store_true", help="train nothing; write the pages from the recorded results")
     parser.add_argument("--jobs", type=int, default=2, help="how many run at a time")
     parser.add_argument("--specs", nargs="+", default=list(SPECS), choices=list(SPECS))
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))

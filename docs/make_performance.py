@@ -1,8 +1,8 @@
 """Measure the speed of the shipped specs and write the tables of docs/performance.md.
 
-``python docs/make_performance.py``, on a machine that does nothing else.  What was measured is kept in ``runs/performance``:
-remove a file there to measure it again.  One update is measured of all specs; acting and training of some for each kind of
-policy, since training 2000 steps takes a quarter of an hour where an update takes 0.6 s.
+``python docs/make_performance.py``, on an otherwise idle machine.  Results are kept in ``runs/performance``: remove a file
+there to measure it again.  The update is measured for all specs, acting and training for some specs of each kind of policy,
+because 2000 training steps take a quarter of an hour if an update takes 0.6 s.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ SPECS = {
     "act": ("sac", "td3", "qsm", "dpmd", "fpmd", "edm_mirror", "driftpo", "nclql"),
     "train": ("sac", "td3", "redq", "qsm", "nclql", "diffusion_bptt", "driftpo"),
 }
-"""Where not all are measured."""
+"""The measured specs of the kinds that do not cover all."""
 
 
 def measure(kind: str) -> None:
-    """One kind, in a process of its own; what was interrupted is not kept."""
+    """Run one kind of benchmark in its own process; an interrupted result is discarded."""
     draft, path = KEPT / f"{kind}.draft.json", KEPT / f"{kind}.json"
     command = [sys.executable, "-m", "flowrl_dsl.cli", "bench", kind, *SPECS.get(kind, ()), "--json", str(draft)]
     subprocess.run(command, check=False)
@@ -33,7 +33,7 @@ def measure(kind: str) -> None:
 
 
 def filled(page: str, tables: dict[str, str]) -> str:
-    """The page with each table between the marks of its kind."""
+    """The page with each table inserted between the markers of its kind."""
     for kind, table in tables.items():
         before, _, rest = page.partition(f"<!-- {kind} -->")
         _, _, after = rest.partition(f"<!-- end of {kind} -->")
@@ -43,7 +43,7 @@ def filled(page: str, tables: dict[str, str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only-write", action="store_true", help="measure nothing; write the page from what there is")
+    parser.add_argument("--only-write", action="store_true", help="measure nothing; write the page from existing results")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     asked = parser.parse_args()
     KEPT.mkdir(parents=True, exist_ok=True)

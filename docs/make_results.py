@@ -1,10 +1,10 @@
 """Train every shipped spec with three seeds and write docs/results.md and the table of docs/hybrids.md.
 
-``python docs/make_results.py``.  Seven specs that stand for the mechanisms are trained on four tasks, the other published
-algorithms on three of them, the other hybrids on two.  What a finished run has measured is kept as a line of
-``docs/results.jsonl``, so that a study can be spread over days and machines: a run that stands there is not repeated unless
-its settings have changed, and an interrupted one (``runs/results``) is resumed.  Two run at a time, each on one thread,
-which uses two cores better than one run on two threads.
+``python docs/make_results.py``.  Seven specs that represent the mechanisms are trained on four tasks, the other published
+algorithms on three of them, the other hybrids on two.  Each finished run is recorded as a line of ``docs/results.jsonl``, so
+a study can be spread over days and machines: a recorded run is not repeated unless its settings have changed, and an
+interrupted one (``runs/results``) is resumed.  Two runs execute at a time, each on one thread, which uses two cores better
+than one run on two threads.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ SEEDS = (0, 1, 2)
 
 QUICK_CRITIC = ("critic.network=mlp([128, 128])", "critic.optimizer=adam(1e-3)")
 QUICK = (*QUICK_CRITIC, "policy.network=mlp([64, 64], activation = mish)", "policy.optimizer=adam(1e-3)", "train.batch=64")
-"""Small networks and batches, and rates that such short runs need."""
+"""Small networks and batches, and learning rates suitable for such short runs."""
 STEADY = "policy.optimizer=adam(3e-4)"
-"""Where the critic's gradient flows through a sampler that clips, or through a tanh: at 1e-3 all actions run into a bound,
-where it is 0."""
+"""For policies whose gradient flows through a clipping sampler or a tanh: at 1e-3 all actions saturate at a bound, where the
+gradient is 0."""
 DENOISING = (*QUICK, "policy.backbone.obs=[64, 64]", "policy.backbone.time=fourier(16, hidden = 32)")
 SMALL = (*DENOISING, "policy.sampler.steps=5")
 FEW = "weighted_regression.particles=8 from old_policy"
 QUICK_DUAL = "temperature=learned(1.0, target_kl = 1.0, optimizer = adam(3e-3))"
-"""With 8 particles log N is 2.1 in place of 4.2, so the divergence to hold is lower; and at 3e-4 the temperature would
-need most of such short runs to get where it has to be."""
+"""With 8 particles log N is 2.1 instead of 4.2, so the target divergence is lower; and at 3e-4 the temperature would need
+most of such a short run to reach its final value."""
 MIRROR = (*SMALL, FEW, QUICK_DUAL)
 REVERSE = (*SMALL, "score_matching.reverse=32")
 CUT = "score_matching.target=shortened(-(sigma / alpha) * sum(w * g / scale, over = reverse), 3)"
-"""Cut to the length that noise has: docs/results.md says why."""
+"""Clipped to the length of the noise; docs/results.md explains why."""
 
 OFTEN = tuple(f"{name}=copy(every = 50)" for name in ("encoder.target", "critic.target", "critic.seen"))
-"""Values reach one step further back at each refresh: every 250 updates that is 80 steps in such a short run."""
+"""Values propagate one step further back at each refresh: every 250 updates that is 80 steps in such a short run."""
 TD7 = (
     "critic.network=mlp([128, 128], activation = elu)",
     "critic.optimizer=adam(1e-3)",
@@ -72,7 +72,7 @@ MAIN: dict[str, tuple[str, ...]] = {
     "qvpo": (*SMALL, "selection.particles=16 from policy"),
     "qsm_dpmd": MIRROR,
 }
-"""One or two of each mechanism, with what is set on the command line; sac, td3 and qsm run at their full settings."""
+"""One or two specs of each mechanism, with their command-line settings; sac, td3 and qsm run at their full settings."""
 SCORES: dict[str, tuple[str, ...]] = {
     "sdac": REVERSE,
     "idem": (*REVERSE, CUT),
@@ -90,7 +90,7 @@ GRADIENTS: dict[str, tuple[str, ...]] = {
     "redq": (*QUICK_CRITIC, "train.batch=64", *TWICE),
 }
 OTHERS = SCORES | MIRRORS | GRADIENTS
-"""The other published ones: scores of densities, reweighted proposals, and policies that follow the critic's gradient."""
+"""The other published specs: scores of densities, reweighted proposals, and policies that follow the critic's gradient."""
 HYBRIDS: dict[str, tuple[str, ...]] = {
     "sdac_quantile": REVERSE,
     "edm_mirror": (*DENOISING, FEW, QUICK_DUAL),
@@ -99,7 +99,7 @@ HYBRIDS: dict[str, tuple[str, ...]] = {
     "dime_redq": (*SMALL, STEADY, *TWICE),
     "qsm_td7": (*SMALL, "encoder.network=mlp([64, 64], activation = elu)", *OFTEN),
 }
-"""Beside qsm_dpmd, which stands in the first group."""
+"""The hybrids except qsm_dpmd, which is in the first group."""
 SPECS = MAIN | OTHERS | HYBRIDS
 
 
@@ -121,7 +121,7 @@ TASKS = (
     Task("HalfCheetah-v5", 25_000, 5_000, evaluate_every=5_000),
 )
 OF_MAIN = ("Reacher-v5",)
-"""Tasks of the first group alone."""
+"""Tasks of the first group only."""
 OF_ALL = ("InvertedPendulum-v5", "dm_control/cartpole-swingup")
 """Tasks of all groups."""
 
@@ -142,7 +142,7 @@ class Job:
 
     @property
     def key(self) -> Record:
-        """What a record must say to be of this run."""
+        """The fields that identify the record of this run."""
         asked = {"spec": self.spec, "task": self.task.name, "seed": self.seed, "steps": self.task.steps}
         return asked | {"evaluate_every": self.task.evaluate_every, "sets": list(self.sets)}
 
@@ -150,7 +150,7 @@ class Job:
         base = [sys.executable, "-m", "flowrl_dsl.cli"]
         begun = self.folder / "run.json"
         if begun.exists() and json.loads(begun.read_text())["sets"] != list(self.sets):
-            shutil.rmtree(self.folder)  # a run of settings that the study no longer asks for
+            shutil.rmtree(self.folder)  # a run with outdated settings
         if begun.exists():
             return [*base, "resume", str(self.folder)]
         options = ["--task", self.task.name, "--seed", str(self.seed), "--steps", str(self.task.steps)]
@@ -162,7 +162,7 @@ class Job:
 
 
 def run(job: Job) -> None:
-    """One run in a process of its own, on one thread; its output goes into the run's log."""
+    """Execute one run in its own process, on one thread; its output goes to the run's log."""
     if RECORDS.find(job.key):
         return
     RUNS.mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,7 @@ def run(job: Job) -> None:
 
 
 def measured(folder: Path) -> Record:
-    """What a finished run has measured."""
+    """The measurements of a finished run."""
     returns = read_evaluations(folder).returns
     trained, timing = (map(json.loads, (folder / name).open()) for name in ("metrics.jsonl", "timing.jsonl"))
     return {
@@ -191,7 +191,7 @@ def measured(folder: Path) -> Record:
 
 
 def jobs_of(specs: Iterable[str], seeds: Iterable[int], tasks: Iterable[Task]) -> list[Job]:
-    """Seed by seed, so that an interrupted study has something of every spec."""
+    """Jobs in order of seeds, so that an interrupted study covers every spec."""
     jobs = (Job(spec, task, seed) for seed in seeds for task in tasks for spec in specs)
     return [job for job in jobs if job.task.name in _tasks_of(job.spec)]
 
@@ -207,7 +207,7 @@ def _tasks_of(spec: str) -> list[str]:
 
 
 def curves() -> dict[tuple[str, str], Curve]:
-    """The curve of each spec and task of which a run is recorded."""
+    """The curve of each spec and task with a recorded run."""
     found = (RECORDS.find(job.key) for job in jobs_of(SPECS, SEEDS, TASKS))
     return {(curve.spec, curve.task): curve for curve in curves_of([_evaluations(record) for record in found if record])}
 
@@ -218,7 +218,7 @@ def _evaluations(record: Record) -> Evaluations:
 
 
 def returns_of(found: dict[tuple[str, str], Curve], specs: Iterable[str], tasks: list[Task]) -> str:
-    """Final inter-quartile means with intervals, one row a spec."""
+    """Final inter-quartile means with intervals, one row per spec."""
     rows = [[spec, *(_final(found.get((spec, task.name))) for task in tasks)] for spec in specs]
     return table(["spec", *(task.name for task in tasks)], rows)
 
@@ -234,7 +234,7 @@ def _final(curve: Curve | None) -> str:
 def speed(found: dict[tuple[str, str], Curve], specs: Iterable[str], tasks: list[Task]) -> str:
     """Environment steps, and seconds of training, until a spec's mean first reaches a mark.
 
-    The mark is half of the way from the lowest mean at the first evaluation to what the median spec reaches at best.
+    The mark is the midpoint between the lowest mean at the first evaluation and the median over specs of the best mean.
     """
     marks = {}
     for task in tasks:
@@ -258,7 +258,7 @@ def _reached(curve: Curve | None, task: Task, marks: dict[str, float]) -> str:
 
 
 def write() -> None:
-    """The tables between their marks in docs/results.md and docs/hybrids.md, and the pictures beside them."""
+    """Write the tables of docs/results.md and docs/hybrids.md, and their figures."""
     found = curves()
     shared = [task for task in TASKS if task.name not in OF_MAIN]
     of_all = [task for task in TASKS if task.name in OF_ALL]
@@ -279,7 +279,7 @@ def write() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only-write", action="store_true", help="run nothing; write the pages from what is recorded")
+    parser.add_argument("--only-write", action="store_true", help="run nothing; write the pages from the recorded runs")
     parser.add_argument("--jobs", type=int, default=2, help="how many run at a time")
     parser.add_argument("--specs", nargs="+", default=list(SPECS), choices=list(SPECS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))

@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: measurements kept one to a line of a committed file, and their tables."""
+"""Shared by the scripts of this folder: measurements, one per line of a committed file, and their tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Record = dict[str, Any]
 
 
 class Records:
-    """Measurements in a file, one JSON object to a line: what was asked for (its key) and what came of it."""
+    """Measurements in a file, one JSON object per line: the settings (its key) and the results."""
 
     def __init__(self, name: str):
         self.path = DOCS / name
@@ -22,18 +22,18 @@ class Records:
         self._all: list[Record] = [json.loads(line) for line in lines]
 
     def find(self, key: Record) -> Record | None:
-        """The latest record of what the key asks for, None where that has not been measured."""
+        """The latest record that contains the key, or None if it has not been measured."""
         return next((record for record in reversed(self._all) if key.items() <= record.items()), None)
 
     def add(self, record: Record) -> None:
-        """Keep a record, whatever becomes of the rest of the study."""
+        """Append a record at once, so that it survives an interruption of the study."""
         with self._lock, self.path.open("a") as out:
             self._all.append(record)
             out.write(json.dumps(record) + "\n")
 
 
 def fill(page: str, mark: str, text: str) -> None:
-    """Put a text between its marks in a page of this folder."""
+    """Insert a text between its markers in a page of this folder."""
     path = DOCS / page
     before, _, rest = path.read_text().partition(f"<!-- {mark} -->")
     _, _, after = rest.partition(f"<!-- end of {mark} -->")

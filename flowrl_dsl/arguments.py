@@ -1,4 +1,4 @@
-"""The words of the command line: commands, options, and how a value must look.  No command runs here."""
+"""The command line: commands, options, and the format of their values.  No command runs here."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _MOST_SEEDS = 1024
 
 REPLACED = {
     "steps": "environment steps",
-    "envs": "environments stepped side by side",
-    "evaluate_every": "steps between evaluations",
-    "episodes": "episodes of one evaluation",
-    "checkpoint_every": "steps between checkpoints",
+    "envs": "number of parallel environments",
+    "evaluate_every": "environment steps between evaluations",
+    "episodes": "episodes per evaluation",
+    "checkpoint_every": "environment steps between checkpoints",
 }
-"""Settings of a run that an option of ``train`` replaces, and what they mean."""
+"""Settings of a run that an option of ``train`` overrides, with their descriptions."""
 
 EMITTED = ("tree", "spec", "graph", "jaxpr", "hlo", "python")
 
@@ -37,14 +37,14 @@ def positive(text: str) -> int:
 
 
 def seed(text: str) -> int:
-    """A whole number that fits 31 bits, as every generator accepts."""
+    """A whole number of at most 31 bits, the range that every random generator accepts."""
     if not (text.isascii() and text.isdigit() and int(text) < 2**31):
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 2147483647, found {text!r}")
     return int(text)
 
 
 def population(text: str) -> int:
-    """How many seeds: each needs a state and a replay on the device."""
+    """A number of seeds; each needs a state and a replay buffer on the device."""
     count = positive(text)
     if count > _MOST_SEEDS:
         raise argparse.ArgumentTypeError(f"expected at most {_MOST_SEEDS} seeds, found {text!r}")
@@ -52,7 +52,7 @@ def population(text: str) -> int:
 
 
 def assignment(text: str) -> str:
-    """``name=value``; what it means is the spec's affair."""
+    """``name=value``; the spec checks the name and the value."""
     name, equals, _ = text.partition("=")
     if not (name.strip() and equals):
         raise argparse.ArgumentTypeError(f"expected name=value, found {text!r}")
@@ -65,10 +65,10 @@ def sweep(text: str) -> tuple[str, ...]:
     found = [value.strip() for value in values.split(",")]
     if not all(map(_is_number, found)):
         raise argparse.ArgumentTypeError(
-            f"expected name=number,number,... found {text!r}; other values: a run each, with --set"
+            f"expected name=number,number,... found {text!r}; for other values start one run each with --set"
         )
     if len(set(found)) < len(found):
-        raise argparse.ArgumentTypeError(f"{text!r} names a value twice")
+        raise argparse.ArgumentTypeError(f"{text!r} contains a value twice")
     return tuple(f"{name.strip()}={value}" for value in found)
 
 
@@ -120,38 +120,38 @@ def _add(commands: Commands, name: str, help_text: str) -> argparse.ArgumentPars
 
 
 def _add_text_commands(commands: Commands) -> None:
-    check = _add(commands, "check", "report all errors of some specs")
+    check = _add(commands, "check", "report all errors in specs")
     check.add_argument("files", nargs="+", metavar="FILE")
     check.add_argument("--format", choices=("text", "json"), default="text")
     fmt = _add(commands, "fmt", "rewrite specs in the standard layout")
     fmt.add_argument("files", nargs="+", metavar="FILE")
-    fmt.add_argument("--check", action="store_true", help="change nothing; exit with 1 if something would change")
-    explain = _add(commands, "explain", "what a code such as FRL0212 means, an example, the cure")
+    fmt.add_argument("--check", action="store_true", help="change no file; exit with 1 if a file would change")
+    explain = _add(commands, "explain", "explain an error code such as FRL0212, with an example and its fix")
     explain.add_argument("code", metavar="CODE")
 
 
 def _add_catalogue(commands: Commands) -> None:
-    listing = _add(commands, "list", "shipped specs and registered components, with their papers")
+    listing = _add(commands, "list", "list shipped specs and registered components with their papers")
     listing.add_argument("what", nargs="?", metavar="WHAT", help="specs, components, or a family such as sampler")
-    diff = _add(commands, "diff", "what two specs differ in, in meaning and not in text")
+    diff = _add(commands, "diff", "show the semantic differences between two specs")
     diff.add_argument("left", metavar="SPEC")
     diff.add_argument("right", metavar="SPEC")
-    diff.add_argument("--task", metavar="TASK", help="compare them as they stand for this task")
+    diff.add_argument("--task", metavar="TASK", help="compare the specs as resolved for this task")
     _add_set(diff)
-    new = _add(commands, "new", "a file to start from, with every setting of another spec to change")
+    new = _add(commands, "new", "create a spec that extends SPEC and contains all its settings as comments")
     new.add_argument("name", metavar="NAME")
     new.add_argument("--from", dest="base", required=True, metavar="SPEC", help="the spec to extend")
-    new.add_argument("-o", dest="output", type=Path, metavar="FILE", help="write there instead of NAME.flowrl")
+    new.add_argument("-o", dest="output", type=Path, metavar="FILE", help="output file (default NAME.flowrl)")
 
 
 def _add_compile(commands: Commands) -> None:
-    command = _add(commands, "compile", "show what a spec turns into; the plan, unless --emit names a form")
+    command = _add(commands, "compile", "compile a spec and print its plan, or the form selected by --emit")
     command.add_argument("spec", metavar="SPEC")
-    command.add_argument("--task", metavar="TASK", help="gives the sizes, and the `for task` block that holds")
-    command.add_argument("--emit", choices=EMITTED, help="a form of the spec on its way")
-    help_text = "rewrites of the update graph: none, all, or names with commas (default all; cse,dce for --emit python)"
+    command.add_argument("--task", metavar="TASK", help="task that sets the sizes and selects the `for task` block")
+    command.add_argument("--emit", choices=EMITTED, help="intermediate form to print")
+    help_text = "passes over the update graph: none, all, or a comma-separated list (default all; cse,dce for --emit python)"
     command.add_argument("--passes", type=passes, metavar="NAMES", help=help_text)
-    command.add_argument("-o", dest="output", type=Path, metavar="FILE", help="write there instead of printing")
+    command.add_argument("-o", dest="output", type=Path, metavar="FILE", help="output file (default: standard output)")
     _add_set(command)
 
 
@@ -166,48 +166,48 @@ def _add_train(commands: Commands) -> None:
     help_text = f"a Gymnasium id or dm_control/DOMAIN-TASK (default {_DEFAULT_TASK})"
     command.add_argument("--task", default=_DEFAULT_TASK, metavar="TASK", help=help_text)
     command.add_argument("--seed", type=seed, default=0, metavar="N")
-    help_text = "a run for each of this many seeds, from --seed on: a population, with one compiled program"
+    help_text = "train a population of N runs with consecutive seeds from --seed, in one compiled program"
     command.add_argument("--seeds", type=population, metavar="N", help=help_text)
     _add_set(command)
-    help_text = "a run for each value, such as temperature=0.03,0.1,0.3, and each seed; repeated: for each combination"
+    help_text = "one run per value, such as temperature=0.03,0.1,0.3, and seed; if repeated, per combination"
     command.add_argument("--sweep", action="append", default=[], type=sweep, metavar="NAME=VALUES", help=help_text)
     for name, meaning in REPLACED.items():
         command.add_argument(f"--{name.replace('_', '-')}", type=positive, metavar="N", help=meaning)
     command.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default runs/SPEC/TASK/seedN)")
-    command.add_argument("--wandb", metavar="PROJECT", help="log to Weights & Biases too")
+    command.add_argument("--wandb", metavar="PROJECT", help="also log to Weights & Biases")
 
 
 def _add_run_commands(commands: Commands) -> None:
-    resume = _add(commands, "resume", "go on with a run, bit for bit as if it had never stopped")
+    resume = _add(commands, "resume", "resume a run, bit for bit as if it had never stopped")
     resume.add_argument("run", type=Path, metavar="RUN")
-    evaluate = _add(commands, "eval", "evaluate the newest checkpoint of some runs")
+    evaluate = _add(commands, "eval", "evaluate the newest checkpoint of each run")
     evaluate.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     evaluate.add_argument("--episodes", type=positive, metavar="N")
-    plot = _add(commands, "plot", "draw learning curves")
+    plot = _add(commands, "plot", "plot learning curves")
     plot.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     plot.add_argument("-o", dest="output", type=Path, default=Path("curves.png"), metavar="FILE", help="png, pdf or svg")
-    diagnose = _add(commands, "diagnose", "look again at the update that was not finite")
+    diagnose = _add(commands, "diagnose", "replay the first non-finite update and locate its node")
     diagnose.add_argument("run", type=Path, metavar="RUN")
 
 
 _BENCH = {
-    "step": "one update with all passes next to one with none: time, share of the machine's speed, compilation, memory",
-    "act": "microseconds of an action, for 1, 16 and 256 observations",
-    "env": "steps per second of a task's environments, next to Gymnasium's own",
-    "train": "a short training, and what its time is spent on",
+    "step": "one update with all passes and with none: time, share of peak speed, compilation time, memory",
+    "act": "microseconds per action selection, for 1, 16 and 256 observations",
+    "env": "steps per second of a task's environments, compared with Gymnasium's vector environments",
+    "train": "steps per second of a short training run, and the share of each part",
 }
 
 
 def _add_bench(commands: Commands) -> None:
-    bench = _add(commands, "bench", "measure the speed of specs, or of environments, on this machine")
+    bench = _add(commands, "bench", "measure the speed of specs or environments on this machine")
     kinds = bench.add_subparsers(title="kinds", metavar="KIND", dest="kind", required=True)
     for name, help_text in _BENCH.items():
         kind = _add(kinds, name, help_text)
         if name != "env":
-            kind.add_argument("specs", nargs="*", metavar="SPEC", help="all that are shipped, unless named")
+            kind.add_argument("specs", nargs="*", metavar="SPEC", help="specs to measure (default: all shipped specs)")
             _add_set(kind)
         needed = name in ("env", "train")
         default = "HalfCheetah-v5" if needed else "none: the sizes of HalfCheetah, no environment needed"
         kind.add_argument("--task", metavar="TASK", help=f"a Gymnasium id or dm_control/DOMAIN-TASK (default {default})")
-        kind.add_argument("--repeat", type=positive, metavar="N", help="samples of each measurement")
-        kind.add_argument("--json", type=Path, metavar="FILE", help="keep the numbers there too")
+        kind.add_argument("--repeat", type=positive, metavar="N", help="samples per measurement")
+        kind.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")

@@ -1,4 +1,4 @@
-"""What there is to choose from, and a file to start from: the commands ``list``, ``diff`` and ``new``."""
+"""The commands ``list``, ``diff`` and ``new``: available specs and components, differences of specs, and new specs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SPECS, COMPONENTS = "specs", "components"
 
 
 def listing(what: str | None) -> str:
-    """Shipped specs and registered components by family; one of them where ``what`` says so.
+    """Shipped specs and registered components by family, or the part selected by ``what``.
 
-    Raises ``ValueError`` for a family there is not.
+    Raises ``ValueError`` for an unknown family.
     """
     known = families()
     if what in known:
         return _family(what, known[what])
     if what not in (None, SPECS, COMPONENTS):
-        raise ValueError(f'there is no family "{what}"; {did_you_mean(str(what), [SPECS, COMPONENTS, *known])}')
+        raise ValueError(f'unknown family "{what}"; {did_you_mean(str(what), [SPECS, COMPONENTS, *known])}')
     parts = [_specs()] if what != COMPONENTS else []
     parts += [_family(name, known[name]) for name in sorted(known)] if what != SPECS else []
     return "\n\n".join(parts)
@@ -41,7 +41,7 @@ def _specs() -> str:
 
 
 def _axes(algorithm: Algorithm) -> str:
-    """Backbone and mechanisms: where a spec stands in the taxonomy."""
+    """Backbone and mechanisms: the place of a spec in the taxonomy."""
     backbone = algorithm.sections["policy"].backbone.name  # type: ignore[attr-defined]
     mechanisms = dict.fromkeys(block.mechanism.name for block in algorithm.improvements)
     return f"{backbone}, {' + '.join(mechanisms)}"
@@ -57,7 +57,7 @@ def _summary(component: type[Component]) -> str:
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns as wide as their content, except the last two, which follow each other."""
+    """Columns as wide as their content, except the last two, which share one column."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 2)]
     lines = []
     for row in rows:
@@ -68,11 +68,11 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def difference(left: str, right: str, task: str | None, sets: Sequence[str]) -> str:
-    """What two specs differ in, one setting after the other."""
+    """The semantic differences between two specs, setting by setting."""
     algorithms = [driver.resolve_or_raise(spec, task, sets)[0] for spec in (left, right)]
     found = compare(*algorithms)
     if not found:
-        return f"{algorithms[0].name} and {algorithms[1].name} mean the same"
+        return f"{algorithms[0].name} and {algorithms[1].name} are equivalent"
     head = [f"- {algorithms[0].name}: {algorithms[0].title}", f"+ {algorithms[1].name}: {algorithms[1].title}"]
     for one in found:
         head += ["", one.path, f"  - {one.left}", f"  + {one.right}"]
@@ -80,22 +80,22 @@ def difference(left: str, right: str, task: str | None, sets: Sequence[str]) -> 
 
 
 def new(name: str, base: str, path: Path) -> None:
-    """A file that extends a spec and shows all its settings, to be changed one by one.
+    """Write a spec that extends another and contains all its settings as comments.
 
-    Raises ``ValueError`` for a name that cannot be one, or a file that is there already.
+    Raises ``ValueError`` for an invalid name or an existing file.
     """
     if not name.isidentifier():
-        raise ValueError(f'"{name}" cannot be the name of an algorithm: letters, digits and _, not beginning with a digit')
+        raise ValueError(f'"{name}" is not a valid name of an algorithm: use letters, digits and _, no leading digit')
     if path.exists():
-        raise ValueError(f"{path} exists already: take another name, or another file by -o")
+        raise ValueError(f"{path} already exists: choose another name, or another file with -o")
     algorithm, _ = driver.resolve_or_raise(base, None, ())
     extended = f"{base}.flowrl" if base in shipped_specs() else base
     body = show(algorithm).split("{\n", 1)[1].rsplit("}", 1)[0]
     commented = indent(body, "# ", lambda line: True).replace("# \n", "#\n")
     text = (
-        f"# What is not said here is said by {extended}; what is changed here, `flowrl-dsl diff {base} {path}` shows.\n"
+        f"# Everything else is inherited from {extended}; `flowrl-dsl diff {base} {path}` shows the changes.\n"
         f'algorithm {name} extends "{extended}" {{\n'
-        f"  # All settings as they are.  Take the mark away from those to change, with the braces around them.\n"
+        f"  # All inherited settings.  To change one, uncomment its line and the enclosing braces.\n"
         f"  #\n{indent(commented, '  ')}}}\n"
     )
     from flowrl_dsl.runtime import files

@@ -1,4 +1,4 @@
-"""The plan that ``flowrl-dsl compile`` prints: what a spec turned into, where each setting came from, what a step costs."""
+"""The plan that ``flowrl-dsl compile`` prints: components, settings with their origins, and the cost of a step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
 def human(value: float, unit: str = "") -> str:
-    """``2.15 G``; three digits."""
+    """``2.15 G``; three significant digits."""
     for prefix, size in _UNITS:
         if value >= size:
             return f"{value / size:.3g} {prefix}{unit}"
@@ -43,7 +43,7 @@ def plan(algorithm: Algorithm, program: Any, applied: Sequence[Applied], flops: 
 def _heading(algorithm: Algorithm, program: Any, task: str | None) -> str:
     title = f' "{algorithm.title}"' if algorithm.title else ""
     paper = f"  {algorithm.paper}" if algorithm.paper else ""
-    where = task or "no task named"
+    where = task or "no task"
     sizes = f"{program.obs_size} observations, {program.action_size} actions"
     return f"algorithm {algorithm.name}{title}{paper}\n  {where}: {sizes}"
 
@@ -76,11 +76,11 @@ def _drawn(drawn: Any) -> str:
 
 def _settings(algorithm: Algorithm) -> str:
     rows = [(path, origin.text, _source(origin)) for path, origin in sorted(algorithm.origins.items())]
-    return _table("settings, and where each came from", rows)
+    return _table("settings with their origins", rows)
 
 
 def _source(origin: Origin) -> str:
-    """``qsm.flowrl:12`` for what a file says; else as it is: ``default``, ``--set``, ``task "Hopper-v5"``."""
+    """``qsm.flowrl:12`` for a setting from a file; otherwise the source: ``default``, ``--set``, ``task "Hopper-v5"``."""
     if origin.span is None or not origin.source.endswith(".flowrl"):
         return origin.source
     return f"{Path(origin.source).name}:{origin.span.line}"
@@ -105,16 +105,16 @@ def _is_network(group: Any) -> bool:
 
 
 def _passes(applied: Sequence[Applied], flops: tuple[int, int]) -> str:
-    """A line for each pass, and one for the matrix products before and after all of them."""
+    """One line per pass, and one for the matrix products before and after all passes."""
     rows = [(a.name, _change(a.nodes_before, a.nodes_after, str) + " nodes", f"{a.changed} changed") for a in applied]
     before, after = flops
     share = f"{abs(after - before) / max(before, 1):.1%} {'more' if after > before else 'fewer'}" if after != before else ""
-    rows.append(("together", _change(before, after, lambda number: human(number, "flop")), share))
+    rows.append(("total", _change(before, after, lambda number: human(number, "flop")), share))
     return _table("passes over the step", rows)
 
 
 def _change(before: int, after: int, shown: Callable[[int], str]) -> str:
-    """``74 -> 73``; a number that stayed is shown once."""
+    """``74 -> 73``; an unchanged number is shown once."""
     return shown(before) if before == after else f"{shown(before)} -> {shown(after)}"
 
 
@@ -132,7 +132,7 @@ def _measure(program: Any) -> Iterator[tuple[str, str]]:
     executable = program.jit_step.lower(state, batch, hyper).compile()
     seconds = time.perf_counter() - start
     memory = executable.memory_analysis()
-    yield "state", human(count_bytes(state), "B") + f", {human(memory.alias_size_in_bytes, 'B')} of it updated in place"
+    yield "state", human(count_bytes(state), "B") + f", {human(memory.alias_size_in_bytes, 'B')} updated in place"
     yield "working memory", human(memory.temp_size_in_bytes, "B")
     yield "compiled in", f"{seconds:.1f} s on {jax.default_backend()}"
     callbacks = host_callbacks(jax.make_jaxpr(program.jit_step)(state, batch, hyper).jaxpr)

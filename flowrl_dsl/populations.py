@@ -1,4 +1,4 @@
-"""What ``train --seeds``, ``train --sweep`` and ``resume`` of a population do: many runs with one compiled program."""
+"""Populations (``train --seeds``, ``train --sweep``, ``resume``): many runs with one compiled program."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 _SEEDS = 2**31
 
 Sweep = Sequence[str]
-"""The assignments to one name, one for each of its values: ``temperature=0.03``, ``temperature=0.1``."""
+"""The assignments to one name, one per value: ``temperature=0.03``, ``temperature=0.1``."""
 
 
 @dataclass(frozen=True)
 class _Member:
-    """One run of a population; ``prepared.program`` differs from that of the others in numbers alone."""
+    """One run of a population; its program differs from those of the others only in input numbers."""
 
     name: str
     arguments: runs.TrainArguments
@@ -34,19 +34,19 @@ class _Member:
 
 
 def check(arguments: runs.TrainArguments, seeds: int, sweeps: Sequence[Sweep]) -> None:
-    """Raises ``ValueError`` for words that do not go together."""
+    """Raises ``ValueError`` for arguments that exclude each other."""
     names = [sweep[0].partition("=")[0] for sweep in sweeps]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise ValueError(f"--sweep {twice[0]} is given twice; write all its values with commas between them")
+        raise ValueError(f"--sweep {twice[0]} is given twice; write all its values in one comma-separated list")
     if arguments.seed + seeds > _SEEDS:
-        raise ValueError(f"--seed {arguments.seed} --seeds {seeds} goes past the last seed, {_SEEDS - 1}")
+        raise ValueError(f"--seed {arguments.seed} --seeds {seeds} exceeds the largest seed, {_SEEDS - 1}")
     if arguments.wandb is not None:
-        raise ValueError("--wandb is for a single run; TensorBoard reads the folder of a population")
+        raise ValueError("--wandb only logs a single run; use TensorBoard on the folder of a population")
 
 
 def train(arguments: runs.TrainArguments, seeds: int, sweeps: Sequence[Sweep]) -> None:
-    """Train a run for each seed from ``arguments.seed`` on and each combination of swept values."""
+    """Train one run per seed, starting at ``arguments.seed``, and combination of swept values."""
     from flowrl_dsl.runtime import logs
 
     members = list(_members(arguments, seeds, sweeps))
@@ -69,7 +69,7 @@ def _members(arguments: runs.TrainArguments, seeds: int, sweeps: Sequence[Sweep]
 
 
 def _prepare(arguments: runs.TrainArguments, before: int, values: Sequence[str]) -> runs.PreparedRun:
-    """As ``runs.prepare``; a mistake in a swept value is shown with the words of ``--sweep``."""
+    """As ``runs.prepare``; an error in a swept value is reported with its ``--sweep`` argument."""
     try:
         return runs.prepare(arguments)
     except DiagnosticError as error:
@@ -89,12 +89,12 @@ def _check_alike(members: Sequence[_Member]) -> None:
         same = two.program is one.program or one.program.differs_in_numbers_alone(two.program)
         if not (same and replace(two.settings, seed=one.settings.seed) == one.settings):
             here, there = (" ".join(member.arguments.sets) for member in (first, other))
-            hint = "a sweep is for numbers that are inputs of the program; start a run for each value, with --set"
-            raise RunError("FRL0417", f'"{there}" is another program than "{here}", not another input of it', hint)
+            hint = "only inputs of the program can be swept; start one run per value with --set"
+            raise RunError("FRL0417", f'"{there}" compiles to another program than "{here}"', hint)
 
 
 def resume(parent: Path) -> None:
-    """Take all members on from their last checkpoints to their ends."""
+    """Resume all members from their last checkpoints and train them to the end."""
     from flowrl_dsl.runtime import logs
 
     folders = [logs.RunFolder(path) for path in logs.members(parent)]
@@ -108,7 +108,7 @@ def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, run
     from flowrl_dsl.runtime.population import Population, SharedDisplay
     from flowrl_dsl.runtime.progress import display
 
-    print(f"population of {len(members)} runs: {parent}\nif it is interrupted: flowrl-dsl resume {parent}", flush=True)
+    print(f"population of {len(members)} runs: {parent}\nif interrupted: flowrl-dsl resume {parent}", flush=True)
     (folder, prepared), *_ = members.values()
     shared = SharedDisplay(display(f"{folder.settings['spec']} on {prepared.settings.task}", prepared.settings.steps))
     with ExitStack() as locks:
@@ -120,7 +120,7 @@ def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, run
         try:
             failures = population.run()
         except (Interrupted, KeyboardInterrupt):
-            print(f"interrupted; go on with: flowrl-dsl resume {parent}", flush=True)
+            print(f"interrupted; resume with: flowrl-dsl resume {parent}", flush=True)
             raise
         _finish(parent, [folder for folder, _ in members.values()])
     runs.print_means([(f, r) for name, (f, _) in members.items() if (r := trainings[name].result) is not None])
@@ -131,7 +131,7 @@ def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, run
 
 
 def _finish(parent: Path, folders: Sequence[RunFolder]) -> None:
-    """What can be made again from the metrics; a member that stopped early may have no evaluation to draw."""
+    """Write the files derived from the metrics; a member that stopped early may have no evaluation to plot."""
     from flowrl_dsl.runtime.plot import plot
 
     for folder in folders:

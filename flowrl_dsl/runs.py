@@ -1,4 +1,4 @@
-"""What the commands about runs do: from a spec to a run folder, and from a run folder on."""
+"""Commands on runs: creating a run folder from a spec, and working with an existing one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "gymnasium", "mujoco", "
 
 @dataclass(frozen=True)
 class TrainArguments:
-    """Arguments of ``flowrl-dsl train``; ``replaced`` are settings in place of those of the spec, None where not given."""
+    """Arguments of ``flowrl-dsl train``; ``replaced`` overrides settings of the spec; None means not given."""
 
     spec: str
     task: str
@@ -44,18 +44,18 @@ class TrainArguments:
 
 
 def use_compilation_cache() -> None:
-    """Keep compiled programs in the user's cache folder, unless JAX has been told otherwise."""
+    """Keep compiled programs in the user's cache folder, unless JAX is configured otherwise."""
     import jax
 
     if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
-        # below this, compiling is about as quick as reading the file
+        # below this, compiling is about as fast as reading the file
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """What a run needs besides its folder; ``contents`` are the files of the folder that describe what it is a run of."""
+    """A run except for its folder; ``contents`` are the files of the folder that define the run."""
 
     algorithm: Algorithm
     program: Program
@@ -63,7 +63,7 @@ class PreparedRun:
     contents: dict[str, str]
 
     def training(self, folder: RunFolder, display: Display, program: Program | None = None) -> Training:
-        """The training in its folder; ``program``, which differs from the run's own in numbers alone, may take its place."""
+        """The training in its folder; ``program`` may replace the run's own if they differ only in input numbers."""
         from flowrl_dsl.runtime.train import Training
 
         own = self.program
@@ -72,13 +72,13 @@ class PreparedRun:
 
 
 def train(arguments: TrainArguments) -> None:
-    """Begin a run and take it to its end."""
+    """Start a run and train it to the end."""
     prepared = prepare(arguments)
     _run(prepared, new_folder(arguments, prepared))
 
 
 def resume(path: Path) -> None:
-    """Take a run on from its last checkpoint to its end."""
+    """Resume a run from its last checkpoint and train it to the end."""
     from flowrl_dsl.runtime.logs import RunFolder
 
     folder = RunFolder(path)
@@ -86,7 +86,7 @@ def resume(path: Path) -> None:
 
 
 def prepare(arguments: TrainArguments) -> PreparedRun:
-    """Everything checked and built; nothing is written yet."""
+    """Check and build everything without writing a file."""
     algorithm, resolution = driver.resolve_or_raise(arguments.spec, arguments.task, arguments.sets)
     if arguments.wandb is not None and find_spec("wandb") is None:
         raise RunError("FRL0440", "--wandb needs the extra: pip install 'flowrl-dsl[wandb]'")
@@ -106,21 +106,21 @@ def _build(algorithm: Algorithm, task: str, seed: int, replaced: dict[str, int |
 
 
 def rebuild(folder: RunFolder) -> PreparedRun:
-    """An existing run, from the copy of the spec in its folder."""
+    """Rebuild an existing run from the copy of the spec in its folder."""
     main, task, sets, seed, replaced = map(folder.said, ("main", "task", "sets", "seed", "given"))
     try:
         resolved = (folder.path / "resolved.flowrl").read_text()
     except (OSError, ValueError) as error:
-        raise RunError("FRL0411", f"{folder.path} lacks a part of a run folder: {error}") from error
+        raise RunError("FRL0411", f"{folder.path} is an incomplete run folder: {error}") from error
     algorithm, _ = driver.resolve_or_raise(str(folder.path / "spec" / main), task, sets)
     if show(algorithm) != resolved:
-        hint = "its meaning comes from this version of flowrl-dsl and the specs it ships: use those the run began with"
-        raise RunError("FRL0416", f"the spec in {folder.path} no longer means what it did", hint)
+        hint = "it depends on the version of flowrl-dsl and its shipped specs: use the version that started the run"
+        raise RunError("FRL0416", f"the spec in {folder.path} now resolves differently", hint)
     return PreparedRun(algorithm, *_build(algorithm, task, seed, replaced), {})
 
 
 def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
-    """The folder of a run that begins."""
+    """The folder of a new run."""
     import jax
 
     from flowrl_dsl.runtime.logs import RunFolder
@@ -145,14 +145,14 @@ def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
 
 
 def _spec_copies(main: str, sources: dict[str, str]) -> dict[str, str]:
-    """The spec and what it extends, placed so that the copies find each other: as the originals lay to one another."""
+    """Copies of the spec and its base specs, with the relative paths of the originals."""
     home = os.path.dirname(os.path.abspath(main))
     copies = {}
     for name, text in sources.items():
         if not os.path.isfile(name):
             continue
         place = os.path.relpath(name, home)
-        # what lies elsewhere, such as a shipped spec, is found beside the one that extends it
+        # a base spec in another place, such as a shipped one, is copied beside the spec that extends it
         place = os.path.basename(name) if place.startswith("..") or os.path.isabs(place) else place
         copies[f"spec/{place}"] = text
     return copies
@@ -162,23 +162,23 @@ def _run(prepared: PreparedRun, folder: RunFolder) -> None:
     from flowrl_dsl.runtime.progress import display
 
     path, settings = folder.path, prepared.settings
-    print(f"run folder: {path}\nif it is interrupted: flowrl-dsl resume {path}", flush=True)
+    print(f"run folder: {path}\nif interrupted: flowrl-dsl resume {path}", flush=True)
     name = f"{folder.said('spec')} on {settings.task}"
     with folder.locked():
         training = prepared.training(folder, display(name, settings.steps))
         try:
             result = training.run()
         except (Interrupted, KeyboardInterrupt):
-            print(f"interrupted at step {training.step}; go on with: flowrl-dsl resume {path}", flush=True)
+            print(f"interrupted at step {training.step}; resume with: flowrl-dsl resume {path}", flush=True)
             raise
         _finish(folder)
     if result is None:
-        print(f"{path} was already finished")
+        print(f"{path} is already finished")
     print(f"learning curve: {path / 'curve.png'}")
 
 
 def sinks_of(folder: RunFolder) -> Callable[[int], list[Any]]:
-    """Opens what a run's records go to besides its folder, from a step on."""
+    """A function that opens the loggers of a run besides its folder, from a given step on."""
     from flowrl_dsl.runtime.sinks import TensorBoard, Wandb
 
     def opened(step: int) -> list[Any]:
@@ -192,7 +192,7 @@ def sinks_of(folder: RunFolder) -> Callable[[int], list[Any]]:
 
 
 def _finish(folder: RunFolder) -> None:
-    """What can be made again at any time from the metrics."""
+    """Write the files derived from the metrics."""
     from flowrl_dsl.runtime.plot import plot
 
     folder.write_csv()
@@ -200,7 +200,7 @@ def _finish(folder: RunFolder) -> None:
 
 
 def evaluate(paths: Sequence[Path], episodes: int | None) -> None:
-    """Evaluate the newest checkpoint of each run; over several, the inter-quartile mean and its interval."""
+    """Evaluate the newest checkpoint of each run; for several runs also print the inter-quartile mean and its interval."""
     from flowrl_dsl.runtime.logs import RunFolder, expanded
 
     folders = [RunFolder(path) for path in expanded(paths)]
@@ -208,7 +208,7 @@ def evaluate(paths: Sequence[Path], episodes: int | None) -> None:
 
 
 def print_means(found: Sequence[tuple[RunFolder, Evaluation]]) -> None:
-    """For each spec, its settings and task with several runs: the inter-quartile mean over them, and its interval."""
+    """Print the inter-quartile mean and its interval for each spec, settings and task with several runs."""
     from flowrl_dsl.runtime.aggregate import bootstrap_interval, interquartile_mean
 
     said = [folder.settings for folder, _ in found]
@@ -244,7 +244,7 @@ def _evaluate_one(folder: RunFolder, episodes: int | None) -> Evaluation:
 
 
 def diagnose(path: Path) -> Diagnostic | None:
-    """Look again at the update that stopped a run; None when it is finite now."""
+    """Replay the non-finite update that stopped a run; None if it is finite now."""
     from flowrl_dsl.runtime import guard
     from flowrl_dsl.runtime.logs import RunFolder
 

@@ -123,7 +123,7 @@ def test_too_little_memory_is_told_without_a_traceback(monkeypatch, capsys) -> N
 
     monkeypatch.setattr(driver, "build_program", build)
     assert cli.main(["compile", "qsm"]) == 3
-    assert "error[FRL0423]: there is not enough memory" in capsys.readouterr().err
+    assert "error[FRL0423]: out of memory" in capsys.readouterr().err
 
 
 def test_a_mistake_of_the_program_itself_keeps_its_traceback(monkeypatch) -> None:
@@ -180,7 +180,7 @@ def test_train_makes_a_whole_run_folder_and_the_other_commands_read_it(toy, tmp_
     run = tmp_path / "runs/qsm/InvertedPendulum-v5/seed4"
     out = capsys.readouterr().out
     relative = run.relative_to(tmp_path)
-    assert out.startswith(f"run folder: {relative}\nif it is interrupted: flowrl-dsl resume {relative}\n")
+    assert out.startswith(f"run folder: {relative}\nif interrupted: flowrl-dsl resume {relative}\n")
     names = {path.name for path in run.iterdir()}
     assert {"run.json", "spec", "resolved.flowrl", "metrics.jsonl", "metrics.csv", "timing.jsonl"} <= names
     assert {"tensorboard", "checkpoints", "curve.png"} <= names
@@ -256,7 +256,7 @@ def test_a_population_is_a_folder_of_runs_that_the_other_commands_read(toy, tmp_
     assert cli.main([*TRAIN, "--seed", "4", "--seeds", "2"]) == 0
     parent = "runs/qsm/InvertedPendulum-v5/population"
     out = capsys.readouterr().out
-    assert out.startswith(f"population of 2 runs: {parent}\nif it is interrupted: flowrl-dsl resume {parent}\n")
+    assert out.startswith(f"population of 2 runs: {parent}\nif interrupted: flowrl-dsl resume {parent}\n")
     assert "seed5: evaluation at step 300" in out and "qsm on InvertedPendulum-v5: inter-quartile mean" in out
     runs = [Path(parent) / name for name in ("seed4", "seed5")]
     assert all((run / name).exists() for run in runs for name in ("curve.png", "metrics.csv", "tensorboard", "spec"))
@@ -281,8 +281,8 @@ def test_a_population_is_a_folder_of_runs_that_the_other_commands_read(toy, tmp_
         (["--sweep", "temperture=0.1,1"], 1, 'did you mean "temperature"?'),
         (["--set", "temperture=0.1", "--seeds", "2"], 1, "--set:1:1"),
         (["--sweep", "temperature=1", "--sweep", "temperature=2"], 2, "--sweep temperature is given twice"),
-        (["--seed", "2147483647", "--seeds", "2"], 2, "goes past the last seed, 2147483647"),
-        (["--seeds", "2", "--wandb", "mine"], 2, "--wandb is for a single run"),
+        (["--seed", "2147483647", "--seeds", "2"], 2, "exceeds the largest seed, 2147483647"),
+        (["--seeds", "2", "--wandb", "mine"], 2, "--wandb only logs a single run"),
     ],
 )
 def test_a_population_that_cannot_be_is_told_in_words_and_leaves_nothing(
@@ -342,7 +342,7 @@ def test_ctrl_c_exits_with_130_and_prints_how_to_go_on(toy, tmp_path: Path, monk
         # the second signal arrives before the first step is over in no run, so the loop ends in order
         patch.setattr(os, "kill", _once(os.kill))
         assert cli.main([*TRAIN, "--out", "mine"]) == 130
-    assert "go on with: flowrl-dsl resume mine" in capsys.readouterr().out
+    assert "resume with: flowrl-dsl resume mine" in capsys.readouterr().out
     assert cli.main(["resume", "mine"]) == 0
 
 

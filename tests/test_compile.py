@@ -53,7 +53,7 @@ def test_the_plan_counts_parameters_products_and_executables(plan: str) -> None:
 
 def test_the_plan_says_what_each_pass_saved(plan: str) -> None:
     table = plan.split("passes over the step\n")[1].split("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in table] == [*PIPELINE, "together"]
+    assert [line.split()[0] for line in table] == [*PIPELINE, "total"]
     assert all(re.search(r"\d+ nodes  +\d+ changed", line) for line in table[:-1]) and "flop" in table[-1]
 
 
@@ -62,11 +62,11 @@ def test_what_a_pass_did_is_shown_as_a_change() -> None:
     rows = [
         ("one", "80 nodes", "3 changed"),
         ("two", "80 -> 75 nodes", "0 changed"),
-        ("together", "4 Mflop -> 1 Mflop", "75.0% fewer"),
+        ("total", "4 Mflop -> 1 Mflop", "75.0% fewer"),
     ]
     shown = _passes(applied, (4_000_000, 1_000_000)).splitlines()[1:]
     assert shown == [f"  {name:<8}  {nodes:<18}  {changed}" for name, nodes, changed in rows]
-    assert _passes((), (7, 7)).splitlines()[1:] == ["  together  7 flop"]
+    assert _passes((), (7, 7)).splitlines()[1:] == ["  total  7 flop"]
 
 
 def test_passes_are_chosen_by_name(capsys) -> None:

@@ -1,16 +1,16 @@
-"""Checkpoints that survive a kill at any moment, and whose reading cannot run code.
+"""Checkpoints that survive a kill at any time and never execute code when read.
 
 Layout below ``RUN/checkpoints``::
 
     step-000010000/   state.npz, rest.npz, rest.json, manifest.json
     replay/           rows-000000000-000010000.npy, ...
 
-A checkpoint is written under another name, synced, and renamed: it is there whole or not at all.  Replay rows are
-appended as segments, so that a checkpoint of a full replay costs only the rows since the last one.  The manifest
-carries the SHA-256 of every file; a checkpoint that does not match is passed over with a notice.
+A checkpoint is written under another name, synced, and renamed: it exists completely or not at all.  Replay rows are
+appended as segments, so a checkpoint of a full replay costs only the rows since the last one.  The manifest
+contains the SHA-256 of every file; a checkpoint that does not match is skipped with a notice.
 
-Why not orbax here: its import takes a second, and for trees of a few megabytes an ``.npz`` (never with pickle) is one
-file that can be hashed, synced and renamed with the rest.
+orbax is not used because its import takes a second; for trees of a few megabytes an ``.npz`` (never with pickle) is one
+file that can be hashed, synced and renamed with the others.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _KEEP = 2
 
 @dataclass(frozen=True)
 class Segment:
-    """Rows ``start`` to ``stop`` (exclusive, counted since the run began) in one file."""
+    """Rows ``start`` to ``stop`` (exclusive, counted since the start of the run) in one file."""
 
     name: str
     start: int
@@ -44,7 +44,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checkpoint as read: the learner's arrays by name, the plain rest, and the newest rows of the replay."""
+    """A loaded checkpoint: the learner's arrays by name, the other plain values, and the newest rows of the replay."""
 
     step: int
     state: dict[str, np.ndarray]
@@ -65,7 +65,7 @@ class Checkpoints:
     def save(self, step: int, state: dict[str, np.ndarray], rest: Any, rows: np.ndarray, total: int, kept: int) -> None:
         """Write a checkpoint; ``rows`` are those since the last one, ``kept`` the rows that the replay holds.
 
-        When this returns the checkpoint is durable; before that the previous one stays valid.
+        On return the checkpoint is durable; until then the previous one stays valid.
         """
         with files.disk(self.folder):
             self._replay.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ class Checkpoints:
                 files.remove(draft)
             draft.mkdir()
             self._write(draft, step, state, rest, total, kept)
-            # a checkpoint of this step or a later one can only be a damaged one that loading passed over
+            # a checkpoint of this or a later step can only be a damaged one that loading skipped
             for stale in [folder for folder in self.steps() if folder.name >= target.name]:
                 files.remove(stale)
             files.rename(draft, target)
@@ -106,15 +106,15 @@ class Checkpoints:
         files.sync_folder(draft)
 
     def load(self) -> Loaded | None:
-        """The newest whole checkpoint, or None; what had to be passed over is in ``notices``."""
+        """The newest intact checkpoint, or None; skipped ones are listed in ``notices``."""
         for folder in reversed(self.steps()):
             try:
                 loaded, self._segments = self._read(folder)
                 return loaded
             except (OSError, ValueError, KeyError, TypeError) as error:
-                # torn or damaged: each of these is what reading such a file can raise
+                # the exceptions that reading a truncated or damaged file can raise
                 reason = str(error).split("\n")[0]
-                self.notices.append(f"{folder.name} is damaged and was passed over ({reason})")
+                self.notices.append(f"{folder.name} is damaged and was skipped ({reason})")
         return None
 
     def steps(self) -> list[Path]:
@@ -137,7 +137,7 @@ class Checkpoints:
         return Loaded(manifest["step"], state, rest, manifest["total"], rows), segments
 
     def clean(self) -> None:
-        """Remove all but the newest two checkpoints, what a kill left half done, and rows that no checkpoint needs."""
+        """Remove all but the newest two checkpoints, unfinished drafts, and rows that no checkpoint needs."""
         with files.disk(self.folder):
             for folder in self.steps()[:-_KEEP]:
                 files.remove(folder)
@@ -154,7 +154,7 @@ class Checkpoints:
 def _other_format(folder: Path, found: int) -> RunError:
     message = f"{folder} has checkpoint format {found}; this version of flowrl-dsl reads format {FORMAT}"
     reader = READERS.get(found)
-    cure = f"pip install 'flowrl-dsl=={reader}'" if reader else "use the version of flowrl-dsl that run.json names"
+    cure = f"pip install 'flowrl-dsl=={reader}'" if reader else "use the version of flowrl-dsl in run.json"
     return RunError("FRL0418", message, f"resume it with a version that reads the format: {cure}")
 
 
@@ -162,7 +162,7 @@ def _segment_names(folder: Path) -> set[str]:
     try:
         return {segment["name"] for segment in json.loads((folder / "manifest.json").read_text())["segments"]}
     except (OSError, ValueError, KeyError, TypeError):
-        # a damaged manifest can never be loaded, so it needs nothing
+        # a damaged manifest can never be loaded, so it needs no rows
         return set()
 
 
@@ -174,7 +174,7 @@ def _check(path: Path, digest: str) -> None:
 def npz(arrays: dict[str, np.ndarray]) -> bytes:
     """The bytes of an ``.npz`` of these arrays."""
     buffer = io.BytesIO()
-    # without the mark an array called "file" would be taken for an argument of savez
+    # without the prefix an array named "file" would be an argument of savez
     marked: dict[str, Any] = {f"_{name}": array for name, array in arrays.items()}
     np.savez(buffer, **marked)
     return buffer.getvalue()
@@ -187,6 +187,6 @@ def _npy(array: np.ndarray) -> bytes:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of such a file; never unpickles."""
+    """The arrays of an ``.npz`` file; never unpickles."""
     with np.load(path, allow_pickle=False) as file:
         return {name[1:]: file[name] for name in file.files}

@@ -1,4 +1,4 @@
-"""Learning curves as numbers: the evaluations of several runs, grouped by what was asked of them."""
+"""Learning curves as numbers: the evaluations of several runs, grouped by spec, settings and task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowrl_dsl.runtime.logs import RunFolder
 
 @dataclass(frozen=True)
 class Curve:
-    """Return against steps: the inter-quartile mean over seeds and a band around it.
+    """Return over steps: the inter-quartile mean over seeds and a band around it.
 
     The band is the 95 % bootstrap interval over seeds; of a single seed, one standard deviation over its episodes.
     """
@@ -32,7 +32,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Evaluations:
-    """Those of one run: mean and standard deviation of the return over the episodes, by environment step."""
+    """The evaluations of one run: mean and standard deviation of the return over the episodes, by environment step."""
 
     task: str
     spec: str
@@ -46,9 +46,9 @@ def read_curves(paths: Sequence[Path]) -> list[Curve]:
 
 
 def curves_of(runs: Sequence[Evaluations]) -> list[Curve]:
-    """One curve for each spec (with its ``--set``) and task, in the order first met.
+    """One curve for each spec (with its ``--set``) and task, in order of first occurrence.
 
-    Raises FRL0431 when the runs of a group share no step.
+    Raises FRL0431 if the runs of a group share no step.
     """
     groups: dict[tuple, list[Evaluations]] = {}
     for run in runs:
@@ -57,13 +57,13 @@ def curves_of(runs: Sequence[Evaluations]) -> list[Curve]:
 
 
 def read_evaluations(path: Path) -> Evaluations:
-    """What the run in a folder has evaluated so far.  Raises FRL0431 when that is nothing."""
+    """The evaluations so far of the run in a folder.  Raises FRL0431 if there are none."""
     folder = RunFolder(path)
     records = [record for record in folder.records() if record["kind"] == "eval"]
     try:
         evaluations = {int(r["step"]): (float(r["return_mean"]), float(r["return_std"])) for r in records}
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError("FRL0411", f"an evaluation in {path / 'metrics.jsonl'} is none of `train`'s: {error}") from error
+        raise RunError("FRL0411", f"an evaluation in {path / 'metrics.jsonl'} is not one of `train`: {error}") from error
     if not evaluations:
         raise RunError("FRL0431", f"{path} has no evaluation yet")
     return Evaluations(folder.said("task"), folder.said("spec"), tuple(folder.settings.get("sets", ())), evaluations)

@@ -1,4 +1,4 @@
-"""How good a policy is: whole episodes from fixed starts that no training run ever sees."""
+"""Evaluation of a policy: complete episodes from fixed seeds that are never used in training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.worlds.base import World
 
-# act counters of evaluations lie above every counter of training
+# act counters of evaluations exceed every counter of training
 _FIRST_COUNTER = 2**30
 # for tasks without a time limit of their own
 _LONGEST = 100_000
@@ -25,7 +25,7 @@ class Evaluation:
     lengths: np.ndarray
 
     def record(self) -> dict[str, float | int]:
-        """What metrics.jsonl says of it."""
+        """The record for metrics.jsonl."""
         return {
             "return_mean": float(self.returns.mean()),
             "return_std": float(self.returns.std()),
@@ -37,9 +37,9 @@ class Evaluation:
 
 
 def evaluate(program: Any, state: Any, hyper: Mapping[str, Any], world: World) -> Evaluation:
-    """One episode in every copy of ``world``, all side by side, with the mode ``evaluate``.
+    """One episode in every copy of ``world``, in parallel, with the mode ``evaluate``.
 
-    The same state gives the same numbers, whatever was evaluated before.
+    The result is a function of the state alone, independent of earlier evaluations.
     """
     count = world.count
     returns, lengths = np.zeros(count), np.zeros(count, np.int64)
@@ -48,7 +48,7 @@ def evaluate(program: Any, state: Any, hyper: Mapping[str, Any], world: World) -
     for t in range(_LONGEST):
         actions = np.asarray(program.act(state, obs, _FIRST_COUNTER + t, "evaluate", hyper)["action"])
         if not np.isfinite(actions).all():
-            raise RunError("FRL0421", "the policy gave an action that is not finite during an evaluation")
+            raise RunError("FRL0421", "the policy produced a non-finite action during an evaluation")
         stepped = world.step(actions, active)
         done = np.asarray(stepped.done)
         for k, (episode_return, length) in zip(np.flatnonzero(done), stepped.finished, strict=True):

@@ -1,7 +1,7 @@
-"""Writing to the disk so that a reader sees all of a file or none of it, whenever the writer is killed.
+"""Atomic file changes: a reader sees a complete file or none, whenever the writer is killed.
 
-Every change of the disk by a checkpoint goes through :func:`announce` first, which lets a test stop the program before
-each of them.  Trouble with the disk becomes the diagnostic FRL0410.
+Every change of the disk by a checkpoint calls :func:`announce` first, so a test can stop the program before each of them.
+Disk errors become the diagnostic FRL0410.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from flowrl_dsl.runtime.errors import RunError
 
 DRAFT = ".writing-"
-"""How the name of a file begins until it is whole."""
+"""Prefix of the name of an incomplete file."""
 
 
 def announce(action: str, path: Path) -> None:
@@ -25,7 +25,7 @@ def announce(action: str, path: Path) -> None:
 
 @contextmanager
 def disk(path: Path) -> Iterator[None]:
-    """Turns the operating system's refusal to write below ``path`` into FRL0410."""
+    """Convert an error of the operating system while writing below ``path`` to FRL0410."""
     try:
         yield
     except OSError as error:
@@ -34,7 +34,7 @@ def disk(path: Path) -> Iterator[None]:
         raise RunError(
             "FRL0410",
             f"cannot write {where}: {error.strerror or error}",
-            "free some space or choose another folder; a run that had begun goes on with `flowrl-dsl resume`",
+            "free some space or choose another folder; `flowrl-dsl resume` continues an existing run",
         ) from error
 
 
@@ -48,7 +48,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write(path: Path, data: bytes) -> str:
-    """Write and sync one file that nobody reads yet; returns the SHA-256 of its contents."""
+    """Write and sync one file that has no readers yet; returns the SHA-256 of its contents."""
     announce("create", path)
     with open(path, "wb") as file:
         half = len(data) // 2
@@ -62,7 +62,7 @@ def write(path: Path, data: bytes) -> str:
 
 
 def rename(source: Path, target: Path) -> None:
-    """Move within one folder; the name ``target`` changes in one step and durably."""
+    """Rename within one folder, atomically and durably."""
     announce("rename", target)
     os.replace(source, target)
     announce("sync folder", target.parent)
@@ -70,7 +70,7 @@ def rename(source: Path, target: Path) -> None:
 
 
 def replace(path: Path, data: bytes) -> str:
-    """Give ``path`` new contents in one step; returns their SHA-256."""
+    """Replace the contents of ``path`` atomically; returns their SHA-256."""
     draft = path.with_name(DRAFT + path.name)
     digest = write(draft, data)
     rename(draft, path)
@@ -78,7 +78,7 @@ def replace(path: Path, data: bytes) -> str:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a folder; a folder loses its name first, so that no half of it is ever read."""
+    """Delete a file or a folder; a folder is renamed first, so an incomplete one is never read."""
     announce("remove", path)
     if not path.is_dir():
         path.unlink(missing_ok=True)

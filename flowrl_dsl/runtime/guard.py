@@ -1,8 +1,8 @@
-"""What happens after an update whose losses or gradients were not finite.
+"""Diagnosis of an update with non-finite losses or gradients.
 
-The compiled program notes the number of the first such update in its state, which costs nothing.  Here the updates are
-done again from the last checkpoint, up to that one, by the turns of the run itself; that one is interpreted node by node.
-Every transition is in the replay, so that no environment is stepped.
+The compiled program records the number of the first such update in its state, at no cost.  Here the updates are replayed
+from the last checkpoint up to that update by the turns of the run itself; the update is then interpreted node by node.
+Every transition is in the replay, so no environment is stepped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FOLDER = "nonfinite"
 
 
 def investigate(rerun: Rerun, turn: Turn) -> RunError:
-    """Find the node behind an update that was not finite, save what reproduces it, and return the error to raise."""
+    """Locate the first non-finite node of an update, save a reproduction, and return the error to raise."""
     while not rerun.reached:
         turn.advance(rerun)
     bad, path = rerun.bad, rerun.folder.path
@@ -38,10 +38,10 @@ def investigate(rerun: Rerun, turn: Turn) -> RunError:
     if report is None:
         return RunError(
             "FRL0420",
-            f"update {bad} gave values that are not finite, but interpreting it node by node gave none",
+            f"update {bad} produced non-finite values, but its interpretation node by node did not",
             f"the state before it is in {target}",
         )
-    return found(bad, report, f"reproduction saved in {target}: `flowrl-dsl diagnose {path}` looks again")
+    return found(bad, report, f"reproduction saved in {target}: `flowrl-dsl diagnose {path}` replays it")
 
 
 class Rerun:
@@ -70,7 +70,7 @@ class Rerun:
     fills = False
 
     def random_actions(self) -> None:
-        """These too."""
+        """The random actions are in the rows too."""
 
     def update(self, count: int) -> None:
         if self.reached:
@@ -92,13 +92,13 @@ class Rerun:
 
 
 def found(update: int, report: Any, *notes: str) -> RunError:
-    """The error for a report of ``program.diagnose``."""
-    message = f'update {update} is not finite from node "{report.node}" on: {report.value}'
+    """The error that corresponds to a report of ``program.diagnose``."""
+    message = f'update {update} is first not finite at node "{report.node}": {report.value}'
     return RunError("FRL0420", message, *notes, span=span_of(report.line))
 
 
 def again(program: Any, folder: RunFolder, seed: int) -> RunError | None:
-    """Diagnose the saved reproduction of a run anew; None when every value is finite now."""
+    """Diagnose the saved reproduction of a run again; None if every value is finite now."""
     source = folder.path / FOLDER
     try:
         report = json.loads((source / "report.json").read_text())
@@ -111,7 +111,7 @@ def again(program: Any, folder: RunFolder, seed: int) -> RunError | None:
 
 
 def span_of(line: str) -> Span | None:
-    """The place that ``file:line:column`` names."""
+    """The span at ``file:line:column``."""
     parts = line.rsplit(":", 2)
     if len(parts) != 3 or not (parts[1].isdigit() and parts[2].isdigit()):
         return None

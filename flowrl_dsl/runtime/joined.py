@@ -1,7 +1,7 @@
-"""Members of a population at the same step, acted for and updated in one dispatch each.
+"""Members of a population at the same step, with one dispatch for all actions and one for all updates.
 
-States, inputs and replays lie side by side on the device.  Between two dispatches each member steps its own environments;
-when something is due (:meth:`Training.settle`) each is handed its state and its means.
+States, inputs and replays are stacked on the device.  Between two dispatches each member steps its own environments;
+when something is due (:meth:`Training.settle`) each receives its state and its means.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.train import Training
 
 Attempt = Callable[[str, Callable[[], None]], None]
-"""Does some work of a member, unless the member has stopped."""
+"""Executes work of a member, unless the member has stopped."""
 
 
 class Joined:
-    """The player of a turn that all members take at once.
+    """The player of a turn that all members take together.
 
-    ``stopped`` names members that take no further part; what lies in their places is computed and not used.
+    ``stopped`` contains the members that have ended; their slots are still computed, but unused.
     """
 
     def __init__(self, members: Mapping[str, Training], stopped: Collection[str], attempt: Attempt):
@@ -49,7 +49,7 @@ class Joined:
 
     @property
     def _first(self) -> Training:
-        """A member that goes on, if there is one left; the counters of all these are equal."""
+        """A running member, if there is one left; the counters of all running members are equal."""
         going = [member for name, member in self._members.items() if name not in self._stopped]
         return (going or list(self._members.values()))[0]
 
@@ -78,7 +78,7 @@ class Joined:
 
     def _interact(self, k: int, member: Training, acted: dict[str, np.ndarray]) -> None:
         if not np.isfinite(acted["action"]).all():
-            # it will look for the update at fault
+            # it will locate the non-finite update
             member.state = self._part(k)
         member.interact(acted)
 
@@ -93,10 +93,10 @@ class Joined:
         return jax.tree.map(lambda leaf: leaf[k], self._state)
 
     def share(self) -> None:
-        """Hand each member what it needs to settle."""
+        """Pass each member the values it needs to settle."""
         for k, member in enumerate(self._members.values()):
             member.state, member.means = self._part(k), self._means.part(k)
 
     def collect(self) -> None:
-        """Go on from where the members have settled."""
+        """Continue from the values of the settled members."""
         self._means = Means.joined([member.means for member in self._members.values()])

@@ -21,44 +21,44 @@ def to_arrays(state: Any) -> dict[str, np.ndarray]:
 def from_arrays(template: Any, arrays: dict[str, np.ndarray]) -> Any:
     """A state with the structure of ``template`` and the values of ``arrays``.
 
-    Raises FRL0413 when names, shapes or types differ: the arrays belong to another program.
+    Raises FRL0413 if names, shapes or types differ, that is, if the arrays belong to another program.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(template)
     names = [jax.tree_util.keystr(path) for path, _ in paths]
     if set(names) != set(arrays):
         odd = sorted(set(names) ^ set(arrays))[:3]
-        raise RunError("FRL0413", "the checkpoint belongs to another program", f"only one has {', '.join(odd)}")
+        raise RunError("FRL0413", "the checkpoint belongs to another program", f"only one of them has {', '.join(odd)}")
     leaves = [_leaf(name, leaf, arrays[name]) for name, (_, leaf) in zip(names, paths, strict=True)]
     return jax.tree_util.tree_unflatten(structure, leaves)
 
 
 def _leaf(name: str, like: Any, array: np.ndarray) -> jax.Array:
     if array.dtype.kind == "V" and array.dtype.itemsize == like.dtype.itemsize:
-        # NumPy's format has no name for bfloat16 and keeps its bytes
+        # NumPy's format cannot represent bfloat16 and stores its bytes
         array = array.view(like.dtype)
     if array.shape != like.shape or array.dtype != like.dtype:
         found, expected = f"{array.dtype}{list(array.shape)}", f"{like.dtype}{list(like.shape)}"
         raise RunError("FRL0413", f"the checkpoint has {name} as {found}, the program expects {expected}")
-    # a copy of our own: the state is donated, and memory shared with NumPy cannot be
+    # a separate copy: the state is donated, and memory shared with NumPy cannot be
     return jnp.array(array, copy=True)
 
 
 class Means:
-    """Means of metrics between two records, summed on the device so that nobody waits for them."""
+    """Means of metrics between two records, summed on the device without synchronisation."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
         self._sums: Any = None
 
     def add(self, metrics: dict[str, jax.Array]) -> None:
-        """A NaN says that a stage did not run and is not counted."""
+        """Add metrics; a NaN marks a stage that did not run and is not counted."""
         if self._sums is None:
             self._names = sorted(metrics)
             self._sums = jnp.zeros((2, len(metrics), *next(iter(metrics.values())).shape))
         self._sums = _add(self._sums, metrics)
 
     def take(self) -> dict[str, float]:
-        """The means, NaN for what was never reported; waits for the device, and starts anew."""
+        """The means, NaN for metrics never reported; waits for the device, and resets the sums."""
         if self._sums is None:
             return {}
         sums, counts = np.asarray(self._sums)
@@ -76,7 +76,7 @@ class Means:
 
     @staticmethod
     def joined(parts: Sequence[Means]) -> Means:
-        """The sums of several runs side by side, for metrics with an axis for them."""
+        """The stacked sums of several runs, for metrics with a member axis."""
         whole = Means()
         whole._names = parts[0]._names
         if all(part._sums is not None for part in parts):
@@ -84,7 +84,7 @@ class Means:
         return whole
 
     def part(self, k: int) -> Means:
-        """The sums of one of them."""
+        """The sums of one member."""
         one = Means()
         one._names, one._sums = self._names, None if self._sums is None else self._sums[..., k]
         return one

@@ -1,13 +1,13 @@
-"""The folder of a run: what it is called, what lies in it, and the records that grow while it trains.
+"""The run folder: its name, its files, and the records appended during training.
 
-``runs/SPEC/TASK/seedN`` (``seedN-2``, … when taken; nothing is ever overwritten)::
+``runs/SPEC/TASK/seedN`` (``seedN-2``, … if it exists; no run is ever overwritten)::
 
-    run.json         what was asked for, on which versions and device
+    run.json         the arguments, versions and device
     spec/            the spec and the files it extends, as written
-    resolved.flowrl  the spec with every option in place
-    metrics.jsonl    one record a line; equal bit for bit for equal runs, so without any time of day
+    resolved.flowrl  the spec with all options
+    metrics.jsonl    one record per line; bit for bit equal for equal runs, hence without timestamps
     metrics.csv      the same as a table
-    timing.jsonl     seconds and updates a second
+    timing.jsonl     wall-clock time and updates per second
     tensorboard/  checkpoints/  curve.png
 
 A population is a folder of such folders, and ``population.json`` with their names.
@@ -36,7 +36,7 @@ _POPULATION = "population.json"
 
 
 class RunFolder:
-    """An existing run folder.  ``with folder.locked():`` keeps a second process from writing it."""
+    """An existing run folder.  ``with folder.locked():`` prevents a second process from writing to it."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -52,9 +52,9 @@ class RunFolder:
         contents: Mapping[str, str] = MappingProxyType({}),
         out: Path | None = None,
     ) -> RunFolder:
-        """A new folder with some files and ``run.json``: ``out`` itself, or the first free name below ``base``.
+        """Create a folder with the given files and ``run.json``: ``out`` itself, or the first free name below ``base``.
 
-        ``run.json`` comes last: a folder that has it is complete.
+        ``run.json`` is written last: a folder that contains it is complete.
         """
         path = _claim(out) if out is not None else _first_free(base / spec / task.replace("/", "_"), f"seed{seed}")
         for name, text in contents.items():
@@ -63,14 +63,14 @@ class RunFolder:
         return RunFolder(path)
 
     def write(self, name: str, text: str) -> None:
-        """One file of the folder, whole."""
+        """Write one file of the folder atomically."""
         _write(self.path, name, text)
 
     def locked(self) -> Lock:
         return Lock(self.path / "lock")
 
     def records(self) -> list[Record]:
-        """All whole lines of metrics.jsonl."""
+        """All complete records of metrics.jsonl."""
         path = self.path / "metrics.jsonl"
         try:
             lines = path.read_text().splitlines(keepends=True)
@@ -80,7 +80,7 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise RunError("FRL0411", f"{path} cannot be read: {error}") from error
         if not all(isinstance(record, dict) and "kind" in record for record in records):
-            raise RunError("FRL0411", f"{path} holds something that `train` did not write")
+            raise RunError("FRL0411", f"{path} contains a record that `train` did not write")
         return records
 
     def said(self, name: str) -> Any:
@@ -90,7 +90,7 @@ class RunFolder:
         return self.settings[name]
 
     def write_csv(self) -> None:
-        """metrics.csv anew from metrics.jsonl, so that the two never disagree."""
+        """Rewrite metrics.csv from metrics.jsonl, which keeps the two consistent."""
         records = self.records()
         columns = list(dict.fromkeys(name for record in records for name in record))
         text = io.StringIO()
@@ -106,7 +106,7 @@ def new_population(base: Path, spec: str, task: str, out: Path | None) -> Path:
 
 
 def write_members(path: Path, names: Sequence[str]) -> None:
-    """Say which folders are the members; written when all are there, so that a population that has it is complete."""
+    """Record the member folders; written after all of them, so a population with this file is complete."""
     _write(path, _POPULATION, json.dumps({"members": list(names)}, indent=1) + "\n")
 
 
@@ -119,16 +119,16 @@ def members(path: Path) -> list[Path]:
     try:
         return [path / name for name in json.loads((path / _POPULATION).read_text())["members"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError("FRL0411", f"{path} is not the folder of a population: {error}") from error
+        raise RunError("FRL0411", f"{path} is not a population folder: {error}") from error
 
 
 def expanded(paths: Sequence[Path]) -> list[Path]:
-    """The runs, with those of a population in its place."""
+    """The run folders, with each population replaced by its members."""
     return [run for path in paths for run in (members(path) if is_population(path) else [path])]
 
 
 class Lock:
-    """An advisory lock that the operating system drops when its holder dies, however it dies."""
+    """An advisory lock that the operating system releases when its process ends for any reason."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -148,7 +148,7 @@ class Lock:
 
 
 class Journal:
-    """A file of JSON lines that can be cut back to where a checkpoint found it."""
+    """A file of JSON lines that can be truncated to its length at a checkpoint."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -157,24 +157,24 @@ class Journal:
             self._file = open(path, "ab", buffering=0)  # noqa: SIM115
 
     def append(self, record: Record) -> None:
-        """Adds one line and hands it to the operating system: a kill after this cannot lose it."""
+        """Append one line and pass it to the operating system, after which a killed process cannot lose it."""
         with files.disk(self._path):
             rest = (json.dumps(_finite(record)) + "\n").encode()
             while rest:
                 rest = rest[self._file.write(rest) :]
 
     def offset(self) -> int:
-        """The length so far, on the disk for good."""
+        """The current length, after a sync to the disk."""
         with files.disk(self._path):
             os.fsync(self._file.fileno())
         return self._file.tell()
 
     def cut(self, offset: int) -> None:
-        """Forget everything after ``offset``."""
+        """Truncate the file to ``offset``."""
         with files.disk(self._path):
             size = self._path.stat().st_size
             if size < offset:
-                raise RunError("FRL0412", f"{self._path} is shorter than when the checkpoint was written")
+                raise RunError("FRL0412", f"{self._path} is shorter than at the checkpoint")
             self._file.truncate(offset)
             self._file.seek(0, os.SEEK_END)
 
@@ -228,15 +228,15 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "given": _is_given,
     "wandb": lambda value: value is None or _is_text(value),
 }
-"""How the settings look that later commands read from run.json, a file that anybody can edit."""
+"""Checks of the settings that later commands read from run.json, which users can edit."""
 
 
 def _claim(path: Path) -> Path:
     with files.disk(path):
         path.mkdir(parents=True, exist_ok=True)
-        # what a kill left half written is nobody's run
+        # drafts left by a killed process belong to no run
         if any(not inside.name.startswith(files.DRAFT) for inside in path.iterdir()):
-            hint = f"`flowrl-dsl resume {path}` goes on with a run; choose another --out for a new one"
+            hint = f"`flowrl-dsl resume {path}` resumes a run; choose another --out for a new one"
             raise RunError("FRL0414", f"{path} is not empty", hint)
     return path
 
@@ -248,7 +248,7 @@ def _first_free(parent: Path, name: str) -> Path:
         while True:
             path = parent / (name if number == 1 else f"{name}-{number}")
             try:
-                # mkdir is what decides between two runs started at once
+                # mkdir is atomic: it decides between two runs started at once
                 path.mkdir()
                 return path
             except FileExistsError:

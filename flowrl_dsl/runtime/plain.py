@@ -1,7 +1,7 @@
 """Nested plain values with arrays, to and from JSON text beside named arrays.
 
 Only numbers, strings, booleans, None, lists, tuples, dictionaries with string keys and numeric arrays exist in this
-form, so reading one back cannot run code.
+form, so reading one cannot execute code.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _pack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def unpack(text: str, arrays: dict[str, np.ndarray]) -> Any:
-    """The value that :func:`pack` took apart."""
+    """The inverse of :func:`pack`."""
     return _unpack(json.loads(text), arrays)
 
 

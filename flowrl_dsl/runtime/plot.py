@@ -1,4 +1,4 @@
-"""Pictures of learning curves, one panel a task."""
+"""Plots of learning curves, one panel per task."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from flowrl_dsl.runtime import files
 from flowrl_dsl.runtime.curves import Curve, read_curves
 from flowrl_dsl.runtime.errors import RunError
 
-# Okabe and Ito's palette, told apart with every common kind of colour vision; dashes repeat it in black and white
+# Okabe and Ito's palette, distinct for all common kinds of colour vision; dashes do the same in black and white
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("-", "--", "-.", ":")
 _FORMATS = (".png", ".pdf", ".svg")
 _MANY = 3
-"""Labels that fit into a panel beside its curves; where a picture has more they stand beside the panels."""
+"""Number of labels that fit inside a panel; with more, the legend is beside the panels."""
 
 
 def plot(paths: Sequence[Path], output: Path) -> None:
-    """Draw the evaluations of some runs into ``output`` (png, pdf or svg by its suffix)."""
+    """Plot the evaluations of runs to ``output`` (png, pdf or svg, by suffix)."""
     draw(read_curves(paths), output)
 
 
 def draw(curves: list[Curve], output: Path) -> None:
-    """Draw curves that have been read, one panel a task."""
+    """Plot the given curves, one panel per task."""
     if output.suffix not in _FORMATS:
         raise RunError("FRL0432", f'cannot draw "{output.name}"', f"expected a name ending in {', '.join(_FORMATS)}")
     # matplotlib takes half a second to import; a Figure of its own needs neither a display nor pyplot's global state
@@ -63,7 +63,7 @@ def _draw(curves: list[Curve]) -> Any:
 
 
 def _entries(panels: Any) -> tuple[list, list]:
-    """What the labels of all panels stand for, each once, and the labels."""
+    """The unique legend handles of all panels, and their labels."""
     handles: dict[str, Any] = {}
     for panel in panels.flat:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
@@ -72,7 +72,7 @@ def _entries(panels: Any) -> tuple[list, list]:
 
 
 def _labels(curves: list[Curve]) -> dict[tuple, str]:
-    """What each spec and its ``--set`` are called: the spec alone, and those settings that its curves differ in."""
+    """The label of each curve: the spec, and the settings in which the curves differ."""
     kinds = list(dict.fromkeys((curve.spec, curve.sets) for curve in curves))
     labels = {}
     for spec, sets in kinds:
@@ -109,7 +109,7 @@ def _panel(panel: Any, task: str, curves: list[Curve], labels: dict[tuple, str])
 
 
 def _solved(panel: Any, threshold: float | None, curves: list[Curve]) -> None:
-    """A line at the threshold, or a word at the top where a line so far above would flatten the curves."""
+    """Draw a line at the threshold, or a note at the top if such a high line would flatten the curves."""
     if threshold is None:
         return
     low, high = min(curve.low.min() for curve in curves), max(curve.high.max() for curve in curves)
@@ -117,11 +117,11 @@ def _solved(panel: Any, threshold: float | None, curves: list[Curve]) -> None:
         panel.axhline(threshold, color="0.45", linewidth=1, linestyle=(0, (4, 3)), label=f"solved ({threshold:g})")
     else:
         place = {"xy": (0.02, 0.97), "xycoords": "axes fraction", "va": "top", "color": "0.45", "fontsize": 9}
-        panel.annotate(f"solved at {threshold:g}, above this picture", **place)
+        panel.annotate(f"solved at {threshold:g}, above this plot", **place)
 
 
 def _threshold(task: str) -> float | None:
-    """The return at which Gymnasium calls the task solved, None for tasks of other worlds."""
+    """The return at which the task counts as solved in Gymnasium; None for tasks of other worlds."""
     from flowrl_dsl.runtime.worlds.gymnasium import reward_threshold
 
     return reward_threshold(task)

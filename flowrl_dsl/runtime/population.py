@@ -1,8 +1,8 @@
-"""Several runs of one program side by side: other seeds, other values of the numbers that are its inputs.
+"""Several runs of one program with different seeds and input values.
 
-On CPUs the members take turns, a step each, and share every executable: it is compiled once, whatever their number.  Each is
-then bit for bit the run that it is alone.  On an accelerator, which one small update leaves idle, all of them are updated in
-one dispatch (:mod:`flowrl_dsl.runtime.joined`).
+On CPUs the members are stepped round-robin and share every executable, which is compiled once.  Each member is then bit for
+bit equal to a single run.  On an accelerator, which one small update does not saturate, all members are updated in one
+dispatch (:mod:`flowrl_dsl.runtime.joined`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _NOT_FINITE = ("FRL0420", "FRL0421")
 
 
 class Population:
-    """Members by name, from their last checkpoints to their ends.  The caller holds the locks of their folders."""
+    """Trains members, by name, from their last checkpoints to their ends.  The caller holds the locks of their folders."""
 
     def __init__(self, members: Mapping[str, Training], display: SharedDisplay, *, joined: bool = False):
-        """``joined``: one dispatch for all members, wherever they are at the same step."""
+        """``joined``: one dispatch for all members that are at the same step."""
         self.members = dict(members)
         self._joins = joined
         self._joined: Joined | None = None
@@ -33,10 +33,10 @@ class Population:
         self.failures: dict[str, RunError] = {}
 
     def run(self) -> dict[str, RunError]:
-        """Train all members; returns what stopped those whose numbers were not finite, the others go on without them.
+        """Train all members; returns the errors of members with non-finite values; the others continue.
 
         Raises :class:`Interrupted` after Ctrl-C (each member writes a checkpoint first) and :class:`RunError` for other
-        trouble, which would meet every member.
+        errors, which would affect every member.
         """
         with ExitStack() as opened:
             for member in self.members.values():
@@ -50,7 +50,7 @@ class Population:
 
     def _loop(self, stop: Stop) -> None:
         while going := self._going():
-            # a member that was resumed alone, or whose last checkpoint is older, is waited for
+            # wait for a member that was resumed alone or has an older checkpoint
             before = min(member.step for member in going.values())
             next_up = {name: member for name, member in going.items() if member.step == before}
             if self._joins and len(next_up) == len(going):
@@ -68,7 +68,7 @@ class Population:
         return {name: member for name, member in self.members.items() if member.going and name not in self.failures}
 
     def _advance(self, next_up: Mapping[str, Training], before: int, stop: Stop) -> None:
-        """One after the other."""
+        """Advance the members one after the other."""
         for name, member in next_up.items():
             self._try(name, member.advance)
             self._try(name, partial(member.settle, before, stop))
@@ -86,7 +86,7 @@ class Population:
                 member.show()
 
     def _try(self, name: str, work: Callable[[], None]) -> None:
-        """Unless the member has stopped, or does now."""
+        """Execute work of a member, unless it has stopped or stops now."""
         if name in self.failures:
             return
         try:
@@ -96,7 +96,7 @@ class Population:
                 raise
             self.failures[name] = error
             self.display.leave(name)
-            self.display.say(f"{name} stopped, the others go on: {error.diagnostics[0].message}")
+            self.display.say(f"{name} stopped, the others continue: {error.diagnostics[0].message}")
 
 
 class SharedDisplay:
@@ -114,7 +114,7 @@ class SharedDisplay:
         self._display.__exit__(*error)
 
     def of(self, name: str) -> Display:
-        """What the member shows itself on."""
+        """The display of one member."""
         return _MemberDisplay(self, name)
 
     def advance(self, step: int) -> None:
@@ -127,7 +127,7 @@ class SharedDisplay:
         self._display.show(step, fmean(returns) if returns else None, speed)
 
     def leave(self, name: str) -> None:
-        """The member takes no part any more."""
+        """Remove a member that has ended."""
         self._latest.pop(name, None)
 
     def say(self, text: str) -> None:
@@ -135,7 +135,7 @@ class SharedDisplay:
 
 
 class _MemberDisplay:
-    """Passes on what one member shows."""
+    """Forwards the reports of one member."""
 
     def __init__(self, shared: SharedDisplay, name: str):
         self._shared, self._name = shared, name

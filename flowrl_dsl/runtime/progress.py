@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a bar in a terminal, plain lines elsewhere."""
+"""Progress of a run: a bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _PLAIN_SECONDS = 5.0
 
 
 class Display(Protocol):
-    """Shows how far a run is; used as a context manager."""
+    """Shows the progress of a run; used as a context manager."""
 
     def __enter__(self) -> Display: ...
 
     def __exit__(self, *_: object) -> None: ...
 
     def advance(self, step: int) -> None:
-        """Said often, so cheap."""
+        """Called often, so it must be cheap."""
         ...
 
     def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None: ...
@@ -48,7 +48,7 @@ class Lines:
         """Nothing is open."""
 
     def advance(self, step: int) -> None:
-        """A line for each would be too many."""
+        """Single steps are not printed."""
 
     def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
         now, left = time.monotonic(), self._pace.left(step)
@@ -63,7 +63,7 @@ class Lines:
 
 
 class Bar:
-    """One line that stays at the bottom; what is said scrolls above it."""
+    """One line at the bottom; messages scroll above it."""
 
     def __init__(self, console: Console, name: str, steps: int):
         self._pace = Pace(steps)
@@ -94,7 +94,7 @@ class Bar:
         self._progress.update(self._bar, completed=step, shown=shown, rate=updates_per_second, left=left)
 
     def say(self, text: str) -> None:
-        # no markup: the text may hold brackets of the user's
+        # no markup: the text may contain square brackets
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -103,7 +103,7 @@ def shown_return(value: float | None) -> str:
 
 
 class Pace:
-    """The time left, from how fast the steps since the first report went."""
+    """The remaining time, estimated from the speed since the first report."""
 
     def __init__(self, steps: int):
         self._steps = steps

@@ -1,7 +1,7 @@
-"""The replay: steps on the device, kept by the program's source, and on the host those that no checkpoint holds yet.
+"""The replay buffer: rows on the device, managed by the program's source, and on the host those not yet in a checkpoint.
 
-A row is the fields of the stored record side by side, float32.  Rows wait on the host until the device needs them, so that
-the warm-up costs a few transfers and not thousands.
+A row is the concatenation of the fields of the stored record, float32.  Rows stay on the host until the device needs them,
+so the warm-up costs a few transfers instead of thousands.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CHUNK = 1024
 
 
 class Replay:
-    """Rows for a program's source.  ``total`` counts the rows ever added; the newest ``size`` of them are kept."""
+    """Rows for a program's source.  ``total`` counts all rows ever added; the newest ``size`` of them are stored."""
 
     def __init__(self, data: Any, sizes: Mapping[str, int]):
         """``data`` is the program's, ``sizes`` those of its axes."""
@@ -46,7 +46,7 @@ class Replay:
         self.add_rows(np.concatenate(parts, axis=1))
 
     def add_rows(self, rows: np.ndarray) -> None:
-        """Append rows as they are."""
+        """Append rows."""
         self._waiting.append(rows)
         self._fresh.append(rows)
         self.total += len(rows)
@@ -60,17 +60,17 @@ class Replay:
         return self._device.storage
 
     def on_device(self, rows: np.ndarray) -> Device:
-        """A storage of the newest rows [n, width] of those ever added; with an axis before these, of several replays."""
+        """A device storage of the newest rows [n, width]; with a leading axis, of several replays."""
         return Device(rows, self.total, self.capacity, self.record, self.sizes, self._source)
 
     def take(self) -> np.ndarray:
-        """The rows that wait for the device, oldest first; they wait no longer."""
+        """Take the rows not yet on the device, oldest first."""
         rows = self._waiting[0] if len(self._waiting) == 1 else np.concatenate([self._none(), *self._waiting])
         self._waiting.clear()
         return rows
 
     def leave(self) -> np.ndarray:
-        """All rows that are kept, oldest first; they go on somewhere else, and :meth:`take` gives what comes after them."""
+        """Move all stored rows out, oldest first; afterwards :meth:`take` returns only newer rows."""
         if self._device is None:
             return self.take()
         held = self.view()
@@ -80,7 +80,7 @@ class Replay:
 
     def fresh(self) -> np.ndarray:
         """The rows added since :meth:`saved`, oldest first."""
-        # joined in place, because a run that asks twice should not join twice
+        # concatenated in place, so that a second call need not repeat it
         self._fresh = [np.concatenate([self._none(), *self._fresh])]
         return self._fresh[0]
 
@@ -88,11 +88,11 @@ class Replay:
         return np.zeros((0, self.width), np.float32)
 
     def saved(self) -> None:
-        """Note that a checkpoint holds every row."""
+        """Record that a checkpoint contains every row."""
         self._fresh = []
 
     def restore(self, total: int, rows: np.ndarray) -> None:
-        """Hold ``total`` rows of which ``rows`` are the newest ``min(total, capacity)``."""
+        """Restore ``total`` rows, of which ``rows`` are the newest ``min(total, capacity)``."""
         self.total = total
         self._waiting, self._fresh = ([rows] if len(rows) else []), []
         self._device = None
@@ -101,7 +101,7 @@ class Replay:
 class Device:
     """The newest rows on the device, written in place by the source.
 
-    ``rows`` [n, width] are the newest of ``total``; with an axis before these, [m, n, width], as many storages side by side.
+    ``rows`` [n, width] are the newest of ``total``; [m, n, width] are m storages.
     """
 
     def __init__(self, rows: np.ndarray, total: int, capacity: int, record: Record, sizes: Mapping[str, int], source: Any):
@@ -110,7 +110,7 @@ class Device:
         rows = rows[..., -capacity:, :]
         ring = np.zeros((*lead, capacity, across), np.float32)
         ring[..., np.arange(total - rows.shape[-2], total) % capacity, :] = rows
-        # a copy of our own: the storage is donated, and memory shared with NumPy cannot be
+        # a separate copy: the storage is donated, and memory shared with NumPy cannot be
         parts = {name: jnp.array(part, copy=True) for name, part in columns(ring, record, sizes).items()}
         counts = {"size": jnp.full(lead, min(total, capacity), jnp.int32), "total": jnp.full(lead, total, jnp.int32)}
         self.storage: dict[str, jax.Array] = parts | counts
@@ -127,7 +127,7 @@ class Device:
             self._put(rows, many)
 
     def _insert_many(self, rows: np.ndarray, chunk: int) -> None:
-        # chunks of one size are one compiled program, however long the warm-up was
+        # chunks of one size share one compiled program, for any length of the warm-up
         for start in range(0, rows.shape[-2], chunk):
             part = rows[..., start : start + chunk, :]
             padded = np.zeros((*rows.shape[:-2], chunk, rows.shape[-1]), np.float32)
@@ -140,7 +140,7 @@ class Device:
 
 @cache
 def _writer(source: Any, record: tuple[tuple[str, Field], ...], sizes: tuple[tuple[str, int], ...], many: bool) -> Any:
-    """The compiled ``source.insert`` of rows, in place; in each of several storages where there are ``many``."""
+    """The compiled ``source.insert`` of rows, in place; with ``many``, in each of several storages."""
 
     def write(storage: dict[str, jax.Array], rows: jax.Array, count: jax.Array) -> dict[str, jax.Array]:
         return source.insert(storage, columns(rows, dict(record), dict(sizes)), count)

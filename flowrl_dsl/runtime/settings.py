@@ -1,4 +1,4 @@
-"""What a training run was asked to do, apart from the algorithm."""
+"""Settings of a training run, apart from the algorithm."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Settings:
 
     @staticmethod
     def of(section: Any, task: str, seed: int, **given: int | None) -> Settings:
-        """The settings of a spec's section ``train`` with those ``given`` in their place (None: not given)."""
+        """The settings of a spec's section ``train``, overridden by those ``given`` (None: not given)."""
         names = [field.name for field in fields(Settings)]
         values = {name: getattr(section, name) for name in names if hasattr(section, name)}
         values |= {name: value for name, value in given.items() if value is not None}
@@ -35,17 +35,17 @@ class Settings:
 
     @property
     def first_update(self) -> int:
-        """No update happens before this many steps; at least one transition must be there to learn from."""
+        """No update happens before this many steps; at least one transition is needed."""
         return max(self.warmup, 1)
 
     @property
     def updates_a_turn(self) -> int:
-        """Updates that come with one action in each environment."""
+        """Number of updates per action in each environment."""
         return self.updates * self.envs
 
     @property
     def capacity(self) -> int:
-        """Rows of the replay: never more than the run can fill."""
+        """Rows of the replay: at most as many as the run can fill."""
         return max(self.envs, min(self.replay, self.steps + self.envs))
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and polite requests to end, noticed between two steps."""
+"""SIGINT (Ctrl-C) and SIGTERM, handled between two steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Stop:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Stop:
-        # Python delivers signals to the main thread only, and lets no other one handle them
+        # Python delivers signals to the main thread only, and only it may install handlers
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._handle)

@@ -1,4 +1,4 @@
-"""Where records go besides metrics.jsonl: TensorBoard, and Weights & Biases for those who installed it."""
+"""Loggers besides metrics.jsonl: TensorBoard, and Weights & Biases if it is installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flowrl_dsl.runtime.logs import Record
 
 
 class Sink(Protocol):
-    """Takes records as they come."""
+    """Receives the records of a run."""
 
     def write(self, record: Record) -> None: ...
 
@@ -20,7 +20,7 @@ class Sink(Protocol):
 
 
 class TensorBoard:
-    """Event files, written by this thread: a full disk is then our error and not a background thread's trace."""
+    """Event files, written by this thread, so a full disk is reported as an error of the run."""
 
     def __init__(self, folder: Path, step: int):
         from tensorboardX.event_file_writer import EventsWriter
@@ -30,7 +30,7 @@ class TensorBoard:
         with files.disk(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._writer = EventsWriter(str(folder / "events"), f".{os.getpid()}")
-            # tells TensorBoard to hide what a killed run wrote after the checkpoint
+            # makes TensorBoard hide records that a killed run wrote after the checkpoint
             self._write(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
 
     def _write(self, event: Any) -> None:
@@ -59,7 +59,7 @@ class Wandb:
     def __init__(self, project: str, name: str, folder: Path, settings: dict[str, Any]):
         import wandb
 
-        # one folder is one run there too, also after a resume
+        # one folder is one W&B run, also after a resume
         identity = f"{name}-{settings['created']}".replace("/", "-").replace(":", "-")
         self._run = wandb.init(project=project, name=name, id=identity, dir=folder, config=settings, resume="allow")
 

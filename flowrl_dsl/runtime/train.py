@@ -1,7 +1,7 @@
 """The training loop: turns (:mod:`flowrl_dsl.runtime.turns`), and evaluations, records and checkpoints at fixed steps.
 
-Everything that happens is a function of the settings and the seed; wall-clock time decides nothing, so a run resumed from
-any of its checkpoints continues bit for bit.
+Training is a function of the settings and the seed and does not depend on wall-clock time, so a run resumed from any of
+its checkpoints continues bit for bit.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SHOW_EVERY = 50
 
 
 class Training:
-    """One run, from its last checkpoint (or its beginning) to its end.  The caller holds the folder's lock."""
+    """One run, from its last checkpoint (or its start) to its end.  The caller holds the lock of the folder."""
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class Training:
         hyper: Mapping[str, float] | None = None,
         turn: str = "off_policy",
     ):
-        """``open_sinks`` is called once, with the step that the run goes on from, when all is ready for that step.
+        """``open_sinks`` is called once, before the first step, with the number of that step.
 
-        ``hyper`` are the program's inputs, where they are not its own; ``turn`` is the name of a registered turn.
+        ``hyper`` replaces the default inputs of the program; ``turn`` is the name of a registered turn.
         """
         self.program, self.settings, self.folder = program, settings, folder
         self.display, self.open_sinks = display, open_sinks
@@ -76,7 +76,7 @@ class Training:
         return self.iteration * self.settings.envs
 
     def run(self) -> Evaluation | None:
-        """Train to the end; returns the evaluation of the final policy, None when there was nothing left to do.
+        """Train to the end; returns the evaluation of the final policy, or None if the run was already finished.
 
         Raises :class:`Interrupted` after Ctrl-C (a checkpoint is written first) and :class:`RunError` for trouble.
         """
@@ -96,7 +96,7 @@ class Training:
 
     @property
     def going(self) -> bool:
-        """Whether there are steps to do."""
+        """Whether environment steps remain."""
         return self.step < self.settings.steps
 
     def open(self) -> None:
@@ -113,7 +113,7 @@ class Training:
             resource.close()
 
     def begin(self) -> None:
-        """The state of the newest checkpoint, or that of a run's beginning."""
+        """Load the state of the newest checkpoint, or initialise it."""
         self.state = self.program.init(self.settings.seed)
         loaded = self.checkpoints.load()
         for notice in self.checkpoints.notices:
@@ -146,12 +146,12 @@ class Training:
         return stopping or not self.going or any(passed(before, self.step, n) for n in every)
 
     def show(self) -> None:
-        """The step, now and then."""
+        """Update the display periodically."""
         if self.iteration % _SHOW_EVERY == 0:
             self.display.advance(self.step)
 
     def settle(self, before: int, stop: Stop) -> None:
-        """What is due between the step ``before`` and this one; a checkpoint too when the run is asked to stop."""
+        """Do everything due since the step ``before``; also write a checkpoint if the run is asked to stop."""
         settings = self.settings
         self.show()
         if passed(before, self.step, settings.log_every) or not self.going:
@@ -166,23 +166,23 @@ class Training:
         self.turn.advance(self)
 
     def act(self) -> dict[str, Any]:
-        """Dispatch the policy's next ``action`` [envs, A] and what else acting gives; does not wait for them."""
+        """Dispatch the policy's next ``action`` [envs, A] and the other outputs of acting; does not wait for them."""
         return self.program.act(self.state, self.obs, self.iteration, "explore", self.hyper)
 
     @property
     def fills(self) -> bool:
-        """Whether acting fills fields of the record beside the action."""
+        """Whether acting fills fields of the record besides the action."""
         return bool(self._filled)
 
     def random_actions(self) -> dict[str, np.ndarray]:
         """Uniformly random ``action`` [envs, A]."""
-        # a generator for each step has no state that a checkpoint could miss
+        # one generator per step has no state to checkpoint
         generator = np.random.default_rng([self.settings.seed, _WARMUP_STREAM, self.iteration])
         shape = (self.settings.envs, self.program.action_size)
         return {"action": generator.uniform(-1, 1, shape).astype(np.float32)}
 
     def update(self, count: int) -> None:
-        """Dispatch updates on the replay as it is; does not wait for them."""
+        """Dispatch updates on the current replay; does not wait for them."""
         self.means.add(self.learn(self.remembered(), count))
         self.updates += count
 
@@ -191,12 +191,12 @@ class Training:
         return self.replay.view()
 
     def learn(self, replay: dict[str, Any], count: int) -> dict[str, Any]:
-        """Updates of the state; returns their metrics."""
+        """Update the state; returns the metrics."""
         self.state, metrics = self.program.update(self.state, replay, count, self.hyper)
         return metrics
 
     def interact(self, acted: Mapping[str, Any]) -> None:
-        """Step the environments with ``action``, and remember."""
+        """Step the environments with ``action`` and store the transitions."""
         taken = jax.device_get(dict(acted))
         if not np.isfinite(taken["action"]).all():
             self._refuse_bad_actions()
@@ -207,17 +207,17 @@ class Training:
         self.iteration += 1
 
     def stepped(self, actions: np.ndarray) -> Stepped:
-        """One step of the environments."""
+        """Step the environments once."""
         return self.world.step(actions)
 
     def remember(self, acted: Mapping[str, np.ndarray], stepped: Stepped) -> None:
-        """Add the steps from ``obs`` on to the replay, with the fields that acting filled."""
+        """Add the transitions from ``obs`` to the replay, with the fields filled by acting."""
         filled = {name: acted[name] for name in self._filled}
         ends = {"d": stepped.terminal, "end": stepped.done}
         self.replay.add(s=self.obs, a=acted["action"], r=stepped.reward, s_next=stepped.next_obs, **ends, **filled)
 
     def _check(self) -> None:
-        """Stop the run if an update so far was not finite; waits for the device."""
+        """Raise an error if an update so far was not finite; waits for the device."""
         bad = int(np.asarray(self.state["bad_update"]))
         if bad >= 0:
             rerun = guard.Rerun(self.program, self.settings, self.folder, self.replay.fresh(), self.hyper, bad)
@@ -225,9 +225,7 @@ class Training:
 
     def _refuse_bad_actions(self) -> None:
         self._check()
-        raise RunError(
-            "FRL0421", f"the policy gave an action that is not finite at step {self.step}", "no update was at fault"
-        )
+        raise RunError("FRL0421", f"the policy produced a non-finite action at step {self.step}", "all updates were finite")
 
     def _log(self) -> None:
         self._check()
@@ -265,7 +263,7 @@ class Training:
             self.evaluation = catalogue.make(settings.task, settings.episodes, 0, settings.action_repeat, evaluation=True)
         began = time.monotonic()
         result = evaluate(self.program, self.state, self.hyper, self.evaluation)
-        # the speed that is shown is that of training
+        # the displayed speed is that of training
         self._clock += time.monotonic() - began
         record = result.record()
         self._record({"kind": "eval", "step": self.step, **record})
@@ -275,7 +273,7 @@ class Training:
         return result
 
     def checkpoint(self) -> None:
-        """Keep everything, unless a checkpoint of this step exists."""
+        """Write a checkpoint, unless one of this step exists."""
         if self._checkpointed == self.step:
             return
         self._check()
@@ -296,7 +294,7 @@ class Training:
 
 
 def load_state(program: Any, folder: RunFolder, seed: int) -> tuple[int, Any]:
-    """The newest checkpoint's step and learner state; raises FRL0412 when a run has none."""
+    """Step and learner state of the newest checkpoint; raises FRL0412 if the run has none."""
     loaded = Checkpoints(folder.path).load()
     if loaded is None:
         raise RunError("FRL0412", f"{folder.path} has no usable checkpoint")

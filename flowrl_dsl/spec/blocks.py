@@ -1,4 +1,4 @@
-"""Sections and ``improve`` blocks: each becomes a component, under the name that it has in the algorithm."""
+"""Sections and ``improve`` blocks: each becomes a component under its name in the algorithm."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def read_sections(check: Check) -> None:
 
 
 def _own(check: Check, block: Block) -> dict[str, tree.Assign]:
-    """The options of a block that the spec itself or ``--set`` gives; one of a base may go unread beside them."""
+    """The options of a block set by the spec itself or ``--set``; unread options of a base spec are no error."""
     own = (check.main, SET_FILE)
     return {name: assign for name, assign in block.options.items() if assign.span.file in own}
 
 
 def sections_of(check: Check, kind: str) -> list[tuple[str, Block]]:
-    """The sections of a kind that the program declares, by name; the one without a name of its own first."""
+    """The declared sections of a kind, by name; the unnamed one first."""
     found = [(owner, block) for owner, block in check.program.sections.items() if block.name.id == kind]
     return sorted(found, key=lambda item: item[1].given is not None)
 
@@ -58,28 +58,28 @@ def _section(check: Check, cls: type[SectionKind], owner: str, block: Block) -> 
 
 
 def _check_section_name(check: Check, cls: type[SectionKind], name: tree.Name) -> None:
-    """A name of its own belongs to a kind that an algorithm may have several of, and to no other group of the state."""
+    """Check that the kind allows named sections and that no group of the state has the same name."""
     if not cls.named:
-        message = f'an algorithm has one section "{cls.name}", without a name of its own'
+        message = f'section "{cls.name}" occurs once and cannot be named'
         check.error("FRL0205", message, name.span, f"write {cls.name} {{ ... }}")
     check_name(name, check.scope)
     others = [owner for owner in {*check.program.sections, *sections()} if owner != name.id]
     near = [o for o in others if name.id.startswith(f"{o}_") or name.id == f"old_{o}"]
     if name.id in RESERVED or near:
         whose = f"a group of section {near[0]}" if near else "a group of the state"
-        check.error("FRL0227", f'"{name.id}" is the name of {whose}', name.span, "choose another name")
+        check.error("FRL0227", f'"{name.id}" is already the name of {whose}', name.span, "choose another name")
 
 
 def _given(check: Check, cls: type[Component], block: Block, what: str) -> dict[str, tree.Expr]:
-    """The options of a block that its class knows; the others are reported."""
+    """The options of a block that its class declares; others are reported."""
     for key, assign in block.options.items():
         if key not in cls.model_fields:
             names = did_you_mean(key, cls.model_fields)
             check.error("FRL0208", f'{what} has no option "{key}"', assign.key.span, names)
     if block.lets and not any(kind.role == "formula" for kind in kinds(cls).values()):
         let = next(iter(block.lets.values()))
-        message = f"a let cannot stand inside {what}"
-        check.error("FRL0205", message, let.span, "only sections with formulas have lets")
+        message = f"{what} cannot contain a let"
+        check.error("FRL0205", message, let.span, "only sections with formulas can contain a let")
     return {key: assign.value for key, assign in block.options.items() if key in cls.model_fields}
 
 
@@ -95,8 +95,8 @@ def _unknown_section(check: Check, block: Block) -> None:
 def read_improvements(check: Check) -> list[Improvement]:
     if not check.program.improvements:
         names = ", ".join(sorted(members_of("mechanism")))
-        hint = f"add one: improve mechanism {{ ... }}, the mechanism one of {names}"
-        check.error("FRL0210", "the algorithm never improves its policy", check.place, hint)
+        hint = f"add one: improve MECHANISM {{ ... }}, where MECHANISM is one of {names}"
+        check.error("FRL0210", "the algorithm has no improve block", check.place, hint)
     _check_improved(check)
     found = []
     for term, label in zip(check.program.improvements, check.program.labels(), strict=True):
@@ -117,15 +117,15 @@ def read_improvements(check: Check) -> list[Improvement]:
 
 
 def _check_improved(check: Check) -> None:
-    """Only what acts can be improved, and what acts under a name of its own is."""
+    """Only a section with a policy can contain an improve block, and a named one must."""
     acting = {owner for owner, block in check.program.sections.items() if _acts(check, block)}
     for term in check.program.improvements:
         if term.owner not in acting and term.owner in check.program.sections:
-            message = f'an improve block cannot stand inside section "{term.owner}", which has no policy'
+            message = f'section "{term.owner}" has no policy and cannot contain an improve block'
             check.error("FRL0205", message, term.span, "write it at the top level or inside a policy")
     improved = {term.owner for term in check.program.improvements}
     for owner in sorted(acting - improved - {POLICY}):
-        message = f'section "{owner}" has no improve block, so its policy never moves'
+        message = f'section "{owner}" has no improve block, so its policy is never trained'
         check.error("FRL0210", message, check.program.sections[owner].name.span, "add one inside: improve ... { ... }")
 
 
@@ -141,7 +141,7 @@ def _unknown_mechanism(check: Check, name: tree.Name) -> None:
 
 
 def _weight(check: Check, cls: type[Component], weight: tree.Expr | None, site: Site) -> Scalar:
-    """The weight of a term of the loss; recorded under the label where ``weight`` is an option of the mechanism."""
+    """The weight of a term of the loss; recorded under the label if ``weight`` is an option of the mechanism."""
     inner = site.child("weight")
     key = site if "weight" in cls.model_fields else inner
     if weight is None:

@@ -1,7 +1,6 @@
-"""Options: what a spec writes becomes the value that a component's field is annotated with.
+"""Options: the syntax in a spec becomes a value of the type of the component's field.
 
-Every value that cannot be built is reported where it stands and replaced by a stand-in, so that the rest of the file is
-checked as well.
+A value that cannot be built is reported at its place and replaced by a stand-in, so the rest of the file is still checked.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from flowrl_dsl.syntax.parser import parse_expression
 DEFAULT_FILE = "default"
 
 FAILED: Any = object()
-"""Stands for the value of an option with an error."""
+"""The value of an option with an error."""
 
 Report = Callable[..., None]
 
 
 @cache
 def default_expression(text: str) -> tree.Expr:
-    """The syntax of a default.  Raises ``ValueError`` for bad text: a mistake of the component's author."""
+    """The syntax of a default.  Raises ``ValueError`` for bad text, an error in the component."""
     expr, found = parse_expression(text, DEFAULT_FILE)
     if expr is None:
         raise ValueError(f"the default {text!r} of a component does not parse: {found[0].message if found else ''}")
@@ -45,7 +44,7 @@ def default_expression(text: str) -> tree.Expr:
 def bind(component: type[Component], call: tree.Call, report: Report) -> dict[str, tree.Expr]:
     """The arguments of a call by option: named, or positional in the order of the options.
 
-    An arrow as first argument gives ``start`` and ``end``.
+    An arrow as first argument sets ``start`` and ``end``.
     """
     names = list(kinds(component))
     found: dict[str, tree.Expr] = {}
@@ -55,7 +54,7 @@ def bind(component: type[Component], call: tree.Call, report: Report) -> dict[st
             if len(value.items) == 2:
                 found["start"], found["end"] = value.items
             else:
-                report("FRL0255", "a schedule runs between two values", value.span, "write start -> end")
+                report("FRL0255", "a schedule has two ends", value.span, "write start -> end")
                 found.update(dict.fromkeys(("start", "end"), value))
             continue
         name = argument.name.id if argument.name is not None else next((n for n in names if n not in found), None)
@@ -85,7 +84,7 @@ class Options:
     scope: Scope
 
     def component(self, family: str, expr: tree.Expr, site: Site) -> Component:
-        """The component a call or a bare name stands for; :data:`FAILED` when no class can be told."""
+        """The component of a call or a bare name; :data:`FAILED` if it has no class."""
         call = as_call(expr)
         if call is None:
             return self._no_component(family, expr, site)
@@ -96,7 +95,7 @@ class Options:
         return self.build(cls, bind(cls, call, self._reporter(site)), expr.span, inner)
 
     def build(self, cls: type[Component], given: Mapping[str, tree.Expr], span: Span, site: Site) -> Component:
-        """A component from its given options; defaults are resolved like text a user wrote."""
+        """A component from its given options; defaults are resolved like text in a spec."""
         values = {name: self._option(cls, name, kind, given.get(name), span, site) for name, kind in kinds(cls).items()}
         built = self._construct(cls, values, given, span, site)
         self.scope.reached.append(Reached(built, site.path, site.at(span)))
@@ -116,7 +115,7 @@ class Options:
     def _contradictions(
         self, cls: type[Component], error: ValidationError, given: Mapping[str, tree.Expr], span: Span, site: Site
     ) -> None:
-        """Report what the component's own validators found."""
+        """Report the errors of the component's own validators."""
         for problem in error.errors():
             cause = problem.get("ctx", {}).get("error")
             message = str(cause) if cause is not None else problem["msg"]
@@ -125,7 +124,7 @@ class Options:
             self.scope.error("FRL0216", f"{cls.name}: {message}", site, place)
 
     def _stand_in(self, cls: type[Component], name: str, site: Site) -> Any:
-        """A value for an option with an error, good enough for the rest of the checks."""
+        """A valid placeholder for an option with an error, for the remaining checks."""
         kind = kinds(cls)[name]
         if kind.role == "component" or kind.draws_component:
             self.scope.maybe |= {c for member in members_of(kind.family).values() for c in member.provides}
@@ -168,7 +167,7 @@ class Options:
         if kind.optional and isinstance(expr, tree.Name) and expr.id == "none":
             return None
         if isinstance(expr, tree.From) and kind.role != "drawn":
-            message = f'"{site.path}" is not drawn from a policy, so that `from` has no meaning here'
+            message = f'"{site.path}" is not sampled from a policy: remove `from`'
             self.scope.error("FRL0218", message, site, expr.source.span)
             return FAILED
         match kind.role:
@@ -199,7 +198,7 @@ class Options:
         return FAILED if value is FAILED else kind.type(value=value, source=source)
 
     def _count(self, expr: tree.Expr, site: Site) -> Any:
-        """How many actions are drawn: a whole number from 1 on."""
+        """The number of sampled actions: a whole number from 1 on."""
         value = read_literal(_Count, "count", expr, self.scope, site)
         return FAILED if value is None else value
 
@@ -226,7 +225,7 @@ class Options:
     def _parameter(self, parameter: Parameter, interval: Interval, expr: tree.Expr, site: Site) -> Scalar:
         self.scope.use("param", parameter)
         if site.in_schedule and (parameter.schedule or parameter.learned):
-            message = f'the ends of a schedule are fixed numbers, but "{parameter.name}" changes by itself'
+            message = f'the ends of a schedule are constants, but "{parameter.name}" varies during training'
             self.scope.error("FRL0213", message, site, expr.span)
             return FAILED
         for value in list(ends(parameter.schedule, self.scope).values()) or [parameter.value]:
@@ -261,12 +260,12 @@ class Options:
         elif isinstance(expr, tree.Name):
             hint = did_you_mean(expr.id, {*self.scope.parameters, *schedules})
         elif isinstance(expr, tree.Arrow):
-            hint = f"write the schedule that runs between the ends: linear({text_of(expr)}, over = 100_000)"
+            hint = f"write a schedule with these ends: linear({text_of(expr)}, over = 100_000)"
         elif isinstance(expr, tree.Call):
             hint = did_you_mean(expr.function.id, schedules)
         else:
             arithmetic = isinstance(expr, tree.Binary | tree.Unary)
-            hint = "arithmetic with parameters belongs into formulas" if arithmetic else ""
+            hint = "arithmetic with parameters is only allowed in formulas" if arithmetic else ""
         code = "FRL0255" if isinstance(expr, tree.Arrow) else "FRL0213"
         self.scope.error(code, f"{expected}, found {what_is(expr)}", site, expr.span, hint)
 
@@ -286,7 +285,7 @@ class Options:
         hint = f'did you mean "{close}"?' if close else f"{plural(family)}: {', '.join(sorted(members))}"
         is_a = f'"{name}" is {" and ".join(map(article, elsewhere))}' if elsewhere else ""
         if name == "none" and not elsewhere:
-            is_a = f'"{site.path}" cannot be left out'
+            is_a = f'"{site.path}" is required'
         message = f'unknown {family.replace("_", " ")} "{name}"'
         self.scope.error("FRL0211", message, site, call.function.span, is_a, hint)
         return FAILED
@@ -305,14 +304,14 @@ class _Count(Component):
 
 
 def as_call(expr: tree.Expr) -> tree.Call | None:
-    """A call as it is, a bare name as a call without arguments."""
+    """A call unchanged, or a bare name as a call without arguments."""
     if isinstance(expr, tree.Name):
         return tree.Call(expr, (), expr.span)
     return expr if isinstance(expr, tree.Call) else None
 
 
 def ends(schedule: Component | None, scope: Scope) -> dict[str, float]:
-    """The numbers a schedule runs between: its options ``start`` and ``end``."""
+    """The ends of a schedule: its options ``start`` and ``end``."""
     found = {}
     for name in ("start", "end"):
         scalar = getattr(schedule, name, None)

@@ -1,4 +1,4 @@
-"""``--set path=value``: edits of the merged program, with places of their own so that errors can show them."""
+"""``--set path=value``: edits of the merged program, with source spans for error messages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Override:
 
 
 class _NoSuchPath(Exception):
-    """The name at ``position`` of the path leads nowhere; ``candidates`` would."""
+    """The name at ``position`` of the path does not exist; ``candidates`` do."""
 
     def __init__(self, position: int, candidates: Sequence[str], note: str = ""):
         self.position, self.candidates, self.note = position, candidates, note
@@ -42,7 +42,7 @@ class _NoSuchPath(Exception):
 def apply_sets(program: Program, sets: Sequence[str], diagnostics: Diagnostics, sources: dict[str, str]) -> Program:
     """The program with the overrides applied in order; bad ones are reported and change nothing.
 
-    The overrides become the lines of the source called ``--set``.
+    The overrides are the lines of a source named ``--set``.
     """
     program = program.copy()
     lines = [" ".join(text.splitlines()) for text in sets]
@@ -67,7 +67,7 @@ def _report(override: Override, problem: _NoSuchPath, diagnostics: Diagnostics) 
     if close is not None:
         rest = [n.id for n in override.path[problem.position + 1 :]]
         hint = f'did you mean "{".".join([*before, close, *rest])}"?'
-    diagnostics.error("FRL0261", f'nothing is called "{override.dotted}"', name.span, problem.note or hint)
+    diagnostics.error("FRL0261", f'unknown path "{override.dotted}"', name.span, problem.note or hint)
 
 
 def _read(line: str, number: int, diagnostics: Diagnostics) -> Override | None:
@@ -75,7 +75,7 @@ def _read(line: str, number: int, diagnostics: Diagnostics) -> Override | None:
     names = path.split(".")
     span = Span(SET_FILE, number, 1, number, len(line) + 1)
     if not equals or not all(name.strip().isidentifier() for name in names) or not value.strip():
-        message = f'"{line}" is not of the form path=value'
+        message = f'"{line}" does not have the form path=value'
         diagnostics.error("FRL0260", message, span, "for instance temperature=0.05 or policy.sampler.steps=5")
         return None
     padding = "\n" * (number - 1) + " " * (len(path) + 1)
@@ -87,7 +87,7 @@ def _read(line: str, number: int, diagnostics: Diagnostics) -> Override | None:
 
 
 def _names(names: list[str], number: int) -> list[tree.Name]:
-    """The names of a path with their columns."""
+    """The names of a path with their spans."""
     column, found = 1, []
     for name in names:
         start = column + len(name) - len(name.lstrip())
@@ -98,7 +98,7 @@ def _names(names: list[str], number: int) -> list[tree.Name]:
 
 @dataclass
 class _Editor:
-    """Applies one override to a program that may be changed."""
+    """Applies one override to a mutable program."""
 
     program: Program
 
@@ -122,7 +122,7 @@ class _Editor:
             raise _NoSuchPath(0, names)
 
     def _param(self, override: Override) -> None:
-        """The whole value of a parameter, or an option of the schedule or adaptation it is."""
+        """Set the value of a parameter, or an option of its schedule or adaptation."""
         param = self.program.params[override.path[0].id]
         value, name = override.value, override.path[0]
         if len(override.path) > 1:
@@ -136,7 +136,7 @@ class _Editor:
         self.program.params[name.id] = tree.Param(name, value, param.range, span)
 
     def _improvement(self, position: int, override: Override) -> None:
-        """A mechanism's option; its label alone, or ``weight`` where that is no option, is the weight of the term."""
+        """Set a mechanism's option; the label alone, or ``weight`` unless it is an option, sets the weight of the term."""
         term = self.program.improvements[position]
         cls = find("mechanism", term.mechanism)
         if cls is None:
@@ -168,7 +168,7 @@ def _assign(key: tree.Name, override: Override, value: tree.Expr | None = None) 
 
 
 def _inside(kind: Kind, current: tree.Expr | None, override: Override, position: int) -> tree.Expr:
-    """The value of an option with the part of it that the path leads to replaced."""
+    """The value of an option with the part at the path replaced."""
     if position == len(override.path):
         return override.value
     if current is None and kind.default is not None:
@@ -181,13 +181,13 @@ def _inside(kind: Kind, current: tree.Expr | None, override: Override, position:
     cls = None if call is None else _class(kind, call)
     if call is None or cls is None:
         above = ".".join(name.id for name in override.path[:position])
-        value = "nothing" if current is None else f"`{text_of(current)}`"
+        value = "not set" if current is None else f"`{text_of(current)}`"
         raise _NoSuchPath(position, (), f"{above} is {value}, which has no options")
     return _edited(cls, call, override, position)
 
 
 def respan(node: Any, span: Span) -> Any:
-    """The syntax with every place replaced: the text of a default stands nowhere in the user's files."""
+    """The syntax with every span replaced: the text of a default is in no file of the user."""
     if isinstance(node, tuple):
         return tuple(respan(item, span) for item in node)
     if not is_dataclass(node) or isinstance(node, type):
@@ -203,7 +203,7 @@ def _with_source(current: tree.From, override: Override, position: int) -> tree.
 
 
 def _class(kind: Kind, call: tree.Call) -> type[Component] | None:
-    """The component a call stands for, in an option of this kind."""
+    """The component of a call, in an option of this kind."""
     if kind.role == "scalar":
         return find("schedule", call.function.id)
     if kind.role == "component" or kind.draws_component:
@@ -224,4 +224,4 @@ def _edited(cls: type[Component], call: tree.Call, override: Override, position:
 
 
 def _quiet(*_: object) -> None:
-    """Mistakes of the call itself are reported when it is built."""
+    """Errors of the call itself are reported when it is built."""

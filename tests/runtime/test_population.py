@@ -164,7 +164,7 @@ def test_a_member_that_is_not_finite_stops_alone(program: ToyProgram, alone: Pat
     population.members["fast"].program = ToyProgram(*catalogue.sizes(TASK), blow_up_at=60)
     failures = population.run()
     assert list(failures) == ["fast"] and failures["fast"].code == "FRL0420"
-    assert any(text.startswith("fast stopped, the others go on: update 60") for text in population.display._display.said)
+    assert any(text.startswith("fast stopped, the others continue: update 60") for text in population.display._display.said)
     found, expected = _metrics(tmp_path), _metrics(alone)
     assert (found["slow"], found["other"]) == (expected["slow"], expected["other"])
     assert population.members["fast"].checkpoints.load().step == 70 and (tmp_path / "fast/nonfinite/report.json").exists()

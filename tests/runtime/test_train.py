@@ -203,7 +203,7 @@ def test_an_update_that_is_not_finite_is_found_and_can_be_looked_at_again(tmp_pa
     with pytest.raises(RunError) as caught:
         train(folder, blow_up_at=bad, **options)
     found = caught.value.diagnostics[0]
-    assert found.code == "FRL0420" and f'update {bad} is not finite from node "critic.loss"' in found.message
+    assert found.code == "FRL0420" and f'update {bad} is first not finite at node "critic.loss"' in found.message
     assert str(found.span) == "toy.flowrl:3:5" and "flowrl-dsl diagnose" in found.notes[0]
     loaded = Checkpoints(folder).load()
     assert loaded is None or loaded.state["['bad_update']"] == -1

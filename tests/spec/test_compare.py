@@ -81,7 +81,7 @@ def test_a_component_of_another_kind_is_one_difference() -> None:
 def test_the_report_names_both() -> None:
     lines = difference("qsm", "sdac", None, ()).splitlines()
     assert lines[:2] == ["- qsm: Q-score matching", "+ sdac: Soft diffusion actor-critic"]
-    assert difference("qsm", "qsm", None, ()) == "qsm and qsm mean the same"
+    assert difference("qsm", "qsm", None, ()) == "qsm and qsm are equivalent"
 
 
 def test_the_listing_has_every_spec_and_component() -> None:
@@ -103,7 +103,7 @@ def test_a_new_file_means_what_its_base_means_until_it_is_changed(tmp_path: Path
     start = next(i for i, line in enumerate(bare) if "paper" in line)
     (tmp_path / "whole.flowrl").write_text("\n".join(["algorithm mine {", *bare[start:]]).replace("\n  #\n", "\n\n"))
     assert found("specs/qsm.flowrl", str(tmp_path / "whole.flowrl")) == {}
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="already exists"):
         new("mine", "qsm", path)
-    with pytest.raises(ValueError, match="cannot be the name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         new("my own", "qsm", tmp_path / "other.flowrl")

@@ -91,8 +91,8 @@ def test_a_child_replaces_the_improve_blocks_of_the_section_it_writes_alone(tmp_
 @pytest.mark.parametrize(
     ("part", "code", "message"),
     [
-        ("critic safe { ensemble = 3 }", "FRL0205", 'one section "critic", without a name of its own'),
-        ("critic { improve drift { field = a } }", "FRL0205", "which has no policy"),
+        ("critic safe { ensemble = 3 }", "FRL0205", 'section "critic" occurs once and cannot be named'),
+        ("critic { improve drift { field = a } }", "FRL0205", "has no policy and cannot contain an improve block"),
         (BEHAVIOR.replace("behavior", "key"), "FRL0227", "a group of the state"),
         (BEHAVIOR.replace("behavior", "policy_target"), "FRL0227", "a group of section policy"),
         (BEHAVIOR.replace("behavior", "critic"), "FRL0227", "cannot be declared"),

@@ -1,8 +1,8 @@
-"""What a turn is: the order of acting, updating and stepping, and how often each happens.
+"""Turns: the order of acting, updating and stepping, and the number of each.
 
 One :class:`Turn` is taken by several players: a training, the joined members of a population, and the rerun of logged
-transitions that leads to a non-finite update.  How each of them acts, updates and steps is its own; when, and how often, is
-written once, in the turn, so that a joined run and a rerun do what the original did.
+transitions that leads to a non-finite update.  Each of them implements acting, updating and stepping; the order and
+the counts are defined once, in the turn, so a joined run and a rerun repeat the original.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from flowrl_dsl.runtime.settings import Settings
 
 
 class Player(Protocol):
-    """One who takes turns.  Its actions are whatever :meth:`interact` accepts."""
+    """The interface that a turn drives.  Its actions have any type that :meth:`interact` accepts."""
 
     @property
     def settings(self) -> Settings: ...
@@ -32,19 +32,19 @@ class Player(Protocol):
         ...
 
     def act(self) -> Any:
-        """The policy's actions for the present observations; the device computes them while the turn goes on."""
+        """The policy's actions for the current observations; the device computes them asynchronously."""
         ...
 
     def random_actions(self) -> Any:
-        """Uniformly random actions in their place."""
+        """Uniformly random actions."""
         ...
 
     def update(self, count: int) -> None:
-        """``count`` updates on what is remembered so far."""
+        """``count`` updates on the stored transitions."""
         ...
 
     def interact(self, actions: Any) -> None:
-        """One step of every environment with these actions; what it led to is remembered."""
+        """Step every environment with these actions and store the transitions."""
         ...
 
 
@@ -58,15 +58,15 @@ class Turn(Component):
 
     @abstractmethod
     def advance(self, player: Player) -> None:
-        """Take one turn; at least one step of the environments.
+        """Take one turn, which contains at least one step of the environments.
 
-        What it does depends on the player's settings and counters alone, so that a resumed or a replayed run does the same.
+        It depends only on the player's settings and counters, so a resumed or replayed run does the same.
         """
 
 
 def named(name: str) -> Turn:
-    """The turn registered under a name; ``ValueError`` for an unknown one, which is a mistake of the regime's author."""
+    """The turn registered under a name; ``ValueError`` for an unknown one, an error in the regime."""
     found = registry.find(Turn.family, name)
     if found is None:
-        raise ValueError(f'there is no turn "{name}"; known: {", ".join(sorted(registry.names_of(Turn.family)))}')
+        raise ValueError(f'unknown turn "{name}"; known: {", ".join(sorted(registry.names_of(Turn.family)))}')
     return cast(type[Turn], found)()

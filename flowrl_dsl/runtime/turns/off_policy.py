@@ -1,4 +1,4 @@
-"""Turn ``off_policy``: an action in every environment, and the updates that it entitles to."""
+"""Turn ``off_policy``: an action in every environment, and the updates due after it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from flowrl_dsl.runtime.turns.base import Player, Turn
 
 @register
 class OffPolicy(Turn):
-    """Act, update, step and remember; the first ``warmup`` steps take random actions and no update.
+    """Act, update, step and store; the first ``warmup`` steps take random actions and no update.
 
-    Where acting fills fields of the record, the policy acts in these steps as well.
+    If acting fills fields of the record, the policy acts in these steps too.
 
-    Updates are dispatched before the environments are stepped, so that the device computes while they do: a transition is
-    learned from beginning with the updates after the next action.
+    Updates are dispatched before the environments are stepped, so both run at the same time: a transition is
+    first used by the updates after the next action.
     """
 
     name = "off_policy"

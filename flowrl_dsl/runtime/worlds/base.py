@@ -1,12 +1,12 @@
-"""What a world is: copies of one task that are stepped together, with the semantics that value learning needs.
+"""Worlds: copies of one task, stepped together, with the semantics required by value learning.
 
-- Same-step reset: a finished episode is followed at once by the first observation of the next one.
+- Same-step reset: a finished episode is followed immediately by the first observation of the next one.
 - ``next_obs`` is the observation that followed the action, never that of the next episode.
 - ``terminal`` marks a true end; an episode cut off by its time limit is ``truncated``, and values bootstrap through it.
 - Actions lie in [-1, 1] and are rescaled to the bounds of the task; observations are flat float32 vectors.
-- Snapshots: where :attr:`World.exact` holds, a restored world continues bit for bit.
+- Snapshots: if :attr:`World.exact` is true, a restored world continues bit for bit.
 
-This file is imported with every plugin that adds a world, by ``flowrl-dsl check`` too: it loads neither jax nor a simulator.
+Every plugin that adds a world imports this file, also in ``flowrl-dsl check``; it imports neither jax nor a simulator.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = "np.ndarray | jax.Array"
 
-# MuJoCo writes 1e10 where there is no bound
+# MuJoCo uses 1e10 for a missing bound
 _UNBOUNDED = 1e9
 
 
@@ -56,14 +56,14 @@ class World(Protocol):
         ...
 
     def step(self, actions: Array, active: np.ndarray | None = None) -> Stepped:
-        """Step every copy with its row of ``actions`` [N, A]; copies that are not ``active`` [N] stand still.
+        """Step every copy with its row of ``actions`` [N, A]; copies that are not ``active`` [N] are not stepped.
 
-        Raises FRL0405 when the task raises an exception, FRL0406 for an observation or a reward that is not finite.
+        Raises FRL0405 if the task raises an exception, FRL0406 for a non-finite observation or reward.
         """
         ...
 
     def running(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns [N] and lengths [N] so far of the episodes under way."""
+        """Returns [N] and lengths [N] so far of the current episodes."""
         ...
 
     def snapshot(self) -> dict[str, Any]:
@@ -71,9 +71,9 @@ class World(Protocol):
         ...
 
     def restore(self, snapshot: dict[str, Any]) -> Array:
-        """Continue from a snapshot, or, where the world is not exact, begin a fresh episode in every copy.
+        """Continue from a snapshot, or, if the world is not exact, start a new episode in every copy.
 
-        The seed of a fresh episode depends on the snapshot alone, so that resuming twice gives the same run twice.
+        The seed of a new episode depends only on the snapshot, so resuming twice yields the same run twice.
         """
         ...
 
@@ -83,8 +83,8 @@ class World(Protocol):
 class Episode(NamedTuple):
     """One copy of a pure world between two steps, a tree of JAX arrays.
 
-    ``state`` is the world's, ``obs`` [O] where to act next.  ``total`` and ``length`` (in frames) are those of the episode
-    under way so far; ``last_total`` and ``last_length`` those of the episode that finished last.
+    ``state`` is the world's, ``obs`` [O] the next observation to act on.  ``total`` and ``length`` (in frames) are those of
+    the current episode so far; ``last_total`` and ``last_length`` those of the episode that finished last.
     """
 
     state: Any
@@ -99,7 +99,7 @@ class Pure(Protocol):
     """Episodes of one copy, one after the other, as pure functions for ``jax.vmap``, ``jax.jit`` and ``lax.scan``."""
 
     def init(self, key: jax.Array) -> Episode:
-        """The beginning of the first episode."""
+        """The start of the first episode."""
         ...
 
     def step(
@@ -107,14 +107,14 @@ class Pure(Protocol):
     ) -> tuple[Episode, jax.Array, jax.Array, jax.Array, jax.Array]:
         """After an action [A] in [-1, 1]: episode, next observation [O], reward [], terminal [], truncated [].
 
-        The next observation is the one that followed the action.  When the episode is over, the one returned is the
-        beginning of the next.
+        The next observation is the one that followed the action.  At the end of an episode, the returned episode is the
+        start of the next one.
         """
         ...
 
 
 class WorldKind(Component):
-    """Where the tasks ``NAME/...`` come from, NAME being the name under which the kind is registered.
+    """The provider of the tasks ``NAME/...``, where NAME is the registered name of the kind.
 
     One file with a registered kind adds a world: ``flowrl_dsl/runtime/worlds/NAME.py``, or a module of a plugin.  Its module
     is imported for the first task with its prefix (a plugin's with every command, so it imports simulators in ``make``).
@@ -151,7 +151,7 @@ class Stepped:
 
 
 def broken(task: str, error: Exception) -> RunError:
-    """FRL0405 for an exception that a task raised, with the place where it did."""
+    """FRL0405 for an exception raised by a task, with its place."""
     if isinstance(error, RunError):
         return error
     frames = traceback.extract_tb(error.__traceback__)
@@ -161,11 +161,11 @@ def broken(task: str, error: Exception) -> RunError:
 
 def not_finite(task: str) -> RunError:
     """FRL0406 for an observation or a reward."""
-    return RunError("FRL0406", f"{task} gave an observation or a reward that is not finite")
+    return RunError("FRL0406", f"{task} returned a non-finite observation or reward")
 
 
 def seed_of(seed: int, k: int) -> int:
-    """The seed of copy ``k`` while training: below 2³¹, where no evaluation seed is."""
+    """The seed of copy ``k`` while training: below 2³¹, and never an evaluation seed."""
     return int(np.random.SeedSequence([seed, k]).generate_state(1)[0] >> 1)
 
 

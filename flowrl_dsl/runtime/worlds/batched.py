@@ -1,8 +1,8 @@
 """Several copies of one of Gymnasium's MuJoCo tasks, with their physics stepped together on a few threads.
 
-Observations and rewards are taken of all copies at once (:mod:`flowrl_dsl.runtime.mujoco_formulas`), because as many calls
-of Gymnasium's own methods take longer than the physics.  Resets are Gymnasium's.  Snapshots are those of the copies one by
-one, whichever way they are stepped, so that each way restores the other's.
+Observations and rewards are computed for all copies at once (:mod:`flowrl_dsl.runtime.worlds.mujoco_formulas`), because one
+call per copy of Gymnasium's own methods takes longer than the physics.  Resets are Gymnasium's.  Snapshots have the format
+of single copies in both stepping modes, so each mode restores those of the other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TRIAL = 12
 
 
 class MujocoSingle(Single, Protocol):
-    """One copy of a Gymnasium task on MuJoCo, and what a batch of them reads of it."""
+    """One copy of a Gymnasium task on MuJoCo, with the attributes that a batch reads."""
 
     @property
     def task(self) -> Any:
@@ -43,7 +43,7 @@ class MujocoSingle(Single, Protocol):
 
 
 class BatchedVector(SyncVector[MujocoSingle]):
-    """The same numbers as :class:`SyncVector`, sooner; for a task of ``FORMULAS``."""
+    """Computes the same numbers as :class:`SyncVector`, faster; for a task of ``FORMULAS``."""
 
     def __init__(self, task: str, singles: Sequence[MujocoSingle], seeds: Sequence[int], action_repeat: int):
         super().__init__(task, singles, seeds, action_repeat)
@@ -97,7 +97,7 @@ class BatchedVector(SyncVector[MujocoSingle]):
         self._simulations.give(k, self._tasks[k].model, self._tasks[k].data)
 
     def _take(self, k: int) -> None:
-        """Make Gymnasium's copy what it would be, had it stepped itself."""
+        """Update Gymnasium's copy to the state it would have after stepping itself."""
         own, limit = self._tasks[k], self._singles[k].time_limit
         self._simulations.take(k, own.data)
         mujoco.mj_rnePostConstraint(own.model, own.data)
@@ -118,14 +118,14 @@ class BatchedVector(SyncVector[MujocoSingle]):
 
 @cache
 def agrees(task: str, action_repeat: int, make: Callable[[str], MujocoSingle]) -> bool:
-    """Whether some steps of two copies are those of Gymnasium as it is installed here, bit for bit.
+    """Whether a few steps of two copies equal those of the installed Gymnasium bit for bit.
 
-    The tests compare whole episodes; this guards against versions of Gymnasium and MuJoCo that nobody tested.
+    The tests compare complete episodes; this guards against untested versions of Gymnasium and MuJoCo.
     """
     try:
         return _agree(task, action_repeat, make)
     except Exception:
-        # whatever other versions do not have: the copies are stepped one by one
+        # another version lacks an attribute: the copies are stepped one by one
         return False
 
 

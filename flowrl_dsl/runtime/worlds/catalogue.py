@@ -1,4 +1,4 @@
-"""From the name of a task to its world: ``PREFIX/NAME`` belongs to the kind registered as PREFIX, all else to Gymnasium."""
+"""The world of a task: ``PREFIX/NAME`` belongs to the kind registered as PREFIX, any other name to Gymnasium."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _WITHOUT_PREFIX = "gymnasium"
 
 
 def make(task: str, count: int, seed: int, action_repeat: int = 1, *, evaluation: bool = False) -> World:
-    """``count`` copies of a task; with ``evaluation`` from seeds that no training run has, whatever ``seed`` is.
+    """``count`` copies of a task; with ``evaluation``, on seeds never used in training, independent of ``seed``.
 
-    Raises :class:`RunError` for an unknown task, and for spaces that a continuous policy cannot serve.
+    Raises :class:`RunError` for an unknown task, and for spaces that a continuous policy does not support.
     """
     seeds = [evaluation_seed(k) if evaluation else seed_of(seed, k) for k in range(count)]
     kind = kind_of(task)
     try:
         return kind().make(task, seeds, action_repeat)
     except Exception as error:
-        # making a task runs foreign code: whatever it raises is reported as its failure
+        # making a task runs third-party code: any exception is reported as its failure
         raise broken(task, error) from error
 
 
@@ -28,7 +28,7 @@ def kind_of(task: str) -> type[WorldKind]:
     """The kind of world that a task belongs to."""
     prefix, slash, _ = task.partition("/")
     found = registry.find(WorldKind.family, prefix) if slash and prefix.isidentifier() else None
-    # Gymnasium's ids may have prefixes too, its namespaces
+    # Gymnasium's ids may have prefixes too (namespaces)
     return cast(type[WorldKind], found or registry.find(WorldKind.family, _WITHOUT_PREFIX))
 
 

@@ -1,7 +1,7 @@
 """DeepMind Control tasks: ``dm_control/DOMAIN-TASK``.
 
 Observations are the entries of the observation dictionary in their order, flattened.  An episode that ends with
-discount 0 is terminal; one that ends with a positive discount has run out of time and is truncated.
+discount 0 is terminal; one that ends with a positive discount has reached its time limit and is truncated.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from flowrl_dsl.runtime.worlds.mujoco_state import MujocoState, quiet
 from flowrl_dsl.runtime.worlds.vector import SyncVector
 
 with warnings.catch_warnings():
-    # without a display its renderer, which nothing here uses, complains while it is imported
+    # without a display its renderer, unused here, prints a warning on import
     warnings.simplefilter("ignore")
     from dm_control import suite
     from dm_control.rl.control import PhysicsError
@@ -47,7 +47,7 @@ class DmControlEnv:
         domain, name = _find(task)
         quiet()
         self._task = task
-        # the seed is given at once because some domains (lqr) draw their model while it is made
+        # the seed is set at construction because some domains (lqr) draw their model there
         self._env = suite.load(domain, name, task_kwargs={"random": seed})
         spec = self._env.action_spec()
         self._rescale = Rescale(task, _full(spec.minimum, spec), _full(spec.maximum, spec), spec.dtype)
@@ -94,7 +94,7 @@ class DmControlEnv:
 def _find(task: str) -> tuple[str, str]:
     known = {f"{DmControl.name}/{domain}-{name}": (domain, name) for domain, name in suite.ALL_TASKS}
     if task not in known:
-        raise RunError("FRL0401", f'there is no task "{task}"', did_you_mean(task, known))
+        raise RunError("FRL0401", f'unknown task "{task}"', did_you_mean(task, known))
     return known[task]
 
 

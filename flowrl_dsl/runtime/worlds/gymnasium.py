@@ -25,7 +25,7 @@ _TRANSPARENT = ("TimeLimit", "OrderEnforcing", "PassiveEnvChecker")
 class Gymnasium(WorldKind):
     """Gymnasium tasks by their ids, ``NAMESPACE/`` included.
 
-    Several copies are stepped together where that gives the same bits (:mod:`flowrl_dsl.runtime.worlds.batched`).
+    Several copies are stepped together if the results are bit-identical (:mod:`flowrl_dsl.runtime.worlds.batched`).
     """
 
     name = "gymnasium"
@@ -42,7 +42,7 @@ class Gymnasium(WorldKind):
 
 
 class GymnasiumEnv:
-    """One copy of a Gymnasium task; ``exact`` for those on MuJoCo whose wrappers keep nothing but numbers."""
+    """One copy of a Gymnasium task; ``exact`` for MuJoCo tasks whose wrappers store only numbers."""
 
     def __init__(self, task: str):
         self._env = _make(task)
@@ -97,7 +97,7 @@ class GymnasiumEnv:
 
 
 def reward_threshold(task: str) -> float | None:
-    """The mean return at which Gymnasium's registry calls the task solved."""
+    """The mean return at which the task counts as solved in Gymnasium's registry."""
     spec = gymnasium.registry.get(task)
     return None if spec is None else spec.reward_threshold
 
@@ -105,17 +105,17 @@ def reward_threshold(task: str) -> float | None:
 def _make(task: str) -> gymnasium.Env:
     _quiet_mujoco(task)
     try:
-        # the checker costs a tenth of a step and its findings are the task author's affair
+        # the checker costs a tenth of a step, and its findings concern the author of the task
         return gymnasium.make(task, disable_env_checker=True)
     except (gymnasium.error.UnregisteredEnv, gymnasium.error.DeprecatedEnv) as error:
-        raise RunError("FRL0401", f'there is no task "{task}"', _nearest_task(task), str(error).split("\n")[0]) from error
+        raise RunError("FRL0401", f'unknown task "{task}"', _nearest_task(task), str(error).split("\n")[0]) from error
     except gymnasium.error.DependencyNotInstalled as error:
         raise RunError("FRL0405", f"{task} needs a package that is not installed", str(error)) from error
     except Exception as error:
-        # gymnasium has no class of its own for a name that cannot be one
+        # gymnasium has no exception class for a malformed name
         if isinstance(error, gymnasium.error.Error) and "Malformed environment ID" in str(error):
-            raise RunError("FRL0401", f'there is no task "{task}"', _nearest_task(task)) from error
-        # making a task runs foreign code
+            raise RunError("FRL0401", f'unknown task "{task}"', _nearest_task(task)) from error
+        # making a task runs third-party code
         raise broken(task, error) from error
 
 
@@ -128,7 +128,7 @@ def _quiet_mujoco(task: str) -> None:
 
 
 def _nearest_task(task: str) -> str:
-    """The newest version of the task with the closest name; else the worlds there are, where its prefix is none of them."""
+    """The newest version of the task with the closest name; for an unknown prefix, the known worlds."""
     newest = {name.rpartition("-v")[0]: name for name in sorted(gymnasium.registry)}
     close = nearest(task.rpartition("-v")[0] or task, newest)
     if close is not None:
@@ -146,8 +146,8 @@ def _worlds() -> list[str]:
 def _rescaling(task: str, space: spaces.Space) -> Rescale:
     if not isinstance(space, spaces.Box) or space.dtype.kind != "f":
         kind = "discrete" if isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary) else "other"
-        hint = "Pendulum-v1 is a small task with continuous ones" if kind == "discrete" else ""
-        raise RunError("FRL0402", f"{task} has actions {space}; only continuous boxes are supported", hint)
+        hint = "Pendulum-v1 is a small task with continuous actions" if kind == "discrete" else ""
+        raise RunError("FRL0402", f"{task} has action space {space}; only continuous boxes are supported", hint)
     return Rescale(task, space.low, space.high, space.dtype)
 
 

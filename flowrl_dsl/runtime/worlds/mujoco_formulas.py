@@ -1,8 +1,8 @@
 """The steps of some of Gymnasium's MuJoCo tasks for many copies at once, bit for bit.
 
-Sums, products and comparisons are taken for all copies together: NumPy adds up the rows of a matrix in the order in which
-it adds up a vector.  Sines, powers and norms are taken of one copy after another, as Gymnasium does: a vector of another
-length may go through other instructions, which round differently.  The attributes are those of Gymnasium's classes.
+Sums, products and comparisons are computed for all copies together: NumPy sums the rows of a matrix in the same order as a
+vector.  Sines, powers and norms are computed copy by copy, as in Gymnasium: a vector of another length may use other
+instructions, which round differently.  The attributes are those of Gymnasium's classes.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ Seen = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Observations [n, O] (float64), rewards [n], terminal [n]."""
 
 Formula = Callable[[Any, np.ndarray, Now, np.ndarray], Seen]
-"""Of the task, the first coordinate [n] before the step, the fields after it, and the actions [n, A]."""
+"""A function of the task, the first coordinate [n] before the step, the fields after it, and the actions [n, A]."""
 
 
 def _runner(task: Any, before: np.ndarray, now: Now, action: np.ndarray) -> Seen:
-    """HalfCheetah and Swimmer: speed forward less the cost of control."""
+    """HalfCheetah and Swimmer: forward speed minus the control cost."""
     qpos = now("qpos")
     obs = np.concatenate((_position(task, qpos), now("qvel")), axis=1)
     return obs, _forward(task, before, qpos) - _control_cost(task, action), np.zeros(len(qpos), bool)
 
 
 def _walker(task: Any, before: np.ndarray, now: Now, action: np.ndarray) -> Seen:
-    """Walker2d: the same and a reward for staying upright, without which the episode ends."""
+    """Walker2d: the same plus a reward for staying upright; otherwise the episode ends."""
     return _upright(task, before, now, action, _inside(task._healthy_z_range, now("qpos")[:, 1]))
 
 
 def _hopper(task: Any, before: np.ndarray, now: Now, action: np.ndarray) -> Seen:
-    """Hopper: as Walker2d, and no coordinate may run away."""
+    """Hopper: as Walker2d, with bounds on all coordinates."""
     qpos, bounds = now("qpos"), task._healthy_state_range
     healthy = _inside(task._healthy_z_range, qpos[:, 1])
     healthy &= _inside(bounds, qpos[:, 2:]).all(axis=1) & _inside(bounds, now("qvel")).all(axis=1)
@@ -51,14 +51,14 @@ def _upright(task: Any, before: np.ndarray, now: Now, action: np.ndarray, health
 
 
 def _inverted_pendulum(task: Any, before: np.ndarray, now: Now, action: np.ndarray) -> Seen:
-    """InvertedPendulum: one for each frame in which the pole stands."""
+    """InvertedPendulum: one per frame with an upright pole."""
     obs = np.concatenate((now("qpos"), now("qvel")), axis=1)
     terminal = ~np.isfinite(obs).all(axis=1) | (np.abs(obs[:, 1]) > 0.2)
     return obs, (~terminal).astype(np.float64), terminal
 
 
 def _inverted_double_pendulum(task: Any, before: np.ndarray, now: Now, action: np.ndarray) -> Seen:
-    """InvertedDoublePendulum: a bonus while the tip is high, less its distance from upright and the poles' speeds."""
+    """InvertedDoublePendulum: a bonus while the tip is high, minus its distance from upright and the poles' speeds."""
     qpos, qvel, tip, force = now("qpos"), now("qvel"), now("site_xpos")[:, 0], now("qfrc_constraint")
     sines, cosines = _each(np.sin, qpos[:, 1:]), _each(np.cos, qpos[:, 1:])
     obs = np.concatenate((qpos[:, :1], sines, cosines, np.clip(qvel, -10, 10), np.clip(force, -10, 10)[:, :1]), axis=1)
@@ -70,7 +70,7 @@ def _inverted_double_pendulum(task: Any, before: np.ndarray, now: Now, action: n
 
 
 def _reacher(task: Any, before: np.ndarray, now: Now, action: np.ndarray) -> Seen:
-    """Reacher: how far the fingertip is from its target, and the cost of control."""
+    """Reacher: the negative distance of the fingertip from its target, and the control cost."""
     qpos, there = now("qpos"), _between(task, now, "fingertip", "target")
     cosines, sines = _each(np.cos, qpos[:, :2]), _each(np.sin, qpos[:, :2])
     obs = np.concatenate((cosines, sines, qpos[:, 2:], now("qvel")[:, :2], there[:, :2]), axis=1)
@@ -79,7 +79,7 @@ def _reacher(task: Any, before: np.ndarray, now: Now, action: np.ndarray) -> See
 
 
 def _pusher(task: Any, before: np.ndarray, now: Now, action: np.ndarray) -> Seen:
-    """Pusher: how far the object is from the arm and from its goal, and the cost of control."""
+    """Pusher: the negative distances of the object from the arm and from its goal, and the control cost."""
     near = -_each(np.linalg.norm, _between(task, now, "object", "tips_arm")) * task._reward_near_weight
     far = -_each(np.linalg.norm, _between(task, now, "object", "goal")) * task._reward_dist_weight
     places = [_place(task, now, body) for body in ("tips_arm", "object", "goal")]
@@ -129,4 +129,4 @@ FORMULAS: dict[str, Formula] = {
     "Swimmer-v5": _runner,
     "Walker2d-v5": _walker,
 }
-"""By task.  Ant and Humanoid read contact forces, which the batch does not compute."""
+"""The formulas by task.  Ant and Humanoid read contact forces, which the batch does not compute."""

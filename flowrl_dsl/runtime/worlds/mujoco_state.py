@@ -1,8 +1,8 @@
 """The complete state of a MuJoCo simulation as arrays, so that a restored one continues bit for bit.
 
 The integration state (with the solver's warm start) determines the next step of the physics.  It does not determine
-what a task *reads* before that step: body positions, contact forces and sensors are left from inside the last one.  So
-every array of ``MjData`` whose size the model fixes is kept too, and every array of the model that the task has changed.
+the values that a task *reads* before that step: body positions, contact forces and sensors are from within the last one.
+A snapshot therefore also contains every fixed-size array of ``MjData``, and every array of the model changed by the task.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _arrays(of: Any) -> dict[str, np.ndarray]:
 
 
 class MujocoState:
-    """Takes and gives back the state of one model and its data, beginning when the task has just been made."""
+    """Reads and restores the state of one model and its data; created when the task has just been made."""
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData):
         self._model, self._data = model, data
@@ -61,6 +61,6 @@ class MujocoState:
 def quiet() -> None:
     """Send MuJoCo's warnings to the log instead of a file MUJOCO_LOG.TXT in the user's folder.
 
-    Deprecation notes are about the XML of other people's tasks: not worth a line in every run.
+    Deprecation notes are about the XML of other people's tasks: they are dropped.
     """
     mujoco.set_mju_user_warning(lambda text: None if "deprecated" in text else _LOG.warning("MuJoCo: %s", text.strip()))

@@ -74,7 +74,7 @@ class Episodes:
 
 
 class _Frames(NamedTuple):
-    """What some frames with one action led to."""
+    """The result of the frames of one action."""
 
     state: Any
     obs: jax.Array
@@ -90,7 +90,7 @@ def _select(condition: jax.Array, chosen: Any, other: Any) -> Any:
 
 
 class PureVector:
-    """Copies of a pure world, each with its own seed, stepped by one executable.  Always exact.
+    """Copies of a pure world, each with its own seed, stepped by one executable; always exact.
 
     The keys of a step are a function of the seeds and of the number of steps since :meth:`reset`.
     """
@@ -107,7 +107,7 @@ class PureVector:
         self._step = jax.jit(self._advance)
         self._steps = 0
         self._episodes = self._init(self._keys)
-        # traced here, so that a mistake in the dynamics is found while the world is made
+        # traced here, so that an error in the dynamics is reported when the world is made
         actions = np.zeros((self.count, self.action_size), np.float32)
         jax.eval_shape(self._advance, self._episodes, actions, np.ones(self.count, bool), np.int32(0))
 

@@ -1,9 +1,9 @@
 """The physics of several copies of one MuJoCo model, stepped together by ``mujoco.batch.Batch``.
 
-A batch computes what a loop over one simulation each would, bit for bit, on any number of threads.  How many are best
-depends on what else runs: a step waits for the last of its threads, and on a busy machine that one may wait for a CPU a
-thousand times longer than it computes.  So there are two batches, with one thread and with several, and now and then a few
-steps of each are timed.  Which one steps changes when a run ends, and nothing else.
+A batch computes the same bits as a loop over single simulations, on any number of threads.  The best number of threads
+depends on the load: a step waits for its last thread, which on a busy machine may wait for a CPU a thousand times longer
+than it computes.  There are therefore two batches, with one thread and with several, and periodically a few steps of each
+are timed.  The choice affects only the speed of a run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TRIAL = 4
 _REVIEW = 1024
 
 Rows = slice | np.ndarray
-"""Which copies: ``slice(None)`` for all, which reads without copying, or their numbers."""
+"""A selection of copies: ``slice(None)`` for all, which reads without copying, or their numbers."""
 
 
 class Simulations:
@@ -28,7 +28,7 @@ class Simulations:
 
     def __init__(self, model: mujoco.MjModel, count: int):
         numbers = sorted({1, _threads(count)})
-        # one MjData for each copy, because a snapshot holds all of it
+        # one MjData per copy, because a snapshot contains all of it
         self._batches = [Batch(model, count, number, persistent=True) for number in numbers]
         self._bound: list[dict[str, np.ndarray]] = [{} for _ in numbers]
         self._seconds = [0.0 for _ in numbers]
@@ -53,7 +53,7 @@ class Simulations:
         self._seconds[self._now] += time.perf_counter() - began
 
     def _choose(self) -> None:
-        """Each batch in turn for a few steps, then the faster of them until the next review."""
+        """Time each batch for a few steps, then use the faster one until the next review."""
         trial, place = divmod(self._steps % _REVIEW, _TRIAL)
         self._steps += 1
         if place or trial > len(self._batches):
@@ -70,21 +70,21 @@ class Simulations:
             self._now = batch
 
     def ahead(self) -> np.ndarray:
-        """The copies stepped since their state was last given or taken."""
+        """The copies stepped since their state was last read or set."""
         return np.flatnonzero(self._stepped_by >= 0)
 
     def take(self, k: int, data: mujoco.MjData) -> None:
-        """All of simulation ``k``."""
+        """Copy simulation ``k`` to ``data``."""
         self._batches[self._stepped_by[k]].get_data(k, data)
         self._stepped_by[k] = -1
 
     def give(self, k: int, model: mujoco.MjModel, data: mujoco.MjData) -> None:
-        """Let simulation ``k`` go on from ``data``."""
+        """Set simulation ``k`` to ``data``."""
         mujoco.mj_getState(model, data, self._batches[self._now].state[k], _STATE)
         self._stepped_by[k] = -1
 
 
 def _threads(count: int) -> int:
-    """Half of the CPUs, because the update computes at the same time; two at least, for it does not all the time."""
+    """Half of the CPUs, because the update runs at the same time, but at least two, because it does not always."""
     cpus = len(os.sched_getaffinity(0))
     return min(count, cpus, max(2, cpus // 2))

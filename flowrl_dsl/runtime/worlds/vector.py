@@ -1,4 +1,4 @@
-"""Copies of a task that exist one by one, such as Gymnasium's and dm_control's, stepped one after the other."""
+"""Separate copies of a task, such as Gymnasium's and dm_control's, stepped one after the other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Single(Protocol):
     exact: bool
 
     def reset(self, seed: int | None = None) -> np.ndarray:
-        """Begin an episode; a seed starts the generator anew.  Returns the flat float32 observation."""
+        """Start an episode; a seed resets the generator.  Returns the flat float32 observation."""
         ...
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
@@ -97,7 +97,7 @@ class SyncVector(Generic[S]):
                 if terminal or truncated:
                     break
         except Exception as error:
-            # the task is foreign code: whatever it raises is reported as its failure, not as a crash of ours
+            # the task is third-party code: any exception is reported as its failure
             raise broken(self.task, error) from error
         self._returns[k] += total
         return obs, total, terminal, truncated
@@ -121,7 +121,7 @@ class SyncVector(Generic[S]):
         try:
             return self._singles[k].reset(seed)
         except Exception as error:
-            # foreign code, as above
+            # third-party code, as above
             raise broken(self.task, error) from error
 
     def running(self) -> tuple[np.ndarray, np.ndarray]:

@@ -69,7 +69,7 @@ def test_off_policy_updates_after_it_acts_and_before_it_steps(counts: dict[str, 
 
 
 def test_an_unknown_turn_is_the_authors_mistake() -> None:
-    with pytest.raises(ValueError, match=r'there is no turn "of_policy"; known: off_policy'):
+    with pytest.raises(ValueError, match=r'unknown turn "of_policy"; known: off_policy'):
         named("of_policy")
 
 

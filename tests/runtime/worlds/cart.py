@@ -41,5 +41,5 @@ class Carts(WorldKind):
         from flowrl_dsl.runtime.worlds.pure import PureVector
 
         if task != "cart/walls":
-            raise RunError("FRL0401", f'there is no task "{task}"', 'did you mean "cart/walls"?')
+            raise RunError("FRL0401", f'unknown task "{task}"', 'did you mean "cart/walls"?')
         return PureVector(task, Cart(), seeds, action_repeat)

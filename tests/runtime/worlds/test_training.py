@@ -63,7 +63,7 @@ def test_an_evaluation_gives_the_same_numbers_each_time(program: Program) -> Non
 def test_a_kind_is_found_by_the_prefix_of_the_task() -> None:
     assert catalogue.kind_of(TASK) is Carts
     assert catalogue.kind_of("Hopper-v5").name == catalogue.kind_of("namespace/Task-v0").name == "gymnasium"
-    with pytest.raises(RunError, match=r'FRL0401.*there is no task "cart/wall"'):
+    with pytest.raises(RunError, match=r'FRL0401.*unknown task "cart/wall"'):
         catalogue.make("cart/wall", 1, 0)
 
 
