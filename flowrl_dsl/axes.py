@@ -13,6 +13,7 @@ AXES: dict[str, str] = {
     "batch": "transitions of a batch (B)",
     "state": "a few states of the batch, in which the policy is measured",
     "particle": "candidate actions of one state (N)",
+    "other": "further actions of one state, which candidates are compared with",
     "reverse": "reverse samples of one noisy action (M)",
     "window": "consecutive steps of one environment (n)",
     "obs": "components of an observation (O)",

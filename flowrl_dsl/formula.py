@@ -131,8 +131,9 @@ class Primitive:
 
     ``kind`` is ``elementwise`` (arguments broadcast by axis name), ``reduction`` (removes the axes named by ``over``; all
     of them when none is named), ``along`` (works along exactly one axis of its first argument and keeps it; ``over`` is
-    required, further arguments are numbers without axes) or ``draw`` (random members of an ensemble; the second argument is
-    a whole number).  ``reads`` names axes that the first argument of an ``along`` must have besides the one it works along.
+    required, further arguments are numbers without axes), ``towards`` (compares its first argument with all points along
+    exactly one axis of its second, which it removes; further arguments are numbers without axes) or ``draw`` (random members
+    of an ensemble; the second argument is a whole number).  ``reads`` names the axes of the components of points.
     """
 
     name: str
@@ -203,9 +204,10 @@ PRIMITIVES: dict[str, Primitive] = {
         Primitive("simplex_square", 1, "along", "max(x - c, 0)², with c such that Σ = 1"),
         Primitive(
             "mean_shift",
-            2,
-            "along",
-            "(x, h): from each point to the Gaussian-weighted mean of all, width the median distance but at least h",
+            3,
+            "towards",
+            "(x, y, h): from x to the mean of n points y, each with weight exp(-|x - y|² / 2v), v = max(m, h), "
+            "m = median |x - y|² / (2 log(n + 1))",
             reads=("action",),
         ),
         Primitive("subset", 2, "draw", "n different members of the ensemble, the same ones for all rows"),

@@ -258,17 +258,13 @@ def simplex(z: np.ndarray, weights: Callable[[np.ndarray], np.ndarray], width: f
     return weights(z - high)
 
 
-def mean_shift(a: np.ndarray, floor: float) -> np.ndarray:
-    """The kernel mean-shift vector at each point [points, d], the kernel as wide as the median distance of two points."""
-    points = np.asarray(a, np.float64)
-    n = len(points)
-    distances = [np.sqrt(np.sum((points[i] - points[j]) ** 2)) for i in range(n) for j in range(i)]
-    width = max(np.median(distances), floor) if distances else floor
-    out = np.zeros_like(points)
-    for i in range(n):
-        k = [np.exp(-np.sum((points[i] - p) ** 2) / (2 * width**2)) for p in points]
-        out[i] = sum(w * p for w, p in zip(k, points, strict=True)) / sum(k) - points[i]
-    return out
+def mean_shift(x: np.ndarray, others: np.ndarray, floor: float) -> np.ndarray:
+    """The kernel mean-shift vector [d] from a point to others [n, d]; variance median |x - y|^2 / (2 log(n + 1))."""
+    points = [np.asarray(y, np.float64) for y in others]
+    squares = [float(np.sum((x - y) ** 2)) for y in points]
+    variance = max(float(np.median(squares)) / (2 * np.log(len(points) + 1)), floor)
+    k = [np.exp(-square / (2 * variance)) for square in squares]
+    return np.asarray(sum(w * y for w, y in zip(k, points, strict=True)) / sum(k) - x)
 
 
 def expectation_maximisation(x: np.ndarray, share: np.ndarray, steps: int, floor: float) -> tuple[np.ndarray, ...]:

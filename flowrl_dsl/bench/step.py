@@ -105,7 +105,9 @@ def many_actions(step: Graph) -> bool:
     which an entropy is estimated now and then, do not count.
     """
     return any(
-        node.op in ("QValue", "Sample") and "batch" in node.type.axes and {"particle", "reverse"} & set(node.type.axes)
+        node.op in ("QValue", "Sample")
+        and "batch" in node.type.axes
+        and {"particle", "other", "reverse"} & set(node.type.axes)
         for node in step.nodes.values()
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from flowrl_dsl.algorithm import Algorithm, Parameter
 from flowrl_dsl.axes import Axes, union, without
-from flowrl_dsl.components.random_numbers import normal_numbers, uniform_numbers
+from flowrl_dsl.components.random_numbers import gaussian_noise, uniform_actions
 from flowrl_dsl.formula import Formula
 from flowrl_dsl.graph.builder import Builder, Value, aligned, expansion
 from flowrl_dsl.graph.expr import Arg, Expand, Expr, call, kernel
@@ -36,20 +36,6 @@ class Sizes:
 def init_params(net, key, *examples):
     """Fresh parameters of a network."""
     return net.init(key, *examples)["params"]
-
-
-@kernel(quick="quick")
-def gaussian_noise(key, s, size, particles=None, quick=False):
-    """Standard normal noise for each observation: [..., size], or [..., particles, size]."""
-    shape = s.shape[:-1] if particles is None else (*s.shape[:-1], particles)
-    return normal_numbers(key, (*shape, size), quick)
-
-
-@kernel(quick="quick")
-def uniform_actions(key, s, size, particles=None, quick=False):
-    """Actions uniform in [-1, 1] for each observation: [..., size], or [..., particles, size]."""
-    shape = s.shape[:-1] if particles is None else (*s.shape[:-1], particles)
-    return uniform_numbers(key, (*shape, size), -1.0, 1.0, quick)
 
 
 @kernel
@@ -113,6 +99,7 @@ class Context:
 
     ``owner`` names the section whose part of the graph is being built.  In ``training`` the networks that are applied are
     being fitted: those with dropout drop units.  ``batch`` has the fields of the batch that an update is given.
+    ``candidates`` is the axis along which several actions of one state are drawn.
     """
 
     builder: Builder
@@ -124,6 +111,7 @@ class Context:
     training: bool = False
     owner: str = ""
     batch: Mapping[str, Value] = field(default_factory=dict)
+    candidates: str = "particle"
 
     @property
     def own(self) -> Any:
@@ -223,17 +211,21 @@ class Context:
 
     # the networks of the algorithm
 
+    def drawn_axes(self, s: Value, particles: int | None) -> Axes:
+        """The axes of one action for each observation, or of several."""
+        return union(leading(s), ("action",), () if particles is None else (self.candidates,))
+
     def normal(self, s: Value, size: int, name: str, particles: int | None = None) -> Value:
         """Standard normal noise for each observation, with an axis ``action`` of ``size``."""
-        lead = without(s.axes, "obs") + (() if particles is None else ("particle",))
+        axes = self.drawn_axes(s, particles)
         expr = call(gaussian_noise, Arg(0), Arg(1), size=size, particles=particles)
-        return self.builder.add("Noise", expr, (self.draw_key(name), s), Type(union(lead, ("action",))), name)
+        return self.builder.add("Noise", expr, (self.draw_key(name), s), Type(axes), name)
 
     def uniform(self, s: Value, name: str, particles: int | None = None) -> Value:
         """Actions uniform in [-1, 1] for each observation."""
-        lead = without(s.axes, "obs") + (() if particles is None else ("particle",))
+        axes = self.drawn_axes(s, particles)
         expr = call(uniform_actions, Arg(0), Arg(1), size=self.sizes.action, particles=particles)
-        return self.builder.add("Noise", expr, (self.draw_key(name), s), Type(union(lead, ("action",))), name)
+        return self.builder.add("Noise", expr, (self.draw_key(name), s), Type(axes), name)
 
     def actor(self, source: str, s: Value) -> tuple[Context, Value, Value]:
         """What a method of the backbone is given for a copy of the policy: context, parameters, observations.
@@ -268,9 +260,11 @@ class Context:
         extra = self.encoder.size
         return replace(self, sizes=Sizes(self.sizes.obs + extra, self.sizes.action + extra * action))
 
-    def draw(self, source: str, s: Value, name: str, particles: int | None = None, frozen: bool = False) -> Value:
-        """Actions of a copy of the policy; ``frozen`` keeps gradients from reaching its parameters."""
-        ctx, params, s = self.actor(source, s)
+    def draw(
+        self, source: str, s: Value, name: str, particles: int | None = None, frozen: bool = False, along: str = "particle"
+    ) -> Value:
+        """Actions of a copy of the policy, several ``along`` an axis; ``frozen`` keeps gradients from its parameters."""
+        ctx, params, s = replace(self, candidates=along).actor(source, s)
         if frozen:
             params = self.builder.stop(params, f"{name}_{source}")
         drawn = ctx.own.backbone.draw(ctx, params, s, name, particles)

@@ -84,3 +84,17 @@ def uniform_numbers(key, shape, low, high, quick, rows=False):
     if quick:
         return quick_uniform(key, shape, low, high, rows)
     return jax.random.uniform(key, shape, minval=low, maxval=high)
+
+
+@kernel(quick="quick")
+def gaussian_noise(key, s, size, particles=None, quick=False):
+    """Standard normal noise for each observation: [..., size], or [..., particles, size]."""
+    shape = s.shape[:-1] if particles is None else (*s.shape[:-1], particles)
+    return normal_numbers(key, (*shape, size), quick)
+
+
+@kernel(quick="quick")
+def uniform_actions(key, s, size, particles=None, quick=False):
+    """Actions uniform in [-1, 1] for each observation: [..., size], or [..., particles, size]."""
+    shape = s.shape[:-1] if particles is None else (*s.shape[:-1], particles)
+    return uniform_numbers(key, (*shape, size), -1.0, 1.0, quick)

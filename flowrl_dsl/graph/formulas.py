@@ -149,7 +149,6 @@ _ALONG: dict[str, Callable[..., Any] | str] = {
     "rank": rank,
     "simplex_linear": simplex_linear,
     "simplex_square": simplex_square,
-    "mean_shift": mean_shift,
 }
 
 
@@ -207,6 +206,8 @@ class FormulaBuilder:
             return self.builder.reduce(_REDUCTION[function], value, term.over or value.axes, name or function)
         if function in _ALONG:
             return self._along(term, name)
+        if function == "mean_shift":
+            return self._mean_shift(term, name)
         return self._elementwise(term, name)
 
     def _subset(self, term: Operation) -> Value:
@@ -224,8 +225,14 @@ class FormulaBuilder:
         operands = [self._term(operand) for operand in term.operands]
         axis = operands[0].axes.index(term.over[0])
         expr = call(_ALONG[term.function], *map(Arg, range(len(operands))), axis=axis)
-        op = "MeanShift" if term.function == "mean_shift" else "Weights"
-        return self.builder.add(op, expr, operands, operands[0].type, name or term.function)
+        return self.builder.add("Weights", expr, operands, operands[0].type, name or term.function)
+
+    def _mean_shift(self, term: Operation, name: str) -> Value:
+        x, y, floor = (self._term(operand) for operand in term.operands)
+        full = union(x.axes, y.axes)
+        points = (aligned(0, x.axes, full), aligned(1, y.axes, full))
+        expr = call(mean_shift, *points, Arg(2), axis=full.index(term.over[0]))
+        return self.builder.add("MeanShift", expr, (x, y, floor), Type(term.axes), name or term.function)
 
     def _elementwise(self, term: Operation, name: str) -> Value:
         """Constants stand in the node's own expression; everything else is an input."""

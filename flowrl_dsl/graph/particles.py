@@ -73,19 +73,14 @@ def median_size(x):
 
 
 @kernel
-def mean_shift(a, floor, axis):
-    """sum_j k_ij a_j / sum_j k_ij - a_i for points a_i along an axis, their components along the last one.
+def mean_shift(x, y, floor, axis):
+    """sum_j k_j y_j / sum_j k_j - x for points x and the n points y_j along an axis, their components along the last one.
 
-    k_ij = exp(-|a_i - a_j|^2 / (2 h^2)); h is the median distance of two different points, at least ``floor`` (and 1e-6),
-    and a constant for gradients.
+    k_j = exp(-|x - y_j|^2 / (2 v)), v = max(median_j |x - y_j|^2 / (2 log(n + 1)), floor), a constant for gradients.
     """
-    points = jnp.moveaxis(a, axis, -2)
-    away = points[..., None, :, :] - points[..., :, None, :]
+    away = jnp.moveaxis(y - x, axis, -2)
     square = jnp.sum(jnp.square(away), axis=-1)
-    i, j = jnp.triu_indices(points.shape[-2], 1)
-    distance = jnp.sqrt(jax.lax.stop_gradient(square)[..., i, j])
-    median = median_size(distance) if len(i) else jnp.zeros(square.shape[:-2])
-    h = jnp.maximum(median, jnp.maximum(floor, 1e-6))[..., None, None]
-    k = jnp.exp(-square / (2 * h**2))
-    shift = jnp.sum(k[..., None] * away, axis=-2) / jnp.sum(k, axis=-1)[..., None]
-    return jnp.moveaxis(shift, -2, axis)
+    median = median_size(jax.lax.stop_gradient(square)) / (2 * jnp.log(square.shape[-1] + 1.0))
+    v = jnp.maximum(median, jnp.maximum(floor, 1e-12))[..., None]
+    share = jax.nn.softmax(-square / (2 * v), axis=-1)
+    return jnp.sum(share[..., None] * away, axis=-2)

@@ -205,7 +205,7 @@ RULES: dict[str, Rule] = {
     "Select": Rule(1, None),
     "Subset": Rule(2, 2, as_input(1)),
     "Weights": Rule(1, None),
-    "MeanShift": Rule(2, 2, as_input(0)),
+    "MeanShift": Rule(3, 3, reduced),
     "Noise": Rule(1, None, at_least_row_by_row),
     "Sample": Rule(1, None, at_least_row_by_row),
     "Diffuse": Rule(3, None, broadcast),

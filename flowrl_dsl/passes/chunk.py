@@ -21,7 +21,7 @@ from flowrl_dsl.passes.rewriting import in_variant
 
 ROWS = 4096
 """On two cores pieces of 2000 to 8000 rows of 256 numbers were equally fast: docs/performance.md."""
-MANY = frozenset({"particle", "reverse"})
+MANY = frozenset({"particle", "other", "reverse"})
 """Axes of several actions for one state."""
 _BY_STATE = frozenset({"QValue", "Predict", "Arithmetic", "Reduce", "Subset"})
 """Operations that treat states alike and apart, if their values have the axis ``batch``."""

@@ -102,8 +102,8 @@ def squashed_entropy(mean: np.ndarray, log_std: np.ndarray) -> np.ndarray:
 def repelled(shape: str, count: int, seed: int = 0, strength: float = 4.0, updates: int = 1500) -> np.ndarray:
     """Where ``count`` points (a multiple of 32) come to rest that follow the field of driftpo in random groups of 32.
 
-    The field is ``strength |v| g / |g| - v``, at most 1 long, v the mean shift of a point to its group (bandwidth: the
-    median distance, at least 0.05) and g the slope of log p (arXiv:2602.04770).  Steps of 0.05 of it fall to 0.
+    The field is ``strength |v| g / |g| - v``, at most 1 long, v the mean shift of a point to the others of its group and g
+    the slope of log p (arXiv:2602.04770).  Steps of 0.05 of it fall to 0.
     """
     rng = np.random.default_rng(seed)
     a = rng.uniform(-1, 1, (count, 2))
@@ -119,11 +119,13 @@ def repelled(shape: str, count: int, seed: int = 0, strength: float = 4.0, updat
 
 
 def _mean_shift(groups: np.ndarray) -> np.ndarray:
+    """From each point to the others of its group, weights exp(-d^2 / 2v), v = max(median d^2 / (2 log(n + 1)), 0.05)."""
     away = groups[:, None] - groups[:, :, None]
-    square = (away**2).sum(-1)
-    i, j = np.triu_indices(groups.shape[1], 1)
-    width = np.maximum(np.median(np.sqrt(square[:, i, j]), axis=-1), 0.05)[:, None, None]
-    k = np.exp(-square / (2 * width**2))
+    n = groups.shape[1] - 1
+    square = np.where(np.eye(n + 1, dtype=bool), np.inf, (away**2).sum(-1))
+    middle = np.sort(square, axis=-1)[..., (n - 1) // 2 : n // 2 + 1].mean(-1)
+    v = np.maximum(middle / (2 * np.log(n + 1)), 0.05)[..., None]
+    k = np.exp(-(square - square.min(-1, keepdims=True)) / (2 * v))
     return (k[..., None] * away).sum(2) / k.sum(2)[..., None]
 
 

@@ -19,9 +19,9 @@ from flowrl_dsl.testing.trees import distance, furthest, unlike
 from flowrl_dsl.testing.trials import Trial
 from flowrl_dsl.testing.values import MORE
 
-ROWS = ("batch", "state", "particle", "reverse")
+ROWS = ("batch", "state", "particle", "other", "reverse")
 """Axes along which a step draws anew for each entry."""
-PERMUTED = ("batch", "particle", "reverse")
+PERMUTED = ("batch", "particle", "other", "reverse")
 _NAME = re.compile(r"[^/()]+")
 
 

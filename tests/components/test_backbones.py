@@ -16,10 +16,10 @@ from flowrl_dsl.components.backbones.tanh_gaussian import (
     tanh_gaussian_draw,
     tanh_gaussian_log_prob,
 )
-from flowrl_dsl.components.context import gaussian_noise
 from flowrl_dsl.components.denoising import denoise, denoise_given, denoiser, observation_features, uniform_time
 from flowrl_dsl.components.embeddings.fourier import fourier_features
 from flowrl_dsl.components.networks.mlp import mlp
+from flowrl_dsl.components.random_numbers import gaussian_noise
 from flowrl_dsl.formula import Formula
 from tests import reference
 from tests.components.losses import ROWS, run

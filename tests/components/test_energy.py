@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowrl_dsl.components.context import uniform_actions
 from flowrl_dsl.components.critics.noise_conditioned import blurred, noisier_level
+from flowrl_dsl.components.random_numbers import uniform_actions
 from flowrl_dsl.components.samplers.annealed_langevin import annealed_levels, annealed_sizes
 from flowrl_dsl.components.samplers.langevin import langevin
 from tests import reference

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from flowrl_dsl.components.common import take_best, weighted_squared_error
-from flowrl_dsl.components.context import gaussian_noise
 from flowrl_dsl.components.mechanisms.likelihood_ratio import clipped_ratio_loss
 from flowrl_dsl.components.mechanisms.weighted_regression import divergence_from_uniform
+from flowrl_dsl.components.random_numbers import gaussian_noise
 from flowrl_dsl.driver import resolve_or_raise
 from flowrl_dsl.formula import Constant, Formula
 from tests import reference
@@ -408,25 +408,47 @@ def test_a_drift_of_zero_moves_nothing_and_a_field_with_fewer_axes_is_broadcast(
     np.testing.assert_allclose(seen["goal"], np.minimum(f64(seen["samples"]) + 0.25, 1.0), atol=1e-6)
 
 
-def test_the_field_of_driftpo_equals_the_loop():
-    """V = strength |V-| up - V-, shortened to the reach: with the critic's gradient gone it drives the samples apart."""
-    sets = ["critic.network=mlp([8], activation=tanh)", "policy.network=mlp([8], activation=mish)", "drift.particles=5"]
-    alg = resolve_or_raise("driftpo", None, [*sets, "policy.backbone.noise=4", "strength=2", "reach=0.3"])[0]
+@pytest.mark.parametrize("particles", [1, 3])
+def test_the_field_of_driftpo_equals_the_loop(particles):
+    """V = strength |V-| up - V-, shortened to the reach, V- the shift of each sample towards others that are not trained."""
+    sets = ["critic.network=mlp([8], activation=tanh)", "policy.network=mlp([8], activation=mish)", "drift.others=5"]
+    sets += [f"drift.particles={particles}", "policy.backbone.noise=4", "strength=2", "reach=0.3"]
+    alg = resolve_or_raise("driftpo", None, sets)[0]
     state = random_state(alg, 2)
-    seen, critic = loss_of(alg, state, DATA), params_of(state)["critic"]
-    a, field, short = f64(seen["samples"]), f64(seen["constant_field"]), 0
-    for i in range(BATCH):
-        dense = reference.mean_shift(a[i], 0.05)
-        for n in range(5):
-            g = reference.gradient(lambda x, i=i: mean_q(critic, ROWS["s"][i], x), a[i, n])
-            v = 2 * np.sqrt(np.sum(dense[n] ** 2)) * g / np.sqrt(np.sum(g**2)) - dense[n]
-            size = np.sqrt(np.sum(v**2))
-            short += size > 0.3
-            np.testing.assert_allclose(field[i, n], v * min(1.0, 0.3 / size), rtol=2e-3, atol=1e-4)
-    assert 0 < short < BATCH * 5, "the reach never matters, or always"
-    spread = lambda x: np.mean([np.sum((x[i] - x[i].mean(0)) ** 2) for i in range(BATCH)])  # noqa: E731
-    alone = np.array([-reference.mean_shift(a[i], 0.05) for i in range(BATCH)])
-    assert spread(a + 0.1 * alone) > spread(a)
+    seen, p = loss_of(alg, state, DATA, gradient=True), params_of(state)
+    a, others, field, short = f64(seen["samples"]), f64(seen["others"]), f64(seen["constant_field"]), 0
+    assert others.shape == (BATCH, 5, 2) and seen.node("others").type.axes == ("batch", "other", "action")
+    for i, n in np.ndindex(BATCH, particles):
+        dense = reference.mean_shift(a[i, n], others[i], 0.05)
+        g = reference.gradient(lambda x, i=i: mean_q(p["critic"], ROWS["s"][i], x), a[i, n])
+        v = 2 * np.sqrt(np.sum(dense**2)) * g / np.sqrt(np.sum(g**2)) - dense
+        size = np.sqrt(np.sum(v**2))
+        short += size > 0.3
+        np.testing.assert_allclose(field[i, n], v * min(1.0, 0.3 / size), rtol=2e-3, atol=1e-4)
+    assert 0 < short < BATCH * particles, "the reach never matters, or always"
+    z = f64(gaussian_noise(seen["others.key"], DATA["s"], 4, 5))
+    for i, n in np.ndindex(BATCH, 5):
+        drawn_again = np.clip(reference.mlp(p["policy"], [z[i, n], ROWS["s"][i]], ["z", "s"], "mish"), -1, 1)
+        np.testing.assert_allclose(others[i, n], drawn_again, rtol=1e-3, atol=1e-4)
+
+
+def test_no_gradient_flows_through_the_others():
+    """A field of the others alone: the gradient is that of the samples moved by a constant."""
+    field = Formula(red("mean", var("others", "batch", "other", "action"), "other"))
+    seen, p = run(algorithm(improve("drift", field=field, others=3), policy=generator()), gradient=True)
+    goal, z = f64(seen["goal"]), f64(gaussian_noise(seen["samples.key"], DATA["s"], 4, 4))
+    np.testing.assert_allclose(goal, np.clip(f64(seen["samples"]) + f64(seen["others"]).mean(1)[:, None], -1, 1), atol=1e-5)
+
+    def loss(bias):
+        q, total = changed(p["policy"], ("head", "bias"), bias), 0.0
+        for i in np.ndindex(BATCH, 4):
+            raw = reference.mlp(q, [z[i], ROWS["s"][i[0]]], ["z", "s"], "mish")
+            start = reference.mlp(p["policy"], [z[i], ROWS["s"][i[0]]], ["z", "s"], "mish")
+            total += np.sum((f64(seen["samples"])[i] + (raw - start) - goal[i]) ** 2)
+        return total / goal.size
+
+    expected = reference.gradient(loss, p["policy"]["head"]["bias"])
+    np.testing.assert_allclose(seen.outputs["gradient"]["head"]["bias"], expected, rtol=2e-2, atol=1e-3)
 
 
 # likelihood ratio

@@ -16,7 +16,7 @@ from flowrl_dsl.lowering.evaluate import interpret
 from tests import reference
 from tests.helpers import along, ew, grad, let, red, var
 
-SIZES = {name: size for name, size in zip(AXES, (2, 3, 2, 4, 2, 2, 3, 2), strict=True)}
+SIZES = {name: size for name, size in zip(AXES, (2, 3, 2, 4, 3, 2, 2, 3, 2), strict=True)}
 VALUES = {
     "scalar": (),
     "r": ("batch",),
@@ -25,6 +25,7 @@ VALUES = {
     "w": ("batch", "particle"),
     "a": ("batch", "action"),
     "an": ("batch", "particle", "action"),
+    "ao": ("batch", "other", "action"),
 }
 RNG = np.random.default_rng(0)
 DATA = {name: RNG.uniform(0.2, 2.0, [SIZES[axis] for axis in axes]).astype("f") for name, axes in VALUES.items()}
@@ -104,9 +105,19 @@ def test_functions_along_an_axis_take_further_numbers():
     for b in (Constant(-0.5), named("scalar")):
         term = Operation("simplex_linear", (flat, b), flat.axes, ("particle",))
         np.testing.assert_allclose(value(term), np.full((3, 4), 0.25), rtol=1e-6)
-    term = Operation("mean_shift", (named("an"), Constant(0.5)), VALUES["an"], ("particle",))
-    for i in range(3):
-        np.testing.assert_allclose(value(term)[i], reference.mean_shift(DATA["an"][i], 0.5), rtol=1e-4, atol=1e-5)
+
+
+def test_a_point_is_compared_with_points_along_an_axis_that_is_removed():
+    """Both have axes of their own, which meet by name."""
+    term = Operation("mean_shift", (named("an"), named("ao"), Constant(0.5)), VALUES["an"], ("other",))
+    got = value(term)
+    for i, n in np.ndindex(3, 4):
+        np.testing.assert_allclose(
+            got[i, n], reference.mean_shift(DATA["an"][i, n], DATA["ao"][i], 0.5), rtol=1e-4, atol=1e-5
+        )
+    term = Operation("mean_shift", (named("a"), named("an"), named("scalar")), VALUES["a"], ("particle",))
+    expected = [reference.mean_shift(DATA["a"][i], DATA["an"][i], float(DATA["scalar"])) for i in range(3)]
+    np.testing.assert_allclose(value(term), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_equal_values_have_equal_ranks_and_one_best():

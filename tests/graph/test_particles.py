@@ -171,6 +171,7 @@ def test_weights_run_along_any_axis():
 # the kernel mean shift
 
 SHIFT = jit(partial(mean_shift, axis=-2))
+"""From points [..., 1, d] to points [..., n, d]."""
 MEDIAN = jit(median_size)
 
 
@@ -180,47 +181,57 @@ def test_the_median_of_sizes_is_the_median(x):
     np.testing.assert_allclose(MEDIAN(x), np.median(x, axis=-1), rtol=1e-6, atol=1e-30)
 
 
-@pytest.mark.parametrize("n, d, scale", [(2, 1, 1.0), (5, 2, 0.3), (6, 3, 1e-3), (4, 2, 100.0)])
+@pytest.mark.parametrize("n, d, scale", [(1, 2, 1.0), (2, 1, 1.0), (5, 2, 0.3), (6, 3, 1e-3), (4, 2, 100.0)])
 def test_the_mean_shift_equals_the_loop(n, d, scale):
-    """One state after the other, each with a bandwidth of its own; below the floor for the smallest scale."""
+    """One point after the other, each with a bandwidth of its own; below the floor for the smallest scale."""
     rng = np.random.default_rng(n)
-    a = (scale * rng.normal(size=(3, n, d)) * np.array([1.0, 2.0, 5.0])[:, None, None]).astype("f")
-    got = SHIFT(a, 0.05)
+    spread = scale * np.array([1.0, 2.0, 5.0])[:, None, None]
+    x, y = (spread * rng.normal(size=(3, count, d)).astype("f") for count in (1, n))
+    got = SHIFT(x, y, 0.05)
     for i in range(3):
-        np.testing.assert_allclose(got[i], reference.mean_shift(a[i], 0.05), rtol=1e-4, atol=1e-5 * scale)
+        np.testing.assert_allclose(got[i], reference.mean_shift(x[i, 0], y[i], 0.05), rtol=1e-4, atol=1e-5 * scale)
 
 
-@pytest.mark.parametrize("distance, floor", [(1.0, 0.05), (0.01, 0.05), (0.3, 0.6)])
-def test_the_mean_shift_of_two_points(distance, floor):
-    """Towards the other point by k / (1 + k) of the distance, k = exp(-distance^2 / (2 h^2))."""
-    h = max(distance, floor)
-    k = np.exp(-(distance**2) / (2 * h**2))
-    a = np.array([[0.2, 0.1], [0.2, 0.1 + distance]], "f")
-    step = distance * k / (1 + k)
-    np.testing.assert_allclose(SHIFT(a, floor), [[0, step], [0, -step]], rtol=1e-4, atol=1e-7)
+@pytest.mark.parametrize("near, far, floor", [(0.5, 1.0, 0.05), (0.01, 0.02, 0.05), (0.3, 0.4, 0.6)])
+def test_the_mean_shift_towards_two_points(near, far, floor):
+    """To points at near and far on a line: (u near + w far) / (u + w), u and w the weights of their distances."""
+    variance = max((near**2 + far**2) / 2 / (2 * np.log(3)), floor)
+    u, w = (np.exp(-(distance**2) / (2 * variance)) for distance in (near, far))
+    got = SHIFT(np.zeros((1, 1), "f"), np.array([[near], [far]], "f"), floor)
+    np.testing.assert_allclose(got, [(u * near + w * far) / (u + w)], rtol=1e-4)
 
 
-def test_one_point_and_equal_points_stay():
-    np.testing.assert_array_equal(SHIFT(np.full((3, 1, 2), 0.4, "f"), 0.05), np.zeros((3, 1, 2)))
-    np.testing.assert_array_equal(SHIFT(np.full((3, 4, 2), 0.4, "f"), 0.0), np.zeros((3, 4, 2)))
-    slope = jit(jax.grad(lambda a: jnp.sum(jnp.square(mean_shift(a, 0.05, 0)))))(jnp.ones((4, 2)))
-    np.testing.assert_array_equal(slope, np.zeros((4, 2)))
+def test_the_mean_shift_to_one_point_is_the_way_to_it_however_far():
+    """No distance is so long that all weights vanish."""
+    x, y = np.array([[0.5, -2.0]], "f"), np.array([[1e4, 3e4]], "f")
+    np.testing.assert_allclose(SHIFT(x, y, 0.05), (y - x)[0], rtol=1e-6)
+
+
+def test_the_mean_shift_to_equal_points_is_zero_and_so_is_its_gradient():
+    at = np.full((1, 2), 0.4, "f")
+    np.testing.assert_array_equal(SHIFT(at, np.full((4, 2), 0.4, "f"), 0.0), np.zeros(2))
+    slope = jit(jax.grad(lambda x: jnp.sum(jnp.square(mean_shift(x, jnp.full((4, 2), 0.4), 0.05, -2)))))(at)
+    np.testing.assert_array_equal(slope, np.zeros((1, 2)))
 
 
 @CASES
-@given(arrays(np.float32, (2, 4, 3), elements=st.floats(-1, 1, width=32)), st.permutations(range(4)))
-def test_the_mean_shift_leads_into_the_hull_and_does_not_care_for_the_order_of_points(a, order):
-    shift = np.asarray(SHIFT(a, 0.05))
-    np.testing.assert_allclose(SHIFT(a[:, order], 0.05), shift[:, order], atol=1e-5)
-    moved = a + shift
-    assert (moved <= a.max(1, keepdims=True) + 1e-5).all() and (moved >= a.min(1, keepdims=True) - 1e-5).all()
+@given(
+    arrays(np.float32, (2, 1, 3), elements=st.floats(-1, 1, width=32)),
+    arrays(np.float32, (2, 4, 3), elements=st.floats(-1, 1, width=32)),
+    st.permutations(range(4)),
+)
+def test_the_mean_shift_leads_into_the_hull_and_does_not_care_for_the_order_of_points(x, y, order):
+    shift = np.asarray(SHIFT(x, y, 0.05))
+    np.testing.assert_allclose(SHIFT(x, y[:, order], 0.05), shift, atol=1e-5)
+    moved = x[:, 0] + shift
+    assert (moved <= y.max(1) + 1e-5).all() and (moved >= y.min(1) - 1e-5).all()
 
 
 def test_points_may_lie_along_any_axis_but_the_last():
-    a = np.random.default_rng(0).normal(size=(4, 3, 2)).astype("f")
-    got = jit(lambda a: mean_shift(a, 0.05, 0))(a)
+    x, y = (np.random.default_rng(n).normal(size=(n, 3, 2)).astype("f") for n in (1, 4))
+    got = jit(lambda x, y: mean_shift(x, y, 0.05, 0))(x, y)
     for i in range(3):
-        np.testing.assert_allclose(got[:, i], reference.mean_shift(a[:, i], 0.05), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(got[i], reference.mean_shift(x[0, i], y[:, i], 0.05), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8])

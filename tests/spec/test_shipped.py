@@ -130,7 +130,7 @@ def test_driftpo(task: str | None, strength: float, reach: float) -> None:
     assert {name: p.value for name, p in algorithm.parameters.items()} == {"strength": strength, "reach": reach}
     assert algorithm.sections["policy"].backbone.noise == 16 and algorithm.sections["critic"].ensemble == 5
     (block,) = algorithm.improvements
-    assert block.mechanism.particles == 32
+    assert (block.mechanism.particles, block.mechanism.others) == (1, 32)
     assert "min(subset(Q_target(s_next, a_next), 2), over = ensemble)" in algorithm.sections["critic"].backup.text
 
 

@@ -84,7 +84,7 @@ def axes(text: str, **how: str) -> tuple[str, ...]:
         ("best(score, over = particle) * rank(score, over = particle)", BP),
         ("simplex_linear(Q(s, a), -tau, over = particle)", EBP),
         ("simplex_square(score, over = batch)", BP),
-        ("mean_shift(a, tau, over = particle)", ("batch", "particle", "action")),
+        ("mean_shift(a_t, a, tau, over = particle)", ("batch", "action")),
         ("norm(a, over = action)", BP),
         ("norm(a_t)", ()),
         ("count(a, over = [batch, action])", ("particle",)),
@@ -191,11 +191,13 @@ def test_gradient_by_an_argument_of_a_definition() -> None:
         ("simplex_linear(score, over = particle)", "FRL0243", (1, 39)),
         ("simplex_linear(score, sigma, over = particle)", "FRL0244", (23, 28)),
         ("simplex_linear(score, 0.5)", "FRL0247", (1, 27)),
-        ("mean_shift(score, 0.1, over = particle)", "FRL0244", (12, 17)),
-        ("mean_shift(a_t, 0.1, over = particle)", "FRL0246", (29, 37)),
-        ("mean_shift(a, score, over = particle)", "FRL0244", (15, 20)),
-        ("mean_shift(a, 0.1, over = action)", "FRL0247", (27, 33)),
-        ("mean_shift(a, 0.1)", "FRL0247", (1, 19)),
+        ("mean_shift(a_t, score, 0.1, over = particle)", "FRL0244", (17, 22)),
+        ("mean_shift(mean(score), a, 0.1, over = particle)", "FRL0244", (12, 23)),
+        ("mean_shift(a, a, 0.1, over = particle)", "FRL0244", (12, 13)),
+        ("mean_shift(a_t, a_t, 0.1, over = particle)", "FRL0246", (34, 42)),
+        ("mean_shift(a_t, a, score, over = particle)", "FRL0244", (20, 25)),
+        ("mean_shift(a_t, a, 0.1, over = action)", "FRL0247", (32, 38)),
+        ("mean_shift(a_t, a, 0.1)", "FRL0247", (1, 24)),
         ("grad(Q(s, a_t), wrt = a_t)", "FRL0249", (6, 15)),
         ("grad(score, wrt = sigma)", "FRL0249", (6, 11)),
         ("grad(eps(s, a_t, t), wrt = a_t)", "FRL0249", (6, 20)),
@@ -301,12 +303,13 @@ def test_every_primitive_is_typed() -> None:
         if primitive.kind == "draw":
             assert axes(f"{primitive.name}(Q(s, a), 2)") == EBP
             continue
+        if primitive.kind == "towards":
+            assert axes(f"{primitive.name}(a_t, a, tau, over = particle)") == ("batch", "action")
+            continue
         over = "" if primitive.kind == "elementwise" else ", over = particle"
-        first = "a" if primitive.reads else "score"
         others = ["tau" if primitive.kind == "along" else "score"] * (primitive.arity - 1)
-        found = axes(f"{primitive.name}({', '.join([first, *others])}{over})")
-        kept = ("batch", "particle", "action") if primitive.reads else BP
-        assert found == (B if primitive.kind == "reduction" else kept), primitive.name
+        found = axes(f"{primitive.name}({', '.join(['score', *others])}{over})")
+        assert found == (B if primitive.kind == "reduction" else BP), primitive.name
 
 
 STDLIB = {

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Backbone, Draw
 from flowrl_dsl.components.common import weighted_squares
-from flowrl_dsl.components.context import Context, init_params, leading
+from flowrl_dsl.components.context import Context, init_params
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
@@ -38,9 +37,8 @@ class Deterministic(Backbone):
         return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), example), (key,), TREE, ctx.owner)
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
-        axes = union(leading(s), ("action",), () if particles is None else ("particle",))
         expr = call(deterministic_action, self.module(ctx), Arg(0), Arg(1), particles=particles)
-        return Draw(ctx.builder.add("Sample", expr, (params, s), Type(axes), name))
+        return Draw(ctx.builder.add("Sample", expr, (params, s), Type(ctx.drawn_axes(s, particles)), name))
 
     def mode(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         return self.draw(ctx, params, s, name, None).action

@@ -6,9 +6,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Backbone, Draw
-from flowrl_dsl.components.context import Context, gaussian_noise, init_params, leading
+from flowrl_dsl.components.context import Context, gaussian_noise, init_params
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
@@ -52,6 +51,7 @@ class Generator(Backbone):
         return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), example), (key,), TREE, ctx.owner)
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
-        axes = union(leading(s), ("action",), () if particles is None else ("particle",))
         expr = call(generate, self.module(ctx), Arg(0), Arg(1), Arg(2), noise=self.noise, particles=particles)
-        return Draw(ctx.builder.add("Sample", expr, (params, s, ctx.draw_key(name)), Type(axes), name))
+        return Draw(
+            ctx.builder.add("Sample", expr, (params, s, ctx.draw_key(name)), Type(ctx.drawn_axes(s, particles)), name)
+        )

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.formula import variables
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR
@@ -14,7 +15,11 @@ from flowrl_dsl.registry import Formula, Slot, register, slot
 
 FIELD = Slot(
     result=("batch", "particle", "action"),
-    values={"s": ("batch", "obs"), "a": ("batch", "particle", "action")},
+    values={
+        "s": ("batch", "obs"),
+        "a": ("batch", "particle", "action"),
+        "others": ("batch", "other", "action"),
+    },
     functions=("Q", "Q_target", "log_prob"),
     sizes={"A": "action", "N": "particle"},
 )
@@ -37,21 +42,32 @@ class Drift(Mechanism):
     """``E[mean_{N, A} (a - clip(a + V(s, a), -1, 1))^2]``, N samples a of the policy for each state, the clip a constant.
 
     The gradient flows through the samples alone; with respect to them it is ``-2 V`` where nothing is clipped, so that one
-    small step of descent moves each sample along the field V.
+    small step of descent moves each sample along the field V.  The field may depend on further samples of each state,
+    ``others``, which are not trained: a sample's distance from itself, 0, would count in what repels it.
     """
 
     name = "drift"
     paper = "arXiv:2602.04770"
     requires = frozenset({"reparameterized"})
 
-    particles: int = Field(32, ge=1, description="samples of the policy for each state")
+    particles: int = Field(1, ge=1, description="samples of the policy for each state")
+    others: int = Field(32, ge=1, description="further samples that are not trained, `others` in the field")
     field: Formula = slot("where the samples are carried; no gradient flows through it", FIELD)
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
         b = ctx.builder
         drawn = ctx.draw(ctx.owner, s, "samples", particles=self.particles)
         fixed = b.stop(drawn, "fixed_samples")
-        v = ctx.formula(self.field, "field", sizes={"N": self.particles}, s=s, a=fixed)
+        values = {"s": s, "a": fixed, **self._others(ctx, s)}
+        v = ctx.formula(self.field, "field", sizes={"N": self.particles}, **values)
         v = ctx.broadcast(b.stop(v, "constant_field"), drawn.axes, drawn)
         goal = b.elementwise("drifted", fixed, v, name="goal")
         return Loss(b.add("Loss", call(drift_loss, Arg(0), Arg(1)), (drawn, goal), SCALAR, "loss"))
+
+    def unread(self) -> dict[str, str]:
+        return {} if "others" in variables(self.field) else {"others": "the field does not mention others"}
+
+    def _others(self, ctx: Context, s: Value) -> dict[str, Value]:
+        if "others" not in variables(self.field):
+            return {}
+        return {"others": ctx.draw(ctx.owner, s, "others", particles=self.others, frozen=True, along="other")}

@@ -12,7 +12,7 @@ from flowrl_dsl.spec.typecheck.ensembles import same_members, subset
 from flowrl_dsl.spec.typecheck.frame import Frame
 from flowrl_dsl.syntax import tree
 
-LIKELY = ("particle", "reverse", "ensemble")
+LIKELY = ("particle", "other", "reverse", "ensemble")
 """Axes that a softmax and its like are usually meant to run along."""
 
 
@@ -38,7 +38,7 @@ def primitive(function: Primitive, call: tree.Call, frame: Frame) -> Term | None
     use = _with_axes(function, call, frame)
     if use is None:
         return None
-    return _along(use, frame) if function.kind == "along" else _reduction(use, frame)
+    return {"along": _along, "towards": _towards, "reduction": _reduction}[function.kind](use, frame)
 
 
 def elementwise(function: str, operands: tuple[tree.Expr, ...], span: Span, frame: Frame) -> Term | None:
@@ -93,46 +93,71 @@ def _reduction(use: Use, frame: Frame) -> Term | None:
 
 def _along(use: Use, frame: Frame) -> Term | None:
     """A function that works along exactly one axis and keeps it."""
-    value, name = use.terms[0], use.function.name
+    if not _one_axis(use, 0, frame) or not _scalars(use, 1, frame):
+        return None
+    return Operation(use.function.name, use.terms, use.terms[0].axes, over=use.axes or (), span=frame.here(use.span))
+
+
+def _towards(use: Use, frame: Frame) -> Term | None:
+    """A function of a point and of all points along exactly one axis, which it removes."""
+    if not _one_axis(use, 1, frame):
+        return None
+    x, y, *_ = use.terms
+    axes = use.axes or ()
+    if axes[0] in use.function.reads:
+        message = f"{use.function.name} cannot work along {axes[0]}, which holds the components of its points"
+        frame.error("FRL0247", message, use.over)
+        return None
+    points = all([_is_point(use, position, frame) for position in (0, 1)])
+    if set(axes) & set(x.axes):
+        message = f"argument 1 of {use.function.name} has the axis {axes[0]} of the points that it is compared with"
+        frame.error("FRL0244", message, use.arguments[0].span, "compare one point with others, not a set with itself")
+        return None
+    if not _scalars(use, 2, frame) or not points:
+        return None
+    result = without(union(x.axes, y.axes), *axes)
+    return Operation(use.function.name, use.terms, result, over=axes, span=frame.here(use.span))
+
+
+def _is_point(use: Use, position: int, frame: Frame) -> bool:
+    """Whether an argument has the axes of a point's components."""
+    missing = without(use.function.reads, *use.terms[position].axes)
+    if missing:
+        fitting = [value for value, has in frame.slot.values.items() if {*use.function.reads} <= {*has}]
+        _misfit(use, position, f"the axis {missing[0]}", those_with_axis(fitting), frame)
+    return not missing
+
+
+def _one_axis(use: Use, position: int, frame: Frame) -> bool:
+    """Whether ``over`` names exactly one axis, one that an argument has."""
+    value, name = use.terms[position], use.function.name
     if use.axes is None or len(use.axes) != 1:
         likely = next((axis for axis in LIKELY if axis in value.axes), "")
         write = f": write {name}(..., over = {likely})" if likely else ""
-        hint = f"its argument has {', '.join(value.axes)}{write}" if value.axes else "its argument is already a scalar"
+        whose = "its argument" if position == 0 else f"argument {position + 1}"
+        hint = f"{whose} has {', '.join(value.axes)}{write}" if value.axes else f"{whose} is already a scalar"
         frame.error("FRL0247", f"{name} works along exactly one axis", use.over, hint)
-        return None
-    if not _present(use, use.axes, frame) or not _readable(use, use.axes[0], frame):
-        return None
-    return Operation(name, use.terms, value.axes, over=use.axes, span=frame.here(use.span))
+        return False
+    return _present(use, use.axes, frame, position)
 
 
-def _present(use: Use, axes: Axes, frame: Frame) -> bool:
-    """Whether the first argument has all the axes."""
-    has, missing = use.terms[0].axes, without(axes, *use.terms[0].axes)
+def _present(use: Use, axes: Axes, frame: Frame, position: int = 0) -> bool:
+    """Whether an argument has all the axes."""
+    has, missing = use.terms[position].axes, without(axes, *use.terms[position].axes)
     if missing:
-        message = f"{use.function.name} over {missing[0]}: its argument has axes {show(has)}"
-        hint = f"it can be reduced over {', '.join(has)}" if has else "its argument is already a scalar"
+        whose = "its argument" if position == 0 else f"argument {position + 1}"
+        message = f"{use.function.name} over {missing[0]}: {whose} has axes {show(has)}"
+        hint = f"it can be reduced over {', '.join(has)}" if has else f"{whose} is already a scalar"
         frame.error("FRL0246", message, use.over, hint)
     return not missing
 
 
-def _readable(use: Use, axis: str, frame: Frame) -> bool:
-    """Whether the first argument has all axes that the function reads besides ``axis``, and the others have none."""
-    name, reads = use.function.name, use.function.reads
-    if axis in reads:
-        message = f"{name} cannot work along {axis}, which holds the components of its points"
-        frame.error("FRL0247", message, use.over)
-        return False
-    first, *others = use.terms
-    fine, missing = True, without(reads, *first.axes)
-    if missing:
-        fitting = [value for value, has in frame.slot.values.items() if {axis, *reads} <= {*has}]
-        _misfit(use, 0, f"the axis {missing[0]}", those_with_axis(fitting), frame)
-        fine = False
-    for position, other in enumerate(others, 1):
-        if other.axes:
-            _misfit(use, position, "no axes", "reduce it, or use a parameter", frame)
-            fine = False
-    return fine
+def _scalars(use: Use, start: int, frame: Frame) -> bool:
+    """Whether the arguments from ``start`` on have no axes."""
+    found = [position for position in range(start, len(use.terms)) if use.terms[position].axes]
+    for position in found:
+        _misfit(use, position, "no axes", "reduce it, or use a parameter", frame)
+    return not found
 
 
 def _misfit(use: Use, position: int, need: str, hint: str, frame: Frame) -> None:
