@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 WITHOUT_XLA = (
     "bench/test_report.py",
     "graph/test_verify.py",
+    "lowering/emit/",
     "passes/test_rewriting.py",
     "runtime/test_aggregate.py",
     "runtime/test_checkpoint.py",
