@@ -7,6 +7,7 @@ the emitter prints it as Python, and the text form of the graph shows and re-rea
 
 from __future__ import annotations
 
+import builtins
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -95,6 +96,16 @@ Function = Callable[..., Any]
 
 KERNELS: dict[str, Function] = {}
 
+RESERVED = frozenset({
+    *dir(builtins),
+    *MODULES,
+    *("HYPER", "draw_key", "partial", "zlib"),
+    *("init", "step", "explore", "evaluate"),
+    *("key", "state", "batch", "hyper", "obs", "counter"),
+})  # fmt: skip
+"""Names with a meaning of their own in printed programs, which a kernel of that name would take from them: builtins,
+libraries, and the names of the program, its functions and their arguments."""
+
 VARIANTS: dict[str, str] = {
     "quick": "draws its random numbers in one loop over them",
     "given": "computes what does not depend on the arguments of the function it returns once, when it is made",
@@ -137,11 +148,14 @@ def kernel(function: F | None = None, /, **variants: str) -> F | Callable[[F], F
         @kernel(quick="quick")
         def gaussian_noise(key, s, size, particles=None, quick=False): ...
 
-    Raises ``ValueError`` when another function has the name, and for a variant that does not exist.
+    Raises ``ValueError`` when another function has the name, for a name of :data:`RESERVED`, and for a variant that does
+    not exist.
     """
 
     def registered(function: F) -> F:
         name = function.__name__
+        if name in RESERVED:
+            raise ValueError(f"kernel {name} of {function.__module__}: printed programs use that name for something else")
         taken = KERNELS.get(name)
         if taken is not None and taken.__module__ != function.__module__:
             raise ValueError(f"kernel {name} of {function.__module__} is already defined in {taken.__module__}")

@@ -6,6 +6,7 @@ import ast
 
 from flowrl_dsl.lowering.emit.constants import Replace
 from flowrl_dsl.lowering.emit.parts import Kernel
+from flowrl_dsl.lowering.emit.scopes import parameters, stored_names
 
 
 def fold(kernel: Kernel) -> bool:
@@ -132,7 +133,7 @@ def _changes_nothing(statement: ast.stmt) -> bool:
 
 def _other_names(kernel: Kernel) -> dict[str, ast.expr]:
     """What a kernel calls by another name, once and for all: a constant, another of its names, or a library function."""
-    bound = kernel.bound
+    bound, own = kernel.bound, {*parameters(kernel.tree), *stored_names(kernel.tree)}
     values: dict[str, ast.expr] = {}
     for statement in kernel.tree.body:
         match statement:
@@ -140,7 +141,7 @@ def _other_names(kernel: Kernel) -> dict[str, ast.expr]:
                 match value:
                     case ast.Constant(None | bool()):
                         values[name] = value
-                    case ast.Name(other) if bound[other] == 1:
+                    case ast.Name(other) if bound[other] == 1 and other in own:
                         values[name] = value
                     case ast.Attribute(ast.Name(other)) if not bound[other]:
                         values[name] = value

@@ -73,13 +73,13 @@ def _collect_free(node: ast.AST, own: frozenset[str], found: list[str]) -> None:
         case ast.FunctionDef() | ast.Lambda():
             _collect_all(_evaluated_outside(node), own, found)
             body = node.body if isinstance(node, ast.FunctionDef) else [node.body]
-            _collect_all(body, own.union(parameters(node), _stored_names(node)), found)
+            _collect_all(body, own.union(parameters(node), stored_names(node)), found)
         case ast.GeneratorExp() | ast.ListComp() | ast.SetComp() | ast.DictComp():
             first, *others = node.generators
             _collect_free(first.iter, own, found)
             elements = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
             inside = [*first.ifs, *others, *elements]
-            _collect_all(inside, own.union(_stored_names(node)), found)
+            _collect_all(inside, own.union(stored_names(node)), found)
         case _:  # what a class assigns are its fields, which its methods do not see as names
             _collect_all(below(node), own, found)
 
@@ -94,7 +94,7 @@ def _evaluated_outside(function: ast.FunctionDef | ast.Lambda) -> list[ast.AST]:
     return [*(function.decorator_list if isinstance(function, ast.FunctionDef) else ()), function.args]
 
 
-def _stored_names(scope: ast.AST) -> Iterator[str]:
+def stored_names(scope: ast.AST) -> Iterator[str]:
     """Names that a scope assigns or defines, without those of the scopes inside it."""
     for child in below(scope):
         match child:
@@ -103,4 +103,4 @@ def _stored_names(scope: ast.AST) -> Iterator[str]:
             case ast.FunctionDef(name) | ast.ClassDef(name):
                 yield name
         if not isinstance(child, _SCOPES):
-            yield from _stored_names(child)
+            yield from stored_names(child)
