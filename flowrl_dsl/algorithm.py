@@ -6,13 +6,15 @@ Plain data between the room that checks (``spec``) and the components that build
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from flowrl_dsl.diagnostics import Span
-from flowrl_dsl.registry import Component, Interval, Scalar
+from flowrl_dsl.formula import Formula
+from flowrl_dsl.registry import Component, Interval, Scalar, SectionKind
 
 T = TypeVar("T")
 
@@ -233,3 +235,55 @@ class Algorithm(_Model):
             return self.parameters[name].span
         spans = (origin.span for path, origin in self.origins.items() if path.startswith(f"{name}."))
         return min((span for span in spans if span is not None and span.file.endswith(".flowrl")), default=None)
+
+    def written(self, *paths: str) -> Span | None:
+        """The place of the first of these options that the spec, its base, a task or ``--set`` gives; None for defaults."""
+        origins = (self.origins.get(path) for path in paths)
+        return next((origin.span for origin in origins if origin is not None and origin.source != "default"), None)
+
+    def start(self, scalar: Scalar | None) -> float | None:
+        """The number that a scalar starts from: its own, its parameter's, or that of its schedule."""
+        if scalar is None:
+            return None
+        parameter = self.parameters.get(scalar.name)
+        if scalar.value is None and parameter is not None:
+            return parameter.value
+        start = getattr(scalar.schedule, "start", None)
+        return start.value if isinstance(start, Scalar) else scalar.value
+
+    def drawn_from(self, source: str) -> str:
+        """The section that actions of ``source`` are drawn from: itself, or the one that keeps this copy."""
+        sections = ((name, section) for name, section in self.sections.items() if isinstance(section, SectionKind))
+        return next(name for name, section in sections if source == name or source in section.kept(name))
+
+
+@dataclass(frozen=True)
+class Position:
+    """A component in its algorithm, for warnings that depend on more than its options.
+
+    ``path`` names where it stands (``policy.sampler``) and ``span`` is the place to point at where no single option is
+    meant.  ``components`` has all components of the algorithm by path.
+    """
+
+    algorithm: Algorithm
+    components: Mapping[str, Component]
+    path: str
+    span: Span
+
+    @property
+    def owner(self) -> str:
+        """The section, the label of the ``improve`` block or the parameter that contains the component, or is it."""
+        return self.path.partition(".")[0]
+
+    def written(self, *options: str) -> Span | None:
+        """The place of the first of the component's options that somebody wrote; None where all are defaults."""
+        return self.algorithm.written(*(f"{self.path}.{option}" for option in options))
+
+
+def formulas(components: Mapping[str, Component]) -> Iterator[tuple[str, Formula]]:
+    """The formulas of the components, each with its path."""
+    for path, component in components.items():
+        for name in type(component).model_fields:
+            value = getattr(component, name)
+            if isinstance(value, Formula):
+                yield f"{path}.{name}", value

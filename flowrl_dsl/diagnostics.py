@@ -61,6 +61,11 @@ class Diagnostic:
         }
 
 
+def warning(code: str, message: str, span: Span | None, *notes: str) -> Diagnostic:
+    """A finding about a valid spec; empty notes are left out."""
+    return Diagnostic(code, message, span, tuple(note for note in notes if note), severity="warning")
+
+
 class DiagnosticError(Exception):
     """Carries the diagnostics of a file that cannot be taken further."""
 
@@ -82,9 +87,6 @@ class Diagnostics:
 
     def error(self, code: str, message: str, span: Span | None, *notes: str) -> None:
         self._add(Diagnostic(code, message, span, tuple(n for n in notes if n)))
-
-    def warning(self, code: str, message: str, span: Span | None, *notes: str) -> None:
-        self._add(Diagnostic(code, message, span, tuple(n for n in notes if n), severity="warning"))
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         for diagnostic in diagnostics:

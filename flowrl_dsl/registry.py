@@ -23,13 +23,16 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
 from flowrl_dsl.formula import Formula, Function, Slot
+
+if TYPE_CHECKING:
+    from flowrl_dsl.algorithm import Position
 
 CAPABILITIES: dict[str, str] = {
     "log_prob": "a log-density of any action",
@@ -85,6 +88,14 @@ class Component(BaseModel):
         """Options that nothing reads beside the others as they are, each with the reason."""
         return {}
 
+    def warnings(self, at: Position) -> Iterator[Diagnostic]:
+        """Options that are valid and probably not what the author of the spec wants; only in algorithms without errors.
+
+        Yields :func:`~flowrl_dsl.diagnostics.warning`; one whose place is None, that of a default, is not reported.  The
+        codes FRL0001 to FRL9999 are the package's; components of other packages have codes with a prefix of their own.
+        """
+        return iter(())
+
 
 @dataclass(frozen=True)
 class Copy:
@@ -107,7 +118,7 @@ class SectionKind(Component):
     a spec does not write it.  ``functions`` are what formulas may call of it, ``copies`` the copies that its options keep.
     Actions can be drawn from one that ``acts``, and from its copies.  Policies and critics read the embeddings of one that
     ``encodes``.  An algorithm may have several that are ``named``, each
-    under a name of its own.
+    under a name of its own.  ``lengths`` gives axes that its functions add, each with the option that is their length.
     """
 
     family: ClassVar[str] = "section"
@@ -118,6 +129,7 @@ class SectionKind(Component):
     acts: ClassVar[bool] = False
     encodes: ClassVar[bool] = False
     named: ClassVar[bool] = False
+    lengths: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def kept(self, owner: str) -> dict[str, Copy]:
         """The copies that this section keeps under the name ``owner``, by their groups."""

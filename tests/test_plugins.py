@@ -73,6 +73,24 @@ def test_a_misspelt_one_is_offered(installed) -> None:
     assert done.returncode == 1 and 'did you mean "twices"' in done.stdout
 
 
+WARNING = """
+    def warnings(self, at):
+        if self.steps > 10:
+            yield warning("MINE01", f"{self.steps} steps are many for a sampler that steps twice", at.written("steps"))
+"""
+
+
+def test_a_component_of_a_plugin_brings_its_own_warnings(installed, tmp_path: Path) -> None:
+    source = SAMPLER.replace("from pydantic", "from flowrl_dsl.diagnostics import warning\nfrom pydantic") + WARNING
+    assert installed(source, "check", "mine.flowrl").stdout == ""
+    (tmp_path / "mine.flowrl").write_text(SPEC.replace("steps = 3", "steps = 11"))
+    done = installed(source, "check", "mine.flowrl")
+    assert done.returncode == 0
+    assert "warning[MINE01]: 11 steps are many for a sampler that steps twice\n --> mine.flowrl:2:36\n" in done.stdout
+    (tmp_path / "mine.flowrl").write_text(SPEC.replace("steps = 3", ""))
+    assert installed(source, "check", "mine.flowrl").stdout == "", "the 20 steps are a default, which nobody wrote"
+
+
 def test_a_plugin_that_cannot_be_imported_is_a_diagnostic_with_its_place(installed) -> None:
     done = installed("import jsno\n", "check", "mine.flowrl")
     assert done.returncode == 3 and "Traceback" not in done.stderr

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field as Option
 
+from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Build, Call, Expr, Partial
 from flowrl_dsl.registry import Component, Scalar
@@ -80,6 +81,8 @@ class Backbone(Component):
     )
     trains: ClassVar[bool] = True
     """Whether it has parameters of its own."""
+    random: ClassVar[bool] = True
+    """Whether its samples of one state differ."""
 
     @abstractmethod
     def init(self, ctx: Context, key: Value) -> Value:
@@ -278,6 +281,10 @@ class ActionChoice(Component):
     @abstractmethod
     def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
         """Actions [batch, action] by the copy ``source`` of the policy; ``values`` names the critic that may judge them."""
+
+    def explores(self, backbone: Backbone, algorithm: Algorithm) -> bool:
+        """Whether the actions chosen for one state by a policy of this backbone differ."""
+        return True
 
 
 class Optimizer(Component):

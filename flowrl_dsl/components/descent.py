@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.base import Optimizer
 from flowrl_dsl.components.context import Context, gradient_norm
+from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Call, call, kernel
 from flowrl_dsl.graph.nodes import TREE
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import Scalar
+
+FASTEST = 1e-2
+"""A learning rate of a network beyond which Adam rarely settles."""
 
 
 @kernel
@@ -55,3 +61,10 @@ class Descent(Optimizer):
         expr = call(gradient_step, self.transformation(ctx, inputs), *map(Arg, range(4)), **options)
         stepped = ctx.builder.add("GradientStep", expr, inputs, TREE, "step")
         return ctx.builder.item(stepped, 0, params.type, "new"), ctx.builder.item(stepped, 1, TREE, "new_moments")
+
+    def warnings(self, at: Position) -> Iterator[Diagnostic]:
+        """A rate that is probably a slip of the exponent; that of a parameter learned by itself may be larger."""
+        rate = at.algorithm.start(self.learning_rate)
+        if rate is not None and rate > FASTEST and at.owner not in at.algorithm.parameters:
+            message = f"a learning rate of {rate:g} is beyond what trains well"
+            yield warning("FRL0311", message, at.written("learning_rate"), "common values are 1e-4 to 1e-3")

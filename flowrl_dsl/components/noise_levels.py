@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 
+from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.base import NoiseSchedule
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.denoising import time_grid, uniform_time
+from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.graph.expr import Arg, Call, Partial, call, kernel, partial
 from flowrl_dsl.lazy import jax, jnp
 
@@ -72,3 +75,12 @@ class Discrete(NoiseSchedule):
 
     def times(self, steps: int) -> Call:
         return call(level_grid, self.levels, steps=steps)
+
+    def warnings(self, at: Position) -> Iterator[Diagnostic]:
+        """A sampler of more steps than there are levels to take."""
+        sampler = f"{at.owner}.sampler"
+        steps = getattr(at.components.get(sampler), "steps", 0)
+        if steps > self.levels:
+            message = f"the sampler takes {self.levels} of its {steps} steps: the schedule has {self.levels} noise levels"
+            place = at.algorithm.written(f"{sampler}.steps", f"{at.path}.levels", sampler)
+            yield warning("FRL0324", message, place, f"for instance steps = {self.levels}, or more levels")

@@ -58,14 +58,23 @@ def _available(owner: str, acting: Collection[str], scope: Scope) -> set[str]:
 
 
 def _check_subsets(scope: Scope) -> None:
-    """Report subsets of more members than the critic's ensemble has."""
-    critic, origin = _at(scope, "critic"), scope.origins.get("critic.ensemble")
-    wrong = origin is not None and any(d.span == origin.span for d in scope.diagnostics.errors)
-    size = getattr(critic.component, "ensemble", None) if critic is not None and not wrong else None
-    for subset in scope.subsets:
-        if size is not None and subset.count > size:
-            message = f"subset takes at most the {size} members of the ensemble, found {subset.count}"
-            scope.error("FRL0214", message, subset.site, subset.span, f"critic.ensemble is {size}")
+    """Report subsets of more members than the ensemble has."""
+    for path, size in _lengths("ensemble", scope).items():
+        for subset in scope.subsets:
+            if subset.count > size:
+                message = f"subset takes at most the {size} members of the ensemble, found {subset.count}"
+                scope.error("FRL0214", message, subset.site, subset.span, f"{path} is {size}")
+
+
+def _lengths(axis: str, scope: Scope) -> dict[str, int]:
+    """The options that are the length of an axis, by path; not those with an error."""
+    wrong, found = {diagnostic.span for diagnostic in scope.diagnostics.errors}, {}
+    for reached in scope.reached:
+        option = reached.component.lengths.get(axis) if isinstance(reached.component, SectionKind) else None
+        path = f"{reached.path}.{option}"
+        if option is not None and path in scope.origins and scope.origins[path].span not in wrong:
+            found[path] = getattr(reached.component, option)
+    return found
 
 
 def check_unread(component: Component, what: str, written: Mapping[str, tree.Assign], scope: Scope) -> None:

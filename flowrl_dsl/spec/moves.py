@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from flowrl_dsl.algorithm import POLICY, Improvement, Origin, Stage
 from flowrl_dsl.registry import Component, find, stages
@@ -10,7 +11,7 @@ from flowrl_dsl.spec import compatibility
 from flowrl_dsl.spec.blocks import sections_of
 from flowrl_dsl.spec.check import Check
 from flowrl_dsl.spec.kinds import kinds
-from flowrl_dsl.spec.order import OrderReader, default_order
+from flowrl_dsl.spec.order import OrderReader, Trainer, default_order
 from flowrl_dsl.spec.scope import SET_FILE, Site
 
 
@@ -26,7 +27,7 @@ def read_order(check: Check, improvements: Sequence[Improvement]) -> Stage:
     fixed = check.edited or bool(check.program.applied)
     lenient = file != SET_FILE and (fixed or file != check.main)
     measured = _measured(check, improvements)
-    return OrderReader(movable, still, lenient, measured, check.scope.diagnostics, _critic_trainer(check)).read(given.value)
+    return OrderReader(movable, still, lenient, measured, check.scope.diagnostics, _trainer(check)).read(given.value)
 
 
 def _measured(check: Check, improvements: Sequence[Improvement]) -> set[str]:
@@ -36,10 +37,11 @@ def _measured(check: Check, improvements: Sequence[Improvement]) -> set[str]:
     return {n for n, c in learned.items() if isinstance(c, Component) and compatibility.needs(c, check.scope) & offered}
 
 
-def _critic_trainer(check: Check) -> str:
-    """The first mechanism that moves the critic in the stage ``policy``."""
-    mechanisms = (find("mechanism", term.mechanism) for term in check.program.improvements)
-    return next((cls.name for cls in mechanisms if cls is not None and cls.trains == "critic"), "")  # type: ignore[attr-defined]
+def _trainer(check: Check) -> Trainer | None:
+    """The first mechanism that moves another section in the stage ``policy``."""
+    mechanisms: list[Any] = [find("mechanism", term.mechanism) for term in check.program.improvements]
+    trainers = (Trainer(cls.name, cls.trains) for cls in mechanisms if cls is not None)
+    return next((trainer for trainer in trainers if trainer.trains != POLICY), None)
 
 
 def _parts(check: Check) -> tuple[list[str], dict[str, str]]:

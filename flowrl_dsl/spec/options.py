@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from flowrl_dsl.algorithm import Parameter
+from flowrl_dsl.algorithm import POLICY, Parameter
 from flowrl_dsl.diagnostics import Span, did_you_mean, nearest
 from flowrl_dsl.registry import Component, Drawn, Interval, Scalar, families, find, members_of
 from flowrl_dsl.spec import typecheck
@@ -129,7 +129,7 @@ class Options:
         if kind.role == "component" or kind.draws_component:
             self.scope.maybe |= {c for member in members_of(kind.family).values() for c in member.provides}
         if kind.role == "drawn":
-            return Drawn.model_construct(value=Component() if kind.draws_component else 1, source="policy")
+            return Drawn.model_construct(value=Component() if kind.draws_component else 1, source=POLICY)
         if kind.role == "literal":
             return 1
         return {"component": Component(), "scalar": Scalar(name=f"{site.path}.{name}", value=1.0)}.get(kind.role)
@@ -185,7 +185,7 @@ class Options:
         return FAILED if value is None else value
 
     def _drawn(self, kind: Kind, expr: tree.Expr, site: Site) -> Any:
-        source = expr.source.id if isinstance(expr, tree.From) else "policy"
+        source = expr.source.id if isinstance(expr, tree.From) else POLICY
         inner = expr.value if isinstance(expr, tree.From) else expr
         value = self.component(kind.family, inner, site) if kind.draws_component else self._count(inner, site)
         place = expr.source.span if isinstance(expr, tree.From) else expr.span

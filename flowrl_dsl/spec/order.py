@@ -24,7 +24,15 @@ def parts() -> list[str]:
 
 def default_order(movable: list[str]) -> Stage:
     """The movable parts one after the other, as given: critic, policy, learned parameters as declared, targets."""
-    return _sequence([Single(name) for name in movable]) or Single("policy")
+    return _sequence([Single(name) for name in movable]) or Single(POLICY)
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A mechanism that moves the section ``trains`` in the stage of the policy."""
+
+    name: str
+    trains: str
 
 
 @dataclass
@@ -34,7 +42,7 @@ class OrderReader:
     ``movable`` are the parts that this algorithm moves; ``still`` those it could move but does not, with the reason.  A
     still part is an error, unless ``lenient``: an order that was inherited, or written before a ``--set`` fixed the
     part, simply loses it.  ``measured`` are the parameters that are learned from what the stage ``policy`` measures;
-    ``trainer`` names a mechanism that moves the critic in that stage.
+    ``trainer`` is a mechanism that moves another section in that stage.
     """
 
     movable: list[str]
@@ -42,7 +50,7 @@ class OrderReader:
     lenient: bool
     measured: Collection[str]
     diagnostics: Diagnostics
-    trainer: str = ""
+    trainer: Trainer | None = None
     _failed: bool = False
 
     def read(self, expr: tree.Expr) -> Stage:
@@ -57,10 +65,11 @@ class OrderReader:
         for name in (name for name in early if name in self.measured):
             message = f'"{name}" is learned from what the stage policy measures, and stands before it'
             self._error("FRL0235", message, places[name], f"write it behind policy, or together with it: [policy, {name}]")
-        if stage is not None and self.trainer and _SideBySide("critic", POLICY).visit(stage):
-            message = f"critic and policy move together, but {self.trainer} moves the critic in the stage policy"
-            hint = "write one after the other: critic -> policy"
-            self._error("FRL0236", message, places["policy"], hint)
+        if stage is not None and self.trainer is not None and _SideBySide(self.trainer.trains, POLICY).visit(stage):
+            trained = self.trainer.trains
+            message = f"{trained} and policy move together, but {self.trainer.name} moves the {trained} in the stage policy"
+            hint = f"write one after the other: {trained} -> policy"
+            self._error("FRL0236", message, places[POLICY], hint)
         return stage if stage is not None else default_order(self.movable)
 
     def _stage(self, expr: tree.Expr, places: dict[str, Span]) -> Stage | None:

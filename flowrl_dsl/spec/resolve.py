@@ -9,10 +9,11 @@ from fnmatch import fnmatchcase
 from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span
 from flowrl_dsl.registry import sections, sources
-from flowrl_dsl.spec import compatibility, lint
+from flowrl_dsl.spec import compatibility
 from flowrl_dsl.spec.blocks import read_improvements, read_sections
 from flowrl_dsl.spec.check import Check
 from flowrl_dsl.spec.declarations import declare, drop_unused_inherited, report_unused
+from flowrl_dsl.spec.lint import lint
 from flowrl_dsl.spec.load import Loader
 from flowrl_dsl.spec.merge import Program, apply_task, merge
 from flowrl_dsl.spec.moves import read_order
@@ -66,7 +67,7 @@ def _resolve(loader: Loader, path: str, task: str | None, sets: Sequence[str]) -
     used = checked.scope.used | _used_elsewhere(program, blocks, main, text, diagnostics, chosen if sets else None)
     report_unused(checked, used)
     if not diagnostics.errors:
-        lint.lint(checked.algorithm, edited, text, diagnostics)
+        diagnostics.extend(lint(checked, text))
     return checked.algorithm
 
 
@@ -99,7 +100,7 @@ def _used_elsewhere(
         checked = _checked(Check(variant, main, Scope(own, applied=(block,)), False))
         used |= checked.scope.used
         if not own.errors:
-            lint.lint(checked.algorithm, variant, text, own)
+            own.extend(lint(checked, text))
         diagnostics.extend(_because_of(block, own, plain))
     if unset is not None:
         used |= _checked(Check(unset, main, Scope(Diagnostics(), applied=tuple(unset.applied)), False)).scope.used

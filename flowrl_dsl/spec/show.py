@@ -12,7 +12,7 @@ from typing import Any
 from flowrl_dsl.algorithm import POLICY, Algorithm, Condition, Improvement, Parameter, Stage, StageVisitor, written_as
 from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.formula import OPERATORS, Bound, Constant, Formula, Gradient, Operation, Term, Variable, inner
-from flowrl_dsl.registry import ANY, Component, Drawn, Interval, Scalar
+from flowrl_dsl.registry import ANY, Component, Drawn, Interval, Scalar, SectionKind
 from flowrl_dsl.spec.compatibility import unread
 from flowrl_dsl.spec.kinds import choices, kinds, without_none
 from flowrl_dsl.spec.numbers import whole
@@ -23,7 +23,6 @@ from flowrl_dsl.syntax.formatter import format_file
 
 _NOWHERE = Span("", 1, 1, 1, 1)
 _SYMBOLS = {function: symbol for symbol, function in OPERATORS.items()}
-_FIRST = ("policy", "critic")
 
 
 def show(algorithm: Algorithm) -> str:
@@ -60,14 +59,14 @@ class _Writer:
 
     def algorithm(self) -> tree.Algorithm:
         of = self._of
-        names = [*_FIRST, *(name for name in of.sections if name not in _FIRST)]
-        sections = [self._section(name) for name in names if name in of.sections]
+        first = [name for name, section in of.sections.items() if _is_called(name, section)]
+        first.sort(key=lambda name: name != POLICY)
+        sections = [self._section(name) for name in (*first, *(name for name in of.sections if name not in first))]
         params = [_param(parameter) for parameter in of.parameters.values()]
         lets = [_let(bound) for bound in self._top.values()]
         improvements = [self._improve(block) for block in of.improvements if block.owner == POLICY]
-        first = len([name for name in _FIRST if name in of.sections])
-        groups: list[Iterable[tree.Statement]] = [_settings(of), lets, *([s] for s in sections[:first]), params]
-        groups += [[improve] for improve in improvements] + [[s] for s in sections[first:]]
+        groups: list[Iterable[tree.Statement]] = [_settings(of), lets, *([s] for s in sections[: len(first)]), params]
+        groups += [[improve] for improve in improvements] + [[s] for s in sections[len(first) :]]
         title = tree.String(of.title, _NOWHERE) if of.title else None
         return tree.Algorithm(_name(of.name), title, None, _spaced(groups), _NOWHERE)
 
@@ -88,6 +87,11 @@ class _Writer:
         silent = unread(component)
         options = [_assign(name, _value(component, name)) for name in kinds(type(component)) if name not in silent]
         return (*map(_let, lets), *options)
+
+
+def _is_called(name: str, section: Component) -> bool:
+    """Whether formulas call functions of this section; of a kind of which there are several, of the one without a name."""
+    return isinstance(section, SectionKind) and bool(section.functions) and name == section.name
 
 
 def _has_formulas(component: Component) -> bool:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.spec.helpers import CRITIC, IMPROVE, algorithm_of, gaussian, place, resolve_text, spec
+import flowrl_dsl.spec
+from flowrl_dsl.registry import families
+from tests.spec.helpers import CRITIC, GAUSSIAN, IMPROVE, algorithm_of, gaussian, place, resolve_text, spec
+
+SPEC_ROOM = Path(flowrl_dsl.spec.__file__).parent
 
 
 def warnings(folder: Path, text: str) -> list[str]:
@@ -49,6 +55,43 @@ def test_exploring_with_a_deterministic_policy(tmp_path: Path, explore: str, sil
     assert warnings(tmp_path, text) == ([] if silent else ["FRL0305"])
 
 
+def test_exploring_with_another_policy_than_the_one_that_is_improved(tmp_path: Path) -> None:
+    """What counts is the policy that actions are drawn from, also through its copies."""
+    behavior = "policy behavior {{ backbone = {}  {} improve reparameterized {{}} }}"
+    fixed, kept = behavior.format("deterministic", ""), behavior.format("deterministic", "target = ema(0.005) ")
+    assert warnings(tmp_path, gaussian(fixed, "act { explore = sample from behavior }")) == ["FRL0305"]
+    assert warnings(tmp_path, gaussian(kept, "act { explore = sample from behavior_target }")) == ["FRL0305"]
+    random = behavior.format("tanh_gaussian", "")
+    text = spec("policy { backbone = deterministic }", CRITIC, IMPROVE, random, "act { explore = sample from behavior }")
+    assert warnings(tmp_path, text) == []
+
+
+def test_copies_of_every_section(tmp_path: Path) -> None:
+    """The message names the function, or else the copy, that would read them."""
+    behavior = "policy behavior { backbone = tanh_gaussian  target = ema(0.005)  improve reparameterized {} }"
+    backup = "critic { target = ema(0.005)  backup = r + discount * (1 - d) * min(Q(s_next, a_next), over = ensemble) }"
+    found = resolve_text(tmp_path, spec("policy { backbone = tanh_gaussian }", behavior, backup, IMPROVE))
+    assert [d.message for d in found.diagnostics.warnings if d.code == "FRL0312"] == [
+        '"critic.target" is kept, but nothing reads Q_target',
+        '"behavior.target" is kept, but nothing reads behavior_target',
+    ]
+    read = gaussian(behavior, "act { evaluate = mean from behavior_target }")
+    assert warnings(tmp_path, read) == []
+
+
+def test_a_critic_whose_energy_the_policy_follows_is_read(tmp_path: Path) -> None:
+    policy = "policy { backbone = energy  sampler = annealed_langevin }"
+    critic = "critic { kind = noise_conditioned }"
+    assert warnings(tmp_path, spec(policy, critic, "improve value_denoising {}")) == []
+
+
+def test_a_schedule_of_a_parameter(tmp_path: Path) -> None:
+    improve = "improve reparameterized { objective = beta * min(Q(s, a), over = ensemble) }"
+    for ramp, expected in (("1 -> 1, over = 10", 1), ("1 -> 2, over = 2_000_000", 1), ("1 -> 2, over = 10", 0)):
+        param = f"param beta = cosine({ramp}) in (0, 10]"
+        assert warnings(tmp_path, spec(GAUSSIAN, CRITIC, param, improve)) == ["FRL0321"] * expected
+
+
 def test_a_learning_rate_by_parameter_or_schedule(tmp_path: Path) -> None:
     policy = "policy {{ backbone = tanh_gaussian  optimizer = adam({}) }}"
     for rate in ("0.1", "linear(0.1 -> 1e-4, over = 10)", "rate"):
@@ -68,3 +111,33 @@ def test_warnings_leave_the_algorithm(tmp_path: Path) -> None:
     found = resolve_text(tmp_path, gaussian("act { evaluate = best_of(1) }"))
     assert algorithm_of(found).sections["act"].evaluate.value.n == 1
     assert not found.diagnostics.errors and len(found.diagnostics.warnings) == 1
+
+
+LANGUAGE = {
+    *("policy", "off_policy", "weight", "start", "end", "init"),
+    *("schedule", "learned", "target", "backbone", "sampler"),
+    *("every", "over", "obs", "ensemble", "reverse", "s"),
+}
+"""Words that are also those of the language: the section that acts and the default regime, ``3 * mechanism``, the ends of an
+arrow and the value at the start; families; words of conditions, axes, the plural."""
+
+
+@pytest.mark.parametrize("path", sorted(SPEC_ROOM.rglob("*.py")), ids=lambda p: str(p.relative_to(SPEC_ROOM)))
+def test_the_checker_names_no_component_and_no_option(path: Path) -> None:
+    """What is to be said about one of them it says itself, so that one of a plugin can, and a rename breaks nothing."""
+    words = {word for text in _texts(ast.parse(path.read_text())) if " " not in text for word in text.split(".")}
+    assert not words & _names() - LANGUAGE
+
+
+def _texts(tree: ast.Module) -> list[str]:
+    """The strings of a file that are not its prose."""
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose)
+    return [node.value for node in found if isinstance(node.value, str)]
+
+
+@cache
+def _names() -> set[str]:
+    """The names of all components, and those of their options."""
+    components = [component for members in families().values() for component in members.values()]
+    return {component.name for component in components} | {name for cls in components for name in cls.model_fields}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
+from flowrl_dsl.algorithm import Algorithm, Position
 from flowrl_dsl.axes import without
-from flowrl_dsl.components.base import ActionChoice
+from flowrl_dsl.components.base import ActionChoice, Backbone
 from flowrl_dsl.components.common import take_best
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call
 from flowrl_dsl.graph.nodes import Type
@@ -31,3 +34,11 @@ class BestOf(ActionChoice):
         q = ctx.builder.reduce(f"jnp.{self.by}", ctx.q(values, s, a), ("ensemble",), f"{name}_score")
         best = Type(without(a.axes, "particle"))
         return ctx.builder.add("Select", call(take_best, Arg(0), Arg(1)), (a, q), best, name)
+
+    def explores(self, backbone: Backbone, algorithm: Algorithm) -> bool:
+        return backbone.random
+
+    def warnings(self, at: Position) -> Iterator[Diagnostic]:
+        if self.n == 1:
+            message = "the best of one sample is that sample"
+            yield warning("FRL0304", message, at.written("n"), "write sample, or best_of with more")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.components.base import ActionChoice
+from flowrl_dsl.algorithm import Algorithm
+from flowrl_dsl.components.base import ActionChoice, Backbone
 from flowrl_dsl.components.common import add_noise
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
@@ -27,3 +28,6 @@ class Noise(ActionChoice):
             inputs.append(ctx.scalar(self.clip))
             options["clip"] = Arg(3)
         return ctx.builder.add("Noise", call(add_noise, *map(Arg, range(3)), **options), inputs, a.type, name)
+
+    def explores(self, backbone: Backbone, algorithm: Algorithm) -> bool:
+        return backbone.random or algorithm.start(self.scale) != 0

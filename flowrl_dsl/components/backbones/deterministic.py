@@ -28,6 +28,7 @@ class Deterministic(Backbone):
     name = "deterministic"
     paper: ClassVar[str] = "arXiv:1509.02971"
     provides = frozenset({"mode", "reparameterized", "imitation"})
+    random: ClassVar[bool] = False
 
     def module(self, ctx: Context) -> Build:
         return ctx.own.network.module(f"{ctx.owner}_net", (("s", ctx.sizes.obs),), ctx.sizes.action)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.common import imitation
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR
@@ -17,6 +21,9 @@ WEIGHT = Slot(
     functions=("Q", "Q_target", "log_prob"),
     sizes={"A": "action", "N": "particle"},
 )
+
+SMALLEST_ERROR = 1e-2
+"""A bound on squared noise errors below which nearly all of them are cut, and with them their gradients."""
 
 
 @kernel
@@ -81,3 +88,9 @@ class WeightedRegression(Mechanism):
         if self.bound is not None:
             a = ctx.builder.elementwise("bounded_proposals", a, ctx.scalar(self.bound), name="bounded_proposals")
         return a
+
+    def warnings(self, at: Position) -> Iterator[Diagnostic]:
+        bound = at.algorithm.start(self.clip_error)
+        if bound is not None and bound < SMALLEST_ERROR:
+            message = f"clip_error = {bound:g} clips nearly every error, so almost no gradient remains"
+            yield warning("FRL0317", message, at.written("clip_error"), "published values are 3 and 5")

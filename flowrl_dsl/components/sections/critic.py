@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from flowrl_dsl.algorithm import Position, formulas
 from flowrl_dsl.components.base import ActionChoice, Critic, Future, Network, Optimizer, Target
 from flowrl_dsl.components.common import uses_draw_density
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.section import Section
-from flowrl_dsl.formula import Function, functions, variables
+from flowrl_dsl.diagnostics import Diagnostic, warning
+from flowrl_dsl.formula import Function, Operation, functions, terms, variables
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
@@ -98,6 +102,8 @@ class CriticSection(Section):
         Copy("seen", "{}_bounds", "seen_values", "copy(every = 250)"),
     )
 
+    lengths = MappingProxyType({"ensemble": "ensemble"})
+
     kind: Critic = option("how values are represented", "q")
     network: Network = option("network of one ensemble member", "mlp([256, 256])")
     ensemble: int = Field(2, ge=1, description="number of members E")
@@ -126,6 +132,33 @@ class CriticSection(Section):
         if "value_distribution" in self.kind.provides:
             read |= {"discount", "a_next"}
         return {option: f"the backup does not mention {name}" for option, name in READ_BY_BACKUP.items() if name not in read}
+
+    def warnings(self, at: Position) -> Iterator[Diagnostic]:
+        discount = at.algorithm.start(self.discount)
+        if discount == 0:
+            yield warning("FRL0310", "with discount 0 the critic sees one reward", at.written("discount"))
+        elif discount == 1:
+            message = "with discount 1 values of tasks without end grow without bound"
+            yield warning("FRL0310", message, at.written("discount"), "for instance 0.99")
+        if not self._is_read(at):
+            message = "the critic is trained, but neither the policy nor the choice of actions reads it"
+            yield warning("FRL0313", message, at.span)
+        if self.ensemble == 1:
+            yield from self._comparisons_of_one(at)
+
+    def _is_read(self, at: Position) -> bool:
+        """Whether another part of the algorithm calls its values or needs what they provide."""
+        others = {path: part for path, part in at.components.items() if path.partition(".")[0] != at.path}
+        called = set().union(*(functions(formula) for _, formula in formulas(others)))
+        needed = set().union(*(part.needs() for part in others.values()))
+        return bool(called & {"Q", "Q_target"} or needed & self.capabilities())
+
+    def _comparisons_of_one(self, at: Position) -> Iterator[Diagnostic]:
+        for path, formula in formulas(at.components):
+            for term in terms(formula.term):
+                if isinstance(term, Operation) and term.function in ("min", "max", "std") and "ensemble" in term.over:
+                    message = f"the ensemble has one member, so that this {term.function} does nothing"
+                    yield warning("FRL0316", message, at.algorithm.written(path), f"{at.path}.ensemble is 1")
 
     def capabilities(self) -> frozenset[str]:
         return self.kind.capabilities()

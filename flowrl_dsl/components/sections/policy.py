@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import reduce
 from typing import Any
 
+from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.base import Backbone, Network, Optimizer, Sampler, Target
 from flowrl_dsl.components.context import Context, measure_group
 from flowrl_dsl.components.section import Section
+from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.formula import Function
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.registry import Copy, option, register
@@ -54,6 +57,14 @@ class Policy(Section):
             return {}
         reason = f'backbone "{self.backbone.name}" has no parameters of its own'
         return dict.fromkeys(("network", "optimizer", "target", "old"), reason)
+
+    def warnings(self, at: Position) -> Iterator[Diagnostic]:
+        """Units are dropped only where an ``improve`` block fits the network by regression."""
+        own = [block.mechanism for block in at.algorithm.improvements if block.owner == at.path]
+        if self.network.drops_units and not any("noise_process" in mechanism.needs() for mechanism in own):
+            message = f"the {at.path}'s dropout is never on: no improve block fits its network by regression"
+            place = at.written("network.dropout")
+            yield warning("FRL0323", message, place, "actions are drawn without it")
 
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
         params, steps = self.backbone.init(ctx.widened(), key), f"{ctx.owner}_opt"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pydantic import Field
 
+from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.data import Sampling
 from flowrl_dsl.components.section import Section
+from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.registry import option, register
 
 
@@ -26,3 +30,18 @@ class Train(Section):
     action_repeat: int = Field(1, ge=1, description="environment frames for each action")
     evaluate_every: int = Field(10_000, ge=1, description="environment steps between evaluations")
     episodes: int = Field(10, ge=1, description="episodes of one evaluation")
+
+    def warnings(self, at: Position) -> Iterator[Diagnostic]:
+        if self.warmup < self.batch:
+            message = f"updates start after {self.warmup} steps, before there is one batch of {self.batch}"
+            hint = "the first batches repeat the same few transitions"
+            yield warning("FRL0306", message, at.written("warmup", "batch"), hint)
+        needed = next((name for name in ("batch", "warmup") if self.replay < getattr(self, name)), None)
+        if needed is not None:
+            message = (
+                f"the replay buffer holds {self.replay} transitions, fewer than the {needed} of {getattr(self, needed)}"
+            )
+            yield warning("FRL0307", message, at.written("replay", "warmup", "batch"))
+        if self.evaluate_every > self.steps:
+            message = f"a run of {self.steps} steps ends before its first evaluation at {self.evaluate_every}"
+            yield warning("FRL0308", message, at.written("evaluate_every", "steps"))

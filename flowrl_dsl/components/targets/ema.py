@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.base import Target
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import TREE
@@ -28,3 +32,11 @@ class EMA(Target):
     def follow(self, ctx: Context, copy: Value, params: Value, name: str) -> Value:
         expr = call(moving_average, Arg(0), Arg(1), Arg(2))
         return ctx.builder.add("EMA", expr, (copy, params, ctx.scalar(self.rate)), TREE, name)
+
+    def warnings(self, at: Position) -> Iterator[Diagnostic]:
+        rate = at.algorithm.start(self.rate)
+        if rate == 0:
+            yield warning("FRL0309", "with rate 0 this copy never moves", at.written("rate"))
+        elif rate == 1:
+            message = "with rate 1 this copy is the parameters themselves"
+            yield warning("FRL0309", message, at.written("rate"), "for instance ema(0.005)")

@@ -1,0 +1,42 @@
+"""Warnings: specs that are valid and probably not what their author wants.
+
+A warning about options of one component is the component's own (:meth:`~flowrl_dsl.registry.Component.warnings`).  The rules
+here are about what the language has without any component: parameters, formulas, terms of the loss, copies, the order, the
+length of a spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from flowrl_dsl.algorithm import Position
+from flowrl_dsl.diagnostics import Diagnostic
+from flowrl_dsl.spec.check import Check
+from flowrl_dsl.spec.lint.checked import Checked
+from flowrl_dsl.spec.lint.formulas import lonely_particle, zero_gradient
+from flowrl_dsl.spec.lint.parameters import division_by_zero, edge_of_range, no_range
+from flowrl_dsl.spec.lint.structure import every_update, long_spec, no_weight, unread_copies
+
+
+def lint(check: Check, text: str) -> Iterator[Diagnostic]:
+    """The warnings for a check without errors; ``text`` is that of the spec's own file.  None is about a default."""
+    if check.algorithm is not None:
+        checked = Checked(check.algorithm, check.program, {r.path: r.component for r in check.scope.reached}, text)
+        for rule in RULES:
+            yield from (found for found in rule(checked) if found.span is not None)
+        for reached in check.scope.reached:
+            position = Position(check.algorithm, checked.components, reached.path, reached.span)
+            yield from (found for found in reached.component.warnings(position) if found.span is not None)
+
+
+RULES: tuple[Callable[[Checked], Iterator[Diagnostic]], ...] = (
+    division_by_zero,
+    edge_of_range,
+    no_range,
+    unread_copies,
+    no_weight,
+    lonely_particle,
+    zero_gradient,
+    every_update,
+    long_spec,
+)

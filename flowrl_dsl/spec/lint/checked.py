@@ -1,0 +1,27 @@
+"""What the rules read: the algorithm, all its components by path, and the program and text it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from flowrl_dsl.algorithm import Algorithm, formulas
+from flowrl_dsl.formula import Formula
+from flowrl_dsl.registry import Component
+from flowrl_dsl.spec.merge import Program
+
+
+@dataclass
+class Checked:
+    """An algorithm without errors; ``text`` is that of the spec's own file."""
+
+    algorithm: Algorithm
+    program: Program
+    components: Mapping[str, Component]
+    text: str
+
+    @cached_property
+    def formulas(self) -> dict[str, Formula]:
+        """The formulas of all components by path."""
+        return dict(formulas(self.components))

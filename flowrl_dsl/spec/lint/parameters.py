@@ -1,0 +1,37 @@
+"""Warnings about parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flowrl_dsl.diagnostics import Diagnostic, warning
+from flowrl_dsl.formula import Operation, Variable, terms
+from flowrl_dsl.spec.lint.checked import Checked
+
+
+def division_by_zero(checked: Checked) -> Iterator[Diagnostic]:
+    """A parameter that is 0 under a fraction bar."""
+    zeros = {name for name, parameter in checked.algorithm.parameters.items() if parameter.value == 0}
+    for formula in checked.formulas.values():
+        for term in terms(formula.term):
+            if isinstance(term, Operation) and term.function == "div":
+                below = {t.name for t in terms(term.operands[1]) if isinstance(t, Variable)} & zeros
+                for name in sorted(below):
+                    yield warning("FRL0301", f'param "{name}" is 0, and this divides by it', term.span)
+
+
+def edge_of_range(checked: Checked) -> Iterator[Diagnostic]:
+    """A parameter that starts where its range ends."""
+    for name, parameter in checked.algorithm.parameters.items():
+        interval = parameter.interval
+        if parameter.value in (interval.low, interval.high) and interval.low < interval.high:
+            message = f'param "{name}" starts at the edge of its range {interval}'
+            yield warning("FRL0302", message, parameter.span, "there is room on one side only")
+
+
+def no_range(checked: Checked) -> Iterator[Diagnostic]:
+    """A parameter that may be anything."""
+    for name, param in checked.program.params.items():
+        if param.range is None and name in checked.algorithm.parameters:
+            hint = f"say which values make sense: param {name} = ... in (0, 1]"
+            yield warning("FRL0303", f'param "{name}" has no range', param.name.span, hint)

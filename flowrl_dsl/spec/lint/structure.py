@@ -1,0 +1,61 @@
+"""Warnings about the parts of an algorithm: terms of the loss, copies, stages, and how much of it a spec writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flowrl_dsl.algorithm import Condition, conditions
+from flowrl_dsl.diagnostics import Diagnostic, warning
+from flowrl_dsl.formula import functions as called
+from flowrl_dsl.registry import Drawn, SectionKind, functions
+from flowrl_dsl.spec.lint.checked import Checked
+
+LONGEST = 30
+"""Lines of an algorithm of its own; what is longer hides what is new in it."""
+
+
+def unread_copies(checked: Checked) -> Iterator[Diagnostic]:
+    """A copy of a section's parameters that is kept and moved, and that nothing reads."""
+    read, known = _read(checked), functions()
+    for owner, section in checked.algorithm.sections.items():
+        copies = section.kept(owner) if isinstance(section, SectionKind) else {}
+        for group, copy in copies.items():
+            capability = copy.provides.format(owner)
+            if not read & {group, capability}:
+                reader = next((name for name, function in known.items() if function.needs == capability), group)
+                message = f'"{owner}.{copy.option}" is kept, but nothing reads {reader}'
+                place = checked.algorithm.written(f"{owner}.{copy.option}")
+                yield warning("FRL0312", message, place, "leave it out, or read it")
+
+
+def _read(checked: Checked) -> set[str]:
+    """The copies that actions are drawn from, and the capabilities that components and called functions need."""
+    known = functions()
+    values = (getattr(component, name) for component in checked.components.values() for name in type(component).model_fields)
+    sources = {value.source for value in values if isinstance(value, Drawn)}
+    needs = set().union(*(component.needs() for component in checked.components.values()))
+    names = set().union(*map(called, checked.formulas.values()))
+    return sources | needs | {known[name].needs for name in names if name in known}
+
+
+def no_weight(checked: Checked) -> Iterator[Diagnostic]:
+    """A term of the loss that counts for nothing."""
+    for improvement in checked.algorithm.improvements:
+        if checked.algorithm.start(improvement.weight) == 0:
+            message = f"{improvement.label} has weight 0: it costs time and changes nothing"
+            yield warning("FRL0314", message, improvement.span)
+
+
+def every_update(checked: Checked) -> Iterator[Diagnostic]:
+    """``every(1, ...)``."""
+    if Condition() in conditions(checked.algorithm.order):
+        yield warning("FRL0320", "every(1, ...) is the same as its part", checked.algorithm.written("order"))
+
+
+def long_spec(checked: Checked) -> Iterator[Diagnostic]:
+    """An algorithm of more lines than a reader takes in at once."""
+    lines = [line for line in checked.text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if len(lines) > LONGEST:
+        message = f"the spec has {len(lines)} lines of its own, more than {LONGEST}"
+        hint = "leave out what is default, or extend a spec that has it"
+        yield warning("FRL0322", message, checked.program.name.span, hint)
