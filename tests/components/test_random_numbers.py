@@ -12,7 +12,7 @@ from scipy.special import erfinv
 
 from flowrl_dsl.components import random_numbers
 from flowrl_dsl.components.random_numbers import normal_numbers, quick_bits, quick_normal, quick_uniform, uniform_numbers
-from flowrl_dsl.testing.primitives import threefry
+from flowrl_dsl.testing.primitives.random_numbers import threefry
 
 SHAPES = [(), (1,), (7,), (3, 5), (2, 3, 4), (0, 3), (100, 6)]
 

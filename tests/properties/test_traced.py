@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from flowrl_dsl.testing import traced
-from flowrl_dsl.testing.primitives import threefry
+from flowrl_dsl.testing.primitives.random_numbers import threefry
 from flowrl_dsl.testing.traced import Slow, Traced
 from flowrl_dsl.testing.trees import assert_close
 from tests.helpers import QUICK

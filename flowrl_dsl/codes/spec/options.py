@@ -1,0 +1,90 @@
+"""FRL0212 to FRL0222: the values of options, and whether components fit together."""
+
+from __future__ import annotations
+
+from flowrl_dsl.codes.base import Code
+from flowrl_dsl.codes.examples import complete, diffusion, objective
+
+CODES = (
+    Code(
+        "FRL0212",
+        "a component lacks what another one needs",
+        "Components say what they provide and what they need.  Here something needs what nothing in this algorithm "
+        "provides: a log-density, an action value, a copy of a network.",
+        diffusion(
+            sampler="  sampler = ddim(steps = 20)  old = copy(every = 1000)",
+            improve="likelihood_ratio { advantage = mean(Q(s, a), over = ensemble) }",
+        ),
+        "Choose one of the components that the hint lists, or add the option it names.",
+    ),
+    Code(
+        "FRL0213",
+        "wrong kind of value",
+        "A number, a word, a list or a component stands where the option takes something else.",
+        complete("train { batch = many }"),
+        "Write what the message says was expected.",
+    ),
+    Code(
+        "FRL0214",
+        "number out of range",
+        "The number, or the length of the list, is outside of what the option or parameter admits.",
+        complete("train { batch = 0 }"),
+        "Choose a number in the range.",
+    ),
+    Code(
+        "FRL0215",
+        "not among the choices",
+        "The option takes one of a few words.",
+        complete(policy="  policy { backbone = tanh_gaussian  network = mlp([256], activation = mich) }"),
+        "Write one of the words in the message.",
+    ),
+    Code(
+        "FRL0216",
+        "options contradict one another",
+        "Each option is valid by itself, but the component cannot have them together.",
+        objective("min(Q(s, a), over = ensemble) - alpha * log_prob(s, a)", "param alpha = learned(1.0) in (0, inf)"),
+        "Follow the message of the component.",
+    ),
+    Code(
+        "FRL0217",
+        "too many arguments",
+        "The component has fewer options than the call has arguments.",
+        complete("act { evaluate = mean(10) }"),
+        "Remove the extra arguments.",
+    ),
+    Code(
+        "FRL0218",
+        "nothing is drawn here",
+        "`value from source` says from which copy of the policy actions are drawn; this option draws none.",
+        complete(policy="  policy { backbone = tanh_gaussian from policy_target }"),
+        "Remove `from` and the name after it.",
+    ),
+    Code(
+        "FRL0219",
+        "unknown source",
+        "Actions are drawn from policy, policy_target or old_policy.",
+        complete("act { explore = sample from behaviour }"),
+        "Write one of the three.",
+    ),
+    Code(
+        "FRL0220",
+        "the copy drawn from is not kept",
+        "Actions are drawn from a copy of the policy that the section policy does not keep.",
+        complete("act { explore = sample from old_policy }"),
+        "Add the option in the hint to the section policy, or draw from policy.",
+    ),
+    Code(
+        "FRL0221",
+        "parameter outside of the option's range",
+        "The option is set to a parameter whose value the option does not admit.",
+        complete("param rate = 2 in [0, 5]", critic="  critic { target = ema(rate) }"),
+        "Change the parameter, or set the option to something else.",
+    ),
+    Code(
+        "FRL0222",
+        "not the value of a parameter",
+        "A parameter is a number, a schedule such as linear(1 -> 0, over = 100_000), or learned(...).",
+        objective("beta * mean(Q(s, a), over = ensemble)", "param beta = [1, 2]"),
+        "Write a number; for what depends on other values, use let.",
+    ),
+)

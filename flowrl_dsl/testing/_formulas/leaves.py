@@ -1,0 +1,108 @@
+"""The smallest parts of a formula, and what reduces a part to the axes that are allowed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
+
+from flowrl_dsl.axes import Axes, without
+from flowrl_dsl.formula import PRIMITIVES, Slot
+from flowrl_dsl.testing._formulas.piece import BOUNDED, LARGE, Draw, Piece, T, listed
+
+NUMBERS = ("0.25", "0.5", "1", "1.5", "2", "0.1")
+
+
+@dataclass
+class LeafWriter(ABC):
+    """Writes numbers, names and reductions of one slot.
+
+    ``capabilities`` decides which functions of networks are called.  ``parameter`` gives the name of a positive parameter,
+    ``bind`` makes a let of a part and gives its name, ``define`` turns a template over arguments into a definition and
+    gives its name; each may be None.  Where ``differentiates`` is false, no ``grad`` is written.  ``members`` is the size
+    of the critic's ensemble, as far as it is known.
+    """
+
+    draw: Draw
+    slot: Slot
+    capabilities: Collection[str]
+    parameter: Callable[[], str] | None = None
+    bind: Callable[[Piece], str] | None = None
+    define: Callable[[list[str], str], str] | None = None
+    bound: list[Piece] = field(default_factory=list)
+    differentiates: bool = True
+    members: int = 1
+
+    @abstractmethod
+    def piece(self, allowed: Axes, depth: int) -> Piece:
+        """Any formula whose axes are among the allowed ones; ``depth`` bounds how deep it is nested."""
+
+    def _one_of(self, options: Collection[T]) -> T:
+        return self.draw(st.sampled_from(list(options)))
+
+    def _perhaps(self) -> bool:
+        return self.draw(st.booleans())
+
+    def _limited(self, piece: Piece, limit: float = LARGE) -> Piece:
+        if piece.size <= limit:
+            return piece
+        template, size = self._one_of(BOUNDED)
+        return piece.wrapped(template, size)
+
+    def _leaf(self, allowed: Axes, depth: int = 0) -> Piece:
+        leaves: list[Callable[[], Piece]] = [self._number]
+        if self.parameter is not None:
+            leaves.append(self._parameter)
+        if self.slot.sizes:
+            leaves.append(lambda: Piece(self._one_of(self.slot.sizes), (), 8.0))
+        known = [piece for piece in self.bound if set(piece.axes) <= set(allowed)]
+        if known:
+            leaves.append(lambda: self._one_of(known))
+        if self.slot.values:
+            leaves += [lambda: self._variable(allowed)] * 3
+        return self._one_of(leaves)()
+
+    def _number(self) -> Piece:
+        text = self._one_of(NUMBERS)
+        return Piece(text, (), float(text))
+
+    def _parameter(self) -> Piece:
+        assert self.parameter is not None
+        return Piece(self.parameter(), (), 5.0)
+
+    def _positive(self) -> Piece:
+        return self._parameter() if self.parameter is not None and self._perhaps() else self._number()
+
+    def _value(self, name: str) -> Piece:
+        return Piece(name, self.slot.values[name], LARGE, frozenset({name}))
+
+    def _variable(self, allowed: Axes) -> Piece:
+        return self._fitted(self._value(self._one_of(self.slot.values)), allowed)
+
+    def _steady(self, allowed: Axes) -> Piece:
+        """A part without exact cancellation, so that what jumps does not jump by rounding."""
+        return self._variable(allowed) if self.slot.values else self._number()
+
+    def _fitted(self, piece: Piece, allowed: Axes) -> Piece:
+        """The piece with the axes that are too many reduced."""
+        extra = without(piece.axes, *allowed)
+        return self._reduction(piece, extra) if extra else piece
+
+    def _some_members(self, piece: Piece) -> Piece:
+        """Perhaps a subset of the members; it is reduced at once, since it cannot meet the whole ensemble."""
+        if not self._perhaps():
+            return piece
+        return piece.wrapped(f"subset({{0}}, {self.draw(st.integers(1, self.members))})")
+
+    def _reduction(self, piece: Piece, over: Axes) -> Piece:
+        piece = self._some_members(piece) if "ensemble" in over else piece
+        names = [name for name, primitive in PRIMITIVES.items() if primitive.kind == "reduction"]
+        name = self._one_of(names)
+        rest = without(piece.axes, *over)
+        named = f"{name}({piece.text}, over = {listed(over)})"
+        text = f"{name}({piece.text})" if not rest and self._perhaps() else named
+        grows = 8.0 ** len(over) if name in ("sum", "norm", "count") else 1.0
+        reads = frozenset() if name == "count" else piece.reads
+        return self._limited(Piece(text, rest, max(piece.size, 1.0) * grows + 10, reads))

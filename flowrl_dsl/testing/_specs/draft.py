@@ -1,0 +1,135 @@
+"""A spec on its way: what has been declared and promised so far, and the choices that it still leaves open."""
+
+from __future__ import annotations
+
+import itertools
+import keyword
+import typing
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import strategies as st
+
+from flowrl_dsl.algorithm import Parameter
+from flowrl_dsl.diagnostics import Diagnostics, Span
+from flowrl_dsl.lazy import MODULES
+from flowrl_dsl.registry import Component, families, members_of, sources
+from flowrl_dsl.spec import stdlib
+from flowrl_dsl.spec.kinds import kinds
+from flowrl_dsl.spec.options import Options
+from flowrl_dsl.spec.order import parts
+from flowrl_dsl.spec.parameters import taken
+from flowrl_dsl.spec.scope import Scope, Site
+from flowrl_dsl.syntax.lexer import language
+from flowrl_dsl.syntax.parser import parse, parse_expression
+from flowrl_dsl.testing._formulas import Draw
+
+PLACE = Span("generated", 1, 1, 1, 1)
+_NAMES = ("temperature", "tau", "rho", "beta", "g", "w", "kappa", "x1", "lower")
+SOURCES = tuple(sources())
+_STATE = ("state", "key", "step", "normalizer", "policy_opt", "critic_target", *SOURCES)
+_AWKWARD = (
+    *MODULES,
+    *keyword.kwlist,
+    *(f"{part}_new" for part in parts()),
+    *("float", "partial", "loss", "policy_net"),
+    *_STATE,
+)
+
+
+@dataclass
+class Declared:
+    """Parameters and definitions, as lines of the spec and as the checker needs them."""
+
+    lines: list[str] = field(default_factory=list)
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    definitions: list[str] = field(default_factory=list)
+
+    def define(self, line: str) -> None:
+        self.lines.append(line)
+        self.definitions.append(line)
+
+    def copy(self) -> Declared:
+        return Declared(list(self.lines), dict(self.parameters), list(self.definitions))
+
+
+@dataclass
+class Draft:
+    """The spec that is being written.
+
+    ``including`` asks for components by family (``{"backbone": "diffusion"}``): each is taken at the first place it fits.
+    Declarations that parts of the spec need are collected on the way, so that none goes unused.  ``ensemble`` is the number
+    of the critic's members.
+    """
+
+    draw: Draw
+    including: dict[str, str]
+    capabilities: set[str] = field(default_factory=set)
+    declared: Declared = field(default_factory=Declared)
+    names: set[str] = field(default_factory=set)
+    declaring: bool = False
+    trains_critic: bool = False
+    ensemble: int = 1
+
+    def one_of(self, options: Iterable[Any]) -> Any:
+        return self.draw(st.sampled_from(list(options)))
+
+    def perhaps(self) -> bool:
+        return self.draw(st.booleans())
+
+    def pick(self, family: str, possible: Collection[str]) -> str:
+        """One of the possible components of a family; the one asked for, once."""
+        wanted = self.including.get(family)
+        if wanted in possible:
+            del self.including[family]
+            return typing.cast(str, wanted)
+        return self.one_of(sorted(possible))
+
+    def asked(self, family: str) -> bool:
+        """Whether a component of the family is still asked for, and could stand here."""
+        return self.including.get(family) in self.members_of(family, self.capabilities)
+
+    def name(self) -> str:
+        """A name that is free in the language: ordinary ones, and such that mean something in Python or in jax."""
+        possible = [*_NAMES, *_AWKWARD] if self.perhaps() else _NAMES
+        fallback = next(name for i in itertools.count() if (name := f"y{i}") not in self.names)
+        name = self.one_of([name for name in possible if self._is_free(name)] or [fallback])
+        self.names.add(name)
+        return name
+
+    def _is_free(self, name: str) -> bool:
+        used = {*self.names, *stdlib.definitions(), *language().keywords, *_values_of_slots()}
+        return name not in used and not taken(name)
+
+    def members_of(self, family: str, capabilities: Collection[str]) -> dict[str, type[Component]]:
+        """The components of a family whose requirements are met."""
+        return {name: cls for name, cls in members_of(family).items() if cls.requires <= set(capabilities)}
+
+    def built(self, family: str, text: str) -> tuple[Component | None, Scope]:
+        """The component a text stands for, and what the checker found in it."""
+        scope = self.scope()
+        expr, _ = parse_expression(text, "generated")
+        return (None if expr is None else Options(scope).component(family, expr, Site("generated", PLACE))), scope
+
+    def scope(self) -> Scope:
+        scope = Scope(Diagnostics(), parameters=dict(self.declared.parameters), library=stdlib.LIBRARY)
+        written = parse("\n".join(self.declared.definitions), "generated")[0] if self.declared.definitions else None
+        scope.defines = {**stdlib.definitions(), **{d.name.id: d for d in (written.definitions if written else ())}}
+        return scope
+
+    def section_of(self, cls: type[Component], options: Mapping[str, str], scope: Scope | None = None) -> Component:
+        """The section as the checker builds it of these options."""
+        parsed = {name: parse_expression(text, "generated")[0] for name, text in options.items()}
+        known = {name: expr for name, expr in parsed.items() if expr is not None}
+        return Options(scope or self.scope()).build(cls, known, PLACE, Site(cls.name, PLACE))
+
+
+def _values_of_slots() -> set[str]:
+    """Names that mean something in some slot."""
+    found = set()
+    for members in families().values():
+        for cls in members.values():
+            shapes = [kind.slot for kind in kinds(cls).values() if kind.slot is not None]
+            found |= {name for shape in shapes for name in (*shape.values, *shape.sizes)}
+    return found

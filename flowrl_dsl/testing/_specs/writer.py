@@ -1,0 +1,67 @@
+"""Whole specs: sections and blocks in any sequence, below the settings and declarations they need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hypothesis import strategies as st
+
+from flowrl_dsl.registry import families, members_of, sections
+from flowrl_dsl.spec.kinds import kinds
+from flowrl_dsl.spec.order import parts
+from flowrl_dsl.testing._formulas import Draw
+from flowrl_dsl.testing._specs.draft import Draft
+from flowrl_dsl.testing._specs.improvements import ImproveWriter
+from flowrl_dsl.testing._specs.options import OptionWriter
+from flowrl_dsl.testing._specs.order import OrderWriter
+from flowrl_dsl.testing._specs.sections import SectionWriter
+
+
+class SpecWriter:
+    """Writes one spec; ``including`` as in :class:`Draft`, ``most_blocks`` the ``improve`` blocks it has at most."""
+
+    def __init__(self, draw: Draw, including: dict[str, str], most_blocks: int = 2):
+        self.draft = Draft(draw, including)
+        self.options = OptionWriter(self.draft)
+        self.sections = SectionWriter(self.draft, self.options)
+        self.improvements = ImproveWriter(self.draft, self.options, most_blocks)
+
+    def spec(self) -> str:
+        kinds_of = sections()
+        given = self.sections.backbone_and_helpers(kinds_of)
+        structure = {"policy": self.sections.structure(kinds_of["policy"], given["policy"])}
+        if given["critic"] or "critic" in self.draft.including or self.draft.draw(st.integers(0, 5)) < 5:
+            structure["critic"] = self.sections.structure(kinds_of["critic"], given["critic"])
+            default = kinds_of["critic"].model_fields["ensemble"].default
+            self.draft.ensemble = int(structure["critic"].get("ensemble", default))
+        if kinds_of["encoder"].requires <= self.draft.capabilities and self.draft.draw(st.integers(0, 5)) == 5:
+            structure["encoder"] = self.sections.structure(kinds_of["encoder"], {})
+        blocks = [self.improvements.improve(mechanism) for mechanism in self.improvements.mechanisms()]
+        others = [name for name in kinds_of if name not in parts()]
+        written = [self.sections.section(name, structure.get(name, {})) for name in [*structure, *others]]
+        shuffled = self.draft.draw(st.permutations([part for part in written if part] + blocks))
+        title = self.draft.one_of(("", ' "of no paper"', ' "with a \\"quote\\""'))
+        body = [*self._head(structure), *self.draft.declared.lines, *shuffled, *self._for_task()]
+        return f"algorithm {self.draft.name()}{title} {{\n" + "\n".join(body) + "\n}\n"
+
+    def _head(self, structure: Mapping[str, Mapping[str, str]]) -> list[str]:
+        lines = ['paper = "none"'] if self.draft.perhaps() else []
+        lines += [f"regime = {self.draft.pick('regime', families()['regime'])}"] if self.draft.perhaps() else []
+        learned = [name for name, parameter in self.draft.declared.parameters.items() if parameter.learned is not None]
+        targets = ["targets"] if any(_keeps_copies(name, options) for name, options in structure.items()) else []
+        if self.draft.perhaps():
+            lines.append(f"order = {OrderWriter(self.draft).order([*structure, *learned, *targets], learned)}")
+        return lines
+
+    def _for_task(self) -> list[str]:
+        """Perhaps an override for a task: of the batch, or of a parameter's value."""
+        fixed = [p for p in self.draft.declared.parameters.values() if p.schedule is None and p.learned is None]
+        changes = [f"train {{ batch = {self.draft.draw(st.integers(2, 4))} }}"]
+        changes += [f"param {p.name} = {self.options.number(None, p.interval):g}" for p in fixed[:1]]
+        return [f'for task "Some-v1", "Other-v2" {{ {self.draft.one_of(changes)} }}'] if self.draft.perhaps() else []
+
+
+def _keeps_copies(section: str, options: Mapping[str, str]) -> bool:
+    fields = kinds(members_of("section")[section]).items()
+    copies = [(name, kind) for name, kind in fields if kind.role == "component" and kind.family == "target"]
+    return any(options.get(name, kind.default or "none") != "none" for name, kind in copies)
