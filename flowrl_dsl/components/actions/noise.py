@@ -12,7 +12,7 @@ from flowrl_dsl.registry import NOT_NEGATIVE, POSITIVE, Scalar, option, register
 
 @kernel
 def add_noise(a, noise, scale, clip=None):
-    """a + scale noise, the noise bounded by ``clip`` and the result by [-1, 1]."""
+    """a + scale noise, the noise clipped by ``clip`` and the result to [-1, 1]."""
     step = scale * noise
     step = step if clip is None else jnp.clip(step, -clip, clip)
     return jnp.clip(a + step, -1.0, 1.0)
@@ -25,7 +25,7 @@ class Noise(ActionChoice):
     name = "noise"
 
     scale: Scalar = option("standard deviation", None, NOT_NEGATIVE)
-    clip: Scalar | None = option("bound on the noise; none for no bound", "none", POSITIVE)
+    clip: Scalar | None = option("bound on the noise; none for unbounded", "none", POSITIVE)
 
     def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
         a = ctx.draw(source, s, f"{name}_sample")

@@ -1,4 +1,4 @@
-"""No actor network: actions are drawn by following the critic's own gradient."""
+"""No actor network: actions are sampled by following the critic's gradient."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from flowrl_dsl.registry import register
 
 @register
 class Energy(Backbone):
-    """``pi(a|s)`` proportional to ``exp(beta Q(s, a))``, drawn by Langevin steps on Q; there is nothing to train but Q.
+    """``pi(a|s)`` proportional to ``exp(beta Q(s, a))``, drawn by Langevin steps on Q; only Q is trained.
 
-    The newest critic judges, as the stage that draws sees it.
+    Uses the critic version visible to the stage that draws.
     """
 
     name = "energy"

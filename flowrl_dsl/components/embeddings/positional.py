@@ -35,7 +35,7 @@ def positional_features(size, longest, hidden, activation="mish"):
 class Positional(Embedding):
     """Fixed features ``[cos(f_i t), sin(f_i t)]``, ``f_i = 1000 longest^(-i / (size/2))`` for t in [0, 1].
 
-    Two dense layers (Mish between them) turn the ``size`` features into ``hidden`` ones.
+    Two dense layers (Mish between them) map the ``size`` features to ``hidden`` ones.
     """
 
     name = "positional"
@@ -43,7 +43,7 @@ class Positional(Embedding):
 
     size: int = Field(64, ge=2, multiple_of=2, description="number of features")
     longest: float = Field(10_000.0, gt=1, description="ratio of the longest period to the shortest")
-    hidden: int = Field(64, ge=1, description="width of the two layers behind the features")
+    hidden: int = Field(64, ge=1, description="width of the two dense layers after the features")
 
     def module(self, name: str) -> Build:
         return build(name, positional_features, size=self.size, longest=self.longest, hidden=self.hidden, activation="mish")

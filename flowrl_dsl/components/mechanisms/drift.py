@@ -1,4 +1,4 @@
-"""Drift: the policy's own samples regress to where a field would carry them."""
+"""Drift: the policy's samples regress to their positions after a step along a field."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def drifted(a, v):
 
 @kernel
 def drift_loss(a, goal):
-    """Mean of (a - goal)^2 over everything."""
+    """Mean of (a - goal)^2 over all axes."""
     return jnp.mean(jnp.square(a - goal))
 
 
@@ -36,16 +36,16 @@ def drift_loss(a, goal):
 class Drift(Mechanism):
     """``E[mean_{N, A} (a - clip(a + V(s, a), -1, 1))^2]``, N samples a of the policy for each state, the clip a constant.
 
-    The gradient flows through the samples alone; with respect to them it is ``-2 V`` where nothing is clipped, so that one
-    small step of descent moves each sample along the field V.
+    The gradient flows only through the samples; with respect to them it is ``-2 V`` without clipping, so a small gradient
+    step moves each sample along the field V.
     """
 
     name = "drift"
     paper = "arXiv:2602.04770"
     requires = frozenset({"reparameterized"})
 
-    particles: int = Field(32, ge=1, description="samples of the policy for each state")
-    field: Formula = slot("where the samples are carried; no gradient flows through it", FIELD)
+    particles: int = Field(32, ge=1, description="number of policy samples per state")
+    field: Formula = slot("displacement V of each sample; no gradient flows through it", FIELD)
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
         b = ctx.builder

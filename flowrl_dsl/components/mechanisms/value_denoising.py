@@ -1,4 +1,4 @@
-"""Value denoising: noisy actions are worth what the clean ones are, so that the critic's slope leads back to those."""
+"""Value denoising: noisy actions have the values of the clean ones, so the critic's gradient points back to them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from flowrl_dsl.registry import register
 
 @register
 class ValueDenoising(Mechanism):
-    """``E[(Q_e(s, a + sigma_l noise, l) - mean_e Q_e(s, a, L))^2]``, a from the batch, l a random level of more noise.
+    """``E[(Q_e(s, a + sigma_l noise, l) - mean_e Q_e(s, a, L))^2]``, a from the batch, l a random noisier level.
 
-    It trains the critic, which an energy policy follows: the policy improves because the slope of its values does.
+    It trains the critic, whose gradient an energy policy follows, and thereby improves the policy.
     """
 
     name = "value_denoising"
