@@ -1,4 +1,4 @@
-"""Contracts of the component families: what each family must offer to the rest of a compiled step.
+"""Contracts of the component families: the interface of each family to the rest of a compiled step.
 
 Methods take the :class:`~flowrl_dsl.components.context.Context` of the graph being built and :class:`Value` handles of its
 nodes, and add nodes to it.  Axes are written as in diagnostics: ``[batch, action]``; ``[...]`` stands for ``[batch]`` or
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 Widths = tuple[Annotated[int, Option(ge=1, le=100_000)], ...]
-"""Widths of layers, the first one first; what is wider was not meant, and XLA aborts where sizes overflow."""
+"""Widths of layers, in order; the bound catches typing errors, as XLA aborts on overflowing sizes."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Drawn actions [..., action] and, where the policy has one, their log-density [...]."""
+    """Sampled actions [..., action] and, if the policy computes it, their log-density [...]."""
 
     action: Value
     log_prob: Value | None = None
@@ -38,7 +38,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Noised:
-    """Noisy actions and what made them: a_t = alpha a + sigma noise; a_t and noise [..., action], the others [...]."""
+    """Noisy actions and their components: a_t = alpha a + sigma noise; a_t and noise [..., action], the others [...]."""
 
     a_t: Value
     noise: Value
@@ -52,11 +52,11 @@ class Noised:
 
 @dataclass(frozen=True)
 class Future:
-    """What follows a transition, for critics that fit the spread of returns around the mean that the backup gives.
+    """The successor of a transition, for critics that fit the spread of returns around the mean set by the backup.
 
-    Parameters of the copy that judges (``critic_target`` where it is kept, else ``critic``), next observation [batch, obs]
-    and action [batch, action] as the critic's methods are given them, and what the next value is multiplied by,
-    discount (1 - d) [batch].
+    Parameters of the target copy (``critic_target`` if it exists, else ``critic``), next observation [batch, obs] and
+    action [batch, action] as passed to the critic's methods, and the factor of the next value, discount (1 - d)
+    [batch].
     """
 
     params: Value
@@ -66,7 +66,7 @@ class Future:
 
 
 class Backbone(Component):
-    """What kind of distribution the policy is."""
+    """The type of distribution of the policy."""
 
     family: ClassVar[str] = "backbone"
     offers = MappingProxyType(
@@ -80,7 +80,7 @@ class Backbone(Component):
         }
     )
     trains: ClassVar[bool] = True
-    """Whether it has parameters of its own."""
+    """Whether it has parameters."""
     random: ClassVar[bool] = True
     """Whether its samples of one state differ."""
 
@@ -90,7 +90,7 @@ class Backbone(Component):
 
     @abstractmethod
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
-        """Actions [batch, action] for observations [batch, obs]; [batch, particle, action] when ``particles`` is given."""
+        """Actions [batch, action] for observations [batch, obs]; [batch, particle, action] with ``particles``."""
 
     def mode(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         """The most likely actions [batch, action]; offered by backbones that provide ``mode``."""
@@ -101,7 +101,7 @@ class Backbone(Component):
         raise self._lacks("log_prob")
 
     def noised(self, ctx: Context, a: Value) -> Noised:
-        """Actions with noise of random size; offered by backbones that provide ``noise_process``."""
+        """Actions with noise of random level; offered by backbones that provide ``noise_process``."""
         raise self._lacks("noise_process")
 
     def predict(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value) -> Value:
@@ -113,15 +113,15 @@ class Backbone(Component):
         raise self._lacks("flow_field")
 
     def imitate(self, ctx: Context, params: Value, s: Value, a: Value, weight: Value, bound: Scalar | None = None) -> Value:
-        """The loss [] whose descent draws the policy to the actions a [..., action], each with its weight [...].
+        """The loss [] that fits the policy to the actions a [..., action], each with its weight [...].
 
-        Each backbone has its own: a denoising error, a flow-matching error, -log pi(a | s).  ``bound`` limits each squared
+        It depends on the backbone: a denoising error, a flow-matching error, -log pi(a | s).  ``bound`` limits each squared
         error of a predicted noise.  Offered by backbones that provide ``imitation``.
         """
         raise self._lacks("imitation")
 
     def regression(self, ctx: Context, params: Value, s: Value, a: Value, noised: Noised) -> tuple[Value, Value]:
-        """What the network says of noisy actions, and what it should say where the actions a made them: [..., action]."""
+        """The network's prediction at noisy actions, and its target if they were made from the actions a: [..., action]."""
         return self.predict(ctx, params, s, noised.a_t, noised.t), noised.noise
 
     def _lacks(self, capability: str) -> TypeError:
@@ -129,13 +129,13 @@ class Backbone(Component):
 
 
 class Sampler(Component):
-    """How actions are drawn from an iterative backbone.
+    """Sampling from an iterative backbone.
 
-    ``kernel`` names the function that does it: (field[, alpha], initial noise, times[, clip][, key]) -> actions, where field
-    is the prediction as a function of (a_t, t), the initial noise is standard normal (where the process starts from more
-    than that, the kernel scales it) and times are the ends of the steps, in the order they are taken.  It takes a random key
+    ``kernel`` names the sampling function: (field[, alpha], initial noise, times[, clip][, key]) -> actions, where field
+    is the prediction as a function of (a_t, t), the initial noise is standard normal (the kernel scales it if the process
+    starts from more) and times are the ends of the steps, in order.  It takes a random key
     if the sampler ``draws``, and returns a log-density with the actions if it is ``rated``.  The error of a deterministic
-    sampler falls as (length of a step)^``order``; None for one that draws random numbers or takes a single step.
+    sampler decreases as (length of a step)^``order``; None for one that draws random numbers or takes a single step.
     """
 
     family: ClassVar[str] = "sampler"
@@ -147,7 +147,7 @@ class Sampler(Component):
     order: ClassVar[int | None] = None
 
     def constants(self) -> dict[str, Expr]:
-        """Further arguments of the kernel, which are the same in every program: none unless overridden."""
+        """Further constant arguments of the kernel: none unless overridden."""
         return {}
 
     def levels(self, sigma_max: float, sigma_min: float) -> Call:
@@ -156,16 +156,16 @@ class Sampler(Component):
 
 
 class EnergySampler(Sampler):
-    """How actions are drawn by following the gradient of an energy."""
+    """Sampling along the gradient of an energy."""
 
     provides = frozenset({"energy_sampler"})
     asks = ()
 
     @abstractmethod
     def chain(self, ctx: Context, energy: Expr, start: Expr, key: Expr, inputs: list[Value]) -> Call:
-        """The drawn actions, from initial ones; ``energy`` is a function of (a, level), level 1 the one without noise.
+        """The sampled actions, from initial ones; ``energy`` is a function of (a, level), where level 1 is noise-free.
 
-        Numbers that are inputs of the program are appended to ``inputs``, the node's.
+        Numbers that are inputs of the program are appended to ``inputs`` of the node.
         """
 
 
@@ -184,26 +184,26 @@ class NoiseSchedule(Component):
 
     @abstractmethod
     def times(self, steps: int) -> Call:
-        """The times of a sampler's steps, falling: [steps + 1]."""
+        """The decreasing times of a sampler's steps: [steps + 1]."""
 
 
 class Network(Component):
     """A feed-forward network with named inputs.
 
-    One with an option ``dropout`` drops units exactly when it is applied with a random key of that name.
+    A network with an option ``dropout`` drops units exactly when it is applied with a random key of that name.
     """
 
     family: ClassVar[str] = "network"
 
     @property
     def drops_units(self) -> bool:
-        """Whether the network differs in training, so that what trains it must hand it a random key."""
+        """Whether the network uses dropout, in which case training must pass it a random key."""
         return getattr(self, "dropout", 0.0) > 0
 
     @abstractmethod
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
         """A flax module for inputs (name, size): called with a dictionary of them and, optionally, the sum of first-layer
-        products that its method ``project`` made of some of them beforehand."""
+        products that its method ``project`` precomputed from some of them."""
 
 
 class Embedding(Component):
@@ -218,12 +218,12 @@ class Embedding(Component):
 
 
 class Critic(Component):
-    """How action values are represented and fitted to their targets."""
+    """Representation of action values, and their loss against targets."""
 
     family: ClassVar[str] = "critic"
     offers = MappingProxyType({"energy": "energy"})
     trains: ClassVar[bool] = True
-    """Whether it has parameters to fit."""
+    """Whether it has trainable parameters."""
 
     @abstractmethod
     def init(self, ctx: Context, key: Value, members: int) -> Value:
@@ -238,24 +238,24 @@ class Critic(Component):
         raise TypeError(f'critic "{self.name}" does not provide energy; its use should have been refused')
 
     def memory(self, ctx: Context, members: int) -> dict[str, Value]:
-        """What the loss keeps from update to update beside the parameters, before the first one: groups by name."""
+        """The initial state of the loss besides the parameters: groups by name."""
         return {}
 
     @abstractmethod
     def loss(
         self, ctx: Context, params: Value, s: Value, a: Value, y: Value, future: Future, reduction: str
     ) -> tuple[Value, dict[str, Value]]:
-        """The loss [] whose descent moves the values towards the targets y [batch], and the new versions of ``memory``.
+        """The loss [] of the values against the targets y [batch], and the new versions of ``memory``.
 
-        y is the mean of the return, whatever backup gave it.  A critic that fits the whole distribution of returns takes
-        its spread from the judging copy at the next state: y + keep (Z'(s', a') - E Z'(s', a')), Z' of the ensemble
+        y is the mean of the return for every backup.  A critic that fits the whole distribution of returns takes
+        its spread from the target copy at the next state: y + keep (Z'(s', a') - E Z'(s', a')), Z' of the ensemble
         member with the lowest mean (the first of them).  No gradient flows through targets.
         """
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss [] to descend, and what was measured on the way: constants [] by name, ``kl`` or ``entropy``."""
+    """A loss [] to minimise, and measurements: constants [] by name, ``kl`` or ``entropy``."""
 
     value: Value
     measures: Mapping[str, Value] = field(default_factory=dict)
@@ -266,7 +266,7 @@ class Mechanism(Component):
 
     family: ClassVar[str] = "mechanism"
     trains: ClassVar[str] = "policy"
-    """The parameter group that descends its loss: policy, or critic for what shapes the values an energy policy follows."""
+    """The parameter group trained by its loss: policy, or critic if it shapes the values that an energy policy follows."""
 
     @abstractmethod
     def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
@@ -274,13 +274,13 @@ class Mechanism(Component):
 
 
 class ActionChoice(Component):
-    """How one action is chosen for a state."""
+    """Selection of one action for a state."""
 
     family: ClassVar[str] = "action"
 
     @abstractmethod
     def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
-        """Actions [batch, action] by the copy ``source`` of the policy; ``values`` names the critic that may judge them."""
+        """Actions [batch, action] by the copy ``source`` of the policy; ``values`` names the critic that may rank them."""
 
     def explores(self, backbone: Backbone, algorithm: Algorithm) -> bool:
         """Whether the actions chosen for one state by a policy of this backbone differ."""
@@ -288,7 +288,7 @@ class ActionChoice(Component):
 
 
 class Optimizer(Component):
-    """Turns gradients into new parameters."""
+    """The optimizer of a parameter group."""
 
     family: ClassVar[str] = "optimizer"
 
@@ -302,7 +302,7 @@ class Optimizer(Component):
 
 
 class Target(Component):
-    """How a copy of some parameters follows them."""
+    """The update rule of a copy of parameters."""
 
     family: ClassVar[str] = "target"
 
@@ -322,18 +322,18 @@ class Schedule(Component):
 
 
 class Adaptation(Component):
-    """A positive parameter with a loss of its own; the state holds its logarithm."""
+    """A positive parameter with its own loss; the state contains its logarithm."""
 
     family: ClassVar[str] = "adaptation"
     optimizer: Optimizer
 
     @abstractmethod
     def measured(self, ctx: Context, s: Value) -> Value:
-        """What it is learned from [], a constant: measured by the mechanisms, or here at observations [batch, obs]."""
+        """The measured quantity [], a constant: from the mechanisms, or computed here at observations [batch, obs]."""
 
     @abstractmethod
     def start(self, ctx: Context, name: str) -> Value:
-        """The logarithm of the value at the start."""
+        """The logarithm of the initial value."""
 
     @abstractmethod
     def loss(self, ctx: Context, log_x: Value, measured: Value) -> Value:
@@ -341,7 +341,7 @@ class Adaptation(Component):
 
 
 class Estimator(Component):
-    """How the entropy of a policy is estimated from its samples."""
+    """Estimation of the entropy of a policy from its samples."""
 
     family: ClassVar[str] = "estimator"
 
@@ -351,7 +351,7 @@ class Estimator(Component):
 
 
 class Normalizer(Component):
-    """How observations are rescaled before any network sees them."""
+    """Rescaling of observations before all networks."""
 
     family: ClassVar[str] = "normalizer"
 

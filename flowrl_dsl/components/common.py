@@ -1,4 +1,4 @@
-"""Pieces that several families use."""
+"""Functions shared by several families."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add_noise(a, noise, scale, clip=None):
 
 @kernel
 def negative_mean(x):
-    """Minus the mean: what is maximised becomes a loss, log-densities an entropy."""
+    """Minus the mean: turns an objective into a loss, log-densities into an entropy."""
     return -jnp.mean(x)
 
 
@@ -79,11 +79,11 @@ def ordered_ends(low: str, high: str) -> Any:
 
 
 def uses_draw_density(formula: Formula, s: str, a: str) -> bool:
-    """Whether a formula asks how likely a draw was; ``ValueError`` unless it is that of ``a`` at ``s``."""
+    """Whether a formula uses the log-density of a sample; ``ValueError`` unless it is that of ``a`` at ``s``."""
     asked = [t for t in terms(formula.term) if isinstance(t, Operation) and t.function == "draw_log_prob"]
     for term in asked:
         if [_name(operand) for operand in term.operands] != [s, a]:
-            raise ValueError(f"only of the action just drawn is it known how likely it was: draw_log_prob({s}, {a})")
+            raise ValueError(f"the log-density is only available for the sampled action: draw_log_prob({s}, {a})")
     return bool(asked)
 
 
@@ -94,12 +94,12 @@ def _name(term: Term) -> str | None:
 
 
 def every_nth(b: Builder, counter: Value, n: int) -> Value:
-    """The condition of a copy that moves every n-th update."""
+    """The condition of a copy that is updated every n-th update."""
     return due(b, counter, Condition(every=n))
 
 
 def due(b: Builder, counter: Value, condition: Condition) -> Value:
-    """Whether the update with this counter is one of the condition's."""
+    """Whether the condition holds in the update with this counter."""
     expr = call(is_nth, Arg(0), condition.every)
     if condition.after or condition.until is not None:
         expr = call(is_due, Arg(0), condition.every, condition.after, condition.until)
@@ -107,7 +107,7 @@ def due(b: Builder, counter: Value, condition: Condition) -> Value:
 
 
 def imitation(ctx: Context, s: Value, a: Value, weight: Value, bound: Scalar | None = None) -> Value:
-    """The policy ``ctx.owner`` drawn to actions [batch(, particle), action] with constant weights: a loss []."""
+    """The loss [] that fits the policy ``ctx.owner`` to actions [batch(, particle), action] with constant weights."""
     training, params, s = ctx.in_training().actor(ctx.owner, s)
     return training.own.backbone.imitate(training, params, s, a, ctx.builder.stop(weight, "fixed_weight"), bound)
 

@@ -1,4 +1,4 @@
-"""What a component sees while the update graph is built: versions of the parameters, scalars, draws and measurements."""
+"""The context of a component during graph construction: versions of the parameters, scalars, draws and measurements."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NO_SIZES: Mapping[str, int] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Sizes:
-    """Components of an observation and of an action."""
+    """Dimensions of an observation and of an action."""
 
     obs: int
     action: int
@@ -34,13 +34,13 @@ class Sizes:
 
 @kernel
 def init_params(net, key, *examples):
-    """Fresh parameters of a network."""
+    """Initial parameters of a network."""
     return net.init(key, *examples)["params"]
 
 
 @kernel
 def random_members(key, q, n):
-    """n different members, drawn at random: the same for all rows.  The members stand along the leading axis."""
+    """n distinct random members, the same for all rows.  The members are along the leading axis."""
     return q[jax.random.permutation(key, q.shape[0])[:n]]
 
 
@@ -54,7 +54,7 @@ def broadcast_rows(x, like, dimensions):
 def gradient_norm(gradient):
     """Euclidean norm over all parameters.
 
-    Squared are the numbers times 2^-20, which changes no digit: the norm of any gradient up to 1e25 is finite.
+    The numbers are scaled by 2^-20 (exactly) before squaring: the norm of any gradient up to 1e25 is finite.
     """
     return 2.0**20 * jnp.sqrt(sum(jnp.sum(jnp.square(2.0**-20 * leaf)) for leaf in jax.tree.leaves(gradient)))
 
@@ -66,7 +66,7 @@ def gradient_and_loss_are_finite(loss, norm):
 
 
 def learned_group(parameter: str) -> str:
-    """The parameter group that holds the logarithm of a learned parameter; no other group has such a name."""
+    """The parameter group with the logarithm of a learned parameter; no other group has such a name."""
     return f"param.{parameter}"
 
 
@@ -74,13 +74,13 @@ MEASURE = "measure."
 
 
 def measure_group(owner: str, name: str) -> str:
-    """The version that holds what the stage of a policy measured in this update."""
+    """The version with a measurement by the stage of a policy in this update."""
     return f"{MEASURE}{owner}.{name}"
 
 
 @dataclass
 class Report:
-    """What the building of one graph leaves behind, shared by all contexts of that graph."""
+    """The outputs collected while one graph is built, shared by all contexts of that graph."""
 
     hyper: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, Value] = field(default_factory=dict)
@@ -89,17 +89,17 @@ class Report:
     schedules: dict[str, Value] = field(default_factory=dict)
 
     def for_graph(self) -> Report:
-        """An empty report for another graph, which shares the defaults of the program's inputs."""
+        """An empty report for another graph, with the same defaults of the program's inputs."""
         return Report(hyper=self.hyper)
 
 
 @dataclass(frozen=True)
 class Context:
-    """``versions`` are the parameter groups as the stage being built reads them.
+    """``versions`` are the parameter groups read by the stage being built.
 
-    ``owner`` names the section whose part of the graph is being built.  In ``training`` the networks that are applied are
-    being fitted: those with dropout drop units.  ``batch`` has the fields of the batch that an update is given.
-    ``candidates`` is the axis along which several actions of one state are drawn.
+    ``owner`` names the section whose part of the graph is being built.  ``training`` is true for networks that are being
+    fitted, which then use dropout.  ``batch`` contains the fields of the batch of an update.  ``candidates`` is the axis
+    along which several actions of one state are drawn.
     """
 
     builder: Builder
@@ -125,7 +125,7 @@ class Context:
 
     @property
     def encoder(self) -> Any:
-        """The section that embeds observations and actions; None for algorithms without one."""
+        """The section with embeddings of observations and actions; None for algorithms without one."""
         sections: Any = self.algorithm.sections
         return next((section for section in sections.values() if section.encodes), None)
 
@@ -134,7 +134,7 @@ class Context:
         return replace(self, owner=owner)
 
     def owner_of(self, group: str) -> str:
-        """The section that holds a group of parameters or a copy of it."""
+        """The section of a parameter group or of a copy of it."""
         sections: Any = self.algorithm.sections
         return next(name for name, section in sections.items() if group == name or group in section.kept(name))
 
@@ -147,7 +147,7 @@ class Context:
         return replace(self, versions=versions)
 
     def in_training(self) -> Context:
-        """The same context, for what a loss fits; targets, proposals and acting stay outside of it."""
+        """The same context, for the networks fitted by a loss, as opposed to targets, proposals and acting."""
         return replace(self, training=True)
 
     @contextmanager
@@ -167,19 +167,19 @@ class Context:
         return self._hyper(scalar.name, scalar.value)
 
     def argument(self, scalar: Scalar, inputs: list[Value]) -> Arg:
-        """The number as one more input of a node that is being put together."""
+        """The number as a further input of a node under construction."""
         inputs.append(self.scalar(scalar))
         return Arg(len(inputs) - 1)
 
     def dropout(self, network: Any, inputs: list[Value]) -> dict[str, Arg]:
-        """The random key for the units that a network drops, as one more input of a node; in training alone."""
+        """The random key of a network's dropout, as a further input of a node; only in training."""
         if not (self.training and network.drops_units):
             return {}
         inputs.append(self.draw_key("dropout"))
         return {"key": Arg(len(inputs) - 1)}
 
     def parameter(self, parameter: Parameter) -> Value:
-        """A ``param``: an input, a function of the update counter, or learned (the state holds its logarithm)."""
+        """A ``param``: an input, a function of the update counter, or learned (the state contains its logarithm)."""
         name = parameter.name
         if parameter.learned is not None:
             return self.builder.elementwise("jnp.exp", self.versions[learned_group(name)], name=name)
@@ -228,9 +228,9 @@ class Context:
         return self.builder.add("Noise", expr, (self.draw_key(name), s), Type(axes), name)
 
     def actor(self, source: str, s: Value) -> tuple[Context, Value, Value]:
-        """What a method of the backbone is given for a copy of the policy: context, parameters, observations.
+        """The arguments of a backbone's method for a copy of the policy: context, parameters, observations.
 
-        With an encoder, observations have their embedding beside them.
+        With an encoder, observations are concatenated with their embeddings.
         """
         ctx = self.of(self.owner_of(source))
         if self.encoder is None:
@@ -239,9 +239,9 @@ class Context:
         return ctx.widened(), self.versions[source], s
 
     def judge(self, source: str, s: Value, a: Value) -> tuple[Context, Value, Value, Value]:
-        """What a method of the critic's kind is given for a copy: context, parameters, observations, actions.
+        """The arguments of a method of the critic's kind for a copy: context, parameters, observations, actions.
 
-        With an encoder, both have their embeddings beside them.
+        With an encoder, both are concatenated with their embeddings.
         """
         ctx = self.of(self.owner_of(source))
         if self.encoder is None:
@@ -254,7 +254,7 @@ class Context:
         return self.versions[self.encoder.copy_read_by(source)]
 
     def widened(self, *, action: bool = False) -> Context:
-        """The same context, its observations (and actions) as large as they are with their embeddings."""
+        """The same context, with the sizes of observations (and actions) including their embeddings."""
         if self.encoder is None:
             return self
         extra = self.encoder.size
@@ -263,7 +263,7 @@ class Context:
     def draw(
         self, source: str, s: Value, name: str, particles: int | None = None, frozen: bool = False, along: str = "particle"
     ) -> Value:
-        """Actions of a copy of the policy, several ``along`` an axis; ``frozen`` keeps gradients from its parameters."""
+        """Actions of a copy of the policy, several ``along`` an axis; ``frozen`` stops gradients to its parameters."""
         ctx, params, s = replace(self, candidates=along).actor(source, s)
         if frozen:
             params = self.builder.stop(params, f"{name}_{source}")
@@ -273,7 +273,7 @@ class Context:
         return drawn.action
 
     def log_prob(self, source: str, s: Value, a: Value) -> Value:
-        """The log-density of actions; for actions this copy has just drawn, the one that came with the draw."""
+        """The log-density of actions; for actions just sampled from this copy, the one computed with the sample."""
         known = self.report.densities.get((self.versions[source].name, a.name))
         if known is not None:
             return known
@@ -281,7 +281,7 @@ class Context:
         return ctx.own.backbone.log_prob(ctx, params, s, a)
 
     def rated(self, source: str, a: Value) -> bool:
-        """Whether a log-density came with the draw of these actions."""
+        """Whether a log-density was computed with the sample of these actions."""
         return (self.versions[source].name, a.name) in self.report.densities
 
     def q(self, source: str, s: Value, a: Value) -> Value:
@@ -296,7 +296,7 @@ class Context:
         return FormulaBuilder(self.builder, visible, {"subset": self._subset, **self._functions()}).build(formula, name)
 
     def _functions(self) -> dict[str, Callable[..., Value]]:
-        """What formulas may call of the sections: of several of a kind, the one whose part this is."""
+        """The functions of the sections available to formulas; of several sections of a kind, those of the current one."""
         return {name: partial(self._called, name) for name in functions()}
 
     def _called(self, function: str, *arguments: Value) -> Value:
@@ -306,7 +306,7 @@ class Context:
         return having[owner].called(self.of(owner), function, *arguments)
 
     def _subset(self, q: Value, n: int) -> Value:
-        """n random members of an ensemble; each call draws anew."""
+        """n random members of an ensemble; each call draws new ones."""
         expr = call(random_members, Arg(0), Arg(1), n)
         return self.builder.add("Subset", expr, (self.draw_key("subset"), q), q.type, "subset")
 
@@ -326,21 +326,21 @@ class Context:
         expr = call(broadcast_rows, aligned(0, value.axes, axes), Arg(1), dimensions=len(axes))
         return self.builder.add("Broadcast", expr, (value, like), lead, "broadcast")
 
-    # what a stage leaves behind
+    # outputs of a stage
 
     def metric(self, name: str, value: Value) -> None:
-        """Report the mean of a value under this name; numbered where the name is taken."""
+        """Report the mean of a value under this name, numbered if the name exists."""
         if value.axes:
             value = self.builder.reduce("jnp.mean", value, value.axes, f"{name}_metric")
         names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
         self.report.metrics[next(n for n in names if n not in self.report.metrics)] = value
 
     def measured(self, name: str) -> Value:
-        """What the stage of the section ``policy`` measured in this update, as a constant []."""
+        """A measurement by the stage of the section ``policy`` in this update, as a constant []."""
         return self.builder.stop(self.versions[measure_group("policy", name)], "measured")
 
     def policy_has_moved(self) -> bool:
-        """Whether this context reads a newer version of the section ``policy`` than the one that was measured."""
+        """Whether this context reads a newer version of the section ``policy`` than the measured one."""
         return self.versions["policy"] != self.versions[measure_group("policy", "version")]
 
     def descend(self, group: str, loss: Value, optimizer: Any, label: str = "") -> dict[str, Value]:
@@ -361,7 +361,7 @@ class Context:
 
 
 class _Lazily(dict):
-    """Values of a slot; parameters and sizes become nodes only when a formula names them."""
+    """Values of a slot; parameters and sizes become nodes only when a formula uses them."""
 
     def __init__(self, values: Mapping[str, Value], find: Callable[[str], Value]):
         super().__init__(values)
@@ -373,7 +373,7 @@ class _Lazily(dict):
 
 
 def leading(*values: Value) -> Axes:
-    """The axes of values that meet in a network, without their feature axes."""
+    """The joint axes of the inputs of a network, without their feature axes."""
     return without(union(*(v.axes for v in values)), "obs", "action")
 
 

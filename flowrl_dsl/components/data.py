@@ -1,4 +1,4 @@
-"""Contracts of what data comes from: regimes, the sources of batches, and how rows are drawn from them."""
+"""Contracts of data: regimes, sources of batches, and the sampling of rows."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 class Regime(Component):
-    """Where the data of updates comes from: what is stored of a step, and the source that batches are drawn from."""
+    """The data of updates: the stored record of a step, and the source of batches."""
 
     family: ClassVar[str] = "regime"
     turn: ClassVar[str] = "off_policy"
-    """How acting and updates alternate: a turn of the runtime, by name."""
+    """The alternation of acting and updates: a turn of the runtime, by name."""
     keeps: ClassVar[str] = "ring"
-    """What keeps the steps that batches are drawn from: a source, by name."""
+    """The storage from which batches are drawn: a source, by name."""
 
     def stored(self, algorithm: Algorithm) -> Record:
-        """The record of a step: that of the world, and the fields that sections ask for."""
+        """The record of a step: the fields of the world and those requested by sections."""
         sections: Any = algorithm.sections
         fields: dict[str, Field] = dict(STEP)
         for section in sections.values():
@@ -32,29 +32,29 @@ class Regime(Component):
         return fields
 
     def source(self, algorithm: Algorithm, envs: int) -> Source:
-        """What batches are drawn from, where ``envs`` environments are stepped side by side."""
+        """The source of batches with ``envs`` parallel environments."""
         sections: Any = algorithm.sections
         kind: Any = find("source", self.keeps)
         sampling = sections["train"].sampling
         if sampling.feedback and not feedback_of(algorithm):
             uniform: Any = find("sampling", "uniform")
-            sampling = uniform()  # nothing will ever be reported
+            sampling = uniform()  # no feedback is ever reported
         return kind.of(sampling, max(section.window for section in sections.values()), envs)
 
 
 def feedback_of(algorithm: Algorithm) -> Record:
-    """What the source of the batches is told after an update: errors of a critic in training, where its sampling asks."""
+    """The feedback to the source after an update: errors of a trained critic, if its sampling uses them."""
     sections: Any = algorithm.sections
     critic = sections.get("critic")
     return sections["train"].sampling.feedback if critic is not None and critic.kind.trains else {}
 
 
 class Source(Component):
-    """Keeps steps on the device and draws batches of them.
+    """Stores steps on the device and draws batches of them.
 
-    ``storage`` is a dictionary of arrays: each stored field as [capacity, ...], and the numbers ``size`` of rows that are
-    there and ``total`` of rows ever added.  ``memory`` is what the source learns from updates, part of the learner's state;
-    None for one that learns nothing.  All methods are pure functions of arrays, compiled into ``Program.update``.
+    ``storage`` is a dictionary of arrays: each stored field as [capacity, ...], and the numbers ``size`` of stored
+    rows and ``total`` of rows ever added.  ``memory`` is the source's own state, updated by feedback and part of the
+    learner's; None for a source without one.  All methods are pure functions of arrays, compiled into ``Program.update``.
     """
 
     family: ClassVar[str] = "source"
@@ -62,7 +62,7 @@ class Source(Component):
     @classmethod
     @abstractmethod
     def of(cls, sampling: Sampling, horizon: int, envs: int) -> Source:
-        """The source for a sampling, returns of ``horizon`` steps, and ``envs`` environments that fill it side by side."""
+        """The source for a sampling, returns of ``horizon`` steps, and ``envs`` parallel environments."""
 
     def batch(self, stored: Record) -> Record:
         """The record of a batch, given that of a step."""
@@ -73,7 +73,7 @@ class Source(Component):
         """The storage with the first ``count`` of ``rows`` (a dictionary of arrays [n, ...]) added."""
 
     def memory(self, capacity: int) -> Any:
-        """What it has learned before the first update."""
+        """The initial memory."""
         return None
 
     @abstractmethod
@@ -82,7 +82,7 @@ class Source(Component):
 
     @abstractmethod
     def gather(self, storage: Any, places: Any) -> dict[str, Any]:
-        """The batch of the given places."""
+        """The batch at the given rows."""
 
     def learn(self, memory: Any, places: Any, feedback: Any, step: Any) -> Any:
         """The memory after an update, the ``step``-th, that reported ``feedback`` [count] of the places.
@@ -93,18 +93,18 @@ class Source(Component):
 
 
 class Sampling(Component):
-    """How the rows of a batch are drawn from the storage of a source; the arguments are those of :class:`Source`."""
+    """Sampling of the rows of a batch from the storage of a source; the arguments are those of :class:`Source`."""
 
     family: ClassVar[str] = "sampling"
     feedback: ClassVar[Record] = {}
-    """What it is told of each transition of a batch after an update: fields without the leading axis."""
+    """The feedback it uses per transition after an update: fields without the leading axis."""
 
     def report(self, ctx: Context, q: Value, y: Value) -> dict[str, Value]:
         """Its feedback [batch], from the values [ensemble, batch] and targets [batch] of the transitions."""
         return {}
 
     def memory(self, capacity: int) -> Any:
-        """What it has learned before the first update; None for one that learns nothing."""
+        """The initial memory; None for a sampling without one."""
         return None
 
     @abstractmethod

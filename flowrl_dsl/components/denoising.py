@@ -1,4 +1,4 @@
-"""What backbones share that draw an action out of noise: a network of the noisy action, its time and the observation."""
+"""Shared by backbones that denoise actions: a network of the noisy action, its time and the observation."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def observation_features(sizes, activation="mish"):
 def denoiser(trunk, time, obs):
     """f(a_t, t, s) = trunk(a_t, time(t), obs(s)).
 
-    ``condition`` gives what depends on the observation alone, which all actions and steps share; a scalar t is embedded as
-    one row, whatever the number of actions.
+    ``condition`` computes the part that depends only on the observation, shared by all actions and steps; a scalar t is
+    embedded as one row for any number of actions.
     """
 
     class Denoiser(nn.Module):
@@ -59,7 +59,7 @@ def denoiser(trunk, time, obs):
 
 @kernel
 def denoise(net, params, a_t, t, s, key=None):
-    """What the network says of noisy actions: their noise, or their velocity.  With a key its dropout is on."""
+    """The network's prediction at noisy actions: their noise, or their velocity.  With a key it uses dropout."""
     if key is None:
         return net.apply({"params": params}, a_t, t, s)
     return net.apply({"params": params}, a_t, t, s, rngs={"dropout": key})
@@ -67,9 +67,9 @@ def denoise(net, params, a_t, t, s, key=None):
 
 @kernel(chunk="chunk")
 def denoise_given(net, params, s, chunk=None):
-    """f(a_t, t) for fixed observations, whose part of the network is computed once, whatever the number of steps.
+    """f(a_t, t) for fixed observations, whose part of the network is computed once for all steps.
 
-    With ``chunk`` the network sees no more than so many rows at once.
+    With ``chunk`` the network is applied to at most that many rows at once.
     """
     conditioned = net.apply({"params": params}, s, method="condition")
 
@@ -95,7 +95,7 @@ def action_noise(key, a, quick=False):
 
 @kernel(quick="quick")
 def uniform_time(key, a, times, quick=False):
-    """A time for each action, uniform between two ends."""
+    """A time for each action, uniform between two bounds."""
     return uniform_numbers(key, a.shape[:-1], times[0], times[1], quick)
 
 
@@ -112,9 +112,9 @@ def time_grid(start, end, steps):
 
 
 class Denoising(Backbone):
-    """A backbone with a network of (a_t, t, s); what it predicts and which noise it undoes is for the subclass to say.
+    """A backbone with a network of (a_t, t, s); the subclass defines its prediction and the noise process.
 
-    The observation passes through an embedding (layers ``obs``), the time through the component ``time``.
+    The observation is embedded by layers ``obs``, the time by the component ``time``.
     """
 
     time: Embedding
@@ -144,11 +144,11 @@ class Denoising(Backbone):
         return ctx.builder.add("Predict", expr, inputs, Type(union(lead, ("action",))), name)
 
     def field(self, network: Call) -> Call:
-        """What the sampler follows; ``network`` is an expression of the network as a function of (a_t, t)."""
+        """The field followed by the sampler; ``network`` is an expression of the network as a function of (a_t, t)."""
         return network
 
     def imitate(self, ctx: Context, params: Value, s: Value, a: Value, weight: Value, bound: Scalar | None = None) -> Value:
-        """The weighted error of the regression at noisy actions, each with a time and noise of its own."""
+        """The weighted error of the regression at noisy actions, each with its own time and noise."""
         noised = self.noised(ctx, a)
         said, truth = self.regression(ctx, params, s, a, noised)
         return weighted_squares(ctx, said, truth, weight, bound)

@@ -1,4 +1,4 @@
-"""What optimizers share: a transformation of gradients by optax, a learning rate, a bound on the gradient's norm."""
+"""Shared by optimizers: an optax transformation of gradients, a learning rate, a bound on the gradient's norm."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ FASTEST = 1e-2
 
 @kernel
 def optimizer_state(transformation, params):
-    """The state of a transformation of gradients before the first step."""
+    """The initial state of a transformation of gradients."""
     return transformation.init(params)
 
 
 @kernel
 def gradient_step(transformation, params, gradient, state, learning_rate, clip_norm=None):
-    """theta - learning_rate d, d the transformed gradient; one longer than ``clip_norm`` is scaled first."""
+    """theta - learning_rate d, d the transformed gradient; gradients are first clipped to the norm ``clip_norm``."""
     if clip_norm is not None:
         scale = jnp.minimum(1.0, clip_norm / (gradient_norm(gradient) + 1e-12))
         gradient = jax.tree.map(lambda g: g * scale, gradient)
@@ -37,9 +37,9 @@ def gradient_step(transformation, params, gradient, state, learning_rate, clip_n
 
 
 class Descent(Optimizer):
-    """``theta -= learning_rate d(gradient)``, d a transformation of optax; learning rate and bound are program inputs."""
+    """``theta -= learning_rate d(gradient)``, d an optax transformation; learning rate and bound are program inputs."""
 
-    if TYPE_CHECKING:  # subclasses declare these options, each in its place among their own
+    if TYPE_CHECKING:  # subclasses declare these options at the right place among their own
         learning_rate: Scalar
         clip_norm: Scalar | None
 
@@ -47,7 +47,7 @@ class Descent(Optimizer):
     def transformation(self, ctx: Context, inputs: list[Value] | None) -> Call:
         """The transformation as an expression.
 
-        Numbers that are inputs of the program are appended to ``inputs``, those of the node; None where only the shape of
+        Numbers that are inputs of the program are appended to ``inputs``, those of the node; None if only the shape of
         the state matters.
         """
 

@@ -1,4 +1,4 @@
-"""What critics share that are ensembles of networks of (s, a): their parameters along a leading axis."""
+"""Shared by critics that are ensembles of networks of (s, a), with parameters along a leading axis."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from flowrl_dsl.lazy import jax, jnp
 
 @kernel
 def init_ensemble(net, key, members, *examples):
-    """Fresh parameters for each member, along a leading axis.
+    """Initial parameters of each member, along a leading axis.
 
-    One member after the other: a batch of orthogonal matrices would be factored by the threads of XLA's pool while a thread
-    of that pool waits for them, and two such batches at once wait for each other forever on a machine of two cores.
+    Members are initialised sequentially: a batch of orthogonal matrices would be factored by the threads of XLA's pool while
+    a thread of that pool waits for them, and two such batches at once deadlock on a machine with two cores.
     """
     return jax.lax.map(lambda k: net.init(k, *examples)["params"], jax.random.split(key, members))
 
 
 @kernel(together="together")
 def ensemble_outputs(net, params, inputs, key=None, together=None):
-    """What every member's network says, along a leading axis.  With a key dropout is on, for each member by its own key.
+    """The outputs of every member's network, along a leading axis.  With a key, dropout is on, with one key per member.
 
-    All members are computed as one, or only up to ``together`` rows, and one after the other beyond: two of them as they
-    stand, more in a loop over pairs, which is as fast as all written out and sooner compiled.
+    All members are computed at once, or only up to ``together`` rows, and sequentially beyond: two members unrolled, more in
+    a loop over pairs, which is as fast as unrolling all and faster to compile.
     """
 
     def member(own):
@@ -68,13 +68,13 @@ def ensemble_loss(q, y, reduction, bound=None):
 
 @kernel
 def mean_value_of(net, params, s, read):
-    """mean_e of the values that ``read`` finds in the outputs at (s, a), as a function of a; a level is ignored."""
+    """mean_e of the values that ``read`` computes from the outputs at (s, a), as a function of a; a level is ignored."""
     return lambda a, level: jnp.mean(read(ensemble_outputs(net, params, {"s": s, "a": a})), axis=0)
 
 
 @kernel
 def of_lowest_member(outputs, q):
-    """For each row, what the member with the lowest value q (the first of them) says: [E, B, ...] becomes [B, ...]."""
+    """For each row, the output of the (first) member with the lowest value q: [E, B, ...] becomes [B, ...]."""
     lowest = jnp.argmin(q, axis=0).reshape(1, -1, *[1] * (outputs.ndim - 2))
     return jnp.take_along_axis(outputs, lowest, axis=0)[0]
 
@@ -87,10 +87,10 @@ class Ensemble(Critic):
     @property
     @abstractmethod
     def heads(self) -> int:
-        """Outputs of one member's network."""
+        """Number of outputs of one member's network."""
 
     def inputs(self, ctx: Context) -> tuple[tuple[str, int], ...]:
-        """Names and sizes of what the networks read."""
+        """Names and sizes of the inputs of the networks."""
         return (("s", ctx.sizes.obs), ("a", ctx.sizes.action))
 
     def module(self, ctx: Context) -> Build:
@@ -110,7 +110,7 @@ class Ensemble(Critic):
 
 
 class Distributional(Ensemble):
-    """An ensemble whose outputs describe a distribution of returns; ``mean`` says which value they stand for."""
+    """An ensemble whose outputs describe a distribution of returns; ``mean`` computes its value."""
 
     provides = frozenset({"q_value", "energy"})
 
@@ -126,23 +126,23 @@ class Distributional(Ensemble):
         return self.value_of(ctx, self.outputs(ctx, params, s, a), leading(s, a))
 
     def value_of(self, ctx: Context, outputs: Value, lead: Axes) -> Value:
-        """The value that outputs of rows ``lead`` stand for."""
+        """The value of outputs with rows ``lead``."""
         mean = self.mean()
         expr = call(mean.function, Arg(0), **dict(mean.kwargs))
         return ctx.builder.add("QValue", expr, (outputs,), Type(union(("ensemble",), lead)), "q")
 
     def outputs(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
-        """What the networks say, [ensemble, ..., heads]: one node, whatever is read from it."""
+        """The outputs of the networks, [ensemble, ..., heads], as one node."""
         expr, inputs = self.applied(ctx, ensemble_outputs, params, s, a)
         return ctx.builder.add("Predict", expr, inputs, TREE, "q_outputs")
 
     def fitted(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
-        """The outputs that a loss fits; their value is reported."""
+        """The outputs fitted by a loss; their value is reported."""
         outputs = self.outputs(ctx.in_training(), params, s, a)
         ctx.metric("q", self.value_of(ctx, outputs, leading(s, a)))
         return outputs
 
     def judged(self, ctx: Context, future: Future) -> tuple[Value, Value]:
-        """Outputs and values of the judging copy at the next state and action."""
+        """Outputs and values of the target copy at the next state and action."""
         outputs = self.outputs(ctx, future.params, future.s, future.a)
         return outputs, self.value_of(ctx, outputs, leading(future.s, future.a))

@@ -20,7 +20,7 @@ def orthogonal_by_input(key, inputs, width, gain=2.0**0.5):
 
 @kernel
 def joined_rows(values, inputs):
-    """The named inputs side by side, each repeated to the leading dimensions that they have together."""
+    """The concatenated named inputs, each broadcast to their joint leading dimensions."""
     lead = jnp.broadcast_shapes(*(value.shape[:-1] for value in values.values()))
     return jnp.concatenate([jnp.broadcast_to(values[name], (*lead, size)) for name, size in inputs], axis=-1)
 
@@ -29,9 +29,9 @@ def joined_rows(values, inputs):
 def first_layer(inputs, width, gain=2.0**0.5, split=False):
     """The base of a network of named inputs, pairs (name, size): h = [x_1, x_2, ...] W + b.
 
-    ``project`` gives what can be computed of it from some of the inputs, to be handed in as ``projected`` with the rest.
-    As it is written down, that is the inputs themselves, and all are joined for every row.  When ``split``, it is
-    sum_i x_i W_i: what many rows share is multiplied once.
+    ``project`` computes the contribution of some of the inputs, to be passed as ``projected`` with the rest.  By default
+    this is the inputs themselves, and all are concatenated for every row.  With ``split``, it is sum_i x_i W_i, and inputs
+    shared by many rows are multiplied once.
     """
 
     class FirstLayer(module_class()):

@@ -1,4 +1,4 @@
-"""What noise schedules share: times that are continuous, or the K levels of a discrete schedule."""
+"""Shared by noise schedules: continuous times, or the K levels of a discrete schedule."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def random_level(key, a, levels):
 
 @kernel
 def level_grid(levels, steps):
-    """Times from 1 down to 0 (no noise), each a level k/K and none of them twice: [min(steps, K) + 1].
+    """Times from 1 down to 0 (no noise), all distinct levels k/K: [min(steps, K) + 1].
 
-    At a step from level 0 to itself there would be no noise left to divide by.
+    A step from level 0 to itself would divide by zero noise.
     """
     return jnp.round(jnp.linspace(levels, 0, min(steps, levels) + 1)) / levels
 
@@ -38,7 +38,7 @@ def alpha_of_betas(t, levels, betas):
 
 @kernel
 def log_snr(alpha):
-    """log(alpha / sigma), sigma^2 = 1 - alpha^2; finite where alpha rounds to 1."""
+    """log(alpha / sigma), sigma^2 = 1 - alpha^2; finite even if alpha rounds to 1."""
     return jnp.log(alpha) - jnp.log(jnp.maximum(1 - alpha**2, 1e-7)) / 2
 
 
@@ -59,7 +59,7 @@ class Continuous(NoiseSchedule):
 
 
 class Discrete(NoiseSchedule):
-    """A schedule of K noise levels, t = k/K; a sampler with fewer steps skips some, one with more takes each once."""
+    """A schedule of K noise levels, t = k/K; a sampler takes at most one step per level, skipping some if it has fewer."""
 
     levels: int
 

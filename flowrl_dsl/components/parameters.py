@@ -9,10 +9,10 @@ from flowrl_dsl.lazy import nn
 
 @kernel
 def stored_or_new(module, name, rule, *arguments):
-    """The parameter of a flax module by that name; where there is none yet, rule(key, *arguments).
+    """The parameter of a flax module by that name, or rule(key, *arguments) if there is none yet.
 
-    ``nn.Module.param`` also compares its shape with what the rule would give, and traces the rule for that at each use: a
-    fifth of the time that an update takes to be traced.
+    ``nn.Module.param`` also compares its shape with that of the rule, and therefore traces the rule at each use: a fifth of
+    the tracing time of an update.
     """
     if module.has_variable("params", name):
         return module.get_variable("params", name)
@@ -22,7 +22,7 @@ def stored_or_new(module, name, rule, *arguments):
 @kernel
 @same_result_as("nn.Module")
 def module_class():
-    """The class nn.Module, with parameters as ``stored_or_new`` finds them."""
+    """The class nn.Module with parameters by ``stored_or_new``."""
 
     class Module(nn.Module):
         param = nn.nowrap(stored_or_new)
@@ -33,7 +33,7 @@ def module_class():
 @kernel
 @same_result_as("nn.Dense")
 def dense_layer():
-    """The class nn.Dense, with parameters as ``stored_or_new`` finds them."""
+    """The class nn.Dense with parameters by ``stored_or_new``."""
 
     class Dense(nn.Dense):
         param = nn.nowrap(stored_or_new)

@@ -1,4 +1,4 @@
-"""Random numbers of the components: as jax draws them, and the same ones from one loop over the numbers."""
+"""Random numbers of the components: drawn by jax, and the same numbers from one loop."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def threefry(key, counter):
 def quick_bits(key, shape, rows=False):
     """The bits of ``jax.random.bits(key, shape)``: the words of Threefry-2x32 for 0, 1, 2, ..., joined by exclusive or.
 
-    Its twenty rounds are written out, so that they are one loop over the numbers: on CPUs jax repeats four of them, and
-    writes all numbers between.  Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
+    Its twenty rounds are unrolled into one loop over the numbers: on CPUs jax repeats four of them, and writes all numbers
+    in between.  Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
 
-    With ``rows`` one row of the first axis is drawn after the other.  XLA joins no loop with another inside of it, so what
-    is long to compute of the bits stays a loop of its own, short enough to be vectorised.
+    With ``rows``, the rows of the first axis are drawn sequentially.  XLA does not fuse a loop with a nested one, so a long
+    computation on the bits stays a separate loop, short enough to be vectorised.
     """
     drawn_at_once = shape[1:] if rows else shape
     count = 1
@@ -42,7 +42,7 @@ def quick_bits(key, shape, rows=False):
 
 @kernel
 def quick_uniform(key, shape, low, high, rows=False):
-    """The numbers of ``jax.random.uniform(key, shape)`` between two ends: each a float of 23 random bits."""
+    """The numbers of ``jax.random.uniform(key, shape)`` between two bounds: each a float of 23 random bits."""
     bits = jax.jit(quick_bits, static_argnums=(1, 2))(key, shape, rows)
     share = jax.lax.bitcast_convert_type((bits >> 9) | jnp.uint32(0x3F800000), jnp.float32) - 1
     low, high = jnp.float32(low), jnp.float32(high)
@@ -54,7 +54,7 @@ def quick_normal(key, shape):
     """The numbers of ``jax.random.normal(key, shape)`` but for rounding: sqrt(2) erfinv(x), x uniform in (-1, 1).
 
     erfinv(x) = x p(w), w = -log((1 - x)(1 + x)), with one polynomial for w < 5 and one of sqrt(w) beyond (Giles,
-    "Approximating the erfinv function", 2012).  With log1p in the place of log the loop does not vectorise.
+    "Approximating the erfinv function", 2012).  With log1p instead of log the loop is not vectorised.
     """
 
     def polynomial(x, *coefficients):
@@ -80,7 +80,7 @@ def normal_numbers(key, shape, quick):
 
 @kernel
 def uniform_numbers(key, shape, low, high, quick, rows=False):
-    """Numbers uniform between two ends; ``rows`` as for ``quick_bits``."""
+    """Uniform numbers between two bounds; ``rows`` as for ``quick_bits``."""
     if quick:
         return quick_uniform(key, shape, low, high, rows)
     return jax.random.uniform(key, shape, minval=low, maxval=high)

@@ -14,7 +14,7 @@ from flowrl_dsl.registry import POSITIVE, Scalar, option
 
 @kernel
 def moved(a, length, weights, slopes):
-    """a + length sum_i w_i k_i; a slope of weight 0 costs nothing."""
+    """a + length sum_i w_i k_i; a slope of weight 0 is skipped."""
     terms = [weight * slope for weight, slope in zip(weights, slopes, strict=True) if weight]
     return a + length * sum(terms[1:], terms[0]) if terms else a
 
@@ -41,9 +41,9 @@ def runge_kutta(velocity, a_0, times, stages, weights, clip=None):
 class RungeKutta(Sampler):
     """``a_u = a_t + h sum_i b_i k_i`` with ``k_i = v(a_t + h sum_j a_ij k_j, t + c_i h)`` and ``h = u - t``.
 
-    A subclass is its Butcher tableau: ``stages`` holds the rows a_i, row i one number for each stage before it, and
-    ``weights`` the b; c_i = sum_j a_ij, so that the rows need no times of their own.  The global error falls as h^``order``.
-    Of velocities that do not depend on a, the sum of the weights, 1, makes every method exact on straight paths.
+    A subclass is its Butcher tableau: ``stages`` contains the rows a_i, with one number per previous stage in row i,
+    and ``weights`` the b; the times follow from c_i = sum_j a_ij.  The global error decreases as h^``order``.  The weights
+    sum to 1, so every method is exact on straight paths.
     """
 
     provides = frozenset({"flow_sampler"})
@@ -56,7 +56,7 @@ class RungeKutta(Sampler):
     order: ClassVar[int | None]
 
     steps: int = Field(10, ge=1, description="steps K from noise to action")
-    clip: Scalar | None = option("bound on the drawn action; none for no bound", "1.0", POSITIVE)
+    clip: Scalar | None = option("bound on the sampled action; none for unbounded", "1.0", POSITIVE)
 
     def constants(self) -> dict[str, Expr]:
         return {"stages": Literal(self.stages), "weights": Literal(self.weights)}

@@ -1,4 +1,4 @@
-"""Contracts of sections: the groups that a section keeps in the state, its stage, and the embeddings of an encoder."""
+"""Contracts of sections: the groups of a section in the state, its stage, and the embeddings of an encoder."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 class Section(SectionKind):
-    """A braced section of a spec, and the parameter groups that it keeps in the state.
+    """A braced section of a spec, and its parameter groups in the state.
 
     Its groups are named after it: ``policy``, ``policy_opt``.  ``ctx.owner`` is that name, ``ctx.own`` the section itself.
     """
 
     @property
     def window(self) -> int:
-        """Steps from the first one on that a batch must hold for it."""
+        """Number of consecutive steps that a batch must contain for it."""
         return 1
 
     def record(self) -> Record:
-        """The fields it asks for beside those of a step; it fills those that are filled by ``act`` (:meth:`acted`)."""
+        """The fields it requests besides those of a step; it fills those filled by ``act`` (:meth:`acted`)."""
         return {}
 
     def acted(self, ctx: Context, s: Value, a: Value) -> dict[str, Value]:
-        """Its fields that acting fills, for observations [batch, obs] and the actions [batch, action] chosen there."""
+        """Its fields filled by acting, for observations [batch, obs] and the actions [batch, action] chosen there."""
         return {}
 
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
@@ -41,7 +41,7 @@ class Section(SectionKind):
         return {}
 
     def follows(self, owner: str) -> dict[str, str]:
-        """The groups that the stage ``targets`` moves, and the group that each of them follows."""
+        """The groups updated by the stage ``targets``, and the source group of each."""
         return dict.fromkeys(self.kept(owner), owner)
 
     def follow(self, ctx: Context) -> dict[str, Value]:
@@ -57,9 +57,9 @@ class Section(SectionKind):
 
 
 class Encoder(Section):
-    """A section whose embeddings of observations, and of observations with actions, stand beside what networks read.
+    """A section whose embeddings of observations, and of observations with actions, are further inputs of networks.
 
-    ``size``: components of an embedding.
+    ``size``: dimension of an embedding.
     """
 
     encodes: ClassVar[bool] = True
@@ -67,12 +67,12 @@ class Encoder(Section):
 
     @abstractmethod
     def copy_read_by(self, source: str) -> str:
-        """The group of its parameters that ``source`` reads, a policy, a critic or a copy of one."""
+        """The group of its parameters read by ``source``, a policy, a critic or a copy of one."""
 
     @abstractmethod
     def with_state(self, ctx: Context, params: Value, s: Value) -> Value:
-        """Observations and their embeddings side by side: [..., obs]."""
+        """Observations concatenated with their embeddings: [..., obs]."""
 
     @abstractmethod
     def with_pair(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
-        """Actions and the embeddings of the pairs side by side: [..., action] over the axes of s and a."""
+        """Actions concatenated with the embeddings of the pairs: [..., action] over the axes of s and a."""

@@ -1,11 +1,11 @@
-"""The graphs of a program, put together from the sections of an algorithm and the order of its stages.
+"""The graphs of a program, assembled from the sections of an algorithm and the order of its stages.
 
 A stage reads versions of the parameter groups and returns the versions it wrote; order is data flow between them.  Besides
 groups of the state, versions are
 
-- ``measure.OWNER.NAME``: what a policy's stage measured (``kl``, ``entropy``) in this update;
-- ``feedback.NAME``: what the source of the batch is told of each transition, and ``feedback.reported``, which is 1 where the
-  stage that reports ran in this update.
+- ``measure.OWNER.NAME``: a measurement (``kl``, ``entropy``) by a policy's stage in this update;
+- ``feedback.NAME``: the feedback to the source of the batch, per transition, and ``feedback.reported``, which is 1 if the
+  reporting stage ran in this update.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ACT_MODES = ("explore", "evaluate")
 
 @kernel
 def first_bad_update(bad_update, step, *finite):
-    """The index of the first update with a non-finite loss or gradient; -1 while there is none."""
+    """The index of the first update with a non-finite loss or gradient; -1 if there is none."""
     fine = jnp.all(jnp.stack(finite) > 0)
     return jnp.where((bad_update < 0) & ~fine, step, bad_update)
 
@@ -46,14 +46,14 @@ def act_key(key, counter):
 
 @kernel
 def step_key(key, step):
-    """The random key of one update; the batch it is given is drawn from a third stream."""
+    """The random key of one update; its batch is drawn from a third stream."""
     return jax.random.fold_in(jax.random.fold_in(key, 1), step)
 
 
 def program_graphs(algorithm: Algorithm, sizes: Sizes, batch: Record) -> tuple[dict[str, Graph], dict[str, float]]:
     """The graphs ``init``, ``step``, ``explore`` and ``evaluate``, and the default values of their inputs.
 
-    ``batch`` is the record of the batch that ``step`` is given.
+    ``batch`` is the record of the batch passed to ``step``.
     """
     init, groups = _init_graph(algorithm, sizes)
     report = Report()
@@ -64,7 +64,7 @@ def program_graphs(algorithm: Algorithm, sizes: Sizes, batch: Record) -> tuple[d
 
 
 def moving(algorithm: Algorithm) -> dict[str, Any]:
-    """The sections that move, in their default order."""
+    """The sections with a stage, in their default order."""
     places = {name: place for place, name in enumerate(stages())}
     found = {name: section for name, section in algorithm.sections.items() if section.name in places}
     return dict(sorted(found.items(), key=lambda item: places[item[1].name]))
@@ -164,7 +164,7 @@ def _act_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], m
     choice = getattr(act, mode)
     s = _observed(ctx, s, "normalized_s")
     action = choice.value.choose(ctx, choice.source, s, "action", "critic")
-    # a sampler need not bound what it draws; what is done and remembered is what the environment would make of it
+    # a sampler need not bound its actions; they are executed and stored as clipped by the environment
     bounded = b.add("Arithmetic", call("jnp.clip", Arg(0), -1.0, 1.0), (action,), action.type, "bounded_action")
     b.output("action", bounded)
     if mode == "explore":
@@ -177,13 +177,13 @@ def _act_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], m
 
 @dataclass(frozen=True)
 class _Stages(StageVisitor[dict[str, Value]]):
-    """Runs the stages of ``order``: each takes the versions it may read and returns the versions it wrote."""
+    """Runs the stages of ``order``: each takes the readable versions and returns the versions it wrote."""
 
     ctx: Context
     batch: dict[str, Value]
 
     def _reading(self, versions: Mapping[str, Value]) -> _Stages:
-        """The same, with other versions beside those that are read so far."""
+        """The same, with further readable versions."""
         return replace(self, ctx=self.ctx.reading({**self.ctx.versions, **versions}))
 
     def sequence(self, parts: tuple[Stage, ...]) -> dict[str, Value]:
@@ -193,7 +193,7 @@ class _Stages(StageVisitor[dict[str, Value]]):
         return written
 
     def together(self, parts: tuple[Stage, ...]) -> dict[str, Value]:
-        """All parts read the same parameters; what one of them measures is read by those that are learned from it."""
+        """All parts read the same parameters; measurements of one part are read by the adaptations that use them."""
         written: dict[str, Value] = {}
         learned = self.ctx.algorithm.parameters.keys()
         for part in sorted(parts, key=lambda part: any(name in learned for name in stage_names(part))):
@@ -225,12 +225,12 @@ class _Stages(StageVisitor[dict[str, Value]]):
         b, report = self.ctx.builder, self.ctx.report
         metrics, checks = set(report.metrics), set(report.checks)
         written = self.visit(stage)
-        # measures are of this update: they have no earlier version to fall back on
+        # measurements belong to this update: they have no earlier version
         groups = [name for name in written if not name.startswith(MEASURE)]
         reported = [name for name in report.metrics if name not in metrics]
         checked = [name for name in report.checks if name not in checks]
         new = [written[g] for g in groups] + [report.metrics[m] for m in reported] + [report.checks[c] for c in checked]
-        if not new:  # a critic that is not trained
+        if not new:  # a critic without training
             return {}
         old = [self.ctx.versions[group] for group in groups]
         if reported:

@@ -1,4 +1,4 @@
-"""The best of several samples by the critic."""
+"""The best of several samples according to the critic."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class BestOf(ActionChoice):
     requires = frozenset({"q_value"})
 
     n: int = Field(ge=1, description="number of samples")
-    by: Literal["min", "mean"] = Field("min", description="how the ensemble members are combined")
+    by: Literal["min", "mean"] = Field("min", description="reduction over ensemble members")
 
     def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
         a = ctx.draw(source, s, f"{name}_candidates", particles=self.n)

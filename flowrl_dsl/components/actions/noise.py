@@ -18,7 +18,7 @@ class Noise(ActionChoice):
     name = "noise"
 
     scale: Scalar = option("standard deviation", None, NOT_NEGATIVE)
-    clip: Scalar | None = option("bound on the noise; none for no bound", "none", POSITIVE)
+    clip: Scalar | None = option("bound on the noise; none for unbounded", "none", POSITIVE)
 
     def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
         a = ctx.draw(source, s, f"{name}_sample")

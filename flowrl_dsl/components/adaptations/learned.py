@@ -1,4 +1,4 @@
-"""A positive parameter learned so that a measured quantity meets its target."""
+"""A positive parameter, learned to hold a measured quantity at a target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TARGET = Slot(result=(), values={}, sizes={"A": "action"})
 
 @kernel
 def log_of(value):
-    """The logarithm of a starting value, as an array."""
+    """The logarithm of an initial value, as an array."""
     return jnp.log(jnp.asarray(value, jnp.float32))
 
 
@@ -30,35 +30,35 @@ def dual_loss(log_x, excess):
 
 @register
 class Learned(Adaptation):
-    """Dual ascent on log x: x rises while the divergence is above ``target_kl``, or the entropy below ``target_entropy``.
+    """Dual ascent on log x: x grows while the divergence is above ``target_kl``, or the entropy below ``target_entropy``.
 
     Loss ``log x (target_kl - kl)`` or ``log x (entropy - target_entropy)``, the measured quantity held constant.
 
-    The divergence is the one that the stage ``policy`` measured.  The entropy is that of the policy which the stage of the
-    parameter reads: ``[policy, x]`` learns from the draws that the policy learned from, ``policy -> x`` from one new draw of
-    the new policy at each state.  Where samples have no log-density, ``entropy`` says how their entropy is estimated; inside
-    ``every(n, ...)`` the estimate is made in each n-th update only.
+    The divergence is the one measured by the stage ``policy``.  The entropy is that of the policy read by the stage of the
+    parameter: ``[policy, x]`` uses the samples of the policy's own update, ``policy -> x`` one new sample of the new policy
+    per state.  If samples have no log-density, ``entropy`` estimates their entropy; inside ``every(n, ...)`` the estimate is
+    computed only every n-th update.
     """
 
     name = "learned"
     paper = "arXiv:1812.05905"
 
-    init: float = Field(1.0, gt=0, description="value at the start")
-    target_kl: Scalar | None = option("divergence from the proposals to hold", "none", NOT_NEGATIVE)
-    target_entropy: Formula | None = slot("entropy of the policy to hold", TARGET, "none")
-    entropy: Estimator | None = option("estimates the entropy from samples; none for their log-density", "none")
-    optimizer: Optimizer = option("turns gradients into parameters", "adam(3e-4)")
+    init: float = Field(1.0, gt=0, description="initial value")
+    target_kl: Scalar | None = option("target divergence from the proposals", "none", NOT_NEGATIVE)
+    target_entropy: Formula | None = slot("target entropy of the policy", TARGET, "none")
+    entropy: Estimator | None = option("estimator of the entropy from samples; none to use their log-density", "none")
+    optimizer: Optimizer = option("optimizer of the logarithm", "adam(3e-4)")
 
     @model_validator(mode="after")
     def _one_target(self) -> Learned:
         if (self.target_kl is None) == (self.target_entropy is None):
             raise ValueError("give exactly one of target_kl and target_entropy")
         if self.entropy is not None and self.target_entropy is None:
-            raise ValueError("entropy goes unread: what is held is target_kl")
+            raise ValueError("entropy is not used with target_kl")
         return self
 
     def needs(self) -> frozenset[str]:
-        """What a mechanism must measure; an entropy can be measured only where draws have a log-density."""
+        """The required measurement of a mechanism; an entropy requires samples with a log-density."""
         if self.entropy is not None:
             return frozenset()
         return frozenset({"kl"} if self.target_kl is not None else {"entropy", "draw_log_prob"})
@@ -73,7 +73,7 @@ class Learned(Adaptation):
         return value
 
     def _entropy_of_draws(self, ctx: Context, s: Value) -> Value:
-        """-E[log pi(a | s)], a drawn by the policy as it is now."""
+        """-E[log pi(a | s)], a drawn from the current policy."""
         density = ctx.log_prob("policy", s, ctx.draw("policy", s, "action"))
         entropy = ctx.builder.add("Reduce", call(negative_mean, Arg(0)), (density,), SCALAR, "entropy")
         return ctx.builder.stop(entropy, "measured")
@@ -86,7 +86,7 @@ class Learned(Adaptation):
         return ctx.builder.add("Loss", call(dual_loss, Arg(0), Arg(1)), (log_x, excess), SCALAR, "loss")
 
     def _compared(self, ctx: Context, measured: Value) -> tuple[Value, Value]:
-        """What is to be equal: log x falls by the first less the second."""
+        """The two quantities to equate: log x descends their difference."""
         if self.target_entropy is not None:
             return measured, ctx.formula(self.target_entropy, "target_entropy")
         assert self.target_kl is not None, "refused by _one_target"

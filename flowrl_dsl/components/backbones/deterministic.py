@@ -16,7 +16,7 @@ from flowrl_dsl.registry import Scalar, register
 
 @kernel
 def deterministic_action(net, params, s, particles=None):
-    """tanh of the network's output; repeated for each particle where particles are asked for."""
+    """tanh of the network's output; repeated along the particle axis if ``particles`` is set."""
     a = jnp.tanh(net.apply({"params": params}, {"s": s}))
     return a if particles is None else jnp.repeat(a[..., None, :], particles, axis=-2)
 

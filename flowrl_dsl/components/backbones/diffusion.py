@@ -1,4 +1,4 @@
-"""Variance-preserving diffusion with noise prediction, in continuous time or in the levels of a discrete schedule."""
+"""Variance-preserving diffusion with noise prediction, in continuous time or at the levels of a discrete schedule."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Diffusion(Denoising):
     """Variance-preserving diffusion policy: ``a_t = alpha_t a + sigma_t noise``, a network predicts the noise.
 
     The score of the noisy actions is ``-eps(a_t, t, s) / sigma_t``.  Actions are drawn by the policy's sampler.  The
-    observation passes through an embedding (layers ``obs``), the time through the component ``time``.
+    observation is embedded by layers ``obs``, the time by the component ``time``.
     """
 
     name = "diffusion"

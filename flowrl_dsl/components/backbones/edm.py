@@ -24,7 +24,7 @@ def log_normal_level(key, a, mean, std):
 
 @kernel
 def edm_input(a_t, sigma, sigma_data):
-    """c_in a_t = a_t / sqrt(sigma^2 + sigma_data^2): of unit variance whatever the noise level."""
+    """c_in a_t = a_t / sqrt(sigma^2 + sigma_data^2): of unit variance at every noise level."""
     return a_t / jnp.sqrt(sigma**2 + sigma_data**2)
 
 
@@ -46,7 +46,7 @@ def edm_noise(a_t, f, sigma, sigma_data):
 
 @kernel
 def edm_target(a, noise, sigma, sigma_data):
-    """What f should be: (a - c_skip a_t)/c_out with a_t = a + sigma noise, where the division by sigma cancels:
+    """The target of f: (a - c_skip a_t)/c_out with a_t = a + sigma noise, where the division by sigma cancels:
 
     c_in (sigma a / sigma_data - sigma_data noise)
     """
@@ -65,15 +65,15 @@ def edm_noise_given(network, sigma_data):
 
 @register
 class EDM(Denoising):
-    """Diffusion policy in the noise level itself: ``a_t = a + sigma noise``, with the denoiser ``D = c_skip a_t + c_out F``.
+    """Diffusion policy by noise levels: ``a_t = a + sigma noise``, with the denoiser ``D = c_skip a_t + c_out F``.
 
     ``F(c_in a_t, c_noise, s)`` is the network, ``c_skip = sigma_data^2 / (sigma^2 + sigma_data^2)``,
     ``c_out = sigma sigma_data c_in``, ``c_in = 1/sqrt(sigma^2 + sigma_data^2)``, ``c_noise = log(sigma)/4``.  In formulas
     ``t = sigma``, ``alpha = 1`` and ``eps = (a_t - D)/sigma``.  Regression compares F with ``(a - c_skip a_t)/c_out``, which
-    weighs all noise levels alike.  Training draws ``log sigma ~ N(p_mean, p_std^2)``; the sampler starts from
-    ``sigma_max noise`` and follows ``da/dsigma = eps`` down to sigma_min, then goes to ``D``.  Training must have met the
-    level it starts from: the paper's 80, made for images and long training, lies 4.7 p_std above p_mean, where the network
-    guesses; at 4 actions are lost in noise as well.
+    weights all noise levels equally.  Training draws ``log sigma ~ N(p_mean, p_std^2)``; the sampler starts from
+    ``sigma_max noise`` and follows ``da/dsigma = eps`` down to sigma_min, then ends at ``D``.  sigma_max must lie
+    within the noise levels seen in training: the paper's 80, chosen for images and long training, is 4.7 p_std above p_mean,
+    where the network extrapolates; at 4, too, the noise dominates the actions.
     """
 
     name = "edm"
@@ -83,9 +83,9 @@ class EDM(Denoising):
 
     time: Embedding = option("features of c_noise", "fourier(64)")
     obs: Widths = Field((128, 128), description="layers of the observation embedding; [] for none")
-    sigma_min: float = Field(0.002, gt=0, description="least noise level of the sampler, but for 0")
-    sigma_max: float = Field(4.0, gt=0, description="noise level the sampler starts from")
-    sigma_data: float = Field(0.5, gt=0, description="standard deviation of actions; of uniform ones in [-1, 1] it is 0.58")
+    sigma_min: float = Field(0.002, gt=0, description="smallest nonzero noise level of the sampler")
+    sigma_max: float = Field(4.0, gt=0, description="initial noise level of the sampler")
+    sigma_data: float = Field(0.5, gt=0, description="standard deviation of the actions; 0.58 if uniform on [-1, 1]")
     p_mean: float = Field(-1.2, description="mean of log sigma in training")
     p_std: float = Field(1.2, gt=0, description="standard deviation of log sigma in training")
 

@@ -1,4 +1,4 @@
-"""No actor network: actions are drawn by following the critic's own gradient."""
+"""No actor network: actions are sampled by following the critic's gradient."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Energy(Backbone):
 
     There is nothing to train but Q.
 
-    The newest critic judges, as the stage that draws sees it.
+    Uses the critic version visible to the stage that draws.
     """
 
     name = "energy"

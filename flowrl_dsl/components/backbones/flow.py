@@ -42,8 +42,8 @@ class Flow(Denoising):
 
     time: Embedding = option("features of the time", "fourier(64)")
     obs: Widths = Field((128, 128), description="layers of the observation embedding; [] for none")
-    t_min: float = Field(1e-3, gt=0, lt=1, description="least time in training; below it hardly any action is left")
-    t_max: float = Field(0.999, gt=0, lt=1, description="greatest time in training; above it hardly any noise is left")
+    t_min: float = Field(1e-3, gt=0, lt=1, description="smallest time in training; below it a_t is almost pure noise")
+    t_max: float = Field(0.999, gt=0, lt=1, description="largest time in training; above it a_t contains almost no noise")
 
     _ordered = ordered_ends("t_min", "t_max")
 
@@ -57,7 +57,7 @@ class Flow(Denoising):
         return ctx.builder.elementwise("noise_of_velocity", a_t, v, t, name="eps", op="Predict")
 
     def noised(self, ctx: Context, a: Value) -> Noised:
-        """Points on the way from noise to the actions, at random times."""
+        """Interpolations a_t between noise and actions, at random times."""
         t = self._time(ctx, a, call(uniform_time, Arg(0), Arg(1), times=(self.t_min, self.t_max)))
         sigma = ctx.builder.add("NoiseSchedule", call(remaining, Arg(0)), (t,), t.type, "sigma")
         return self._noised(ctx, a, t, t, sigma)

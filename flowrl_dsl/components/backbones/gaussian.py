@@ -1,4 +1,4 @@
-"""A Gaussian whose standard deviation is the same in all states."""
+"""A Gaussian with a state-independent standard deviation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def init_gaussian(net, key, example, size, std):
 
 @kernel
 def gaussian_mean(net, params, s, squash):
-    """The network's output, through a tanh where the mean is to stay among the actions."""
+    """The network's output, squashed by tanh if the mean is to stay within the action bounds."""
     mean = net.apply({"params": params["mean"]}, {"s": s})
     return jnp.tanh(mean) if squash else mean
 
@@ -47,19 +47,19 @@ def gaussian_draw(mean, params, noise):
 
 @register
 class Gaussian(Backbone):
-    """``a = clip(mean(s) + std noise, -1, 1)``, std a trained number for each component of the action, whatever the state.
+    """``a = clip(mean(s) + std noise, -1, 1)``, std a trained parameter per action component, independent of the state.
 
-    ``log pi(a|s) = sum_i log N(a_i; mean_i, std_i^2)``: the density of the Gaussian itself, as if nothing were clipped, and
-    of draws the density before the clip.  The clip has the gradient of the identity (straight-through).  The mean is
-    ``tanh(f(s))``, or ``f(s)`` without ``squash``; std starts at ``std``.
+    ``log pi(a|s) = sum_i log N(a_i; mean_i, std_i^2)``: the density of the unclipped Gaussian, and
+    for samples the density before the clip.  The clip has the gradient of the identity (straight-through).  The mean is
+    ``tanh(f(s))``, or ``f(s)`` without ``squash``; the initial value of std is ``std``.
     """
 
     name = "gaussian"
     paper: ClassVar[str] = "arXiv:1707.06347"
     provides = frozenset({"log_prob", "draw_log_prob", "mode", "reparameterized", "imitation"})
 
-    std: float = Field(1.0, gt=0, description="standard deviation at the start")
-    squash: bool = Field(True, description="whether the mean is kept in [-1, 1] by a tanh")
+    std: float = Field(1.0, gt=0, description="initial standard deviation")
+    squash: bool = Field(True, description="whether tanh bounds the mean to [-1, 1]")
 
     def module(self, ctx: Context) -> Build:
         return ctx.own.network.module(f"{ctx.owner}_net", (("s", ctx.sizes.obs),), ctx.sizes.action)

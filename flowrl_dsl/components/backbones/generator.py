@@ -1,4 +1,4 @@
-"""A one-step generator: a network that turns noise into an action."""
+"""A one-step generator: a network that maps noise to an action."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flowrl_dsl.registry import register
 
 @kernel
 def straight_through_clip(x):
-    """x clipped to [-1, 1]; its gradient is that of x, so that what was clipped can find its way back."""
+    """x clipped to [-1, 1]; its gradient is that of x, so clipped actions still receive gradients."""
     return jax.lax.stop_gradient(jnp.clip(x, -1.0, 1.0)) + (x - jax.lax.stop_gradient(x))
 
 
@@ -31,7 +31,7 @@ def generate(net, params, s, key, noise, particles=None, quick=False):
 
 @register
 class Generator(Backbone):
-    """``a = clip(f(s, z), -1, 1)``, z ~ N(0, I): one network call a sample, without a density.
+    """``a = clip(f(s, z), -1, 1)``, z ~ N(0, I): one network call per sample, without a density.
 
     The clip has the gradient of the identity (straight-through).
     """
@@ -40,7 +40,7 @@ class Generator(Backbone):
     paper: ClassVar[str] = "arXiv:1406.2661"
     provides = frozenset({"reparameterized"})
 
-    noise: int = Field(16, ge=1, description="components of the noise z")
+    noise: int = Field(16, ge=1, description="dimension of the noise z")
 
     def module(self, ctx: Context) -> Build:
         inputs = (("z", self.noise), ("s", ctx.sizes.obs))

@@ -28,7 +28,7 @@ def gaussian_head(net, params, s, low, high):
 def tanh_gaussian_log_prob(u, mean, log_std):
     """log density of a = tanh(u), u ~ N(mean, std^2), summed over the action's components.
 
-    log(1 - tanh(u)^2) is written 2 (log 2 - u - softplus(-2u)), which does not lose digits for large u.
+    log(1 - tanh(u)^2) is written 2 (log 2 - u - softplus(-2u)), which is accurate for large u.
     """
     normal = -0.5 * jnp.square((u - mean) * jnp.exp(-log_std)) - log_std - 0.5 * jnp.log(2 * jnp.pi)
     squash = 2 * (jnp.log(2.0) - u - jax.nn.softplus(-2 * u))
@@ -45,7 +45,7 @@ def tanh_gaussian_draw(head, noise):
 
 @kernel
 def tanh_gaussian_density(head, a):
-    """log density of given actions; they are kept 1e-6 away from -1 and 1, where it is infinite."""
+    """log density of given actions; clipped to 1e-6 within [-1, 1], as it is infinite at the ends."""
     mean, log_std = head
     u = jnp.arctanh(jnp.clip(a, -1 + 1e-6, 1 - 1e-6))
     return tanh_gaussian_log_prob(u, mean, log_std)
@@ -62,8 +62,8 @@ class TanhGaussian(Backbone):
     paper: ClassVar[str] = "arXiv:1801.01290"
     provides = frozenset({"log_prob", "draw_log_prob", "mode", "reparameterized", "imitation"})
 
-    log_std_min: float = Field(-5.0, description="lower end of log std")
-    log_std_max: float = Field(2.0, description="upper end of log std")
+    log_std_min: float = Field(-5.0, description="lower bound of log std")
+    log_std_max: float = Field(2.0, description="upper bound of log std")
 
     _ordered = ordered_ends("log_std_min", "log_std_max")
 

@@ -35,13 +35,13 @@ def random_return(key, outputs, q, y, keep):
 
 @kernel
 def no_spread(members):
-    """Averages of the standard deviation and the variance before the first update: zeros."""
+    """The initial averages of the standard deviation and the variance: zeros."""
     return {"std": jnp.zeros(members), "variance": jnp.zeros(members)}
 
 
 @kernel
 def averaged_spread(spread, std, rate):
-    """Each member's moving averages with those of the batch [E, B]; at first the batch's own."""
+    """Each member's moving averages updated by a batch [E, B]; the first batch sets them."""
     now = {"std": jnp.mean(std, axis=-1), "variance": jnp.mean(jnp.square(std), axis=-1)}
     return {name: jnp.where(old > 0, old + rate * (now[name] - old), now[name]) for name, old in spread.items()}
 
@@ -50,7 +50,7 @@ def averaged_spread(spread, std, rate):
 def gaussian_return_loss(outputs, y, z, spread, rate, clip, floor, reduction):
     """A loss with the gradients of DSAC-T, and the new averages of std (b) and variance (omega) that scale them:
 
-    by the mean -(omega + floor) (y - mean) / (std^2 + floor), by the standard deviation
+    for the mean -(omega + floor) (y - mean) / (std^2 + floor), for the standard deviation
     -(omega + floor) (clip(z - mean, -clip b, clip b)^2 - std^2) / (std^3 + floor); y and z are [B].
     """
     mean, std = return_mean(outputs), return_std(outputs)
@@ -69,10 +69,10 @@ class Gaussian(Distributional):
     """``Z_e(s, a) = N(mean_e, std_e^2)``, std by softplus; the value is the mean.  Losses of DSAC-T.
 
     The mean follows y.  The standard deviation follows a random return z = y + discount (1 - d) std' noise, std' that of
-    the judging copy's member with the lowest mean at (s', a').  With omega and b moving averages of std^2 and std, the
+    the target copy's member with the lowest mean at (s', a').  With omega and b moving averages of std^2 and std, the
     gradients are ``-(omega + floor) (y - mean) / (std^2 + floor)`` and
     ``-(omega + floor) (c^2 - std^2) / (std^3 + floor)``, c = z - mean limited to [-clip b, clip b].
-    The reported loss has these gradients and no meaning of its own.
+    Only the gradients of the reported loss are meaningful, not its value.
     """
 
     name = "gaussian"
@@ -81,9 +81,9 @@ class Gaussian(Distributional):
 
     heads: ClassVar[int] = 2
 
-    clip: Scalar = option("how many average standard deviations a random return may lie from the mean", "3", POSITIVE)
-    rate: Scalar = option("share of the new batch in the averages of the standard deviation and the variance", "0.005", UNIT)
-    floor: Scalar = option("keeps the gradients of small standard deviations bounded", "0.1", POSITIVE)
+    clip: Scalar = option("bound on |z - mean|, in average standard deviations", "3", POSITIVE)
+    rate: Scalar = option("rate of the moving averages of the standard deviation and the variance", "0.005", UNIT)
+    floor: Scalar = option("added to bound the gradients for small standard deviations", "0.1", POSITIVE)
 
     def mean(self) -> Partial:
         return partial(return_mean)

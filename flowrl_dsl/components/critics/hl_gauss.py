@@ -25,9 +25,9 @@ def expected_bin(outputs, v_min, v_max):
 
 @kernel
 def smoothed_histogram(y, v_min, v_max, bins, ratio):
-    """The mass of N(y, sigma^2) in each bin, as shares of its mass in the whole range: [..., bins].
+    """The mass of N(y, sigma^2) in each bin, relative to its mass in the whole range: [..., bins].
 
-    sigma is ``ratio`` times the width of a bin; y outside of the range counts as its nearer end.
+    sigma is ``ratio`` times the width of a bin; y is clipped to the range.
     """
     width = (v_max - v_min) / bins
     edges = v_min + width * jnp.arange(bins + 1)
@@ -46,7 +46,7 @@ def histogram_loss(outputs, y, v_min, v_max, ratio, reduction):
 
 @kernel
 def share_outside(y, v_min, v_max):
-    """Which share of the targets lies outside of the range."""
+    """The fraction of targets outside the range."""
     return jnp.mean((y < v_min) | (y > v_max))
 
 
@@ -55,16 +55,16 @@ class HLGauss(Distributional):
     """Probabilities p_k of bins of equal width between v_min and v_max; the value is ``sum_k p_k c_k``, c their centres.
 
     The loss is the cross-entropy to the histogram of N(y, sigma^2), sigma = ratio * width of a bin: regression by
-    classification.  Targets beyond the range count as its ends; the metric ``targets_outside`` says how many do.
+    classification.  Targets are clipped to the range; the metric ``targets_outside`` is the clipped fraction.
     """
 
     name = "hl_gauss"
     paper = "arXiv:2403.03950"
 
-    v_min: float = Field(description="lower end of the range of values")
-    v_max: float = Field(description="upper end of the range of values")
+    v_min: float = Field(description="lower bound of the values")
+    v_max: float = Field(description="upper bound of the values")
     bins: int = Field(101, ge=2, description="number of bins")
-    ratio: Scalar = option("standard deviation of the smoothing, in widths of a bin", "0.75", POSITIVE)
+    ratio: Scalar = option("standard deviation of the smoothing, in bin widths", "0.75", POSITIVE)
 
     _ordered = ordered_ends("v_min", "v_max")
 

@@ -1,4 +1,4 @@
-"""Action values that are known: functions of two action components with several good regions, for experiments."""
+"""Exact action values: functions of two action components with several good regions, for experiments."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def known_ensemble(a, shape, height, members):
 
 @register
 class Known(Critic):
-    """``Q(s, a) = height log p(a)`` for a density p on [-1, 1]^2 that is written down; nothing is learned.
+    """``Q(s, a) = height log p(a)`` for a given density p on [-1, 1]^2; nothing is learned.
 
-    At temperature ``height`` the best policy that maximises ``E[Q] + temperature * entropy`` is p itself, so that what an
-    algorithm makes of its critic can be compared with the answer.  Reads the first two components of the action.
+    At temperature ``height`` the best policy that maximises ``E[Q] + temperature * entropy`` is p itself, so the
+    policy learned by an algorithm can be compared with the exact solution.  Reads the first two components of the action.
     """
 
     name = "known"
@@ -64,7 +64,7 @@ class Known(Critic):
     trains: ClassVar[bool] = False
 
     shape: Literal["ring", "moons", "uneven", "checkerboard"] = Field("ring", description="which density")
-    height: float = Field(0.1, gt=0, description="factor of its logarithm")
+    height: float = Field(0.1, gt=0, description="factor of the log-density")
 
     def init(self, ctx: Context, key: Value, members: int) -> Value:
         """No parameters."""
@@ -79,5 +79,5 @@ class Known(Critic):
     def loss(
         self, ctx: Context, params: Value, s: Value, a: Value, y: Value, future: Future, reduction: str
     ) -> tuple[Value, dict[str, Value]]:
-        """Nothing to learn: 0."""
+        """The loss 0: there are no parameters."""
         return ctx.builder.constant(0.0, "loss"), {}

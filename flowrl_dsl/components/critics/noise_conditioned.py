@@ -1,4 +1,4 @@
-"""Action values that are also told how noisy the action is."""
+"""Action values conditioned on the noise level of the action."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flowrl_dsl.registry import option, register
 
 @kernel(together="together")
 def values_at_level(net, params, s, a, level, key=None, together=None):
-    """Q_e(s, a, level) of every member e; one level for all actions, or one for each."""
+    """Q_e(s, a, level) of every member e; one level for all actions, or one per action."""
     return ensemble_values(net, params, {"s": s, "a": a, "level": jnp.asarray(level)[..., None]}, key, together)
 
 
@@ -54,7 +54,7 @@ def with_embedded_level(trunk, embedding, levels):
 
 @kernel
 def noisier_level(key, s, levels):
-    """One of the levels 0, 1/(L-1), ... of more noise than the last, for each observation."""
+    """A random level 0, 1/(L-1), ... except the last, for each observation."""
     return jax.random.randint(key, s.shape[:-1], 0, levels - 1) / (levels - 1)
 
 
@@ -68,7 +68,7 @@ def blurred(a, noise, level, low, high):
 class NoiseConditioned(Ensemble):
     """``Q_e(s, a, l)`` at L noise levels, sigma falling geometrically from ``high`` to ``low``; ``Q_e(s, a)`` is the last.
 
-    The temporal-difference loss fits the last level.  The others are for ``improve value_denoising``, which makes level l
+        The temporal-difference loss fits the last level.  The others are for ``improve value_denoising``, which fits level l to
     the values blurred by its noise.  The networks read features of the level's index, 0 for the first level.
     """
 
@@ -77,7 +77,7 @@ class NoiseConditioned(Ensemble):
     provides = frozenset({"q_value", "energy", "noise_levels"})
     heads: ClassVar[int] = 1
 
-    levels: int = Field(10, ge=2, description="noise levels L")
+    levels: int = Field(10, ge=2, description="number of noise levels L")
     low: float = Field(0.001, gt=0, description="standard deviation of the noise at the last level")
     high: float = Field(0.1, gt=0, description="standard deviation of the noise at the first level")
 

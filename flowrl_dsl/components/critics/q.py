@@ -32,7 +32,7 @@ class Q(Ensemble):
     provides = frozenset({"q_value", "energy"})
     heads: ClassVar[int] = 1
 
-    huber: Scalar | None = option("error beyond which the loss is linear; none for squared errors", "none", POSITIVE)
+    huber: Scalar | None = option("error above which the loss is linear; none for squared errors", "none", POSITIVE)
 
     def value(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
         """Q_e(s, a): [ensemble, ...] over the axes of s and a."""

@@ -16,7 +16,7 @@ from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 @kernel
 def mean_quantile(outputs):
-    """Mean of the return: that of its quantiles."""
+    """Mean of the return: the mean of its quantiles."""
     return jnp.mean(outputs, axis=-1)
 
 
@@ -46,7 +46,7 @@ class Quantile(Distributional):
     """``theta_i(s, a)``, estimates of the quantiles (i - 1/2) / n of the return; the value is their mean.
 
     Quantile Huber loss, the mean over i and j, against ``y + discount (1 - d) (theta'_j - mean theta')``: theta' are the
-    quantiles at (s', a') of the judging copy's member with the lowest mean.
+    quantiles at (s', a') of the target copy's member with the lowest mean.
     """
 
     name = "quantile"
@@ -54,7 +54,7 @@ class Quantile(Distributional):
     provides = frozenset({"q_value", "energy", "value_distribution"})
 
     quantiles: int = Field(25, ge=2, description="number of quantiles n")
-    kappa: Scalar = option("up to which error the loss is quadratic", "1", POSITIVE)
+    kappa: Scalar = option("error up to which the loss is quadratic", "1", POSITIVE)
 
     @property
     def heads(self) -> int:

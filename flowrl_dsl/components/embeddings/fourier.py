@@ -34,7 +34,7 @@ def fourier_features(size, scale, hidden, activation="mish"):
 class Fourier(Embedding):
     """Learnable Fourier features ``[cos(2 pi f t), sin(2 pi f t)]``, f from N(0, scale^2) and trained.
 
-    Two dense layers (Mish between them) turn the ``size`` features into ``hidden`` ones.
+    Two dense layers (Mish between them) map the ``size`` features to ``hidden`` ones.
     """
 
     name = "fourier"
@@ -42,7 +42,7 @@ class Fourier(Embedding):
 
     size: int = Field(64, ge=2, multiple_of=2, description="number of features")
     scale: float = Field(0.2, gt=0, description="standard deviation of the initial frequencies")
-    hidden: int = Field(64, ge=1, description="width of the two layers behind the features")
+    hidden: int = Field(64, ge=1, description="width of the two dense layers after the features")
 
     def module(self, name: str) -> Build:
         return build(name, fourier_features, size=self.size, scale=self.scale, hidden=self.hidden, activation="mish")

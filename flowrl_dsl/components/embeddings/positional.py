@@ -35,7 +35,7 @@ def positional_features(size, longest, hidden, fastest=1000.0, inner=None, activ
 class Positional(Embedding):
     """Fixed features ``[cos(f_i t), sin(f_i t)]``, ``f_i = fastest longest^(-i / (size/2))``: 1000 suits t in [0, 1].
 
-    Two dense layers (Mish between them) turn the ``size`` features into ``hidden`` ones.
+    Two dense layers (Mish between them) map the ``size`` features to ``hidden`` ones.
     """
 
     name = "positional"
@@ -43,9 +43,9 @@ class Positional(Embedding):
 
     size: int = Field(64, ge=2, multiple_of=2, description="number of features")
     longest: float = Field(10_000.0, gt=1, description="ratio of the longest period to the shortest")
-    hidden: int = Field(64, ge=1, description="width of the layers behind the features")
-    fastest: float = Field(1000.0, gt=0, description="largest frequency, in radians by unit of time")
-    inner: int | None = Field(None, ge=1, description="width of the first of the two layers; none for that of the second")
+    hidden: int = Field(64, ge=1, description="width of the dense layers after the features")
+    fastest: float = Field(1000.0, gt=0, description="largest frequency, in radians per unit of time")
+    inner: int | None = Field(None, ge=1, description="width of the first of the two layers; none for `hidden`")
 
     def module(self, name: str) -> Build:
         sizes = {"size": self.size, "hidden": self.hidden, "inner": self.inner}

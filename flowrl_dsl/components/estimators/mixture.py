@@ -1,4 +1,4 @@
-"""Entropy by a mixture of Gaussians fitted to samples of the policy."""
+"""Entropy estimate by a Gaussian mixture fitted to samples of the policy."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from flowrl_dsl.registry import NOT_NEGATIVE, Scalar, option, register
 
 @kernel
 def first_rows(x, n):
-    """The first n rows; all of them where there are fewer."""
+    """The first n rows, or all if there are fewer."""
     return x[:n]
 
 
 @kernel
 def mixture_start(key, x, components):
-    """Shares [samples, components] of the points x [samples, d] in Gaussians around some of them, to start the fit from.
+    """Initial responsibilities [samples, components] of Gaussians centred at some of the points x [samples, d].
 
-    The first centre is any point; each further one is drawn in proportion to the squared distance from the nearest centre
-    so far.  All Gaussians are round and as wide as the whole, so that coinciding points share alike.
+    The first centre is a random point; each further one is drawn in proportion to the squared distance from the nearest
+    previous centre.  All Gaussians are isotropic and as wide as the data, so coinciding points get equal responsibilities.
     """
     keys = jax.random.split(key, components)
     centres = [x[jax.random.randint(keys[0], (), 0, x.shape[0])]]
@@ -39,10 +39,10 @@ def mixture_start(key, x, components):
 
 @kernel
 def mixture_parameters(x, share, floor):
-    """The step M: weights [k], means [k, d], and eigenvalues [k, d] and -vectors [k, d, d] of the covariances.
+    """The M step: weights [k], means [k, d], and eigenvalues [k, d] and -vectors [k, d, d] of the covariances.
 
-    The covariances are full, floor added to their diagonals.  Eigenvalues rather than a Cholesky factor: what rounding
-    makes negative is 0, however the points coincide.
+    The covariances are full, floor added to their diagonals.  Eigenvalues are used instead of a Cholesky factor:
+    negative rounding errors are set to 0, also for coinciding points.
     """
     total = jnp.sum(share, axis=0)
     mean = jnp.einsum("nk,nd->kd", share, x, precision="highest") / jnp.maximum(total, 1e-6)[:, None]
@@ -55,7 +55,7 @@ def mixture_parameters(x, share, floor):
 
 @kernel
 def mixture_shares(x, weight, mean, values, vectors):
-    """The step E: the probability [samples, k] of each component given each point."""
+    """The E step: the probability [samples, k] of each component given each point."""
     along = jnp.einsum("nki,kij->nkj", x[:, None, :] - mean, vectors, precision="highest")
     distance = jnp.sum(jnp.square(along) / values, axis=-1)
     log_density = -(distance + jnp.sum(jnp.log(values), axis=-1)) / 2
@@ -64,7 +64,7 @@ def mixture_shares(x, weight, mean, values, vectors):
 
 @kernel
 def fit_mixture(x, share, iterations, floor):
-    """The parameters of the mixture after ``iterations`` steps of expectation-maximisation from given shares."""
+    """The parameters of the mixture after ``iterations`` steps of expectation-maximisation from given responsibilities."""
 
     def step(_, share):
         return mixture_shares(x, *mixture_parameters(x, share, floor))
@@ -74,7 +74,7 @@ def fit_mixture(x, share, iterations, floor):
 
 @kernel
 def mixture_bound(weight, values):
-    """sum_k w_k (-log w_k + 1/2 log((2 pi e)^d |C_k|)), at least the entropy of the mixture."""
+    """sum_k w_k (-log w_k + 1/2 log((2 pi e)^d |C_k|)), an upper bound of the entropy of the mixture."""
     gaussian = jnp.sum(jnp.log(2 * jnp.pi * jnp.e * values), axis=-1) / 2
     return jnp.sum(weight * (gaussian - jnp.log(jnp.maximum(weight, 1e-12))))
 
@@ -93,21 +93,21 @@ def mixture_entropy(key, a, components, iterations, floor):
 
 @register
 class Mixture(Estimator):
-    """``sum_k w_k (-log w_k + 1/2 log((2 pi e)^d |C_k|))`` of a Gaussian mixture fitted to ``samples`` actions a state.
+    """``sum_k w_k (-log w_k + 1/2 log((2 pi e)^d |C_k|))`` of a Gaussian mixture fitted to ``samples`` actions per state.
 
-    An upper bound of the mixture's entropy, exact where its components do not overlap.  The fit is expectation-maximisation
-    with full covariances: the components of an action depend on one another, and to leave that out would report entropy that
-    is not there.  It is the mean over the first ``states`` states of the batch, which bounds time and memory.  With
-    ``noise`` it is the entropy of noisy actions, bounded to [-1, 1] as they are where a policy acts with noise.
+    An upper bound of the mixture's entropy, exact if its components do not overlap.  The fit is expectation-maximisation
+    with full covariances: the components of an action are correlated, and ignoring this would overestimate the entropy.
+    The estimate is the mean over the first ``states`` states of the batch, which bounds time and memory.  With ``noise`` it
+    is the entropy of noisy actions, clipped to [-1, 1] as those of a policy that explores with noise.
     """
 
     name = "mixture"
     paper = "arXiv:2405.15177"
 
-    components: int = Field(3, ge=1, description="Gaussians of the mixture")
-    samples: int = Field(200, ge=2, description="actions drawn for each state")
+    components: int = Field(3, ge=1, description="number of Gaussians")
+    samples: int = Field(200, ge=2, description="number of actions per state")
     noise: Scalar | None = option("standard deviation of Gaussian noise added to the actions", "none", NOT_NEGATIVE)
-    states: int = Field(32, ge=1, description="states of the batch it is measured in")
+    states: int = Field(32, ge=1, description="number of states of the batch")
     iterations: int = Field(30, ge=1, description="steps of expectation-maximisation")
     floor: float = Field(
         1e-6, gt=0, description="variance added in all directions, so that coinciding samples have a density"

@@ -1,4 +1,4 @@
-"""Drift: the policy's own samples regress to where a field would carry them."""
+"""Drift: the policy's samples regress to their positions after a step along a field."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def drifted(a, v):
 
 @kernel
 def drift_loss(a, goal):
-    """Mean of (a - goal)^2 over everything."""
+    """Mean of (a - goal)^2 over all axes."""
     return jnp.mean(jnp.square(a - goal))
 
 
@@ -41,18 +41,18 @@ def drift_loss(a, goal):
 class Drift(Mechanism):
     """``E[mean_{N, A} (a - clip(a + V(s, a), -1, 1))^2]``, N samples a of the policy for each state, the clip a constant.
 
-    The gradient flows through the samples alone; with respect to them it is ``-2 V`` where nothing is clipped, so that one
-    small step of descent moves each sample along the field V.  The field may depend on further samples of each state,
-    ``others``, which are not trained: a sample's distance from itself, 0, would count in what repels it.
+    The gradient flows only through the samples; with respect to them it is ``-2 V`` without clipping, so a small gradient
+    step moves each sample along the field V.  The field may depend on ``others``, further samples of each state that are
+    not trained: among the trained ones, a sample's distance from itself, 0, would count in what repels it.
     """
 
     name = "drift"
     paper = "arXiv:2602.04770"
     requires = frozenset({"reparameterized"})
 
-    particles: int = Field(1, ge=1, description="samples of the policy for each state")
-    others: int = Field(32, ge=1, description="further samples that are not trained, `others` in the field")
-    field: Formula = slot("where the samples are carried; no gradient flows through it", FIELD)
+    particles: int = Field(1, ge=1, description="number of policy samples per state")
+    others: int = Field(32, ge=1, description="number of further samples, not trained: `others` in the field")
+    field: Formula = slot("displacement V of each sample; no gradient flows through it", FIELD)
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
         b = ctx.builder

@@ -1,4 +1,4 @@
-"""Likelihood ratio: the log-density of sampled actions is raised where their advantage is positive."""
+"""Likelihood ratio: increases the log-density of sampled actions with positive advantage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ADVANTAGE = Slot(
 def clipped_ratio_loss(log_prob, old_log_prob, advantage, clip):
     """-E[min(r A, clip(r, 1 - c, 1 + c) A)], r = exp(log_prob - old_log_prob)
 
-    The exponent is bounded by 20: beyond that the ratio would overflow and its gradient be no number.
+    The exponent is bounded by 20, so that neither the ratio nor its gradient overflows.
     """
     ratio = jnp.exp(jnp.clip(log_prob - old_log_prob, -20.0, 20.0))
     bounded = jnp.clip(ratio, 1 - clip, 1 + clip)
@@ -39,7 +39,7 @@ def entropy_of(log_prob):
 class LikelihoodRatio(Mechanism):
     """Maximise ``E[min(r A, clip(r, 1 - c, 1 + c) A)]``, ``r = pi(a|s) / pi_source(a|s)``, a ~ pi_source.
 
-    Several actions of each state are drawn from a copy of the policy; no gradient flows through actions or advantages.
+    Several actions per state are drawn from a copy of the policy; no gradient flows through actions or advantages.
     """
 
     name = "likelihood_ratio"
@@ -47,9 +47,9 @@ class LikelihoodRatio(Mechanism):
     provides = frozenset({"entropy"})
     requires = frozenset({"log_prob"})
 
-    particles: Drawn[int] = option("actions for each state, and where they come from", "16 from policy")
-    advantage: Formula = slot("how much better an action is than the average one", ADVANTAGE)
-    clip: Scalar = option("how far the ratio may move before its gradient stops", "0.2", POSITIVE)
+    particles: Drawn[int] = option("actions per state, and the policy copy that samples them", "16 from policy")
+    advantage: Formula = slot("advantage of each action", ADVANTAGE)
+    clip: Scalar = option("deviation of the ratio from 1 beyond which its gradient is cut", "0.2", POSITIVE)
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
         b, source = ctx.builder, self.particles.source

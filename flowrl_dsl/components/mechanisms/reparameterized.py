@@ -1,4 +1,4 @@
-"""Reparameterized: an objective of the policy's own samples is differentiated through the sampling."""
+"""Reparameterized: differentiates an objective of the policy's samples through the sampling."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ OBJECTIVE = Slot(
 
 @register
 class Reparameterized(Mechanism):
-    """Maximise ``E[objective(s, a)]``, a ~ pi(. | s), by differentiating through the draw (all denoising steps of it).
+    """Maximise ``E[objective(s, a)]``, a ~ pi(. | s), by differentiating through the sampling (all denoising steps).
 
-    Measures ``entropy = -E[log pi(a | s)]`` where the policy rates what it draws.
+    Measures ``entropy = -E[log pi(a | s)]`` if the policy computes log-densities of its samples.
     """
 
     name = "reparameterized"
@@ -33,7 +33,7 @@ class Reparameterized(Mechanism):
     provides = frozenset({"entropy"})
     requires = frozenset({"reparameterized"})
 
-    objective: Formula = slot("maximised in the mean over the batch", OBJECTIVE, "min(Q(s, a), over = ensemble)")
+    objective: Formula = slot("objective; its mean over the batch is maximised", OBJECTIVE, "min(Q(s, a), over = ensemble)")
 
     @model_validator(mode="after")
     def _rates_its_own_draw(self) -> Reparameterized:

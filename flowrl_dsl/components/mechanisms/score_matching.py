@@ -28,22 +28,22 @@ SEEN = {
 }
 SIZES = {"A": "action", "M": "reverse"}
 REVERSE = frozenset({"a_hat", "noise_hat", "M"})
-"""What a formula sees of the reverse samples."""
+"""The values of the reverse samples available to formulas."""
 NOISE = Slot(result=("batch", "action"), values=SEEN, functions=("Q", "Q_target", "eps"), sizes=SIZES)
 VELOCITY = Slot(result=("batch", "action"), values=SEEN, functions=("Q", "Q_target", "velocity"), sizes=SIZES)
 
 
 @kernel
 def mean_squared_error(x, y):
-    """Mean of (x - y)^2 over everything."""
+    """Mean of (x - y)^2 over all axes."""
     return jnp.mean(jnp.square(x - y))
 
 
 @kernel
 def cut_normal(u, low, high):
-    """Standard normal numbers between low and high, high >= |low|, from numbers u in (0, 1): by the quantiles.
+    """Standard normal numbers between low and high, high >= |low|, from u in (0, 1) by inversion.
 
-    Probabilities are counted from the upper end, where float32 resolves the smallest ones; good for low up to 10.
+    Probabilities are measured from the upper end, where float32 resolves the smallest ones; good for low up to 10.
     """
     above_low, above_high = (jax.lax.erfc(jnp.minimum(x, 10.0) / 2**0.5) / 2 for x in (low, high))
     above = jnp.clip(above_high + u * (above_low - above_high), 1e-30, 1 - 1e-7)
@@ -52,19 +52,19 @@ def cut_normal(u, low, high):
 
 @kernel
 def cut_exponential(u, rate):
-    """Numbers in [0, 1] with density proportional to exp(-rate x), rate >= 0, from numbers u in (0, 1): by the quantiles."""
+    """Numbers in [0, 1] with density proportional to exp(-rate x), rate >= 0, from u in (0, 1) by inversion."""
     steep = jnp.maximum(rate, 1e-3)
     return jnp.where(rate < steep, 1 - u, -jnp.log1p((1 - u) * jnp.expm1(-steep)) / steep)
 
 
 @kernel(quick="quick")
 def reverse_samples(key, a_t, alpha, sigma, count, quick=False):
-    """Clean actions that noise could have turned into a_t, and that noise: (a_hat, noise_hat), [..., count, action].
+    """Clean actions that could have produced a_t, and the noise that did: (a_hat, noise_hat), [..., count, action].
 
-    noise_hat is standard normal, cut off so that a_hat = (a_t - sigma noise_hat) / alpha stays in [-1, 1].  Computed for
-    a_t >= 0, and mirrored elsewhere: noise_hat is then between low and high with high >= |low|.  Where that interval is
-    short, or far out, exp(-noise^2/2) is exponential in it to within 2 %, and a_hat is drawn as such a share of [-1, 1]:
-    float32 has no more than a few numbers between low and high there.
+    noise_hat is standard normal, truncated so that a_hat = (a_t - sigma noise_hat) / alpha stays in [-1, 1].  Computed for
+    a_t >= 0, and mirrored otherwise: noise_hat is then between low and high with high >= |low|.  Where that interval is
+    short, or far out, exp(-noise^2/2) is exponential in it to within 2 %, and a_hat is drawn accordingly in [-1, 1], because
+    float32 has only a few numbers between low and high there.
     """
     a_t, alpha, sigma = a_t[..., None, :], alpha[..., None, None], jnp.maximum(sigma, 1e-6)[..., None, None]
     u = uniform_numbers(key, (*a_t.shape[:-2], count, a_t.shape[-1]), 1e-7, 1.0, quick, rows=True)
@@ -82,19 +82,19 @@ class ScoreMatching(Mechanism):
     """``E[(eps(s, a_t, t) - target)^2]``, a from the batch, t random, ``a_t = alpha a + sigma noise``.
 
     The target is a constant.  Since the score is ``-eps / sigma``, a target ``-sigma grad Q / temperature`` fits the
-    score of exp(Q / temperature).  With ``velocity`` in place of ``target`` the velocity of a flow regresses to it.
+    score of exp(Q / temperature).  With ``velocity`` instead of ``target``, the velocity of a flow regresses to it.
 
-    ``reverse`` samples a_hat of each a_t, drawn from p(a | a_t) of a uniform prior on [-1, 1], and the noise noise_hat that
-    leads from each of them to a_t, let a target be an expectation: ``sum(w * noise_hat, over = reverse)``.
+    ``reverse`` samples a_hat of each a_t, from p(a | a_t) with a uniform prior on [-1, 1], and the noise noise_hat that maps
+    each of them to a_t allow a target to be an expectation: ``sum(w * noise_hat, over = reverse)``.
     """
 
     name = "score_matching"
     paper = "arXiv:2312.11752"
     requires = frozenset({"noise_process", "noise_prediction"})
 
-    target: Formula | None = slot("what the noise prediction regresses to", NOISE, "none")
-    velocity: Formula | None = slot("what the velocity regresses to, in place of target", VELOCITY, "none")
-    reverse: int | None = Field(None, ge=1, description="reverse samples M of each noisy action")
+    target: Formula | None = slot("regression target of the noise prediction", NOISE, "none")
+    velocity: Formula | None = slot("regression target of the velocity, instead of target", VELOCITY, "none")
+    reverse: int | None = Field(None, ge=1, description="number of reverse samples M per noisy action")
 
     @model_validator(mode="after")
     def _one_target(self) -> ScoreMatching:
@@ -102,12 +102,12 @@ class ScoreMatching(Mechanism):
             raise ValueError("give exactly one of target and velocity")
         used = sorted(REVERSE & variables(self._formula))
         if used and self.reverse is None:
-            raise ValueError(f"{' and '.join(used)} need reverse samples: add for instance `reverse = 64`")
+            raise ValueError(f"{' and '.join(used)} need reverse samples: add, for instance, `reverse = 64`")
         return self
 
     @property
     def _formula(self) -> Formula:
-        """The one of ``target`` and ``velocity`` that is given; ``TypeError`` where an error in a spec left neither."""
+        """The given one of ``target`` and ``velocity``; ``TypeError`` if an error in a spec left neither."""
         given = self.target or self.velocity
         if given is None:
             raise TypeError("score_matching has neither target nor velocity")
@@ -115,7 +115,7 @@ class ScoreMatching(Mechanism):
 
     def unread(self) -> dict[str, str]:
         used = REVERSE & variables(self._formula)
-        return {} if used else {"reverse": "the formula mentions neither a_hat nor noise_hat"}
+        return {} if used else {"reverse": "no formula uses a_hat or noise_hat"}
 
     def needs(self) -> frozenset[str]:
         return self.requires | ({"flow_field"} if self.velocity is not None else set())

@@ -1,4 +1,4 @@
-"""Selection: the best of several proposals is imitated."""
+"""Selection: imitates the best of several proposals."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class Selection(Mechanism):
     """``E[w (mean_A (eps - noise)^2 at the best proposal + f sum_m the same at uniform actions)]``.
 
     The best of N proposals by ``score`` is imitated with weight w, a formula of all scores; ``uniform`` random actions
-    of each state are imitated with f times that weight, which keeps the entropy up.  Weights are constants.
+    of each state are imitated with f times that weight, which maintains the entropy.  Weights are constants.
     """
 
     name = "selection"
     paper = "arXiv:2405.16173"
     requires = frozenset({"imitation"})
 
-    particles: Drawn[int] = option("proposals for each state, and where they come from", "64 from policy")
-    score: Formula = slot("by which the best is chosen", SCORE, "mean(Q(s, a), over = ensemble)")
-    weight: Formula = slot("weight of the chosen action, from the scores of all", WEIGHT, "1")
-    uniform: int = Field(0, ge=0, description="uniformly random actions for each state that keep entropy up")
+    particles: Drawn[int] = option("proposals per state, and the policy copy that samples them", "64 from policy")
+    score: Formula = slot("score by which the best proposal is chosen", SCORE, "mean(Q(s, a), over = ensemble)")
+    weight: Formula = slot("weight of the chosen action, a formula of all scores", WEIGHT, "1")
+    uniform: int = Field(0, ge=0, description="uniformly random actions per state that maintain the entropy")
     uniform_weight: Scalar = option("their weight as a fraction of the chosen action's", "0.01", NOT_NEGATIVE)
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Loss:

@@ -1,4 +1,4 @@
-"""Value denoising: noisy actions are worth what the clean ones are, so that the critic's slope leads back to those."""
+"""Value denoising: noisy actions have the values of the clean ones, so the critic's gradient points back to them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from flowrl_dsl.registry import register
 
 @register
 class ValueDenoising(Mechanism):
-    """``E[(Q_e(s, a + sigma_l noise, l) - mean_e Q'_e(s, a, L))^2]``, a from the batch, l a random level of more noise.
+    """``E[(Q_e(s, a + sigma_l noise, l) - mean_e Q'_e(s, a, L))^2]``, a from the batch, l a random noisier level.
 
-    Q' is the critic as it was before this update, as the authors have it: whatever the order, not after its own step.  It
-    trains the critic, which an energy policy follows: the policy improves because the slope of its values does.
+    Q' is the critic before this update, as in the authors' code: whatever the order, not after its own step.  The mechanism
+    trains the critic, whose gradient an energy policy follows, and thereby improves the policy.
     """
 
     name = "value_denoising"

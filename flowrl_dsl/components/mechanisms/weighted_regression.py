@@ -1,4 +1,4 @@
-"""Weighted regression: proposed actions are imitated in proportion to their weights."""
+"""Weighted regression: imitates proposed actions in proportion to their weights."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def bounded_proposals(a, bound):
 def divergence_from_uniform(weight):
     """log N - H(p), p = w / sum w, w the positive part of the weights: KL of the reweighted proposals from the proposals.
 
-    The mean over states.  Proposals of negative weight are pushed away from; they have no share in what is imitated.
+    The mean over states.  The policy is repelled from proposals of negative weight, which are excluded from p.
     """
     positive = jnp.maximum(weight, 0.0)
     p = positive / jnp.maximum(jnp.sum(positive, axis=-1, keepdims=True), 1e-12)
@@ -51,10 +51,10 @@ def divergence_from_uniform(weight):
 
 @register
 class WeightedRegression(Mechanism):
-    """``E[sum_n w_n mean_A (eps(s, a_t, t) - noise)^2]`` over N proposals of each state, each with its own t and noise.
+    """``E[sum_n w_n mean_A (eps(s, a_t, t) - noise)^2]`` over N proposals per state, each with its own t and noise.
 
     With normalised weights this is the mean over proposals of ``N w_n`` times the error.  No gradient flows through the
-    proposals or their weights.  Measures ``kl = log N - H(w)``, w the positive parts of the weights as shares of their sum.
+    proposals or their weights.  Measures ``kl = log N - H(w)``, w the positive parts of the weights, normalised to sum 1.
     """
 
     name = "weighted_regression"
@@ -62,7 +62,7 @@ class WeightedRegression(Mechanism):
     provides = frozenset({"kl"})
     requires = frozenset({"imitation"})
 
-    particles: Drawn[int] = option("proposals for each state, and where they come from", "64 from policy")
+    particles: Drawn[int] = option("proposals per state, and the policy copy that samples them", "64 from policy")
     noise: Scalar | None = option("standard deviation of Gaussian noise added to the proposals", "none", NOT_NEGATIVE)
     bound: Scalar | None = option("bound on the proposals, after their noise; none for no bound", "none", POSITIVE)
     weight: Formula = slot("weight of each proposal; no gradient flows through it", WEIGHT)

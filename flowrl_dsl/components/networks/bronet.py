@@ -1,4 +1,4 @@
-"""BroNet: residual blocks with layer normalisation behind each dense layer."""
+"""BroNet: residual blocks with layer normalisation after each dense layer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flowrl_dsl.registry import register
 def bronet(inputs, width, blocks, outputs, dropout, split=False):
     """relu(norm(first layer)); h + norm(dense(relu(norm(dense(h))))), block after block; head(h).
 
-    With a random key ``dropout`` part of what each block adds is dropped.
+    With a random key ``dropout``, units of each block's output are dropped.
     """
     dense = dense_layer()
 
@@ -50,9 +50,9 @@ class BroNet(Network):
     name = "bronet"
     paper = "arXiv:2405.16158"
 
-    width: int = Field(512, ge=3, description="width of every layer; of fewer than 3 a layer norm leaves but signs")
-    blocks: int = Field(2, ge=1, description="residual blocks, of two dense layers each")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of each block's output dropped in training")
+    width: int = Field(512, ge=3, description="width of every layer; at least 3, as a layer norm of 2 leaves only signs")
+    blocks: int = Field(2, ge=1, description="number of residual blocks, with two dense layers each")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout rate of each block's output")
 
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
         shape = {"width": self.width, "blocks": self.blocks, "outputs": outputs}

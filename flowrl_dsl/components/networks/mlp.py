@@ -19,7 +19,7 @@ from flowrl_dsl.registry import register
 def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0, split=False):
     """A perceptron of named inputs: h = act(sum_i x_i W_i + b), then dense layers, then a linear head.
 
-    With a random key ``dropout`` units are dropped after each activation.
+    With a random key ``dropout``, units are dropped after each activation.
     """
     act = activation_function(activation)
     dense = dense_layer()
@@ -50,8 +50,8 @@ def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0, split=False
 class MLP(Network):
     """Multi-layer perceptron: ``h_1 = act(sum_i x_i W_i + b_1)``, ``h_k = act(h_{k-1} W_k + b_k)``, linear head.
 
-    The first layer has one kernel for each named input (initialised as one orthogonal matrix, then split), so that what
-    many actions or denoising steps share, such as the observation, is multiplied once.  Gain sqrt 2, zero biases.
+    The first layer has one kernel for each named input (initialised as one orthogonal matrix, then split), so inputs
+    shared by many actions or denoising steps, such as the observation, are multiplied once.  Gain sqrt 2, zero biases.
     """
 
     name = "mlp"
@@ -59,7 +59,7 @@ class MLP(Network):
     sizes: Widths = Field(min_length=1, description="widths of the hidden layers")
     activation: Literal["relu", "mish", "elu", "gelu", "silu", "tanh"] = Field("relu", description="between layers")
     layer_norm: bool = Field(False, description="normalise each hidden layer before its activation")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden units dropped in training, after each activation")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout rate after each activation")
 
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
         options = {"sizes": self.sizes, "activation": self.activation, "layer_norm": self.layer_norm}

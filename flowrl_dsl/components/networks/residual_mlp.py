@@ -19,7 +19,7 @@ from flowrl_dsl.registry import register
 def residual_mlp(inputs, width, blocks, outputs, activation, dropout, split=False):
     """h + dense(act(norm(dense(act(norm(h)))))), block after block; head(act(norm(h))).
 
-    With a random key ``dropout`` part of what each block adds is dropped.
+    With a random key ``dropout``, units of each block's output are dropped.
     """
     act = activation_function(activation)
     dense = dense_layer()
@@ -48,17 +48,17 @@ def residual_mlp(inputs, width, blocks, outputs, activation, dropout, split=Fals
 class ResidualMLP(Network):
     """Residual perceptron: ``h <- h + W_2 act(norm(W_1 act(norm(h))))`` for each block, head ``W act(norm(h))``.
 
-    Normalisation and activation stand before each dense layer, so that the sum runs through the network untouched.
+    Normalisation and activation precede each dense layer, so the residual stream passes through the network unchanged.
     Orthogonal kernels of gain sqrt 2, zero biases; first layer as in mlp.
     """
 
     name = "residual_mlp"
     paper = "arXiv:1603.05027"
 
-    width: int = Field(256, ge=3, description="width of every layer; of fewer than 3 a layer norm leaves but signs")
-    blocks: int = Field(2, ge=1, description="residual blocks, of two dense layers each")
+    width: int = Field(256, ge=3, description="width of every layer; at least 3, as a layer norm of 2 leaves only signs")
+    blocks: int = Field(2, ge=1, description="number of residual blocks, with two dense layers each")
     activation: Literal["relu", "mish", "elu", "gelu", "silu", "tanh"] = Field("relu", description="before dense layers")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of each block's output dropped in training")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout rate of each block's output")
 
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
         shape = {"width": self.width, "blocks": self.blocks, "outputs": outputs}

@@ -1,4 +1,4 @@
-"""SimBa: residual feed-forward blocks behind layer normalisation."""
+"""SimBa: residual feed-forward blocks after layer normalisation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flowrl_dsl.registry import register
 def simba(inputs, width, blocks, outputs, expansion, dropout, split=False):
     """h + narrow(relu(widen(norm(h)))), block after block; head(norm(h)).
 
-    With a random key ``dropout`` part of what each block adds is dropped.
+    With a random key ``dropout``, units of each block's output are dropped.
     """
     dense = dense_layer()
 
@@ -44,17 +44,17 @@ def simba(inputs, width, blocks, outputs, expansion, dropout, split=False):
 class Simba(Network):
     """SimBa: ``h <- h + W_2 relu(W_1 norm(h))`` for each block, W_1 ``expansion`` times as wide, head ``W norm(h)``.
 
-    The layer norm at the end bounds what the head sees.  He-normal kernels in the blocks, orthogonal ones of gain 1 in
+    The final layer norm bounds the input of the head.  He-normal kernels in the blocks, orthogonal ones of gain 1 in
     the first layer and the head, zero biases.  The paper normalises observations as well: `normalize = running`.
     """
 
     name = "simba"
     paper = "arXiv:2410.09754"
 
-    width: int = Field(256, ge=3, description="width between blocks; of fewer than 3 a layer norm leaves but signs")
+    width: int = Field(256, ge=3, description="width between blocks; at least 3, as a layer norm of 2 leaves only signs")
     blocks: int = Field(2, ge=1, description="residual blocks")
-    expansion: int = Field(4, ge=1, description="how many times as wide a block is inside")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of each block's output dropped in training")
+    expansion: int = Field(4, ge=1, description="ratio of the inner width of a block to `hidden`")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout rate of each block's output")
 
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
         shape = {"width": self.width, "blocks": self.blocks, "outputs": outputs}

@@ -25,9 +25,9 @@ class Cosine(Continuous):
     name = "cosine"
     paper: ClassVar[str] = "arXiv:2102.09672"
 
-    s: float = Field(0.008, gt=0, description="offset that keeps the first steps from being too small")
-    t_min: float = Field(1e-3, ge=1e-4, lt=1, description="time of the least noise")
-    t_max: float = Field(0.9946, gt=0, lt=1, description="time of the most noise")
+    s: float = Field(0.008, gt=0, description="offset that prevents too small first steps")
+    t_min: float = Field(1e-3, ge=1e-4, lt=1, description="time of the lowest noise level")
+    t_max: float = Field(0.9946, gt=0, lt=1, description="time of the highest noise level")
 
     def alpha(self) -> Partial:
         return partial(cosine_alpha, s=self.s)

@@ -27,8 +27,8 @@ class DiscreteCosine(Discrete):
     name = "discrete_cosine"
     paper: ClassVar[str] = "arXiv:2102.09672"
 
-    levels: int = Field(20, ge=1, description="noise levels K")
-    s: float = Field(0.008, gt=0, description="offset that keeps the first steps from being too small")
+    levels: int = Field(20, ge=1, description="number of noise levels K")
+    s: float = Field(0.008, gt=0, description="offset that prevents too small first steps")
     beta_max: float = Field(0.999, gt=0, lt=1, description="largest variance of one step")
 
     def betas(self) -> Call:

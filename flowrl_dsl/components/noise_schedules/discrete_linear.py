@@ -15,13 +15,13 @@ from flowrl_dsl.registry import register
 class DiscreteLinear(Discrete):
     """``beta_k`` evenly spaced from beta_min (k = 1) to beta_max (k = K).
 
-    With the standard ends the last level is almost pure noise only where K is near 1000.
+    With the default ends the last level is almost pure noise only for K near 1000.
     """
 
     name = "discrete_linear"
     paper: ClassVar[str] = "arXiv:2006.11239"
 
-    levels: int = Field(1000, ge=1, description="noise levels K")
+    levels: int = Field(1000, ge=1, description="number of noise levels K")
     beta_min: float = Field(1e-4, gt=0, lt=1, description="variance of the first step")
     beta_max: float = Field(0.02, gt=0, lt=1, description="variance of the last step")
 

@@ -26,7 +26,7 @@ class DiscreteVP(Discrete):
     name = "discrete_vp"
     paper: ClassVar[str] = "arXiv:2208.06193"
 
-    levels: int = Field(5, ge=1, description="noise levels K")
+    levels: int = Field(5, ge=1, description="number of noise levels K")
     b_min: float = Field(0.1, gt=0, description="noise rate at the first level")
     b_max: float = Field(10.0, gt=0, description="noise rate at the last level")
 

@@ -27,8 +27,8 @@ class Linear(Continuous):
 
     beta_min: float = Field(0.1, gt=0, description="noise rate at t = 0")
     beta_max: float = Field(20.0, gt=0, description="noise rate at t = 1")
-    t_min: float = Field(1e-3, ge=1e-4, lt=1, description="time of the least noise")
-    t_max: float = Field(1.0, gt=0, le=1, description="time of the most noise")
+    t_min: float = Field(1e-3, ge=1e-4, lt=1, description="time of the lowest noise level")
+    t_max: float = Field(1.0, gt=0, le=1, description="time of the highest noise level")
 
     @field_validator("beta_max")
     @classmethod

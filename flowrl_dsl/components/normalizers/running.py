@@ -15,7 +15,7 @@ from flowrl_dsl.registry import register
 
 @kernel
 def moments_init(size):
-    """No observations seen: normalising with these moments only clips."""
+    """Moments before any observation: normalising with them only clips."""
     return {"count": jnp.zeros(()), "mean": jnp.zeros(size), "squares": jnp.zeros(size)}
 
 
@@ -31,7 +31,7 @@ def moments_update(moments, s):
 
 @kernel
 def normalize(s, moments, clip, eps):
-    """(s - mean) / sqrt(var + eps), bounded; variance 1 until something has been seen."""
+    """(s - mean) / sqrt(var + eps), clipped; variance 1 before any observation."""
     seen = jnp.maximum(moments["count"], 1.0)
     var = jnp.where(moments["count"] > 0, moments["squares"] / seen, 1.0)
     return jnp.clip((s - moments["mean"]) / jnp.sqrt(var + eps), -clip, clip)
@@ -39,7 +39,7 @@ def normalize(s, moments, clip, eps):
 
 @register
 class Running(Normalizer):
-    """``s <- clip((s - mean) / sqrt(var + eps), -bound, bound)``; the moments follow the batches that updates draw."""
+    """``s <- clip((s - mean) / sqrt(var + eps), -bound, bound)``; the moments are updated by every batch."""
 
     name = "running"
 

@@ -22,7 +22,7 @@ class Adam(Descent):
     b1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment")
     b2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment")
     eps: float = Field(1e-8, gt=0, description="added to the denominator")
-    clip_norm: Scalar | None = option("bound on the global norm of the gradient; none for no bound", "none", POSITIVE)
+    clip_norm: Scalar | None = option("bound on the global norm of the gradient; none for unbounded", "none", POSITIVE)
 
     def transformation(self, ctx: Context, inputs: list[Value] | None) -> Call:
         return call("optax.scale_by_adam", b1=self.b1, b2=self.b2, eps=self.eps)

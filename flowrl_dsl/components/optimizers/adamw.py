@@ -13,7 +13,7 @@ from flowrl_dsl.registry import NOT_NEGATIVE, POSITIVE, Scalar, option, register
 
 @register
 class AdamW(Descent):
-    """``theta -= learning_rate (m_hat / (sqrt(v_hat) + eps) + decay theta)``; the decay is no part of the moments."""
+    """``theta -= learning_rate (m_hat / (sqrt(v_hat) + eps) + decay theta)``; the decay does not enter the moments."""
 
     name = "adamw"
     paper = "arXiv:1711.05101"
@@ -23,7 +23,7 @@ class AdamW(Descent):
     b1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment")
     b2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment")
     eps: float = Field(1e-8, gt=0, description="added to the denominator")
-    clip_norm: Scalar | None = option("bound on the global norm of the gradient; none for no bound", "none", POSITIVE)
+    clip_norm: Scalar | None = option("bound on the global norm of the gradient; none for unbounded", "none", POSITIVE)
 
     def transformation(self, ctx: Context, inputs: list[Value] | None) -> Call:
         decay = 0.0 if inputs is None else ctx.argument(self.decay, inputs)

@@ -15,16 +15,16 @@ from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 class SGD(Descent):
     """``v <- momentum v + gradient``, ``theta -= learning_rate v``.
 
-    With ``nesterov`` the step follows momentum v + gradient, v the new one.
+    With ``nesterov``, the step is along momentum v + gradient, with the new v.
     """
 
     name = "sgd"
     paper = "doi:10.1016/0041-5553(64)90137-5"
 
     learning_rate: Scalar = option("step size", "1e-2", POSITIVE)
-    momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step that is kept; 0 for plain descent")
-    nesterov: bool = Field(False, description="whether the gradient is taken ahead of the momentum")
-    clip_norm: Scalar | None = option("bound on the global norm of the gradient; none for no bound", "none", POSITIVE)
+    momentum: float = Field(0.9, ge=0, lt=1, description="decay of the velocity v; 0 for plain descent")
+    nesterov: bool = Field(False, description="whether to use Nesterov momentum")
+    clip_norm: Scalar | None = option("bound on the global norm of the gradient; none for unbounded", "none", POSITIVE)
 
     def transformation(self, ctx: Context, inputs: list[Value] | None) -> Call:
         return call("optax.trace", decay=self.momentum, nesterov=self.nesterov)

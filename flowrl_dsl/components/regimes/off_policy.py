@@ -1,4 +1,4 @@
-"""Off-policy regime: steps are kept in a ring of the newest ones, and batches drawn from it."""
+"""Off-policy regime: transitions are stored in a ring buffer, from which batches are drawn."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from flowrl_dsl.registry import register
 class OffPolicy(Regime):
     """Each update draws a batch of transitions and runs the stages of ``order`` as data flow between versions.
 
-    ``a -> b``: b reads what a wrote.  ``[a, b]``: both read what was there before.  ``every(n, a)``: only in each n-th
-    update.  Stage ``targets`` lets every kept copy follow its original.
+    ``a -> b``: b reads the versions written by a.  ``[a, b]``: both read the versions before.  ``every(n, a)``: only every
+    n-th update.  Stage ``targets`` updates all copies.
     """
 
     name = "off_policy"

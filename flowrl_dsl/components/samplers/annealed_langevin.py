@@ -17,7 +17,7 @@ from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 @kernel
 def annealed_levels(levels, steps):
-    """Each of the levels 0, 1/(L-1), ... 1, ``steps`` times."""
+    """The levels 0, 1/(L-1), ... 1, each repeated ``steps`` times."""
     return jnp.repeat(jnp.linspace(0.0, 1.0, levels), steps)
 
 
@@ -39,7 +39,7 @@ class AnnealedLangevin(EnergySampler):
     requires = frozenset({"noise_levels"})
 
     steps: int = Field(2, ge=1, description="steps at each level")
-    size: Scalar = option("size of a step at the last level", "1e-4", POSITIVE)
+    size: Scalar = option("step size at the last level", "1e-4", POSITIVE)
     beta: Scalar = option("length of the slope", "500", POSITIVE)
 
     def chain(self, ctx: Context, energy: Expr, start: Expr, key: Expr, inputs: list[Value]) -> Call:

@@ -17,7 +17,7 @@ def ddim(eps, alpha, a_T, times, clip=None):
     """Follow the probability-flow path of a variance-preserving process.
 
     For a step from time t to u, with the predicted clean action a_0 = (a_t - sigma_t eps) / alpha_t clipped to
-    [-clip, clip] and the noise e = (a_t - alpha_t a_0) / sigma_t that goes with it: a_u = alpha_u a_0 + sigma_u e.
+    [-clip, clip] and the corresponding noise e = (a_t - alpha_t a_0) / sigma_t: a_u = alpha_u a_0 + sigma_u e.
     The result is clipped as well.
     """
 
@@ -43,7 +43,7 @@ class DDIM(Sampler):
     requires = frozenset({"noise_process"})
 
     steps: int = Field(20, ge=1, description="denoising steps K")
-    clip: Scalar | None = option("bound on the predicted clean action; none for no bound", "1.0", POSITIVE)
+    clip: Scalar | None = option("bound on the predicted clean action; none for unbounded", "1.0", POSITIVE)
 
     kernel: ClassVar[str] = "ddim"
     draws: ClassVar[bool] = False

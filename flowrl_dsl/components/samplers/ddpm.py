@@ -55,7 +55,7 @@ class DDPM(Sampler):
     requires = frozenset({"noise_process"})
 
     steps: int = Field(20, ge=1, description="denoising steps K")
-    clip: Scalar | None = option("bound on the predicted clean action; none for no bound", "1.0", POSITIVE)
+    clip: Scalar | None = option("bound on the predicted clean action; none for unbounded", "1.0", POSITIVE)
 
     kernel: ClassVar[str] = "ddpm"
     draws: ClassVar[bool] = True

@@ -15,16 +15,16 @@ from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 @kernel
 def dpm_solver_2(eps, alpha, a_T, times, clip=None):
-    """Follow the probability-flow path of a variance-preserving process, in single steps with a point on the way.
+    """Follow the probability-flow path of a variance-preserving process, in single steps with an intermediate point.
 
     With l = log(alpha / sigma), a step from time t to u with h = l_u - l_t first goes to m = (t + u)/2, where
-    r h = l_m - l_t, and then corrects the predicted noise e by what it has become there:
+    r h = l_m - l_t, and then corrects the predicted noise e by its value there:
 
         a_m = alpha_m/alpha_t a_t - sigma_m (exp(r h) - 1) e_t
         a_u = alpha_u/alpha_t a_t - sigma_u (exp(h) - 1) (e_t + (e_m - e_t)/(2 r))
 
-    Both are ``alpha_u a_0 + sigma_u e`` with the clean action a_0 = (a_t - sigma_t e)/alpha_t.  Every e, the corrected one
-    as well, is replaced by the noise that goes with a_0 clipped to [-clip, clip]; the result is clipped as well.
+    Both are ``alpha_u a_0 + sigma_u e`` with the clean action a_0 = (a_t - sigma_t e)/alpha_t.  Every e, including
+    the corrected one, is replaced by the noise that corresponds to a_0 clipped to [-clip, clip]; the result is clipped too.
     """
 
     def sigma(t):
@@ -57,7 +57,7 @@ def dpm_solver_2(eps, alpha, a_T, times, clip=None):
 class DPMSolver2(Sampler):
     """``a_u = alpha_u/alpha_t a_t - sigma_u (e^h - 1) (e_t + (e_m - e_t)/(2r))``, h the step in ``log(alpha/sigma)``.
 
-    m lies in the middle between t and u, at the share r of the step h.  Second order: two network calls a step.
+    m is the midpoint of t and u, at the fraction r of the step h.  Second order: two network calls per step.
     """
 
     name = "dpm_solver_2"
@@ -65,8 +65,8 @@ class DPMSolver2(Sampler):
     provides = frozenset({"diffusion_sampler"})
     requires = frozenset({"noise_process", "continuous_time"})
 
-    steps: int = Field(10, ge=1, description="denoising steps K, of two network calls each")
-    clip: Scalar | None = option("bound on the predicted clean action; none for no bound", "1.0", POSITIVE)
+    steps: int = Field(10, ge=1, description="denoising steps K, with two network calls each")
+    clip: Scalar | None = option("bound on the predicted clean action; none for unbounded", "1.0", POSITIVE)
 
     kernel: ClassVar[str] = "dpm_solver_2"
     draws: ClassVar[bool] = False

@@ -15,15 +15,15 @@ from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 @kernel
 def dpm_solver_pp_2m(eps, alpha, a_T, times, clip=None):
-    """Follow the probability-flow path of a variance-preserving process, with the clean action of the step before.
+    """Follow the probability-flow path of a variance-preserving process, using the clean action of the previous step.
 
     With l = log(alpha / sigma), a step from time t to u with h = l_u - l_t, and the clean action a_0 predicted at t:
 
         d = a_0 + h/(2 h_before) (a_0 - a_0_before)
         a_u = sigma_u/sigma_t a_t - alpha_u (exp(-h) - 1) d
 
-    and d = a_0 in the first step, which has none before it, and in the last, where h grows so fast on an even grid of times
-    that the difference would be carried too far.  a_0 and d are clipped to [-clip, clip], the result is clipped as well.
+    and d = a_0 in the first step, which has no predecessor, and in the last, where h grows so fast on an even grid of times
+    that the extrapolation would overshoot.  a_0 and d are clipped to [-clip, clip], the result is clipped as well.
     """
     kept = alpha(times)
     sigma, h = jnp.sqrt(1 - kept**2), jnp.diff(log_snr(kept))
@@ -48,7 +48,7 @@ def dpm_solver_pp_2m(eps, alpha, a_T, times, clip=None):
 class DPMSolverPP2M(Sampler):
     """``a_u = sigma_u/sigma_t a_t - alpha_u (e^-h - 1) (a_0 + h/(2 h_before) (a_0 - a_0_before))``.
 
-    h is the step in ``log(alpha/sigma)``, a_0 the predicted clean action.  Second order with one network call a step; the
+    h is the step in ``log(alpha/sigma)``, a_0 the predicted clean action.  Second order with one network call per step; the
     first and the last step are of first order.
     """
 
@@ -58,7 +58,7 @@ class DPMSolverPP2M(Sampler):
     requires = frozenset({"noise_process", "continuous_time"})
 
     steps: int = Field(20, ge=1, description="denoising steps K")
-    clip: Scalar | None = option("bound on the predicted clean action; none for no bound", "1.0", POSITIVE)
+    clip: Scalar | None = option("bound on the predicted clean action; none for unbounded", "1.0", POSITIVE)
 
     kernel: ClassVar[str] = "dpm_solver_pp_2m"
     draws: ClassVar[bool] = False

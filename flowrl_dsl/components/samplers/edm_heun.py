@@ -29,8 +29,8 @@ def edm_heun(eps, a_T, times, clip=None):
         a' = d_t + u/t (a_t - d_t)
         a_u = a' + (t/u - 1)/2 (d_u - d_t)
 
-    That is Heun's a_t + (u - t)/2 (e_t + e_u) with the slopes e = (a - d)/t, written without their difference: at a low
-    level its rounding would be carried t/u times too far.  The last step, to level 0, ends at the clean action.
+    This is Heun's a_t + (u - t)/2 (e_t + e_u) with the slopes e = (a - d)/t, written without their difference: at a low
+    level its rounding error would be amplified t/u times.  The last step, to level 0, ends at the clean action.
     """
 
     def clean(a_t, t):
@@ -51,7 +51,7 @@ def edm_heun(eps, a_T, times, clip=None):
 class EDMHeun(Sampler):
     """``a_u = a_t + (u - t)/2 (eps(a_t, t) + eps(a_t + (u - t) eps(a_t, t), u))`` in the noise levels t = sigma.
 
-    Levels are evenly spaced in ``sigma^(1/rho)`` between the backbone's ends; the last step goes from sigma_min to 0 and
+    Levels are evenly spaced in ``sigma^(1/rho)`` between the backbone's bounds; the last step goes from sigma_min to 0 and
     needs one network call, the others two.  Second order.
     """
 
@@ -61,8 +61,8 @@ class EDMHeun(Sampler):
     requires = frozenset({"noise_process"})
 
     steps: int = Field(10, ge=1, description="steps K; 2K - 1 network calls")
-    rho: float = Field(7.0, ge=1, description="how much closer levels lie where there is little noise; 1 for even spacing")
-    clip: Scalar | None = option("bound on the predicted clean action; none for no bound", "1.0", POSITIVE)
+    rho: float = Field(7.0, ge=1, description="density of levels at low noise; 1 for even spacing")
+    clip: Scalar | None = option("bound on the predicted clean action; none for unbounded", "1.0", POSITIVE)
 
     kernel: ClassVar[str] = "edm_heun"
     draws: ClassVar[bool] = False

@@ -12,7 +12,7 @@ from flowrl_dsl.registry import register
 class Euler(RungeKutta):
     """``a_u = a_t + (u - t) v(a_t, t)``.
 
-    First order: one network call a step.
+    First order: one network call per step.
     """
 
     name = "euler"

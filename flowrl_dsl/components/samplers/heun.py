@@ -12,7 +12,7 @@ from flowrl_dsl.registry import register
 class Heun(RungeKutta):
     """``a_u = a_t + (u - t)/2 (v(a_t, t) + v(a_t + (u - t) v(a_t, t), u))``.
 
-    Second order: two network calls a step.
+    Second order: two network calls per step.
     """
 
     name = "heun"

@@ -17,9 +17,9 @@ from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 @kernel(quick="quick")
 def langevin(energy, a, key, levels, sizes, beta, unit_slope, quick=False):
-    """a <- clip(a + size/2 beta g + sqrt(size) noise, -1, 1), g the slope of the energy at each step's level.
+    """a <- clip(a + size/2 beta g + sqrt(size) noise, -1, 1), g the gradient of the energy at each step's level.
 
-    With ``unit_slope`` g is divided by its norm, so that a step has the same length on any scale of values.
+    With ``unit_slope`` g is divided by its norm, so that the step length is independent of the scale of values.
     """
     slope = jax.grad(lambda a, level: jnp.sum(energy(a, level)))
 
@@ -39,7 +39,7 @@ def langevin(energy, a, key, levels, sizes, beta, unit_slope, quick=False):
 class Langevin(EnergySampler):
     """``a <- a + size/2 beta grad Q(s, a) + sqrt(size) noise``, kept in [-1, 1].
 
-    As steps get small and many, a is drawn from exp(beta Q) on [-1, 1].
+    In the limit of many small steps, a has the density exp(beta Q) on [-1, 1], up to normalisation.
     """
 
     name = "langevin"
@@ -47,7 +47,7 @@ class Langevin(EnergySampler):
     requires = frozenset({"energy"})
 
     steps: int = Field(20, ge=1, description="steps K")
-    size: Scalar = option("size of a step: the variance of its noise", "0.01", POSITIVE)
+    size: Scalar = option("step size: the variance of the noise", "0.01", POSITIVE)
     beta: Scalar = option("inverse temperature", "10", POSITIVE)
 
     def chain(self, ctx: Context, energy: Expr, start: Expr, key: Expr, inputs: list[Value]) -> Call:

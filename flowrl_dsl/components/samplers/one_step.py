@@ -12,9 +12,9 @@ from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 @kernel
 def one_step(field, *process, times, clip=None):
-    """The action that a single prediction at the first time gives; ``process`` ends with the initial noise z.
+    """The action of a single prediction at the first time; ``process`` ends with the initial noise z.
 
-    Of a flow, v is the velocity: a = z + (u - t) v(z, t).  Of a variance-preserving process, which has alpha before z, eps
+    For a flow, v is the velocity: a = z + (u - t) v(z, t).  For a variance-preserving process, with alpha before z, eps
     is the noise: a = (z - sigma_t eps(z, t)) / alpha_t.  The result is clipped.
     """
     *schedule, z = process
@@ -31,8 +31,8 @@ def one_step(field, *process, times, clip=None):
 class OneStep(Sampler):
     """The clean action predicted from noise z: ``a = z + v(z, 0)``, or ``a = (z - sigma eps(z, t)) / alpha`` at t_max.
 
-    One network call.  The best guess from noise alone is a mean of actions: draws spread less than what the network was
-    fitted to, unless it is trained through this sampler, or its paths are straight.
+    One network call.  The prediction from noise alone is a mean of actions: samples have less variance than the training
+    actions, unless the network is trained through this sampler, or its paths are straight.
     """
 
     name = "one_step"
@@ -41,7 +41,7 @@ class OneStep(Sampler):
     requires = frozenset({"noise_process"})
 
     steps: ClassVar[int] = 1
-    clip: Scalar | None = option("bound on the drawn action; none for no bound", "1.0", POSITIVE)
+    clip: Scalar | None = option("bound on the sampled action; none for unbounded", "1.0", POSITIVE)
 
     kernel: ClassVar[str] = "one_step"
     draws: ClassVar[bool] = False

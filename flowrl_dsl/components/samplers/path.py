@@ -1,4 +1,4 @@
-"""Ancestral sampling that knows how likely its path was."""
+"""Ancestral sampling that also computes the log-ratio of its path."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def diffusion_path(eps, alpha, u_T, key, times, clip=None, quick=False):
 
 @register
 class Path(Sampler):
-    """The reverse chain with noise on its last step too, and ``a = tanh(u_0)``; it knows the log-ratio of each path.
+    """The reverse chain with noise also on the last step, and ``a = tanh(u_0)``; computes the log-ratio of each path.
 
     ``log p(u_T ... u_0) - log q(u_T ... u_1 | u_0) - sum_i log(1 - a_i^2)``, p the chain and q the forward process.
 
-    Its mean is never below that of the log-density of a, and meets it where the chain reverses the process exactly: it
-    serves as ``draw_log_prob`` in maximum-entropy objectives, whose entropy it bounds from below.
+    Its mean is an upper bound of the mean log-density of a, tight if the chain reverses the process exactly.  As
+    ``draw_log_prob`` in maximum-entropy objectives it yields a lower bound of the entropy.
     """
 
     name = "path"
@@ -64,7 +64,7 @@ class Path(Sampler):
     requires = frozenset({"noise_process", "continuous_time"})
 
     steps: int = Field(16, ge=1, description="denoising steps K")
-    clip: Scalar | None = option("bound on the predicted clean action before the tanh; none for no bound", "3.0", POSITIVE)
+    clip: Scalar | None = option("bound on the predicted clean action before the tanh; none for unbounded", "3.0", POSITIVE)
 
     kernel: ClassVar[str] = "diffusion_path"
     draws: ClassVar[bool] = True

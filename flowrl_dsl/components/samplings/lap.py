@@ -16,7 +16,7 @@ from flowrl_dsl.record import Field, Record
 from flowrl_dsl.registry import NOT_NEGATIVE, POSITIVE, Scalar, option, register
 
 _BLOCK = 256
-"""Places that are drawn from at a time."""
+"""Number of rows per block."""
 
 
 @kernel
@@ -26,7 +26,7 @@ def lap_priority(q, y, alpha, floor):
 
 
 def with_new_rows(memory: Any, storage: Any) -> Any:
-    """Rows added since these priorities were made get the largest one."""
+    """Rows added since the last update get the largest priority."""
     places = jnp.arange(memory["priority"].shape[0])
     newest = storage["total"] - 1
     number = newest - (newest - places) % places.shape[0]
@@ -36,17 +36,17 @@ def with_new_rows(memory: Any, storage: Any) -> Any:
 
 
 def prioritized_rows(key: Any, memory: Any, storage: Any, count: int) -> Any:
-    """Places drawn in proportion to their priorities, with replacement: [count].
+    """Rows drawn in proportion to their priorities, with replacement: [count].
 
-    A block of places first and then one of its places: in float32 a running sum over a million rows is too coarse for those
-    of low priority, and a random number in [0, 1) as well.
+    First a block is drawn, then one of its rows: in float32 a cumulative sum over a million rows is too coarse for rows of
+    low priority, and so is a random number in [0, 1).
     """
     table = memory["priority"]
     blocks = jnp.pad(table, (0, -len(table) % _BLOCK)).reshape(-1, _BLOCK)
     block_key, place_key = jax.random.split(key)
     sums = jnp.cumsum(jnp.sum(blocks, axis=1))
     block = jnp.searchsorted(sums, jax.random.uniform(block_key, (count,)) * sums[-1], side="right")
-    # a draw may round up to the whole sum
+    # a draw may round up to the total
     block = jnp.minimum(block, len(blocks) - 1)
     inside = jnp.cumsum(blocks[block], axis=1)
     place = jnp.sum(inside <= jax.random.uniform(place_key, (count, 1)) * inside[:, -1:], axis=1)
@@ -55,11 +55,11 @@ def prioritized_rows(key: Any, memory: Any, storage: Any, count: int) -> Any:
 
 @register
 class LAP(Sampling):
-    """Transitions are drawn in proportion to ``max(max_e |Q_e(s, a) - y|, floor)^alpha``, as it was when last drawn.
+    """Transitions are drawn in proportion to ``max(max_e |Q_e(s, a) - y|, floor)^alpha``, computed at their last draw.
 
-    Meant for a loss that is linear beyond ``floor`` (``critic { kind = q(huber = 1.0) }``): then the expected gradient is
+    Intended for a loss that is linear beyond ``floor`` (``critic { kind = q(huber = 1.0) }``): the expected gradient is then
     that of a loss over the uniform distribution, and no importance weights are needed.  New transitions get the largest
-    priority so far, which is taken anew from the replay at each ``refresh``-th update.
+    priority so far, which is recomputed from the replay buffer every ``refresh`` updates.
     """
 
     name = "lap"
@@ -67,8 +67,8 @@ class LAP(Sampling):
     feedback: ClassVar[Record] = {"priority": Field()}
 
     alpha: Scalar = option("exponent: 0 draws uniformly", "0.4", NOT_NEGATIVE)
-    floor: Scalar = option("errors below it count as it", "1.0", POSITIVE)
-    refresh: int = Option(250, ge=1, description="updates after which the largest priority is taken anew")
+    floor: Scalar = option("lower bound on the error", "1.0", POSITIVE)
+    refresh: int = Option(250, ge=1, description="updates between recomputations of the largest priority")
 
     def report(self, ctx: Context, q: Value, y: Value) -> dict[str, Value]:
         inputs = (q, y, ctx.scalar(self.alpha), ctx.scalar(self.floor))
@@ -76,7 +76,7 @@ class LAP(Sampling):
         return {"priority": ctx.builder.add("Weights", expr, inputs, Type(("batch",)), "priority")}
 
     def memory(self, capacity: int) -> Any:
-        """Priorities of an empty replay, the largest one so far, and the rows that have one."""
+        """Priorities of an empty replay, the largest one so far, and the number of rows with one."""
         return {"priority": jnp.zeros(capacity), "largest": jnp.ones(()), "seen": jnp.zeros((), jnp.int32)}
 
     def draw(self, memory: Any, storage: Any, key: Any, count: int) -> tuple[Any, Any]:
@@ -84,10 +84,10 @@ class LAP(Sampling):
         return memory, prioritized_rows(key, memory, storage, count)
 
     def learn(self, memory: Any, places: Any, feedback: Any, step: Any) -> Any:
-        """Drawn rows get the priorities reported; where the critic rested in this update they keep theirs.
+        """Set the reported priorities of the drawn rows; without an update of the critic they are unchanged.
 
-        A row that was drawn several times has the largest of what was reported of it: which of several writes wins is not
-        fixed on all devices.  The largest priority so far is remembered for new rows.
+        A row drawn several times gets the largest reported priority, since the order of duplicate writes is not defined on
+        all devices.  The largest priority so far is stored for new rows.
         """
         table = memory["priority"]
         found = jnp.where(feedback["reported"] > 0, feedback["priority"], table[places])

@@ -1,4 +1,4 @@
-"""Every transition is as likely as any other."""
+"""All transitions are equally likely."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowrl_dsl.registry import register
 
 @register
 class Uniform(Sampling):
-    """Batches are drawn uniformly, with replacement, from the transitions there are."""
+    """Batches are drawn uniformly, with replacement, from all stored transitions."""
 
     name = "uniform"
 

@@ -1,4 +1,4 @@
-"""Half a cosine from one value to another, constant afterwards."""
+"""Half a cosine between two values, constant afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Straight line from one value to another, constant afterwards."""
+"""Linear interpolation between two values, constant afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section ``act``: how actions are chosen while collecting data and while evaluating."""
+"""Section ``act``: selection of actions during data collection and evaluation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from flowrl_dsl.registry import Drawn, option, register
 
 @register
 class Act(Section):
-    """Choices of the action for one observation."""
+    """Selection of the action for one observation."""
 
     name = "act"
     implied = True
 
-    explore: Drawn[ActionChoice] = option("while collecting data", "sample from policy")
+    explore: Drawn[ActionChoice] = option("during data collection", "sample from policy")
     evaluate: Drawn[ActionChoice] = option("while evaluating", "sample from policy")
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:

@@ -37,7 +37,7 @@ BACKUP = Slot(
 )
 
 READ_BY_BACKUP = {"discount": "discount", "next_action": "a_next", "seen": "within_seen"}
-"""Options that nothing but the backup reads, and the names it reads them by."""
+"""Options read only by the backup, and the names it uses for them."""
 
 
 @kernel
@@ -48,19 +48,19 @@ def interval(low, high):
 
 @kernel
 def wider(seen, y):
-    """The range of the values seen before and of y."""
+    """The range of the values seen so far and of y."""
     return {"low": jnp.minimum(seen["low"], jnp.min(y)), "high": jnp.maximum(seen["high"], jnp.max(y))}
 
 
 @kernel
 def bounded(x, bounds):
-    """x kept between two ends."""
+    """x clipped to two bounds."""
     return jnp.clip(x, bounds["low"], bounds["high"])
 
 
 @kernel
 def range_seen(seen, bounds):
-    """The range of the values seen; the bounds there are, as long as none has been seen."""
+    """The range of the values seen; the previous bounds while none has been seen."""
     return {name: jnp.where(seen["low"] <= seen["high"], seen[name], bounds[name]) for name in seen}
 
 
@@ -72,7 +72,7 @@ def n_step_return(rewards, discount):
 
 @kernel
 def continuation(discount, d):
-    """discount (1 - d): what the value of the next state is multiplied by."""
+    """discount (1 - d): the factor of the next state's value."""
     return discount * (1 - d)
 
 
@@ -82,10 +82,10 @@ class CriticSection(Section):
 
     No gradient flows through y.  a_next is chosen by ``next_action`` at s_next.
 
-    With ``n_step = n`` the backup sees as r the return ``sum_{k<n} discount^k r_k`` of the n steps from (s, a) on, as s_next
-    and d the end of the last of them, and as discount ``discount^n``.  A window is shorter where an episode ends, and at
-    the newest transition.  ``within_seen(x)`` bounds x to the range of all targets up to the last refresh of ``seen``, at
-    first [0, 0].
+    With ``n_step = n``, in ``backup``: r is the return ``sum_{k<n} discount^k r_k`` of the n steps from (s, a) on,
+    s_next and d belong to the last of them, and discount is ``discount^n``.  A window is shorter at the end of an episode
+    and at the newest transition.  ``within_seen(x)`` clips x to the range of all targets up to the last refresh of
+    ``seen``, initially [0, 0].
     """
 
     name = "critic"
@@ -95,7 +95,7 @@ class CriticSection(Section):
         Function(
             "Q_target", ("obs", "action"), ("obs", "action"), ("ensemble",), "q_target", "action values of the target critic"
         ),
-        Function("within_seen", (None,), (), (), "seen_values", "the value, bounded to the range of the targets so far"),
+        Function("within_seen", (None,), (), (), "seen_values", "the value, clipped to the range of the targets so far"),
     )
     copies = (
         Copy("target", "{}_target", "q_target", "ema(0.005)"),
@@ -104,21 +104,21 @@ class CriticSection(Section):
 
     lengths = MappingProxyType({"ensemble": "ensemble"})
 
-    kind: Critic = option("how values are represented", "q")
+    kind: Critic = option("representation of the values", "q")
     network: Network = option("network of one ensemble member", "mlp([256, 256])")
     ensemble: int = Field(2, ge=1, description="number of members E")
-    optimizer: Optimizer = option("turns gradients into parameters", "adam(3e-4)")
-    target: Target | None = option("keeps the copy behind `Q_target`", "ema(0.005)")
+    optimizer: Optimizer = option("optimizer of the parameters", "adam(3e-4)")
+    target: Target | None = option("update rule of the copy `Q_target`", "ema(0.005)")
     discount: Scalar = option("discount factor", "0.99", UNIT)
-    n_step: int = Field(1, ge=1, description="steps n of the return that a backup starts from")
-    next_action: Drawn[ActionChoice] = option("how a_next is chosen", "sample from policy")
+    n_step: int = Field(1, ge=1, description="number of steps n of the return")
+    next_action: Drawn[ActionChoice] = option("selection of a_next", "sample from policy")
     backup: Formula = slot(
         "the regression target y",
         BACKUP,
         "r + discount * (1 - d) * min(Q_target(s_next, a_next), over = ensemble)",
     )
-    seen: Target | None = option("how the range of targets so far reaches `within_seen`", "none")
-    reduction: Literal["mean", "sum"] = Field("mean", description="of the members' losses")
+    seen: Target | None = option("update rule of the bounds used by `within_seen`", "none")
+    reduction: Literal["mean", "sum"] = Field("mean", description="reduction of the members' losses")
 
     @model_validator(mode="after")
     def _rates_what_it_draws(self) -> CriticSection:
@@ -131,7 +131,7 @@ class CriticSection(Section):
         read = variables(self.backup) | functions(self.backup)
         if "value_distribution" in self.kind.provides:
             read |= {"discount", "a_next"}
-        return {option: f"the backup does not mention {name}" for option, name in READ_BY_BACKUP.items() if name not in read}
+        return {option: f"the backup does not use {name}" for option, name in READ_BY_BACKUP.items() if name not in read}
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         discount = at.algorithm.start(self.discount)
@@ -169,7 +169,7 @@ class CriticSection(Section):
 
     @property
     def sees(self) -> Target | None:
-        """How the range of targets is followed; a critic that is not trained has no targets."""
+        """The update of the range of targets; a critic that is not trained has no targets."""
         return self.seen if self.kind.trains else None
 
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
@@ -182,7 +182,7 @@ class CriticSection(Section):
         return state if self.target is None else state | {f"{ctx.owner}_target": params}
 
     def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
-        """The new versions after one step towards the temporal-difference targets."""
+        """The new versions after one gradient step towards the temporal-difference targets."""
         if not self.kind.trains:
             return {}
         b, s_next = ctx.builder, batch["s_next"]
@@ -204,7 +204,7 @@ class CriticSection(Section):
         return written
 
     def _report(self, ctx: Context, batch: dict[str, Value], y: Value) -> dict[str, Value]:
-        """What the sampling of the batches is told of the errors."""
+        """The feedback of the errors to the sampling of batches."""
         train: Any = ctx.algorithm.sections["train"]
         if not train.sampling.feedback:
             return {}
@@ -213,7 +213,7 @@ class CriticSection(Section):
         return reported | {f"feedback.{name}": value for name, value in told.items()}
 
     def _returns(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
-        """The values of the backup: the batch, its returns, and what the value at their end is discounted by [batch]."""
+        """The values of the backup: the batch, its returns, and the discount of the value at their end [batch]."""
         b, rate = ctx.builder, ctx.scalar(self.discount)
         if self.n_step == 1:
             return batch | {"discount": ctx.broadcast(rate, ("batch",), batch["r"])}

@@ -1,4 +1,4 @@
-"""Section ``encoder``: embeddings of states and of state-action pairs that policy and critic read beside their inputs."""
+"""Section ``encoder``: embeddings of states and of state-action pairs as further inputs of policy and critic."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flowrl_dsl.registry import option, register
 
 @kernel
 def unit_size(x):
-    """x divided by the mean size of its components."""
+    """x divided by the mean magnitude of its components."""
     return x / jnp.maximum(jnp.mean(jnp.abs(x), axis=-1, keepdims=True), 1e-8)
 
 
@@ -54,7 +54,7 @@ def pair_embedding(net, params, s, a):
 
 @kernel
 def prediction_error(net, params, s, a, s_next, key=None):
-    """Mean of (z(s, a) - z(s_next))^2, z(s_next) constant.  With a key the dropout of z(s, a) is on."""
+    """Mean of (z(s, a) - z(s_next))^2, z(s_next) constant.  With a key, z(s, a) uses dropout."""
     ahead = jax.lax.stop_gradient(state_embedding(net, params, s_next))
     said = net.apply({"params": params}, s, a, rngs=None if key is None else {"dropout": key})
     return jnp.mean(jnp.square(said - ahead))
@@ -62,16 +62,16 @@ def prediction_error(net, params, s, a, s_next, key=None):
 
 @kernel
 def joined(x, z):
-    """x and z side by side; x is repeated along the leading axes of z."""
+    """x and z concatenated; x is repeated along the leading axes of z."""
     return jnp.concatenate([jnp.broadcast_to(x, (*z.shape[:-1], x.shape[-1])), z], axis=-1)
 
 
 @register
 class EncoderSection(Encoder):
-    """``z(s, a)`` is trained to be ``z(s_next)``; policy and critic read z(s), the critic z(s, a) as well.
+    """``z(s, a)`` is trained to predict ``z(s_next)``; policy and critic read z(s), the critic also z(s, a).
 
-    They read it from a copy, and their target copies from the copy before: at each refresh the older copy becomes the
-    newer one, and the newer one what has been learned.
+    Policy and critic read ``encoder_fixed``, their targets ``encoder_target``; at each refresh ``encoder_target <-
+    encoder_fixed`` and ``encoder_fixed <- encoder``.
     """
 
     name = "encoder"
@@ -79,10 +79,10 @@ class EncoderSection(Encoder):
     paper: ClassVar[str] = "arXiv:2306.02451"
     requires = frozenset({"reparameterized"})
 
-    size: int = Field(256, ge=1, description="components of an embedding")
+    size: int = Field(256, ge=1, description="dimension of an embedding")
     network: Network = option("network of each of the two encoders", "mlp([256, 256], activation = elu)")
-    optimizer: Optimizer = option("turns gradients into parameters", "adam(3e-4)")
-    target: Target = option("how the copies that are read follow", "copy(every = 250)")
+    optimizer: Optimizer = option("optimizer of the parameters", "adam(3e-4)")
+    target: Target = option("update rule of the copies", "copy(every = 250)")
 
     def module(self, ctx: Context) -> Build:
         state = self.network.module("state_encoder", (("s", ctx.sizes.obs),), self.size)
@@ -96,7 +96,7 @@ class EncoderSection(Encoder):
         return {"encoder": params, "encoder_opt": self.optimizer.init(ctx, params, "encoder_opt"), **copies}
 
     def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
-        """The new versions after one step of prediction."""
+        """The new versions after one gradient step on the prediction loss."""
         inputs = [ctx.versions["encoder"], batch["s"], batch["a"], batch["s_next"]]
         dropout = ctx.in_training().dropout(self.network, inputs)
         expr = call(prediction_error, self.module(ctx), *map(Arg, range(4)), **dropout)

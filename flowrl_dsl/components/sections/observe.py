@@ -1,4 +1,4 @@
-"""Section ``observe``: what happens to observations before any network sees them."""
+"""Section ``observe``: preprocessing of observations before all networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section ``policy``: the backbone, its network, how it is sampled and trained, and which copies of it are kept."""
+"""Section ``policy``: the backbone, its network, its sampling and training, and its copies."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from flowrl_dsl.registry import Copy, option, register
 
 @register
 class Policy(Section):
-    """The actor: one descent of the weighted sum of the ``improve`` blocks' losses at each update.
+    """The actor: one gradient step per update on the weighted sum of the losses of the ``improve`` blocks.
 
-    Blocks whose mechanism trains the critic descend the critic's parameters instead, with the critic's optimizer.
+    Blocks whose mechanism trains the critic update the critic's parameters instead, with the critic's optimizer.
     """
 
     name = "policy"
@@ -35,7 +35,7 @@ class Policy(Section):
             ("obs", "action"),
             (),
             "draw_log_prob",
-            "log-density, or an upper bound of it, of actions that have just been drawn",
+            "log-density, or an upper bound of it, of freshly sampled actions",
         ),
         Function("eps", ("obs", "action", None), ("obs",), (), "noise_prediction", "the policy's prediction of the noise"),
         Function("velocity", ("obs", "action", None), ("obs",), (), "flow_field", "the policy's velocity field"),
@@ -45,12 +45,12 @@ class Policy(Section):
         Copy("old", "old_{}", "old_{}", "copy(every = 1000)"),
     )
 
-    backbone: Backbone = option("kind of distribution")
-    network: Network = option("the network inside the backbone", "mlp([256, 256, 256], activation = mish)")
-    sampler: Sampler | None = option("how actions are drawn from an iterative backbone", "none")
-    optimizer: Optimizer = option("turns gradients into parameters", "adam(3e-4)")
-    target: Target | None = option("keeps the copy `policy_target`", "none")
-    old: Target | None = option("keeps the copy `old_policy`", "none")
+    backbone: Backbone = option("type of policy distribution")
+    network: Network = option("network of the backbone", "mlp([256, 256, 256], activation = mish)")
+    sampler: Sampler | None = option("sampler of an iterative backbone", "none")
+    optimizer: Optimizer = option("optimizer of the parameters", "adam(3e-4)")
+    target: Target | None = option("update rule of the copy `policy_target`", "none")
+    old: Target | None = option("update rule of the copy `old_policy`", "none")
 
     def unread(self) -> dict[str, str]:
         if self.backbone.trains:
@@ -72,7 +72,7 @@ class Policy(Section):
         return state | dict.fromkeys(self.kept(ctx.owner), params)
 
     def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
-        """The new versions after one step on the sum of the weighted losses, and what the blocks measured."""
+        """The new versions after one gradient step on the sum of the weighted losses, and the measurements of the blocks."""
         losses: dict[str, list[Value]] = {}
         measures: dict[str, list[Value]] = {}
         blocks = [block for block in ctx.algorithm.improvements if block.owner == ctx.owner]
@@ -92,7 +92,7 @@ class Policy(Section):
         return self._descended(ctx, losses) | _measured(ctx, measures)
 
     def _descended(self, ctx: Context, losses: dict[str, list[Value]]) -> dict[str, Value]:
-        """The new versions of the groups that the sums of the losses train."""
+        """The new versions of the groups trained by the sums of the losses."""
         written: dict[str, Value] = {}
         for group, terms in losses.items():
             total = reduce(lambda x, y: ctx.builder.elementwise("jnp.add", x, y, name="loss"), terms)
@@ -113,7 +113,7 @@ class Policy(Section):
 
 
 def _measured(ctx: Context, measures: dict[str, list[Value]]) -> dict[str, Value]:
-    """What the blocks measured, the mean where several measure the same, and the version of the policy they measured."""
+    """The measurements of the blocks, averaged over blocks with the same one, and the measured version of the policy."""
     b = ctx.builder
     found = {measure_group(ctx.owner, "version"): ctx.versions[ctx.owner]} if measures else {}
     for name, values in measures.items():

@@ -1,4 +1,4 @@
-"""Section ``train``: how much data is collected, kept and used."""
+"""Section ``train``: amounts of data collected, stored and used."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class Train(Section):
     implied = True
 
     steps: int = Field(1_000_000, ge=1, description="environment steps")
-    batch: int = Field(256, ge=1, description="transitions of one update (B)")
+    batch: int = Field(256, ge=1, description="transitions per update (B)")
     warmup: int = Field(5_000, ge=0, description="environment steps with uniformly random actions before the first update")
     replay: int = Field(1_000_000, ge=1, description="capacity of the replay buffer in transitions")
-    sampling: Sampling = option("how batches are drawn from the replay", "uniform")
-    updates: int = Field(1, ge=1, description="updates for each environment step")
-    envs: int = Field(1, ge=1, description="environments stepped side by side")
-    action_repeat: int = Field(1, ge=1, description="environment frames for each action")
+    sampling: Sampling = option("sampling of batches from the replay buffer", "uniform")
+    updates: int = Field(1, ge=1, description="updates per environment step")
+    envs: int = Field(1, ge=1, description="number of parallel environments")
+    action_repeat: int = Field(1, ge=1, description="environment frames per action")
     evaluate_every: int = Field(10_000, ge=1, description="environment steps between evaluations")
-    episodes: int = Field(10, ge=1, description="episodes of one evaluation")
+    episodes: int = Field(10, ge=1, description="episodes per evaluation")
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         if self.warmup < self.batch:

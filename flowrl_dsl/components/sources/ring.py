@@ -1,6 +1,6 @@
-"""A ring of the newest steps, drawn from step by step or in windows of several steps.
+"""A ring buffer of the newest steps, sampled as single transitions or windows of several steps.
 
-Row k of all ``total`` rows ever added stands at k modulo the capacity, and the newest ``size`` are there.  With several
+Row k of all ``total`` rows ever added is at k modulo the capacity; the newest ``size`` rows are stored.  With several
 environments, rows of one environment are ``stride`` apart.
 """
 
@@ -22,10 +22,10 @@ def transitions(storage: Any, rows: Any) -> dict[str, Any]:
 
 
 def windows(storage: Any, rows: Any, horizon: int, stride: int) -> dict[str, Any]:
-    """The given rows with what the ``horizon`` steps from each of them on brought.
+    """The given rows extended to windows of ``horizon`` steps.
 
-    ``rewards`` [batch, window] are those of the window, 0 behind its end; ``count`` is its length.  It ends with the episode
-    (d tells whether truly) and at the newest row; d and s_next are those of its last step.
+    ``rewards`` [batch, window] are those of the window, 0 after its end; ``count`` is its length.  A window ends with the
+    episode (d is 1 if terminal) and at the newest row; d and s_next are those of its last step.
     """
     capacity = storage["r"].shape[0]
     oldest = (storage["total"] - storage["size"]) % capacity
@@ -48,16 +48,16 @@ def windows(storage: Any, rows: Any, horizon: int, stride: int) -> dict[str, Any
 
 @register
 class Ring(Source):
-    """The newest steps, in the order in which they were made; ``sampling`` draws the rows of a batch.
+    """The newest steps in chronological order; ``sampling`` draws the rows of a batch.
 
-    With a horizon of one step a batch holds transitions, with a longer one the returns of windows.
+    With a horizon of one step a batch contains transitions, with a longer one returns of windows.
     """
 
     name = "ring"
 
-    sampling: Sampling = option("how rows are drawn", "uniform")
-    horizon: int = Option(1, ge=1, description="steps of a return")
-    stride: int = Option(1, ge=1, description="environments that fill the ring side by side")
+    sampling: Sampling = option("sampling of rows", "uniform")
+    horizon: int = Option(1, ge=1, description="number of steps of a return")
+    stride: int = Option(1, ge=1, description="number of parallel environments")
 
     @classmethod
     def of(cls, sampling: Sampling, horizon: int, envs: int) -> Source:
@@ -75,7 +75,7 @@ class Ring(Source):
         capacity, many = storage["r"].shape[0], rows["r"].shape[0]
         cursor = storage["total"] % capacity
         if many == 1:
-            # never wraps, and a slice is half the cost of a scatter
+            # never wraps around, and a slice costs half as much as a scatter
             written = {k: jax.lax.dynamic_update_slice_in_dim(storage[k], part, cursor, 0) for k, part in rows.items()}
         else:
             position = jnp.arange(many, dtype=jnp.int32)

@@ -1,4 +1,4 @@
-"""A copy that is refreshed now and then."""
+"""A periodically refreshed copy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowrl_dsl.registry import register
 
 @register
 class Copy(Target):
-    """``copy <- parameters`` in each n-th update (the n-th, the 2n-th, ...), unchanged in between."""
+    """``copy <- parameters`` every n-th update (the n-th, the 2n-th, ...), unchanged in between."""
 
     name = "copy"
 

@@ -27,7 +27,7 @@ class EMA(Target):
 
     name = "ema"
 
-    rate: Scalar = option("share of the new parameters", "0.005", UNIT)
+    rate: Scalar = option("weight of the new parameters", "0.005", UNIT)
 
     def follow(self, ctx: Context, copy: Value, params: Value, name: str) -> Value:
         expr = call(moving_average, Arg(0), Arg(1), Arg(2))
