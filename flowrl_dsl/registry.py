@@ -32,7 +32,7 @@ from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
 from flowrl_dsl.formula import Formula, Function, Slot
 
 if TYPE_CHECKING:
-    from flowrl_dsl.algorithm import Position
+    from flowrl_dsl.algorithm import Algorithm, Position
 
 CAPABILITIES: dict[str, str] = {
     "log_prob": "a log-density of any action",
@@ -88,6 +88,10 @@ class Component(BaseModel):
         """Options that nothing reads beside the others as they are, each with the reason."""
         return {}
 
+    def idle(self, algorithm: Algorithm) -> dict[str, str]:
+        """Options that have no effect in this algorithm, each with the reason: a warning (FRL0319) where one is written."""
+        return {}
+
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         """Options that are valid and probably not what the author of the spec wants; only in algorithms without errors.
 
@@ -130,6 +134,11 @@ class SectionKind(Component):
     encodes: ClassVar[bool] = False
     named: ClassVar[bool] = False
     lengths: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+    @property
+    def trains(self) -> bool:
+        """Whether it has parameters that its stage trains."""
+        return True
 
     def kept(self, owner: str) -> dict[str, Copy]:
         """The copies that this section keeps under the name ``owner``, by their groups."""

@@ -84,7 +84,10 @@ def test_points_that_repel_each_other_rest_on_every_best_action_of_the_ring() ->
 
 def test_mean_shift_is_that_of_the_language() -> None:
     groups = np.random.default_rng(0).uniform(-1, 1, (3, 32, 2))
-    np.testing.assert_allclose(_mean_shift(groups), mean_shift(jnp.asarray(groups), 0.05, -2), atol=1e-5)
+    found = _mean_shift(groups)
+    for n in (0, 17, 31):
+        point, others = groups[:, n : n + 1], np.delete(groups, n, axis=1)
+        np.testing.assert_allclose(found[:, n], mean_shift(jnp.asarray(point), jnp.asarray(others), 0.05, -2), atol=1e-5)
 
 
 def test_slopes_of_noisy_actions_have_the_symmetry_of_the_ring() -> None:

@@ -140,10 +140,10 @@ CODES = (
     ),
     Code(
         "FRL0319",
-        "weight of no actions",
-        "A weight is set for uniform actions, but there are none.",
+        "option without effect",
+        "An option is set that changes nothing in this algorithm, such as a weight of uniform actions where there are none.",
         diffusion(improve="selection { uniform_weight = 0.1 }"),
-        "Set uniform as well, or remove the weight.",
+        "Remove the option, or add what the message names.",
     ),
     Code(
         "FRL0320",

@@ -46,7 +46,7 @@ def feedback_of(algorithm: Algorithm) -> Record:
     """The feedback to the source after an update: errors of a trained critic, if its sampling uses them."""
     sections: Any = algorithm.sections
     critic = sections.get("critic")
-    return sections["train"].sampling.feedback if critic is not None and critic.kind.trains else {}
+    return sections["train"].sampling.feedback if critic is not None and critic.trains else {}
 
 
 class Source(Component):

@@ -113,7 +113,28 @@ def read_improvements(check: Check) -> list[Improvement]:
         if weight is not FAILED:
             place = term.block.name.span
             found.append(Improvement(label=label, owner=term.owner, weight=weight, mechanism=mechanism, span=place))
+    _check_trained(check, found)
     return found
+
+
+def _check_trained(check: Check, found: list[Improvement]) -> None:
+    """A policy with parameters of its own needs a mechanism that trains them, beside those that train the critic."""
+    for owner in dict.fromkeys(block.owner for block in found):
+        blocks = [block for block in found if block.owner == owner]
+        trained = [getattr(block.mechanism, "trains", POLICY) for block in blocks]
+        if POLICY not in trained and _has_parameters(check, owner):
+            message = f'section "{owner}" is never trained: {blocks[0].label} trains the {trained[0]}'
+            hint = "add an improve block that trains it, or choose a backbone without parameters"
+            check.error("FRL0210", message, blocks[0].span or check.place, hint)
+
+
+def _has_parameters(check: Check, owner: str) -> bool:
+    """Whether a section has parameters of its own; one that was rebuilt around an error may not be able to tell."""
+    section = check.sections.get(owner)
+    try:
+        return isinstance(section, SectionKind) and section.trains
+    except (AttributeError, TypeError):
+        return False
 
 
 def _check_improved(check: Check) -> None:

@@ -28,27 +28,27 @@ class Number(NamedTuple):
 
 
 def numbers(algorithm: Algorithm) -> Iterator[Number]:
-    """The options that hold numbers, of every component an algorithm uses, but for those it leaves unread as it is set."""
-    for name, section in algorithm.sections.items():
-        yield from _numbers_in(section, name)
-    for block in algorithm.improvements:
-        yield from _numbers_in(block.mechanism, block.label)
+    """The options that hold numbers, of every component an algorithm uses, except those ``unread`` or ``idle`` in it."""
+    parts: list[tuple[str, Component]] = list(algorithm.sections.items())
+    parts += [(block.label, block.mechanism) for block in algorithm.improvements]
     for parameter in algorithm.parameters.values():
-        for part in (parameter.schedule, parameter.learned):
-            if part is not None:
-                yield from _numbers_in(part, parameter.name)
+        parts += [(parameter.name, part) for part in (parameter.schedule, parameter.learned) if part is not None]
+    for path, part in parts:
+        yield from _numbers_in(part, path, algorithm)
 
 
-def _numbers_in(component: Component, path: str) -> Iterator[Number]:
-    silent = unread(component)
+def _numbers_in(component: Component, path: str, algorithm: Algorithm) -> Iterator[Number]:
+    silent = unread(component).keys() | component.idle(algorithm).keys()
     for name, kind in kinds(type(component)).items():
+        if name in silent:
+            continue
         value: Any = getattr(component, name)
         value = value.value if isinstance(value, Drawn) else value
-        if isinstance(value, Scalar) and name not in silent:
+        if isinstance(value, Scalar):
             yield Number(f"{path}.{name}", value, kind.interval)
             value = value.schedule
-        if isinstance(value, Component) and name not in silent:
-            yield from _numbers_in(value, f"{path}.{name}")
+        if isinstance(value, Component):
+            yield from _numbers_in(value, f"{path}.{name}", algorithm)
 
 
 def unread_numbers(algorithm: Algorithm, graphs: Mapping[str, Graph]) -> list[str]:
@@ -66,6 +66,6 @@ def unread_numbers(algorithm: Algorithm, graphs: Mapping[str, Graph]) -> list[st
 
 
 def check_numbers_are_read(trial: Trial) -> None:
-    """Every number that an option of a used component holds is an input of the compiled program, or declared ``unread``."""
+    """Every number that an option holds is an input of the program, unless its component declares it unread or idle."""
     ignored = unread_numbers(trial.algorithm, trial.program.graphs)
-    assert not ignored, f"nothing reads {', '.join(ignored)}; a component declares what it leaves unread in unread()"
+    assert not ignored, f"nothing reads {', '.join(ignored)}; unread() and idle() declare what a component does not read"

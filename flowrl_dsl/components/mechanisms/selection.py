@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from pydantic import Field
 
-from flowrl_dsl.algorithm import Position
+from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.common import imitation, take_best
 from flowrl_dsl.components.context import Context
-from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import Type
@@ -75,7 +72,5 @@ class Selection(Mechanism):
         with ctx.scope("uniform"):
             return imitation(ctx, s, a, weights)
 
-    def warnings(self, at: Position) -> Iterator[Diagnostic]:
-        if self.uniform == 0:
-            message = f'"{at.path}.uniform_weight" has no effect: there are no uniform actions'
-            yield warning("FRL0319", message, at.written("uniform_weight"))
+    def idle(self, algorithm: Algorithm) -> dict[str, str]:
+        return {"uniform_weight": "there are no uniform actions"} if self.uniform == 0 else {}

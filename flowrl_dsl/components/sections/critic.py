@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from flowrl_dsl.algorithm import Position, formulas
+from flowrl_dsl.algorithm import Algorithm, Position, formulas
 from flowrl_dsl.components.base import ActionChoice, Critic, Future, Network, Optimizer, Target
 from flowrl_dsl.components.common import uses_draw_density
 from flowrl_dsl.components.context import Context
@@ -38,6 +38,12 @@ BACKUP = Slot(
 
 READ_BY_BACKUP = {"discount": "discount", "next_action": "a_next", "seen": "within_seen"}
 """Options read only by the backup, and the names it uses for them."""
+
+FOR_TRAINING = (
+    *("network", "optimizer", "target", "discount", "n_step"),
+    *("next_action", "backup", "seen", "reduction"),
+)
+"""Options without effect on a critic that is not trained."""
 
 
 @kernel
@@ -160,6 +166,14 @@ class CriticSection(Section):
                     message = f"the ensemble has one member, so that this {term.function} does nothing"
                     yield warning("FRL0316", message, at.algorithm.written(path), f"{at.path}.ensemble is 1")
 
+    @property
+    def trains(self) -> bool:
+        return self.kind.trains
+
+    def idle(self, algorithm: Algorithm) -> dict[str, str]:
+        reason = f'critic "{self.kind.name}" has no parameters to train'
+        return {} if self.trains else dict.fromkeys(FOR_TRAINING, reason)
+
     def capabilities(self) -> frozenset[str]:
         return self.kind.capabilities()
 
@@ -170,7 +184,7 @@ class CriticSection(Section):
     @property
     def sees(self) -> Target | None:
         """The update of the range of targets; a critic that is not trained has no targets."""
-        return self.seen if self.kind.trains else None
+        return self.seen if self.trains else None
 
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
         params, steps = self.kind.init(ctx.widened(action=True), key, self.ensemble), f"{ctx.owner}_opt"
@@ -183,7 +197,7 @@ class CriticSection(Section):
 
     def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The new versions after one gradient step towards the temporal-difference targets."""
-        if not self.kind.trains:
+        if not self.trains:
             return {}
         b, s_next = ctx.builder, batch["s_next"]
         judge = ctx.owner if self.target is None else f"{ctx.owner}_target"

@@ -52,6 +52,10 @@ class Policy(Section):
     target: Target | None = option("update rule of the copy `policy_target`", "none")
     old: Target | None = option("update rule of the copy `old_policy`", "none")
 
+    @property
+    def trains(self) -> bool:
+        return self.backbone.trains
+
     def unread(self) -> dict[str, str]:
         if self.backbone.trains:
             return {}

@@ -15,7 +15,7 @@ from flowrl_dsl.spec.check import Check
 from flowrl_dsl.spec.lint.checked import Checked
 from flowrl_dsl.spec.lint.formulas import lonely_particle, zero_gradient
 from flowrl_dsl.spec.lint.parameters import division_by_zero, edge_of_range, no_range
-from flowrl_dsl.spec.lint.structure import every_update, long_spec, no_weight, unread_copies
+from flowrl_dsl.spec.lint.structure import every_update, idle_options, long_spec, no_weight, unread_copies
 
 
 def lint(check: Check, text: str) -> Iterator[Diagnostic]:
@@ -34,6 +34,7 @@ RULES: tuple[Callable[[Checked], Iterator[Diagnostic]], ...] = (
     edge_of_range,
     no_range,
     unread_copies,
+    idle_options,
     no_weight,
     lonely_particle,
     zero_gradient,

@@ -38,6 +38,14 @@ def _read(checked: Checked) -> set[str]:
     return sources | needs | {known[name].needs for name in names if name in known}
 
 
+def idle_options(checked: Checked) -> Iterator[Diagnostic]:
+    """Options that a component reads and that change nothing in this algorithm."""
+    for path, component in checked.components.items():
+        for option, reason in component.idle(checked.algorithm).items():
+            message = f'"{path}.{option}" has no effect: {reason}'
+            yield warning("FRL0319", message, checked.algorithm.written(f"{path}.{option}"), "leave it out")
+
+
 def no_weight(checked: Checked) -> Iterator[Diagnostic]:
     """A term of the loss that counts for nothing."""
     for improvement in checked.algorithm.improvements:

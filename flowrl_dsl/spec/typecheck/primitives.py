@@ -38,7 +38,7 @@ def primitive(function: Primitive, call: tree.Call, frame: Frame) -> Term | None
     use = _with_axes(function, call, frame)
     if use is None:
         return None
-    return {"along": _along, "towards": _towards, "reduction": _reduction}[function.kind](use, frame)
+    return {"along": _along, "towards": _towards}.get(function.kind, _reduction)(use, frame)
 
 
 def elementwise(function: str, operands: tuple[tree.Expr, ...], span: Span, frame: Frame) -> Term | None:
