@@ -68,7 +68,7 @@ def blurred(a, noise, level, low, high):
 class NoiseConditioned(Ensemble):
     """``Q_e(s, a, l)`` at L noise levels, sigma falling geometrically from ``high`` to ``low``; ``Q_e(s, a)`` is the last.
 
-        The temporal-difference loss fits the last level.  The others are for ``improve value_denoising``, which fits level l to
+    The temporal-difference loss fits the last level.  The others are for ``improve value_denoising``, which fits level l to
     the values blurred by its noise.  The networks read features of the level's index, 0 for the first level.
     """
 
