@@ -1,1 +1,1 @@
-"""Speed, measured: one file for each kind of benchmark, and the report that they share.  docs/performance.md says how."""
+"""Benchmarks: one file per kind, and their shared report; docs/performance.md describes the method."""

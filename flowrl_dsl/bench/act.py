@@ -1,4 +1,4 @@
-"""``bench act``: how long a policy takes to answer, as the training loop and the evaluation ask it."""
+"""``bench act``: the latency of a policy, as in the training loop and in the evaluation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Row:
 
 def measure(asked: Asked, repeat: int) -> Iterator[Row]:
     sizes = driver.task_sizes(asked.task)
-    # a dozen programs for each spec, and compiling is not what is measured
+    # a dozen programs per spec, and compilation is not measured
     runs.use_compilation_cache()
     yield from each_spec(asked, lambda spec: _measure(spec, asked, sizes, repeat))
 

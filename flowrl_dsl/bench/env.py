@@ -22,7 +22,7 @@ _SECONDS = 1.0
 _ACTIONS = 64
 
 Step = Callable[[int], Any]
-"""Steps every copy with the k-th of some actions drawn before."""
+"""Steps every copy with the k-th of the actions drawn in advance."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ def _async(task: str, count: int) -> tuple[Step, Callable[[], None]]:
     # nobody hears it in the seconds in which they start
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        # fresh processes: a copy of one that runs threads, as jax does, may hang
+        # spawned processes: a fork of a process with threads, such as jax's, may hang
         copies = AsyncVectorEnv(_makers(task, count), context="spawn", autoreset_mode=AutoresetMode.SAME_STEP)
     finally:
         signal.signal(signal.SIGINT, before)
-    # after an interrupted step, workers that were asked to end would be waited for without end
+    # after an interrupted step, waiting for the workers to end would block forever
     return _stepping(copies), partial(copies.close, terminate=True)
 
 

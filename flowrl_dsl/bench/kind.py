@@ -1,4 +1,4 @@
-"""What every kind of benchmark is made of, and how it goes through the specs."""
+"""The interface of a kind of benchmark, and the loop over the specs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.runtime.errors import Interrupted
 
 DEFAULT_TASK = "HalfCheetah-v5"
-"""Where environments are stepped and no task is named."""
+"""The default task of benchmarks that step environments."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The words of a ``bench`` command; no specs means all that are shipped, ``repeat`` None the kind's own number."""
+    """Arguments of a ``bench`` command; no specs means all shipped ones, ``repeat`` None the default of the kind."""
 
     kind: str
     specs: tuple[str, ...] = ()
@@ -28,12 +28,12 @@ class Asked:
 
 
 class CannotMeasure(Exception):
-    """Said by a kind of benchmark itself; its message is the whole reason."""
+    """Raised by a kind of benchmark; its message is the complete reason."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """What could not be measured, and why, in a line."""
+    """A failed measurement, with the reason in one line."""
 
     what: str
     reason: str
@@ -41,7 +41,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Fact:
-    """A number about the machine that the rows are compared with."""
+    """A property of the machine with which the rows are compared."""
 
     name: str
     value: float
@@ -49,9 +49,9 @@ class Fact:
 
 @dataclass(frozen=True)
 class Kind:
-    """``measure(asked, repeat)`` gives rows, instances of the dataclass ``row``, as soon as each is known.
+    """``measure(asked, repeat)`` yields rows, instances of the dataclass ``row``, as soon as each is measured.
 
-    ``columns`` are the table's titles and what stands below them; ``summary`` is over all rows, of which there is at least
+    ``columns`` are the table's titles and cells; ``summary`` is over all rows, of which there is at least
     one.
     """
 
@@ -64,26 +64,26 @@ class Kind:
 
 
 def each_spec(asked: Asked, measure: Callable[[str], Iterable[Any]]) -> Iterator[Any]:
-    """The rows of every spec; one that cannot be measured is a :class:`Failed` and the others follow."""
+    """The rows of every spec; one that cannot be measured is a :class:`Failed`, and the others are still measured."""
     specs = asked.specs or tuple(shipped_specs())
     for position, spec in enumerate(specs, 1):
         yield from attempt(spec, f"{asked.kind}: {spec}, {position} of {len(specs)}", partial(measure, spec))
 
 
 def attempt(what: str, doing: str, measure: Callable[[], Iterable[Any]]) -> Iterator[Any]:
-    """The rows of one measurement, or :class:`Failed`; ``doing`` is said on standard error before it begins."""
+    """The rows of one measurement, or :class:`Failed`; ``doing`` is printed on standard error before it starts."""
     print(f"measuring {doing}", file=sys.stderr, flush=True)
     try:
         yield from measure()
     except Interrupted:
         raise
     except Exception as error:
-        # XLA, a task, a component of the user's: whatever stops one must not lose the rest of a long table
+        # an error of XLA, a task or a user's component must not lose the rest of a long table
         yield Failed(what, reason(error))
 
 
 def reason(error: Exception) -> str:
-    """An exception in one line: of diagnostics the first with its notes."""
+    """An exception in one line; for diagnostics the first one with its notes."""
     if isinstance(error, DiagnosticError) and error.diagnostics:
         first = error.diagnostics[0]
         text = "; ".join([f"{first.code}: {first.message}", *first.notes])

@@ -1,4 +1,4 @@
-"""The machine that measured: what it is, how fast it multiplies matrices, and its cache of compiled programs."""
+"""The machine: its description, its matrix-product speed, and its cache of compiled programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CACHE_SETTINGS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compil
 
 
 def facts() -> dict[str, Any]:
-    """What must stand beside a number for it to mean something."""
+    """The description needed to interpret a measurement."""
     import jax
 
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -57,7 +57,7 @@ def _speed(m: int, k: int, n: int) -> float:
 
 @contextmanager
 def empty_compilation_cache() -> Iterator[Path]:
-    """jax keeps compiled programs in a new folder, and afterwards where it kept them before."""
+    """Use a new folder for jax's compilation cache, and restore the previous one afterwards."""
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 
@@ -66,7 +66,7 @@ def empty_compilation_cache() -> Iterator[Path]:
         try:
             jax.config.update("jax_compilation_cache_dir", folder)
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-            # jax looks at the folder's name once, at its first compilation
+            # jax reads the folder's name once, at its first compilation
             compilation_cache.reset_cache()
             yield Path(folder)
         finally:

@@ -1,4 +1,4 @@
-"""What a benchmark found: collected row by row, shown as a table, kept as JSON and read back."""
+"""Results of a benchmark: collected row by row, printed as a table, written as JSON and read back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = ("step", "act", "env", "train")
 
 @dataclass
 class Report:
-    """The rows found so far; ``interrupted`` where there would have been more."""
+    """The rows measured so far; ``interrupted`` if the benchmark was stopped early."""
 
     asked: Asked
     repeat: int
@@ -36,7 +36,7 @@ def kind_of(name: str) -> Kind:
 
 
 def collect(asked: Asked) -> Report:
-    """Measure; Ctrl-C ends it with what there is."""
+    """Measure; Ctrl-C stops and keeps the results so far."""
     kind = kind_of(asked.kind)
     report = Report(asked, asked.repeat or kind.repeat)
     try:
@@ -47,7 +47,7 @@ def collect(asked: Asked) -> Report:
                 (report.failed if isinstance(found, Failed) else report.rows).append(found)
     except (KeyboardInterrupt, Interrupted):
         report.interrupted = True
-    # last, because it starts jax, which the environments do without
+    # last, because it starts jax, which the environments do not need
     report.machine = machine.facts()
     return report
 
@@ -58,7 +58,7 @@ def summary(report: Report) -> dict[str, float]:
 
 
 def text(report: Report) -> str:
-    """The table for a terminal, with failures as rows of it, means and machine below."""
+    """The table for a terminal, with failures as rows, means and machine below."""
     titles, rows = _cells(report)
     widths = [max(len(row[i]) for row in [titles, *rows]) for i in range(len(titles))]
     name = max([widths[0], *(len(one.what) for one in report.failed)])
@@ -70,7 +70,7 @@ def text(report: Report) -> str:
 
 
 def markdown(report: Report) -> str:
-    """The same for a page."""
+    """The same as Markdown."""
     titles, rows = _cells(report)
     lines = [_row(titles), "|---" * len(titles) + "|", *map(_row, rows)]
     lines += [_row([one.what, f"failed: {one.reason}", *[""] * (len(titles) - 2)]) for one in report.failed]
@@ -89,7 +89,7 @@ def _row(cells: Sequence[str]) -> str:
 def _below(report: Report) -> list[str]:
     lines = [f"{name}: {value:.3g}" for name, value in (summary(report) | report.facts).items()]
     lines.append(", ".join(f"{name} {value}" for name, value in report.machine.items()) + f"; {_how(report)}")
-    return lines + (["interrupted: this is what was measured so far"] if report.interrupted else [])
+    return lines + (["interrupted: results so far"] if report.interrupted else [])
 
 
 def _how(report: Report) -> str:
@@ -100,7 +100,7 @@ def _how(report: Report) -> str:
 
 
 def as_json(report: Report) -> str:
-    """The numbers of the table, with the machine that they are of."""
+    """The numbers of the table, with the description of the machine."""
     said = {
         "bench": report.asked.kind,
         "asked": asdict(report.asked),
@@ -132,12 +132,12 @@ def from_json(text: str) -> Report:
 
 
 def _fields(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no tuples: its lists become what the dataclass holds."""
+    """JSON has no tuples: its lists are converted to the types of the dataclass."""
     found = {one.name: values[one.name] for one in fields(kind)}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
 def claim(path: Path) -> None:
-    """Raises FRL0410 for a file that cannot be written: before the hours of measuring, not after."""
+    """Raises FRL0410 for a file that cannot be written, before the measurements start."""
     with files.disk(path):
         path.open("a").close()

@@ -1,8 +1,8 @@
-"""``bench step``: the update with all passes next to the update with none, in one process.
+"""``bench step``: the update with all passes compared with the update without passes, in one process.
 
-Needed floating-point operations are those of the matrix products of one update after all passes, counted from what jax
-traces (``lowering.cost.matrix_product_flops``).  A stage that runs in every n-th update only is counted as if it ran in
-each: of such a spec the share of the machine's speed is an upper bound.
+Needed floating-point operations are those of the matrix products of one update after all passes, counted in jax's
+trace (``lowering.cost.matrix_product_flops``).  A stage that runs only every n-th update is counted in full: for such a
+spec the share of the machine's speed is an upper bound.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Row:
     """One spec.  ``ratio`` is none / all, above 1 where the passes help; ``share`` of the measured matrix-product speed.
 
     ``cold_s`` compiles the update with all passes and fills an empty cache, as a user's first run does; ``warm_s`` compiles
-    a second program from that cache, None where the backend keeps nothing.  Memory is the working memory in bytes of the
-    compiled update, that of its state not counted.
+    a second program from that cache, None if the backend has no cache.  Memory is the working memory in bytes of the
+    compiled update, without its state.
     """
 
     spec: str
@@ -99,10 +99,9 @@ def _measure(spec: str, asked: Asked, sizes: tuple[int, int], repeat: int, speed
 
 
 def many_actions(step: Graph) -> bool:
-    """Whether an update draws or values many actions for each state of its batch: particles or reverse samples.
+    """Whether an update draws or evaluates many actions per state of its batch: particles or reverse samples.
 
-    Asked of the graph before any pass, in which these operations stand as the spec means them.  Draws of a few states, with
-    which an entropy is estimated now and then, do not count.
+    Determined from the graph before any pass.  Draws for a few states, for an occasional entropy estimate, do not count.
     """
     return any(
         node.op in ("QValue", "Sample")
@@ -129,7 +128,7 @@ def _program(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[str]
 
 def _compile(program: Program, state: Any, replay: Any) -> tuple[Any, float]:
     """The compiled update, and the seconds from its graph to it."""
-    # jax remembers what it traced of the program before, and its garbage would be collected while this one is traced
+    # jax caches traces of the previous program, whose garbage would be collected while this one is traced
     jax.clear_caches()
     gc.collect()
     found: list[Any] = []
@@ -142,7 +141,7 @@ def _hyper(program: Program) -> dict[str, np.float32]:
 
 
 class Updater:
-    """A compiled update with a state of its own that goes on from call to call."""
+    """A compiled update with its own state, carried from call to call."""
 
     def __init__(self, compiled: Any, state: Any, replay: Any, program: Program):
         # a copy: the state is donated
@@ -150,12 +149,12 @@ class Updater:
         self._compiled, self._replay, self._hyper = compiled, replay, _hyper(program)
 
     def update(self, count: int) -> None:
-        """``count`` updates in one dispatch; returns when the device is done."""
+        """``count`` updates in one dispatch; returns when the device has finished."""
         self._state, _ = jax.block_until_ready(self._compiled(self._state, self._replay, np.int32(count), self._hyper))
 
 
 def _updates_in_a_sample(updaters: Any) -> int:
-    """Even, because a stage may run in every second update; enough that a sample is long beside its dispatch."""
+    """Even, because a stage may run every second update; enough for a sample to be long compared with its dispatch."""
     for updater in updaters:
         updater.update(2)
     one = min(seconds(partial(updater.update, 2)) for updater in updaters) / 2

@@ -16,7 +16,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def in_turns(calls: Mapping[str, Callable[[], object]], repeat: int) -> dict[str, list[float]]:
-    """``repeat`` samples of each call in seconds, taken A, B, A, B, …: a machine that slows down meets both alike."""
+    """``repeat`` samples of each call in seconds, taken A, B, A, B, …, so a slowdown of the machine affects both."""
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeat):
         for name, call in calls.items():
@@ -25,7 +25,7 @@ def in_turns(calls: Mapping[str, Callable[[], object]], repeat: int) -> dict[str
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
-    """The median ratio of pairs that were measured one after the other; above 1 where ``fast`` is the faster."""
+    """The median ratio of adjacent samples; above 1 if ``fast`` is faster."""
     return median(a / b for a, b in zip(slow, fast, strict=True))
 
 
@@ -33,5 +33,5 @@ def geometric_mean(values: Iterable[float]) -> float:
     """The mean for ratios: that of r and 1 / r is 1.  Raises ``ValueError`` without values."""
     logarithms = [math.log(value) for value in values]
     if not logarithms:
-        raise ValueError("no values to take the mean of")
+        raise ValueError("no values for a mean")
     return math.exp(sum(logarithms) / len(logarithms))

@@ -1,8 +1,8 @@
-"""``bench train``: a short training, and what a step of its loop is spent on.
+"""``bench train``: a short training run, and the time of each part of its loop.
 
-The device computes while the environment does, so a part's own time shows only when the loop waits for it.  The first half
-of the steps that learn therefore runs as always and gives the speed; in the second half every part is waited for and gives
-the shares.  The warm-up, the first steps that learn (they compile), evaluations and checkpoints are not counted.
+The device computes while the environment steps, so the time of a part is visible only if the loop waits for it.  The first
+half of the learning steps therefore runs normally and yields the speed; in the second half the loop waits for every part,
+which yields the shares.  The warm-up, the first learning steps (they compile), evaluations and checkpoints are not counted.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ T = TypeVar("T")
 class Row:
     """``steps_per_second`` of the environments as trained; ``step_ms`` one turn of the loop when each part is waited for.
 
-    ``shares`` of ``step_ms`` by part sum to 1; what is in no part is ``overhead``.
+    ``shares`` of ``step_ms`` by part sum to 1; the time outside all parts is ``overhead``.
     """
 
     spec: str
@@ -73,13 +73,13 @@ def _measure(spec: str, task: str, sizes: tuple[int, int], sets: Sequence[str], 
 
 
 def with_defaults(sets: Sequence[str]) -> tuple[str, ...]:
-    """A short training, unless the settings say how long."""
+    """A short training run, unless its length is set."""
     given = {one.partition("=")[0].strip() for one in sets}
     return (*(f"{name}={value}" for name, value in DEFAULTS.items() if name not in given), *sets)
 
 
 def shares(seconds: dict[str, float], whole: float) -> dict[str, float]:
-    """The share of each part in the whole, and of what is in none; they sum to 1."""
+    """The share of each part, and of the time outside all parts; they sum to 1."""
     return {part: spent / whole for part, spent in seconds.items()} | {OVERHEAD: 1 - sum(seconds.values()) / whole}
 
 
@@ -92,9 +92,9 @@ def _train(spec: str, program: Program, settings: Settings) -> Watch:
 
 
 class Watch:
-    """Clocks on a training: on its turns, and in the second half of those that learn also on the parts of a turn.
+    """Clocks of a training run: on its turns, and in the second half of the learning ones also on the parts of a turn.
 
-    Raises :class:`CannotMeasure` for a training that ends before there is something to measure.
+    Raises :class:`CannotMeasure` for a training run that is too short.
     """
 
     def __init__(self, settings: Settings):
@@ -109,7 +109,7 @@ class Watch:
         self.watched_turns, self.watched_seconds = 0, 0.0
 
     def part(self, name: str, work: Callable[[], T]) -> T:
-        """The result of a part of a turn; waited for and timed in the second half."""
+        """The result of a part of a turn; in the second half it is timed after waiting for the device."""
         if not self._watching:
             return work()
         began = time.perf_counter()
@@ -118,7 +118,7 @@ class Watch:
         return result
 
     def turn(self, training: Training, advance: Callable[[], None]) -> None:
-        """One turn of the training; where a half begins, what the device still computes is waited for first."""
+        """One turn of the training; at the start of a half, first wait for the device."""
         if self._learned in (_COMPILING, self._half):
             self._count(lambda: jax.block_until_ready(training.state), 0)
         self._watching = self._learned >= self._half
@@ -127,7 +127,7 @@ class Watch:
         self._learned += training.updates > 0
 
     def _count(self, work: Callable[[], Any], turns: int) -> None:
-        """Run it; its time belongs to the half that the training is in."""
+        """Run it and add its time to the current half."""
         began = time.perf_counter()
         work()
         took = time.perf_counter() - began
@@ -138,7 +138,7 @@ class Watch:
 
 
 class WatchedTraining(Training):
-    """A training under a watch: the same turns, each of their parts with a clock."""
+    """A training run with clocks: the same turns, with a clock on each part."""
 
     def __init__(self, watch: Watch, *training: Any):
         super().__init__(*training)

@@ -1,4 +1,4 @@
-"""FRL03xx: specs that are valid and probably not what their author wants."""
+"""FRL03xx: valid specs that are probably not intended."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ CODES = (
     Code(
         "FRL0301",
         "division by a parameter that is 0",
-        "The parameter starts at 0 and stands under a fraction bar: the loss is infinite from the first update.",
+        "The initial value of the parameter is 0 and a formula divides by it: the loss is infinite from the first update.",
         objective("mean(Q(s, a), over = ensemble) / tau", "param tau = 0 in [-1, 1]"),
-        "Start above 0, and say so in the range: in (0, 1].",
+        "Choose an initial value above 0, and a range that excludes 0: in (0, 1].",
     ),
     Code(
         "FRL0302",
         "parameter at the edge of its range",
-        "The parameter starts where its range ends: either the range is too narrow or the value a slip.",
+        "The initial value is at a bound of the range: either the range is too narrow or the value is a typing error.",
         objective("beta * mean(Q(s, a), over = ensemble)", "param beta = 1 in (0, 1]"),
         "Widen the range or change the value.",
     ),
     Code(
         "FRL0303",
         "parameter without range",
-        "A range says which values make sense, and guards --set and sweeps against slips.",
+        "A range defines the meaningful values, and protects --set and sweeps against typing errors.",
         objective("beta * mean(Q(s, a), over = ensemble)", "param beta = 1"),
         "Add one: param beta = 1 in (0, 10].",
     ),
     Code(
         "FRL0304",
         "the best of one",
-        "The best of one sample is that sample; the critic has no say.",
+        "The best of one sample is that sample; the critic is not used.",
         complete("act { evaluate = best_of(1) }"),
         "Write sample, or best_of with more samples.",
     ),
     Code(
         "FRL0305",
         "exploration without randomness",
-        "Collecting data with the same action in the same state shows the critic nothing new.",
+        "Always taking the same action in the same state provides no new information to the critic.",
         complete("act { explore = mean }"),
         "Explore with sample, or with noise(0.1).",
     ),
     Code(
         "FRL0306",
         "updates before there is a batch",
-        "The warm-up is shorter than one batch, so that the first batches hold the same transitions many times.",
+        "The warm-up is shorter than one batch, so the first batches contain the same transitions many times.",
         complete("train { warmup = 100 }"),
-        "Warm up for several batches; published settings are 5000 to 25 000 steps.",
+        "Increase the warm-up to several batches; published settings are 5000 to 25 000 steps.",
     ),
     Code(
         "FRL0307",
         "replay buffer too small",
-        "The replay buffer holds less than one batch or less than the warm-up collects.",
+        "The replay buffer is smaller than one batch or than the data of the warm-up.",
         complete("train { replay = 1000 }"),
         "Make it larger; published settings are 1 000 000.",
     ),
@@ -65,7 +65,7 @@ CODES = (
     Code(
         "FRL0309",
         "average that does not average",
-        "With rate 1 a copy equals the parameters, with rate 0 it never moves.",
+        "With rate 1 a copy equals the parameters, with rate 0 it never changes.",
         complete(critic="  critic { target = ema(1) }"),
         "Choose a small rate: 0.005 is the published one.",
     ),
@@ -79,35 +79,35 @@ CODES = (
     Code(
         "FRL0311",
         "large learning rate",
-        "Adam with a learning rate beyond 0.01 rarely settles; most often the exponent is a slip.",
+        "Adam with a learning rate above 0.01 rarely converges; most often the exponent is a typing error.",
         complete(policy="  policy { backbone = tanh_gaussian  optimizer = adam(3e-1) }"),
         "Choose a smaller one: 1e-4 to 1e-3 are common.",
     ),
     Code(
         "FRL0312",
         "copy that nobody reads",
-        "A target or old copy costs memory and time, and no formula or choice of actions reads it.",
+        "A target or old copy costs memory and time, and neither a formula nor the selection of actions reads it.",
         complete(policy="  policy { backbone = tanh_gaussian  target = ema(0.005) }"),
         "Leave it out, or draw from it.",
     ),
     Code(
         "FRL0313",
         "critic that nobody reads",
-        "The critic is trained, but neither the policy's loss nor the choice of actions depends on it.",
+        "The critic is trained, but neither the policy's loss nor the selection of actions depends on it.",
         objective("-log_prob(s, a)"),
         "Leave the section out, or use Q in a formula.",
     ),
     Code(
         "FRL0314",
         "term of weight 0",
-        "A term of the policy's loss with weight 0 is computed and changes nothing.",
+        "A term of the policy's loss with weight 0 is computed without effect.",
         complete(improve="  improve 0 * reparameterized { }"),
         "Remove the block, or give it a weight.",
     ),
     Code(
         "FRL0315",
         "weights among one particle",
-        "With one particle, a softmax over particles is 1 whatever the values are.",
+        "With one particle, a softmax over particles is 1 for all values.",
         diffusion(
             improve="weighted_regression {\n    particles = 1\n"
             "    weight = softmax(mean(Q(s, a), over = ensemble), over = particle)\n  }"
@@ -117,14 +117,14 @@ CODES = (
     Code(
         "FRL0316",
         "comparison among one member",
-        "The ensemble has one member, so that its smallest value is that value and its spread is 0.",
+        "The ensemble has one member, so its minimum is that member's value and its spread is 0.",
         objective("min(Q(s, a), over = ensemble)").replace("critic { }", "critic { ensemble = 1 }"),
         "Use mean, or more members.",
     ),
     Code(
         "FRL0317",
         "tiny bound on errors",
-        "Where a squared error is cut, its gradient is 0; with so small a bound nearly every error is cut.",
+        "A clipped error has gradient 0; such a small bound clips nearly every error, so almost no gradient remains.",
         diffusion(
             improve="weighted_regression {\n"
             "    weight = softmax(mean(Q(s, a), over = ensemble), over = particle)\n    clip_error = 1e-4\n  }"
@@ -134,9 +134,9 @@ CODES = (
     Code(
         "FRL0318",
         "gradient that is always 0",
-        "Nothing in the argument of grad depends on what the gradient is taken by.",
+        "The argument of grad does not depend on the value of wrt.",
         diffusion(improve="score_matching { target = noise + grad(mean(Q(s, a), over = ensemble), wrt = a_t) }"),
-        "Take the gradient by a value that stands in it.",
+        "Differentiate with respect to a value that occurs in the argument.",
     ),
     Code(
         "FRL0319",
@@ -155,14 +155,14 @@ CODES = (
     Code(
         "FRL0321",
         "schedule without effect",
-        "The schedule stays where it starts, or the run is over before it ends.",
+        "The schedule is constant, or the run ends before it does.",
         complete(policy="  policy { backbone = tanh_gaussian  optimizer = adam(linear(1e-3 -> 1e-4, over = 5_000_000)) }"),
         "End it before the run does.",
     ),
     Code(
         "FRL0322",
         "long spec",
-        "A spec of more than 30 lines of its own hides what is new in it.",
+        "More than 30 lines of its own hide the new part of a spec.",
         complete("\n".join(f"def f{i}(x) = x + {i}" for i in range(31)), improve="").replace(
             "\n}\n",
             "\n  improve reparameterized { objective = "
@@ -171,13 +171,13 @@ CODES = (
             + ")" * 31
             + " }\n}\n",
         ),
-        "Leave out what is default, or extend a spec that has most of it.",
+        "Remove options at their defaults, or extend a spec that contains most of it.",
     ),
     Code(
         "FRL0323",
         "dropout that is never on",
-        "The policy's dropout is on where its network is fitted by regression: in weighted regression, selection and score "
-        "matching.  Where actions are drawn it is off.",
+        "The policy's dropout is active only when its network is fitted by regression: in weighted regression, selection "
+        "and score matching.  It is inactive when actions are drawn.",
         complete(policy="  policy { backbone = tanh_gaussian  network = mlp([256, 256], dropout = 0.1) }"),
         "Remove the option, or set it on the critic's network.",
     ),
@@ -186,6 +186,6 @@ CODES = (
         "more steps than noise levels",
         "A sampler takes at most one step per noise level of a discrete schedule.",
         complete(policy="  policy { backbone = diffusion(schedule = discrete_vp)  sampler = ddpm(steps = 20) }"),
-        "Give the schedule more levels, or the sampler fewer steps.",
+        "Increase the levels of the schedule, or reduce the steps of the sampler.",
     ),
 )

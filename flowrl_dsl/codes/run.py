@@ -1,4 +1,4 @@
-"""FRL04xx: a run that cannot start, go on or be shown.  The command line exits with 3 after one of them."""
+"""FRL04xx: a run that cannot start, continue or be displayed.  The command line exits with 3 after such an error."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ CODES = (
         "A task PREFIX/NAME belongs to the world registered as PREFIX, by this package or by a plugin; all others are ids "
         "of Gymnasium.  The world has no task of this name, or no world has this prefix.",
         "flowrl-dsl train qsm --task HalfCheeta-v5",
-        "Take the name that the hint offers.  A task of a package of your own is written package:Name-v0; one of "
+        "Use the name in the hint.  A task of another package is written package:Name-v0; one of "
         "DeepMind Control is written dm_control/cartpole-swingup.",
     ),
     Code(
         "FRL0402",
         "actions are not continuous",
-        "The policies of this language give vectors of real numbers.  The task takes something else: a choice among "
-        "a few actions, whole numbers, or a composite.",
+        "The policies of this language output real vectors.  The actions of this task are discrete, integers or composite.",
         "flowrl-dsl train qsm --task CartPole-v1",
-        "Choose a task with continuous actions (Pendulum-v1, InvertedPendulum-v5), or wrap yours so that it has them.",
+        "Choose a task with continuous actions (Pendulum-v1, InvertedPendulum-v5), or wrap the task accordingly.",
     ),
     Code(
         "FRL0403",
         "actions without finite bounds",
-        "Actions in [-1, 1] are rescaled to the bounds of the task; this task has an infinite one.",
+        "Actions in [-1, 1] are rescaled to the bounds of the task; this task has an infinite bound.",
         "flowrl-dsl train qsm --task dm_control/lqr-lqr_2_1",
         "Wrap the task in gymnasium.wrappers.RescaleAction or give its action space finite bounds.",
     ),
     Code(
         "FRL0404",
         "observations cannot be flattened",
-        "Networks read one vector of numbers.  Graphs, sequences and texts have no fixed length.",
+        "Networks take one vector of numbers.  Graphs, sequences and texts have no fixed length.",
         "flowrl-dsl train qsm --task mine:SequenceOfThings-v0",
         "Wrap the task so that it observes a Box, or a Dict or Tuple of them.",
     ),
@@ -40,118 +39,117 @@ CODES = (
         "FRL0405",
         "the task failed",
         "The code of the task raised an exception while it was made, reset or stepped, or a package that it needs is "
-        "not installed.  The message is the task's own.",
+        "not installed.  The message is that of the exception.",
         "flowrl-dsl train qsm --task LunarLanderContinuous-v3",
-        "Install what the message asks for, or mend the task at the place that the note names.",
+        "Install the package in the message, or fix the task at the place in the note.",
     ),
     Code(
         "FRL0406",
         "the task gave values that are not finite",
-        "An observation or a reward was infinite or not a number, or the simulation became unstable.  Learning from it "
-        "would spoil the networks.",
+        "An observation or a reward was infinite or NaN, or the simulation became unstable.  Training on it "
+        "would destroy the networks.",
         "flowrl-dsl train qsm --task mine:Exploding-v0",
-        "Mend the task; in MuJoCo a smaller time step or stronger damping helps.",
+        "Fix the task; in MuJoCo a smaller time step or stronger damping helps.",
     ),
     Code(
         "FRL0410",
         "cannot write",
         "The operating system refused to write: the disk is full, the folder is read-only or belongs to someone else.  "
-        "What was written before is whole.",
+        "Files written before are complete.",
         "flowrl-dsl train qsm --out /proc/run",
-        "Free some space or choose a folder with --out; `flowrl-dsl resume` goes on with a run that had begun.",
+        "Free some space or choose a folder with --out; `flowrl-dsl resume` continues an existing run.",
     ),
     Code(
         "FRL0411",
         "not a run folder",
-        "A run folder holds run.json, resolved.flowrl and a copy of the spec.  This one does not, or `train` was killed "
-        "before it had written them.",
+        "A run folder contains run.json, resolved.flowrl and a copy of the spec.  This one does not, or `train` was killed "
+        "before writing them.",
         "flowrl-dsl resume /tmp",
-        "Name the folder that `train` printed when it began.",
+        "Use the folder printed by `train` at its start.",
     ),
     Code(
         "FRL0412",
         "no usable checkpoint",
         "The run has no checkpoint yet, all of them are damaged, or metrics.jsonl has been shortened since.",
         "flowrl-dsl eval runs/qsm/Ant-v5/seed0",
-        "Let the run reach its first checkpoint, or begin it anew.",
+        "Let the run reach its first checkpoint, or start a new run.",
     ),
     Code(
         "FRL0413",
         "the checkpoint belongs to another program",
-        "Names, shapes or types of the saved arrays are not those of the program built from the spec: another version "
-        "of flowrl-dsl wrote it, or files were mixed up.",
+        "Names, shapes or types of the saved arrays differ from those of the program built from the spec: another version "
+        "of flowrl-dsl wrote them, or files were mixed up.",
         "flowrl-dsl resume runs/from-an-older-version",
-        "Resume with the version that run.json names.",
+        "Resume with the version in run.json.",
     ),
     Code(
         "FRL0414",
         "the run folder is not empty",
-        "Nothing is ever overwritten: a new run begins in a new or an empty folder.",
+        "Runs are never overwritten: a new run needs a new or an empty folder.",
         "flowrl-dsl train qsm --out .",
-        "Choose another --out, or go on with the run that is there by `flowrl-dsl resume`.",
+        "Choose another --out, or continue the existing run with `flowrl-dsl resume`.",
     ),
     Code(
         "FRL0415",
         "another process is training in this folder",
-        "Two processes that write the same checkpoints would spoil them.",
+        "Two processes writing the same checkpoints would corrupt them.",
         "flowrl-dsl resume runs/qsm/Ant-v5/seed0 & flowrl-dsl resume runs/qsm/Ant-v5/seed0",
-        "Wait for the other one, or stop it.  A process that was killed leaves no lock behind.",
+        "Wait for the other one, or stop it.  A killed process leaves no lock.",
     ),
     Code(
         "FRL0416",
         "the spec no longer means what it did",
-        "The copy of the spec in the run folder now resolves to something else: it was edited, or this version has "
-        "other defaults or other shipped specs than the one that began the run.",
+        "The copy of the spec in the run folder now resolves differently: it was edited, or this version has "
+        "other defaults or other shipped specs than the one that started the run.",
         "flowrl-dsl resume runs/from-an-older-version",
-        "Undo the edit, or use the version that run.json names.  A changed spec is a new run.",
+        "Undo the edit, or use the version in run.json.  A changed spec needs a new run.",
     ),
     Code(
         "FRL0417",
         "a sweep would need several programs",
-        "A population runs one compiled program, to which temperatures, rates and other numbers are inputs.  This option "
-        "shapes the program itself, as numbers of steps, layers or actions do.",
+        "A population runs one compiled program, with temperatures, rates and other numbers as inputs.  This option "
+        "changes the program itself, like the numbers of steps, layers or actions.",
         "flowrl-dsl train qsm --sweep policy.sampler.steps=5,20",
-        "Start a run for each value, with --set; `flowrl-dsl plot` draws them together.",
+        "Start one run per value with --set; `flowrl-dsl plot` plots them together.",
     ),
     Code(
         "FRL0418",
         "the checkpoint has another format",
-        "The layout of checkpoints changed between versions of flowrl-dsl; a run goes on with the layout it began with, so "
-        "that it stays exact.",
+        "The layout of checkpoints changed between versions of flowrl-dsl; a run must continue with its original layout "
+        "to stay exact.",
         "flowrl-dsl resume runs/begun-with-0.1",
-        "Resume with the version that the message names, or begin the run anew.",
+        "Resume with the version in the message, or start a new run.",
     ),
     Code(
         "FRL0420",
         "an update was not finite",
-        "A loss or a gradient was infinite or not a number.  The run stopped before a checkpoint could hold the damage; "
-        "the place in the spec is the first node whose value was not finite.",
+        "A loss or a gradient was infinite or NaN.  The run stopped before a checkpoint could contain the damage; "
+        "the place in the spec is that of the first non-finite node.",
         "flowrl-dsl train qsm --set policy.optimizer.learning_rate=1e6",
-        "Look at the node: a temperature or a rate is often too large or too small.  nonfinite/ in the run folder has "
-        "the state and the batch; `flowrl-dsl diagnose RUN` looks at them again.",
+        "Look at the node: a temperature or a rate is often too large or too small.  nonfinite/ in the run folder contains "
+        "the state and the batch; `flowrl-dsl diagnose RUN` replays the update.",
     ),
     Code(
         "FRL0421",
         "the policy gave an action that is not finite",
-        "No update was at fault, but the action for this observation is infinite or not a number.",
+        "All updates were finite, but the action for this observation is infinite or NaN.",
         "flowrl-dsl train mine.flowrl",
         "Look at the sampler: too few steps or too large a step can overflow.",
     ),
     Code(
         "FRL0422",
         "nothing to diagnose",
-        "`diagnose` looks again at the update that stopped a run with FRL0420; this run has none.",
+        "`diagnose` replays the update that stopped a run with FRL0420; this run has none.",
         "flowrl-dsl diagnose runs/qsm/Ant-v5/seed0",
-        "Name a run that FRL0420 stopped.",
+        "Name a run that stopped with FRL0420.",
     ),
     Code(
         "FRL0423",
         "not enough memory",
-        "An array of the program, or the replay buffer, is larger than the memory that is left on the device.  "
-        "`flowrl-dsl compile` says what a step needs: its state and its working memory.",
+        "An array of the program, or the replay buffer, is larger than the free memory of the device.  "
+        "`flowrl-dsl compile` shows the requirements of a step: its state and its working memory.",
         "flowrl-dsl train qsm --set train.batch=100_000_000",
-        "Make smaller what is largest: batch, particles, reverse samples, widths of networks, members of the ensemble, "
-        "replay.",
+        "Reduce the largest of batch, particles, reverse samples, network widths, ensemble members and replay.",
     ),
     Code(
         "FRL0431",
@@ -159,28 +157,28 @@ CODES = (
         "A learning curve needs evaluations: at least one in each run, and at the same steps in runs that differ only in "
         "their seed.",
         "flowrl-dsl plot runs/just-begun",
-        "Wait for the first evaluation, or draw the runs one by one.",
+        "Wait for the first evaluation, or plot the runs one by one.",
     ),
     Code(
         "FRL0432",
         "unknown kind of picture",
-        "The name of the picture decides how it is written.",
+        "The suffix of the file name selects the format.",
         "flowrl-dsl plot runs/qsm/Ant-v5/seed0 -o curve.txt",
-        "End the name in .png, .pdf or .svg.",
+        "Use the suffix .png, .pdf or .svg.",
     ),
     Code(
         "FRL0407",
         "a plugin cannot be imported",
-        "A package that is installed beside this one announces components by an entry point of the group "
-        "flowrl_dsl.components, and importing its module failed.  Nothing can be checked while it is unknown what there is.",
+        "An installed package declares components by an entry point of the group "
+        "flowrl_dsl.components, and importing its module failed.  Without it the set of components is unknown.",
         "flowrl-dsl check mine.flowrl",
-        "Mend the module at the place that the note names, or uninstall the package.",
+        "Fix the module at the place in the note, or uninstall the package.",
     ),
     Code(
         "FRL0440",
         "Weights & Biases is not installed",
-        "Logging to it is an extra, because it is a large package that few runs need.",
+        "Logging to it is an optional extra, because it is a large package needed by few runs.",
         "flowrl-dsl train qsm --wandb my-project",
-        "pip install 'flowrl-dsl[wandb]', or leave --wandb out.",
+        "pip install 'flowrl-dsl[wandb]', or omit --wandb.",
     ),
 )

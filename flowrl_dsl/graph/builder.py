@@ -1,4 +1,4 @@
-"""Building graphs: nodes get unique, stable names; values meet by the names of their axes."""
+"""Building graphs: nodes get unique, stable names; values broadcast by the names of their axes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def aligned(index: int, axes: Axes, full: Axes) -> Expr:
 
 @dataclass(frozen=True)
 class Value:
-    """A node as seen by the code that builds on it."""
+    """A handle of a node for the code that builds on it."""
 
     name: str
     type: Type
@@ -44,7 +44,7 @@ class Value:
 class Builder:
     """Collects the nodes of one graph.
 
-    ``scope`` prefixes names, ``at`` sets the line of the spec that following nodes come from.
+    ``scope`` prefixes names, ``at`` sets the line of the spec of the following nodes.
     """
 
     graph_name: str
@@ -74,7 +74,7 @@ class Builder:
             self._span = before
 
     def add(self, op: str, expr: Expr | None, inputs: Sequence[Value], type: Type = SCALAR, name: str = "") -> Value:
-        """A new node; ``name`` is taken as it is when unused, else numbered."""
+        """A new node; ``name`` is used unchanged if it is free, else numbered."""
         unique = self._unique(self._scope + (name or op.lower()))
         self.nodes[unique] = Node(unique, op, tuple(v.name for v in inputs), expr, type, self._span)
         return Value(unique, type)
@@ -88,7 +88,7 @@ class Builder:
         return f"{name}_{number}"
 
     def input(self, name: str, type: Type) -> Value:
-        """A leaf, shared by all that ask for it."""
+        """A leaf, shared by all its users."""
         if name not in self.nodes:
             self.nodes[name] = Node(name, INPUT, (), None, type)
         return Value(name, self.nodes[name].type)
@@ -119,7 +119,7 @@ class Builder:
         return self.add("Item", Item(Arg(0), key), (value,), type, name)
 
     def grad(self, loss: Value, wrt: Value, name: str) -> Value:
-        """The gradient of the summed loss with respect to the value of ``wrt``; the loss itself stays usable."""
+        """The gradient of the summed loss with respect to the value of ``wrt``; the loss itself remains available."""
         return self.add(GRAD, None, (loss, wrt), wrt.type, name)
 
     def depends(self, value: Value, on: Value) -> bool:
@@ -131,12 +131,12 @@ class Builder:
         return value.name in dependent
 
     def when(self, condition: Value, new: Sequence[Value], old: Sequence[Value], name: str) -> list[Value]:
-        """The new values where the condition holds, else the old ones; what only the new ones need is then not computed."""
+        """The new values if the condition holds, else the old ones, without computing nodes only the new ones need."""
         chosen = self.add(WHEN, None, (condition, *new, *old), TREE, name)
         return [self.item(chosen, i, v.type, f"{name}_{v.name.rsplit('.', 1)[-1]}") for i, v in enumerate(new)]
 
     def key(self, parent: Value, name: str) -> Value:
-        """A random key of its own for the draw ``name``: it depends on the parent key and the full name alone.
+        """A separate random key for the draw ``name``: it depends only on the parent key and the full name.
 
         Adding, removing or reordering other nodes never changes a draw, and two names never share one.
         """

@@ -1,6 +1,6 @@
-"""Expressions: how a node computes its value, as data.
+"""Expressions: the computation of a node's value, as data.
 
-A node does not hold a closure but a small tree of calls to *kernels* (plain numerical functions, registered with
+A node contains no closure but a small tree of calls to *kernels* (plain numerical functions, registered with
 :func:`kernel`) and to functions of ``jnp``, ``jax`` and ``optax``.  One tree serves three readers: the evaluator calls it,
 the emitter prints it as Python, and the text form of the graph shows and re-reads it.
 """
@@ -28,7 +28,7 @@ class Arg:
 class Literal:
     """A number, string, boolean, None, or a (nested) tuple of these.
 
-    Literals are equal when they are written alike: 1, 1.0 and True are three different ones, and nan equals nan.
+    Literals are equal if they are written alike: 1, 1.0 and True are three different ones, and nan equals nan.
     """
 
     value: Any
@@ -115,7 +115,7 @@ VARIANTS: dict[str, str] = {
     "activation": "an option that names the activation function, a kernel",
     "cheap": "computes the same function with fewer operations",
 }
-"""Other ways to compute the same values, which passes ask for.  ``chunk``, ``together`` and ``activation`` are options."""
+"""Other ways to compute the same values, selected by passes.  ``chunk``, ``together`` and ``activation`` are options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ def resolve(name: str) -> Function:
 
 
 def is_function(name: str) -> bool:
-    """Whether an expression may call that name."""
+    """Whether an expression may call a function of that name."""
     try:
         return callable(resolve(name))
     except (KeyError, AttributeError):

@@ -24,7 +24,7 @@ def best(x, axis):
 
 @kernel
 def rank(x, axis):
-    """How many values along the axis are smaller."""
+    """The number of smaller values along the axis."""
     line = jnp.moveaxis(x, axis, -1)
     smaller = jnp.sum(line[..., None, :] < line[..., :, None], axis=-1)
     return jnp.moveaxis(smaller, -1, axis).astype(x.dtype)
@@ -45,7 +45,7 @@ def norm(x, axis=None):
 
 @kernel
 def std(x, axis=None):
-    """Standard deviation along one or several axes; where all values are equal its gradient is 0."""
+    """Standard deviation along one or several axes; if all values are equal its gradient is 0."""
     return root(jnp.var(x, axis=axis))
 
 
@@ -86,7 +86,7 @@ def smallest(x, axis=None):
 
 @kernel
 def count(x, axis=None):
-    """How many values the axes hold."""
+    """The number of values along the axes."""
     return jnp.sum(jnp.ones_like(x), axis=axis)
 
 
@@ -154,7 +154,7 @@ _ALONG: dict[str, Callable[..., Any] | str] = {
 
 @dataclass
 class FormulaBuilder:
-    """Builds formulas over the values and functions that a slot can see."""
+    """Builds formulas over the values and functions of a slot."""
 
     builder: Builder
     values: Mapping[str, Value]
@@ -211,7 +211,7 @@ class FormulaBuilder:
         return self._elementwise(term, name)
 
     def _subset(self, term: Operation) -> Value:
-        """Random members; the same call is the same draw wherever it stands in the formula."""
+        """Random members; equal calls in a formula are the same draw."""
         for known, value in self._drawn:
             if known == term:
                 return value
@@ -235,7 +235,7 @@ class FormulaBuilder:
         return self.builder.add("MeanShift", expr, (x, y, floor), Type(term.axes), name or term.function)
 
     def _elementwise(self, term: Operation, name: str) -> Value:
-        """Constants stand in the node's own expression; everything else is an input."""
+        """Constants are part of the node's expression; everything else is an input."""
         operands = [o if isinstance(o, Constant) else self._term(o) for o in term.operands]
         inputs = [o for o in operands if isinstance(o, Value)]
         full = union(*(v.axes for v in inputs))

@@ -1,6 +1,6 @@
-"""The update graph: nodes in the field's words, each value with named axes, each parameter group with one writer.
+"""The update graph: nodes with operations of the field, values with named axes, parameter groups with one writer each.
 
-A graph is a list of nodes in an order in which every node follows its inputs, and a table of named outputs.  It is
+A graph is a topologically sorted list of nodes and a table of named outputs.  It is
 immutable: passes return new graphs.
 """
 
@@ -14,7 +14,7 @@ from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.graph.expr import Expr
 
 INPUT, GRAD, WHEN, STOP = "Input", "Grad", "When", "Stop"
-"""Operations the lowering treats itself; every other node is computed by its expression.
+"""Operations handled by the lowering; every other node is computed by its expression.
 
 ``Input``  a leaf: ``state.*``, ``batch.*``, ``hyper.*``, ``obs``, ``counter`` or ``key``.
 ``Grad``   inputs (loss, wrt): the gradient of the summed loss with respect to the value of wrt.
@@ -40,9 +40,9 @@ SCALAR = Type()
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One value.  ``name`` is unique in the graph and stable under passes; ``span`` is the line of the spec it is from.
+    """One value.  ``name`` is unique in the graph and stable under passes; ``span`` is its line in the spec.
 
-    ``chunk``: how many rows may be computed at once, where states are computed apart; it does not change the value.
+    ``chunk``: the maximum number of rows computed at once, if states are independent; it does not change the value.
     """
 
     name: str

@@ -62,9 +62,9 @@ def simplex_square(z, axis):
 
 @kernel
 def median_size(x):
-    """Median along the last axis of numbers that are not negative: [..., n] becomes [...].
+    """Median along the last axis of non-negative numbers: [..., n] becomes [...].
 
-    Their bits, read as integers, stand in the same order as they, and processors sort integers several times faster.
+    Their bit patterns, read as integers, have the same order, and processors sort integers several times faster.
     """
     n = x.shape[-1]
     rising = jnp.sort(jax.lax.bitcast_convert_type(x, f"int{8 * x.dtype.itemsize}"), axis=-1)

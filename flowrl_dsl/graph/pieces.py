@@ -1,4 +1,4 @@
-"""Computing piece by piece what is computed for each state by itself."""
+"""Chunked computation over independent states."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flowrl_dsl.lazy import jax, jnp
 
 @kernel
 def in_pieces(function, values, axes, out_axes, limit):
-    """function(*values), for some states at a time: what lies between in memory then stays in the processor's cache.
+    """function(*values), for some states at a time, so that intermediate values stay in the processor's cache.
 
     ``axes`` are the positions of the states in the values (arrays or trees of arrays), ``out_axes`` those in the tuple of
     results; a result without one is a mean over states.  A value [..., states, n, features] has n rows for each state; a
@@ -29,7 +29,7 @@ def in_pieces(function, values, axes, out_axes, limit):
         parts = jnp.moveaxis(x, 0, axis)
         return parts.reshape(*parts.shape[:axis], states, *parts.shape[axis + 2 :])
 
-    @jax.jit  # traced once, for the shapes and for the loop
+    @jax.jit  # traced once, for both the shapes and the loop
     def results_of(parts):
         results = tuple(zip(function(*parts), out_axes, strict=True))
         return [x for x, axis in results if axis is None], [x for x, axis in results if axis is not None]

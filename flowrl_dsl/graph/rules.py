@@ -1,7 +1,7 @@
-"""What each operation asks of a node: how many inputs, whether an expression, and which type follows from their types.
+"""The rule of each operation: its number of inputs, whether it has an expression, and its type given those of the inputs.
 
-:data:`RULES` has one entry for each operation, so that there is no operation without a rule: a new one is a new line of
-the table.
+:data:`RULES` has one entry per operation, so no operation is without a rule: a new one is a new line of the
+table.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def anything(graph: Graph, node: Node) -> Iterator[str]:
 
 
 def broadcast(graph: Graph, node: Node) -> Iterator[str]:
-    """Arrays meet by the names of their axes: the result has all of them.  Trees have no axes to compare."""
+    """Arrays broadcast by the names of their axes: the result has all of them.  Trees have no axes to compare."""
     read = _read(graph, node)
     if TREE not in read:
         full = union(*(type.axes for type in read))

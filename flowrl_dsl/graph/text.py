@@ -1,4 +1,4 @@
-"""The text form of a graph: one line for each node, and it parses back.
+"""The text form of a graph: one line per node; it can be parsed.
 
     graph step: step
     module critic_net = mlp(inputs=(('s', 3), ('a', 1)), sizes=(64,), outputs=1, activation='relu', layer_norm=False)
@@ -7,7 +7,7 @@
     output state.critic = %critic.new
 
 The header gives the graph's name and role.  ``$i`` is the node's input number i, ``@name`` a module, built once, ``&f(x)`` a
-function with some arguments given, ``x[:, ^]`` a value with an inserted axis; ``in pieces of n`` gives how many rows are
+function with some arguments given, ``x[:, ^]`` a value with an inserted axis; ``in pieces of n`` is the number of rows
 computed at once.
 """
 
@@ -76,7 +76,7 @@ _TOKEN = re.compile(
 
 
 def parse_graph(text: str) -> Graph:
-    """The graph a text describes.  Raises ``ValueError`` with the line for text that is none."""
+    """The graph a text describes.  Raises ``ValueError`` with the line for invalid text."""
     header, *lines = text.strip("\n").split("\n")
     if not header.startswith("graph "):
         raise ValueError(f"expected 'graph NAME', found {header!r}")

@@ -1,4 +1,4 @@
-"""What every update graph must satisfy; checked before and after the passes."""
+"""Invariants of update graphs, checked before and after the passes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowrl_dsl.graph.rules import RULES
 
 
 class GraphError(Exception):
-    """A graph broke an invariant: a mistake of a component or of a pass, never of a spec."""
+    """A violated invariant of a graph: an error of a component or of a pass, never of a spec."""
 
 
 def verify(graph: Graph) -> None:

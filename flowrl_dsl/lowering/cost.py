@@ -1,4 +1,4 @@
-"""What a program costs: floating-point operations of its matrix products, parameters, memory."""
+"""The cost of a program: floating-point operations of its matrix products, parameters, memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jax.extend import core
 def matrix_product_flops(function: Callable[..., Any], *examples: Any) -> int:
     """Floating-point operations of all matrix products of one call: 2 m n k each, loops counted with their length.
 
-    Of the branches of a condition the most expensive one counts.  ``examples`` are arrays or shapes.
+    For a condition the most expensive branch is counted.  ``examples`` are arrays or shapes.
     """
     return _count(jax.make_jaxpr(function)(*examples).jaxpr)
 

@@ -25,7 +25,7 @@ Feedback = dict[str, jax.Array]
 Carry = tuple[State, dict[str, jax.Array], dict[str, jax.Array]]
 
 MEMORY = "source"
-"""The group of the state that holds what the source of batches has learned."""
+"""The group of the state with the memory of the source."""
 _BATCH_STREAM = 3
 """Keys of batches, apart from those of updates (1) and of acting (2)."""
 
@@ -56,8 +56,8 @@ class Bad:
 class Program:
     """An algorithm for one size of observations and actions.
 
-    The state is a dictionary of arrays and trees of arrays; ``hyper`` holds the numbers that are inputs, by name: changing
-    one does not recompile.  All functions are pure; ``step`` and ``update`` consume (donate) the state they are given.
+    The state is a dictionary of arrays and trees of arrays; ``hyper`` contains the numeric inputs by name: changing one
+    does not recompile.  All functions are pure; ``step`` and ``update`` consume (donate) the state they are given.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Program:
         return state | _named(outputs, "state."), _named(outputs, "metric."), _named(outputs, "feedback.")
 
     def _train(self, state: State, storage: Storage, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
-        """One update on a batch drawn from the storage, of which the source is told the feedback."""
+        """One update on a batch drawn from the storage, with feedback to the source."""
         state, places = self._draw(state, storage)
         state, metrics, feedback = self._step(state, self.data.source.gather(storage, places), hyper)
         if MEMORY in state:
@@ -105,7 +105,7 @@ class Program:
         return state, metrics
 
     def _update(self, state: State, storage: Storage, n: jax.Array, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
-        """n updates; a metric is the mean over those updates that reported it, NaN where none did."""
+        """n updates; a metric is the mean over those updates that reported it, NaN if none did."""
 
         def one(_: jax.Array, carry: Carry) -> Carry:
             state, sums, counts = carry
@@ -128,7 +128,7 @@ class Program:
         return {"action": outputs["action"], **_named(outputs, "field.")}
 
     def draw_batch(self, state: State, storage: Storage) -> Batch:
-        """The batch of the next update: a function of the state's key, its counter and what the source has learned."""
+        """The batch of the next update: a function of the state's key, its counter and the source's memory."""
         return self.data.source.gather(storage, self._draw(state, storage)[1])
 
     def _draw(self, state: State, storage: Storage) -> tuple[State, jax.Array]:
@@ -148,11 +148,11 @@ class Program:
         return {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
 
     def differs_in_numbers_alone(self, other: Program) -> bool:
-        """Whether the two compute the same of their inputs: then this one runs the other, given its ``hyper``."""
+        """Whether the two are the same function of their inputs, so that this one can run the other with its ``hyper``."""
         here, there = ((one.graphs, one.data, one.obs_size, one.action_size, set(one.hyper)) for one in (self, other))
         return here == there
 
-    # the public face
+    # public interface
 
     def init(self, seed: int) -> State:
         """A fresh state."""
@@ -182,7 +182,7 @@ class Program:
     def joined(self) -> Program:
         """The program of many members at once: state, replay, observations, ``hyper`` and results have an axis for them.
 
-        Not bit for bit what each gives alone: products of many matrices round in their own way.
+        Not bit-identical to single members: batched matrix products round differently.
         """
         many = copy.copy(self)
         many.jit_init = jax.jit(jax.vmap(self._init))
@@ -191,7 +191,7 @@ class Program:
         many.jit_act = {mode: jax.jit(jax.vmap(partial(self._act, mode), in_axes=(0, 0, None, 0))) for mode in self.jit_act}
         return many
 
-    # what it compiles to
+    # compiled forms
 
     def examples(self) -> tuple[State, dict[str, jax.ShapeDtypeStruct], Hyper]:
         """Shapes of the arguments of ``step``."""
@@ -239,7 +239,7 @@ def _named(outputs: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _reports_absence(node: Node) -> bool:
-    """A NaN that says "this stage did not run" is not a fault."""
+    """A NaN that marks a stage that did not run is not an error."""
     return node.op in ("Constant", "When", "Item")
 
 

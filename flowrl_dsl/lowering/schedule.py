@@ -1,8 +1,8 @@
-"""The order in which a graph runs: straight-line steps, with nested blocks for gradients and conditions.
+"""The execution order of a graph: straight-line steps, with nested blocks for gradients and conditions.
 
 A gradient's region (the nodes between its variable and its loss) becomes the body of a function that jax differentiates;
-values of the region that are needed outside come back with the gradient, so no forward pass is done twice.  What only the
-new values of a ``When`` need becomes the body of its branch.  A node that is marked to be computed in pieces of its rows
+values of the region that are needed outside come back with the gradient, so no forward pass is done twice.  The nodes
+needed only by the new values of a ``When`` become the body of its branch.  A node marked to be computed in chunks of rows
 becomes the body of a loop over them.  The evaluator runs this schedule and the emitter prints it.
 """
 
@@ -74,13 +74,13 @@ class InPieces:
 
     @property
     def limit(self) -> int:
-        """Rows of one piece."""
+        """Rows of one chunk."""
         assert self.node.chunk is not None
         return self.node.chunk
 
     @property
     def reads(self) -> list[str]:
-        """Values from outside that differ from state to state."""
+        """Outside values that depend on the state."""
         if isinstance(self.step, Compute):
             found = dict.fromkeys(self.node.inputs)
         else:
@@ -95,7 +95,7 @@ class InPieces:
         return [self.node.name, *carried]
 
     def axes(self, names: Iterable[str]) -> tuple[int | None, ...]:
-        """Where the states stand in these values."""
+        """The position of the axis of states in these values."""
         found = (self.graph.nodes[name].type.axes for name in names)
         return tuple(axes.index("batch") if "batch" in axes else None for axes in found)
 
@@ -104,7 +104,7 @@ Step = Compute | Differentiate | Choose | InPieces
 
 
 def new_values(node: Node) -> tuple[str, ...]:
-    """The inputs of a When that are needed only where its condition holds."""
+    """The inputs of a When that are needed only if its condition holds."""
     return node.inputs[1 : 1 + len(node.inputs) // 2]
 
 
@@ -130,7 +130,7 @@ class _Block:
             self.visit(target)
 
     def _unconditional(self, targets: list[str]) -> set[str]:
-        """What is needed whatever the conditions of the Whens are."""
+        """The nodes needed for any conditions of the Whens."""
         seen: set[str] = set()
         stack = list(targets)
         while stack:
@@ -144,7 +144,7 @@ class _Block:
         return seen
 
     def _owners(self) -> dict[str, str]:
-        """Which gradient's function computes a node: the outermost one, and the first of several."""
+        """The gradient whose function computes a node: the outermost one, and the first of several."""
         grads = [node for name, node in self.graph.nodes.items() if name in self.unconditional and node.op == GRAD]
         regions = {grad.name: region(self.graph, grad) for grad in grads}
         inner = {name for grad, names in regions.items() for name in names if name in regions and name != grad}
@@ -195,7 +195,7 @@ class _Block:
         return step if step.node.chunk is None else InPieces(step, self.graph)
 
     def _outside(self, inside: list[str], *known: str) -> list[str]:
-        """What the nodes of a region read from outside it, in order."""
+        """The outside values read by the nodes of a region, in order."""
         members = set(inside).union(known)
         found: dict[str, None] = {}
         for name in inside:

@@ -40,7 +40,7 @@ AFTER: dict[str, tuple[str, ...]] = {
     "chunk": ("inline", "hoist"),
     "members": ("chunk",),
 }
-"""The passes that must run before a pass: it rewrites what they leave."""
+"""The passes that must run before a pass, because it rewrites their results."""
 
 
 def check_order(names: Sequence[str], after: Mapping[str, Sequence[str]] = MappingProxyType(AFTER)) -> None:
@@ -51,7 +51,7 @@ def check_order(names: Sequence[str], after: Mapping[str, Sequence[str]] = Mappi
             if name not in places or other not in places:
                 raise ValueError(f"pass {name} must run after {other}: one of them is not in the pipeline")
             if places[other] > places[name]:
-                raise ValueError(f"pass {name} must run after {other}, which stands behind it in the pipeline")
+                raise ValueError(f"pass {name} must run after {other}, which follows it in the pipeline")
 
 
 check_order(list(PIPELINE))
@@ -59,7 +59,7 @@ check_order(list(PIPELINE))
 
 @dataclass(frozen=True)
 class Applied:
-    """What one pass did to one graph: nodes before and after it, and how many of those left are computed differently."""
+    """The effect of one pass on one graph: nodes before and after it, and how many of the remaining nodes changed."""
 
     name: str
     nodes_before: int
@@ -70,7 +70,7 @@ class Applied:
 def run_passes(
     graph: Graph, names: Iterable[str] | None = None, *, rows: int = ROWS, check_each: bool = False
 ) -> tuple[Graph, list[Applied]]:
-    """Run the named passes (all of them by default) in pipeline order; ``chunk`` takes so many ``rows`` at once.
+    """Run the named passes (all of them by default) in pipeline order; ``rows`` is the chunk size of ``chunk``.
 
     The graph is verified before the first and after the last pass; after every pass with ``check_each``.  Raises
     ``GraphError`` when an invariant is broken and ``ValueError`` for an unknown name.

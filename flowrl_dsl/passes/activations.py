@@ -15,12 +15,12 @@ from flowrl_dsl.passes.rewriting import rebuilt, rewrite_expressions
 
 
 def cheap_activations(graph: Graph) -> Graph:
-    """The graph whose networks compute their activations with as few functions as it takes."""
+    """The graph whose networks use the cheap variants of their activation functions."""
     return rewrite_expressions(graph, lambda node: rebuilt(node.expr, _cheap, "_quick"))
 
 
 def _cheap(call: Call) -> Call:
-    """The call that builds a network with the cheap variant of its activation function, where it has one."""
+    """The call that builds a network with the cheap variant of its activation function, if it has one."""
     activation = variants(call.function).get("activation")
     if activation is None:
         return call

@@ -4,7 +4,7 @@ before   q1 = QValue(critic, s, a)     after   q1 = QValue(critic, s, a)
          q2 = QValue(critic, s, a)             y  = mean(q1) + min(q1)
          y  = mean(q1) + min(q2)
 
-Nodes are equal when operation, expression and (merged) inputs are equal.  Two draws are never merged: their keys carry
+Nodes are equal when operation, expression and (merged) inputs are equal.  Two draws are never merged, as their keys contain
 their names.  Inputs of the program are never merged.
 """
 
@@ -16,7 +16,7 @@ from flowrl_dsl.graph.nodes import INPUT, Graph, Node
 
 
 def common_subexpressions(graph: Graph) -> Graph:
-    """The graph in which equal nodes are one node."""
+    """The graph with equal nodes merged."""
     first: dict[tuple, str] = {}
     stands_for: dict[str, str] = {}
     nodes: dict[str, Node] = {}

@@ -1,10 +1,10 @@
-"""First layers split by input where many rows share one.
+"""First layers are split by input if many rows share one.
 
 before   h = [s, a] @ [W_s; W_a] + b, with s repeated for every action
 after    h = s @ W_s + a @ W_a + b, with s @ W_s computed once for each state
 
-Networks of named inputs have one kernel for each of them; their variant ``split`` uses them one by one.
-Where every row has its own inputs one product is faster than several, and stays.
+Networks of named inputs have one kernel per input; their variant ``split`` applies the kernels separately.
+If every row has its own inputs, one product is faster than several, and is kept.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from flowrl_dsl.passes.rewriting import rebuilt, rewrite_expressions
 
 
 def split_first_layers(graph: Graph) -> Graph:
-    """The graph whose networks multiply what many rows share once."""
+    """The graph whose networks multiply shared inputs once."""
     return rewrite_expressions(graph, _split)
 
 

@@ -1,11 +1,11 @@
-"""What networks say becomes part of the one action value that is read from it.
+"""A Q-value that is the only reader of a network's output absorbs that call.
 
 before   outputs = Predict(critic, s, a_hat) = ensemble_outputs(net, critic, ...)
          q       = QValue(outputs)           = mean_quantile(outputs)
 after    q       = QValue(critic, s, a_hat)  = mean_quantile(ensemble_outputs(net, critic, ...))
 
-The outputs of a distribution have an axis without a name, the value has not: it can be computed for some states apart
-(``chunk``), and the outputs, many numbers for each action, are never there for all states.
+The outputs of a distribution have an unnamed axis, the value does not: it can be computed for subsets of the states
+(``chunk``), so the outputs, many numbers per action, never exist for all states at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from flowrl_dsl.graph.nodes import TREE, Graph, Node
 
 
 def inline_outputs(graph: Graph) -> Graph:
-    """The graph whose action values compute what they alone read of networks."""
+    """The graph whose action values absorb network calls that only they read."""
     uses = Counter([*graph.outputs.values(), *(i for node in graph.nodes.values() for i in node.inputs)])
     nodes = dict(graph.nodes)
     for node in graph.nodes.values():
@@ -32,7 +32,7 @@ def inline_outputs(graph: Graph) -> Graph:
 
 
 def _joined(node: Node, source: Node) -> Node:
-    """The node with the expression of its only input in the place of that input."""
+    """The node with its only input replaced by the expression of that input."""
     assert node.expr is not None and source.expr is not None
     inner = source.expr
     return replace(node, inputs=source.inputs, expr=rewrite(node.expr, lambda part: inner if part == Arg(0) else part))

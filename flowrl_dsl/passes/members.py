@@ -1,12 +1,12 @@
-"""Members of an ensemble one after the other, where each computes many rows.
+"""Ensemble members are computed sequentially if each computes many rows.
 
 before   q = QValue(critic, s, a_hat) in pieces of 4096    all members' layers of a piece in memory at once
 after    the same for one member, then for the next        one member's layers, which stay in the cache
 
-Kernels that apply an ensemble compute all members as one product, whatever the number of rows; their variant ``together``
-does so up to a number of rows.  In nodes that ``chunk`` marks, and in what its gradients by actions differentiate, that is a
-quarter of a piece; how many rows there are is known when sizes are.  Gradients by the ensemble's own parameters are faster
-with all members as one, as are a few hundred rows: docs/performance.md.
+Kernels that apply an ensemble compute all members as one product for any number of rows; their variant ``together`` does so
+up to a given number of rows.  In nodes marked by ``chunk``, and in the nodes differentiated by its gradients with respect to
+actions, that number is a quarter of a chunk.  Gradients with respect to the ensemble's own parameters, and a few hundred
+rows, are faster with all members as one product: docs/performance.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from flowrl_dsl.passes.rewriting import in_variant, rewrite_expressions
 
 
 def members_in_turn(graph: Graph) -> Graph:
-    """The graph whose ensembles are computed member by member, where values of many actions are taken in pieces."""
+    """The graph whose ensembles are computed member by member within chunked nodes."""
     limits: dict[str, int] = {}
     for node in graph.nodes.values():
         if node.chunk is not None:

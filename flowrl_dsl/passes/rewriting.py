@@ -1,4 +1,4 @@
-"""What passes share that change how nodes are computed and leave the graph as it is."""
+"""Shared by passes that rewrite the expressions of nodes and keep the graph."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowrl_dsl.graph.nodes import Graph, Node
 
 
 def rewrite_expressions(graph: Graph, change: Callable[[Node], Expr | None]) -> Graph:
-    """The graph with ``change`` of each node as its expression."""
+    """The graph with ``change`` applied to the expression of each node."""
     return replace(graph, nodes={name: replace(node, expr=change(node)) for name, node in graph.nodes.items()})
 
 
@@ -27,8 +27,7 @@ def in_variant(expr: Expr | None, variant: str, value: Any = True) -> Expr | Non
 def rebuilt(expr: Expr | None, change: Callable[[Call], Call], suffix: str) -> Expr | None:
     """The expression with ``change`` of the calls that build modules.
 
-    Modules built differently, and modules made of them, get a name of their own by the suffix: elsewhere they may stay as
-    they were.
+    Changed modules, and modules that contain them, are renamed by the suffix, as the originals may remain elsewhere.
     """
 
     def renamed(part: Expr) -> Expr:

@@ -178,7 +178,7 @@ def test_ctrl_c_prints_what_was_measured(made_up, how: str, tmp_path: Path, caps
     path = tmp_path / "found.json"
     assert cli.main(["bench", "step", "one", how, "two", "--repeat", "9", "--json", str(path)]) == 130
     out = capsys.readouterr().out
-    assert "one " in out and "two" not in out and "interrupted: this is what was measured so far" in out
+    assert "one " in out and "two" not in out and "interrupted: results so far" in out
     said = json.loads(path.read_text())
     assert said["interrupted"] and said["repeat"] == 9 and [row["spec"] for row in said["rows"]] == ["one"]
 

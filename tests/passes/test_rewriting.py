@@ -214,7 +214,7 @@ def test_passes_repeat_nothing() -> None:
 @pytest.mark.parametrize(
     ("names", "after", "message"),
     [
-        (["a", "b", "c"], {"b": ("c",)}, "pass b must run after c, which stands behind it"),
+        (["a", "b", "c"], {"b": ("c",)}, "pass b must run after c, which follows it"),
         (["a", "b"], {"b": ("d",)}, "one of them is not in the pipeline"),
         (["a", "b"], {"d": ("a",)}, "one of them is not in the pipeline"),
     ],

@@ -1,4 +1,4 @@
-"""FRL0212 to FRL0222: the values of options, and whether components fit together."""
+"""FRL0212 to FRL0222: the values of options, and the compatibility of components."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ CODES = (
     Code(
         "FRL0212",
         "a component lacks what another one needs",
-        "Components say what they provide and what they need.  Here something needs what nothing in this algorithm "
-        "provides: a log-density, an action value, a copy of a network.",
+        "Components declare the capabilities that they provide and require.  Here a required capability, such as a "
+        "log-density, an action value or a copy of a network, is not provided by any part of this algorithm.",
         diffusion(
             sampler="  sampler = ddim(steps = 20)  old = copy(every = 1000)",
             improve="likelihood_ratio { advantage = mean(Q(s, a), over = ensemble) }",
         ),
-        "Choose one of the components that the hint lists, or add the option it names.",
+        "Choose one of the components listed in the hint, or add the option it names.",
     ),
     Code(
         "FRL0213",
         "wrong kind of value",
-        "A number, a word, a list or a component stands where the option takes something else.",
+        "The option takes another kind of value than this number, word, list or component.",
         complete("train { batch = many }"),
-        "Write what the message says was expected.",
+        "Write a value of the kind in the message.",
     ),
     Code(
         "FRL0214",
         "number out of range",
-        "The number, or the length of the list, is outside of what the option or parameter admits.",
+        "The number, or the length of the list, is outside the range of the option or parameter.",
         complete("train { batch = 0 }"),
         "Choose a number in the range.",
     ),
@@ -41,7 +41,7 @@ CODES = (
     Code(
         "FRL0216",
         "options contradict one another",
-        "Each option is valid by itself, but the component cannot have them together.",
+        "Each option is valid by itself, but not in combination.",
         objective("min(Q(s, a), over = ensemble) - alpha * log_prob(s, a)", "param alpha = learned(1.0) in (0, inf)"),
         "Follow the message of the component.",
     ),
@@ -55,7 +55,7 @@ CODES = (
     Code(
         "FRL0218",
         "nothing is drawn here",
-        "`value from source` says from which copy of the policy actions are drawn; this option draws none.",
+        "`value from source` selects the copy of the policy from which actions are sampled; this option samples none.",
         complete(policy="  policy { backbone = tanh_gaussian from policy_target }"),
         "Remove `from` and the name after it.",
     ),
@@ -69,14 +69,14 @@ CODES = (
     Code(
         "FRL0220",
         "the copy drawn from is not kept",
-        "Actions are drawn from a copy of the policy that the section policy does not keep.",
+        "Actions are sampled from a copy of the policy that the section policy does not have.",
         complete("act { explore = sample from old_policy }"),
-        "Add the option in the hint to the section policy, or draw from policy.",
+        "Add the option in the hint to the section policy, or sample from policy.",
     ),
     Code(
         "FRL0221",
         "parameter outside of the option's range",
-        "The option is set to a parameter whose value the option does not admit.",
+        "The option is set to a parameter whose value is outside the option's range.",
         complete("param rate = 2 in [0, 5]", critic="  critic { target = ema(rate) }"),
         "Change the parameter, or set the option to something else.",
     ),
@@ -85,6 +85,6 @@ CODES = (
         "not the value of a parameter",
         "A parameter is a number, a schedule such as linear(1 -> 0, over = 100_000), or learned(...).",
         objective("beta * mean(Q(s, a), over = ensemble)", "param beta = [1, 2]"),
-        "Write a number; for what depends on other values, use let.",
+        "Write a number; for a value that depends on others, use let.",
     ),
 )

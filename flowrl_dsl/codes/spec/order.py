@@ -9,60 +9,60 @@ CODES = (
     Code(
         "FRL0230",
         "not a stage",
-        "The order joins parts by ->; [a, b] lets parts read the same values, every(n, a) moves a part in each n-th update.",
+        "The order joins parts by ->; in [a, b] both parts read the same values, every(n, a) runs a part every n-th update.",
         complete("order = critic + policy -> targets"),
-        "Write for instance critic -> [policy, temperature] -> targets.",
+        "Write, for instance, critic -> [policy, temperature] -> targets.",
     ),
     Code(
         "FRL0231",
         "unknown part of the order",
-        "The order names something that does not move in this algorithm.  What moves is the critic, the policy, each "
-        "learned parameter, and `targets` where copies are kept.",
+        "The order contains a name that is not a stage of this algorithm.  Its stages are the critic, the policy, each "
+        "learned parameter, and `targets` if there are copies.",
         complete("order = critic -> actor -> targets"),
         "Remove or correct the name.",
     ),
     Code(
         "FRL0232",
         "the order leaves out a part",
-        "Every part that moves stands in the order exactly once.",
+        "Every stage occurs in the order exactly once.",
         complete("order = critic -> policy"),
-        "Append the missing part where it should move.",
+        "Insert the missing part at its place.",
     ),
     Code(
         "FRL0233",
         "twice in the order",
-        "Every part that moves stands in the order exactly once.",
+        "Every stage occurs in the order exactly once.",
         complete("order = critic -> policy -> critic -> targets"),
         "Remove one of the two.",
     ),
     Code(
         "FRL0234",
         "bad use of every, after or until",
-        "every(n, part), after(n, part) and until(n, part) take a whole number of updates and a part; behind it, every "
-        "may have the counts after and until, after the count until.",
+        "every(n, part), after(n, part) and until(n, part) take a whole number of updates and a part; every "
+        "may be followed by the counts after and until, and after by the count until.",
         complete("order = critic -> every(0, policy -> targets)"),
-        "Write for instance every(2, policy -> targets).",
+        "Write, for instance, every(2, policy -> targets).",
     ),
     Code(
         "FRL0235",
         "parameter learned before it is measured",
-        "A learned parameter follows what the stage `policy` measures in the same update (the divergence from the "
-        "proposals, or the entropy), so that stage must not come after it.",
+        "A learned parameter uses a measurement of the stage `policy` in the same update (the divergence from the "
+        "proposals, or the entropy), so that stage must not run after it.",
         """algorithm example extends "dpmd.flowrl" {
   order = temperature -> critic -> policy -> targets
 }
 """,
-        "Move the parameter behind `policy`, or beside it: [critic, policy, temperature] -> targets.",
+        "Move the parameter after `policy`, or beside it: [critic, policy, temperature] -> targets.",
     ),
     Code(
         "FRL0236",
         "two stages move the critic at once",
-        "A mechanism such as value_denoising descends the critic's parameters in the stage `policy`.  Side by side with the "
+        "A mechanism such as value_denoising updates the critic's parameters in the stage `policy`.  In parallel with the "
         "stage `critic` both would start from the same parameters, and one of the two steps would be lost.",
         """algorithm example extends "nclql.flowrl" {
   order = [critic, policy] -> targets
 }
 """,
-        "Write one behind the other: critic -> policy -> targets.",
+        "Write one after the other: critic -> policy -> targets.",
     ),
 )

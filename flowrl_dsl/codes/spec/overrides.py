@@ -8,15 +8,15 @@ CODES = (
     Code(
         "FRL0260",
         "--set without path=value",
-        "Overrides are of the form path=value.",
+        "Overrides have the form path=value.",
         "flowrl-dsl check qsm --set temperature",
-        "Write for instance --set temperature=0.05.",
+        "Write, for instance, --set temperature=0.05.",
     ),
     Code(
         "FRL0261",
         "--set of something that is not there",
-        "The path of an override leads along parameters, sections, labels of improve blocks, options of components.",
+        "The path of an override consists of names of parameters, sections, improve blocks (by label) and options.",
         "flowrl-dsl check qsm --set policy.sampler.stepz=5",
-        "Correct the path; the hint has the nearest one.",
+        "Correct the path; the hint suggests the closest one.",
     ),
 )

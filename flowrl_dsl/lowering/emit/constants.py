@@ -1,4 +1,4 @@
-"""Constants in place of a kernel's arguments, where all calls of the file give the same one."""
+"""Substitutes constants for a kernel's arguments if all calls of the file pass the same one."""
 
 from __future__ import annotations
 

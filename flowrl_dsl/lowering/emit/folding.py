@@ -1,4 +1,4 @@
-"""What constants decide: branches that are never taken, and values that nothing reads, leave a kernel."""
+"""Constant folding: removes branches that are never taken and unused values from a kernel."""
 
 from __future__ import annotations
 

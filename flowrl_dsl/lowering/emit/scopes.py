@@ -1,4 +1,4 @@
-"""Which names of a syntax tree are its own and which come from outside."""
+"""Local and free names of a syntax tree."""
 
 from __future__ import annotations
 

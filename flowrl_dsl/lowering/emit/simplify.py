@@ -1,4 +1,4 @@
-"""Kernels as a printed program needs them: arguments that never vary are put in, and short kernels are written out.
+"""Specialisation of the kernels of a printed program: constant arguments are substituted, and short kernels are inlined.
 
 A kernel serves many algorithms: ``ddpm(..., clip=None, key=None)``.  Where one program always gives it the same ``None``,
 ``True``, ``False`` or name, that constant takes the place of the argument, and what it decides is decided.  A kernel that is

@@ -1,4 +1,4 @@
-"""Kernels of one expression, written in the place of their calls."""
+"""Inlines kernels of one expression at their calls."""
 
 from __future__ import annotations
 
