@@ -60,7 +60,7 @@ def test_first_layers_stay_joined_where_every_row_has_its_own_inputs() -> None:
     assert not any("critic.q" in name for name in changes("sdac", "first_layer"))
 
 
-@pytest.mark.parametrize("spec, sampler", [("qsm", "ddpm"), ("rfm_flow", "midpoint"), ("dime", "path")])
+@pytest.mark.parametrize("spec, sampler", [("qsm", "ddpm"), ("rfm_flow", "runge_kutta"), ("dime", "path")])
 def test_observations_are_conditioned_on_before_the_loop(spec: str, sampler: str) -> None:
     changed = changes(spec, "hoist", graph="explore")
     (before, after), *_ = changed.values()

@@ -74,5 +74,5 @@ def test_the_kit_refuses_a_program_that_lacks_an_input(monkeypatch: pytest.Monke
     trial = invariants.Trial(invariants.tiny("td3"))
     invariants.check_numbers_are_read(trial)
     monkeypatch.setattr(trial.program, "graphs", {})
-    with pytest.raises(AssertionError, match=r"nothing reads critic\.optimizer\.learning_rate, "):
+    with pytest.raises(AssertionError, match=r"critic\.optimizer\.learning_rate, "):
         invariants.check_numbers_are_read(trial)
