@@ -19,13 +19,13 @@ from flowrl_dsl.syntax import tree
 
 def read_sections(check: Check) -> None:
     known = sections()
-    for block in check.program.sections.values():
+    for block in check.statements.sections.values():
         if block.name.id not in known:
             _unknown_section(check, block)
     for name, cls in known.items():
         for owner, block in sections_of(check, name):
             _section(check, cls, owner, block)
-        if name in check.sections or name in check.program.sections:
+        if name in check.sections or name in check.statements.sections:
             continue
         if cls.implied:
             _section(check, cls, name, Block(tree.Name(name, check.place)))
@@ -33,8 +33,8 @@ def read_sections(check: Check) -> None:
             check.error("FRL0210", "the algorithm has no policy", check.place, "add: policy { backbone = ... }")
             check.scope.maybe |= {c for members in families().values() for m in members.values() for c in m.provides}
     for owner, section in check.sections.items():
-        if owner in check.program.sections:
-            compatibility.check_unread(section, owner, _own(check, check.program.sections[owner]), check.scope)
+        if owner in check.statements.sections:
+            compatibility.check_unread(section, owner, _own(check, check.statements.sections[owner]), check.scope)
 
 
 def _own(check: Check, block: Block) -> dict[str, tree.Assign]:
@@ -45,7 +45,7 @@ def _own(check: Check, block: Block) -> dict[str, tree.Assign]:
 
 def sections_of(check: Check, kind: str) -> list[tuple[str, Block]]:
     """The declared sections of a kind, by name; the unnamed one first."""
-    found = [(owner, block) for owner, block in check.program.sections.items() if block.name.id == kind]
+    found = [(owner, block) for owner, block in check.statements.sections.items() if block.name.id == kind]
     return sorted(found, key=lambda item: item[1].given is not None)
 
 
@@ -63,7 +63,7 @@ def _check_section_name(check: Check, cls: type[SectionKind], name: tree.Name) -
         message = f'section "{cls.name}" occurs once and cannot be named'
         check.error("FRL0205", message, name.span, f"write {cls.name} {{ ... }}")
     check_name(name, check.scope)
-    others = [owner for owner in {*check.program.sections, *sections()} if owner != name.id]
+    others = [owner for owner in {*check.statements.sections, *sections()} if owner != name.id]
     near = [o for o in others if name.id.startswith(f"{o}_") or name.id == f"old_{o}"]
     if name.id in RESERVED or near:
         whose = f"a group of section {near[0]}" if near else "a group of the state"
@@ -93,13 +93,13 @@ def _unknown_section(check: Check, block: Block) -> None:
 
 
 def read_improvements(check: Check) -> list[Improvement]:
-    if not check.program.improvements:
+    if not check.statements.improvements:
         names = ", ".join(sorted(members_of("mechanism")))
         hint = f"add one: improve MECHANISM {{ ... }}, where MECHANISM is one of {names}"
         check.error("FRL0210", "the algorithm has no improve block", check.place, hint)
     _check_improved(check)
     found = []
-    for term, label in zip(check.program.improvements, check.program.labels(), strict=True):
+    for term, label in zip(check.statements.improvements, check.statements.labels(), strict=True):
         cls = find("mechanism", term.mechanism)
         if cls is None:
             _unknown_mechanism(check, term.block.name)
@@ -139,15 +139,15 @@ def _has_parameters(check: Check, owner: str) -> bool:
 
 def _check_improved(check: Check) -> None:
     """Only a section with a policy can contain an improve block, and a named one must."""
-    acting = {owner for owner, block in check.program.sections.items() if _acts(check, block)}
-    for term in check.program.improvements:
-        if term.owner not in acting and term.owner in check.program.sections:
+    acting = {owner for owner, block in check.statements.sections.items() if _acts(check, block)}
+    for term in check.statements.improvements:
+        if term.owner not in acting and term.owner in check.statements.sections:
             message = f'section "{term.owner}" has no policy and cannot contain an improve block'
             check.error("FRL0205", message, term.span, "write it at the top level or inside a policy")
-    improved = {term.owner for term in check.program.improvements}
+    improved = {term.owner for term in check.statements.improvements}
     for owner in sorted(acting - improved - {POLICY}):
         message = f'section "{owner}" has no improve block, so its policy is never trained'
-        check.error("FRL0210", message, check.program.sections[owner].name.span, "add one inside: improve ... { ... }")
+        check.error("FRL0210", message, check.statements.sections[owner].name.span, "add one inside: improve ... { ... }")
 
 
 def _acts(check: Check, block: Block) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.spec import stdlib
 from flowrl_dsl.spec.check import Check
-from flowrl_dsl.spec.merge import Program
+from flowrl_dsl.spec.merge import Statements
 from flowrl_dsl.spec.parameters import check_name, read_parameter
 from flowrl_dsl.spec.scope import SET_FILE
 from flowrl_dsl.syntax import tree
@@ -15,34 +15,34 @@ from flowrl_dsl.syntax import tree
 
 def declare(check: Check) -> None:
     """Names first: lets and definitions as they stand, then parameters in order of declaration."""
-    scope, program = check.scope, check.program
+    scope, statements = check.scope, check.statements
     library = stdlib.definitions()
     scope.library = stdlib.LIBRARY
-    scope.lets = dict(program.lets)
-    scope.defines = {**library, **program.defines}
-    written: list[tree.Let | tree.Define] = [*program.lets.values(), *program.defines.values()]
+    scope.lets = dict(statements.lets)
+    scope.defines = {**library, **statements.defines}
+    written: list[tree.Let | tree.Define] = [*statements.lets.values(), *statements.defines.values()]
     for node in written:
         check_name(node.name, scope)
     _check_repeats(check)
-    for define in program.defines.values():
+    for define in statements.defines.values():
         _check_define(check, define)
-    for name, param in program.params.items():
+    for name, param in statements.params.items():
         scope.parameters[name] = read_parameter(param, scope)
 
 
 def _check_repeats(check: Check) -> None:
     """A name is declared once, whatever it is declared as."""
-    tables = (("param", check.program.params), ("let", check.program.lets), ("def", check.program.defines))
+    tables = (("param", check.statements.params), ("let", check.statements.lets), ("def", check.statements.defines))
     seen: dict[str, tuple[str, Span]] = {}
     for kind, table in tables:
         for name, node in table.items():
             _check_repeat(check, kind, node.name, seen)
             seen.setdefault(name, (kind, node.name.span))
-    for block in check.program.sections.values():
+    for block in check.statements.sections.values():
         if block.given is not None:
             _check_repeat(check, "section", block.given, seen)
             seen.setdefault(block.given.id, ("section", block.given.span))
-    blocks = [*check.program.sections.values(), *(term.block for term in check.program.improvements)]
+    blocks = [*check.statements.sections.values(), *(term.block for term in check.statements.improvements)]
     for block in blocks:
         for let in block.lets.values():
             _check_repeat(check, "let", let.name, seen)
@@ -71,7 +71,7 @@ def _check_define(check: Check, define: tree.Define) -> None:
 def drop_unused_inherited(check: Check) -> None:
     """A parameter of a base that nothing reads any more is gone; the child had no other way to drop it."""
     scope = check.scope
-    used = scope.used | (_mentioned(check.program) if scope.diagnostics.errors else set())
+    used = scope.used | (_mentioned(check.statements) if scope.diagnostics.errors else set())
     for name, parameter in list(scope.parameters.items()):
         assert parameter.span is not None
         if ("param", parameter.span) not in used and parameter.span.file not in (check.main, SET_FILE):
@@ -81,15 +81,15 @@ def drop_unused_inherited(check: Check) -> None:
 
 def report_unused(checked: Check, used: set[tuple[str, Span]]) -> None:
     """Nothing declared in the spec itself or by ``--set`` may go unread; what a base declares may."""
-    program = checked.program
-    blocks = [*program.sections.values(), *(term.block for term in program.improvements)]
+    statements = checked.statements
+    blocks = [*statements.sections.values(), *(term.block for term in statements.improvements)]
     lets = [let for block in blocks for let in block.lets.values()]
     if checked.scope.diagnostics.errors:
-        used = used | _mentioned(program)
+        used = used | _mentioned(statements)
     declared: list[tuple[str, tree.Param | tree.Let | tree.Define]] = [
-        *(("param", param) for param in program.params.values()),
-        *(("let", let) for let in (*program.lets.values(), *lets)),
-        *(("def", define) for define in program.defines.values()),
+        *(("param", param) for param in statements.params.values()),
+        *(("let", let) for let in (*statements.lets.values(), *lets)),
+        *(("def", define) for define in statements.defines.values()),
     ]
     for kind, node in declared:
         if (kind, node.span) not in used and node.span.file in (checked.main, SET_FILE):
@@ -97,17 +97,17 @@ def report_unused(checked: Check, used: set[tuple[str, Span]]) -> None:
             checked.scope.diagnostics.error("FRL0225", message, node.name.span, "use it or remove it")
 
 
-def _mentioned(program: Program) -> set[tuple[str, Span]]:
+def _mentioned(statements: Statements) -> set[tuple[str, Span]]:
     """Declarations whose names stand anywhere: after an error, not everything that would use them was checked."""
-    blocks = [*program.sections.values(), *(term.block for term in program.improvements)]
+    blocks = [*statements.sections.values(), *(term.block for term in statements.improvements)]
     values = [assign.value for block in blocks for assign in block.options.values()]
-    values += [let.value for table in (program.lets, *(block.lets for block in blocks)) for let in table.values()]
-    values += [param.value for param in program.params.values()]
-    values += [define.value for define in program.defines.values()]
-    values += [term.weight for term in program.improvements if term.weight is not None]
+    values += [let.value for table in (statements.lets, *(block.lets for block in blocks)) for let in table.values()]
+    values += [param.value for param in statements.params.values()]
+    values += [define.value for define in statements.defines.values()]
+    values += [term.weight for term in statements.improvements if term.weight is not None]
     names = set().union(*map(_names, values))
     tables: list[tuple[str, Mapping[str, tree.Param | tree.Let | tree.Define]]]
-    tables = [("param", program.params), ("let", program.lets), ("def", program.defines)]
+    tables = [("param", statements.params), ("let", statements.lets), ("def", statements.defines)]
     tables += [("let", block.lets) for block in blocks]
     return {(kind, node.span) for kind, table in tables for name, node in table.items() if name in names}
 

@@ -46,8 +46,8 @@ class Term:
 
 
 @dataclass
-class Program:
-    """What an algorithm says, by kind and name; what was declared first comes first."""
+class Statements:
+    """The statements of an algorithm, by kind and name; what was declared first comes first."""
 
     name: tree.Name
     title: str = ""
@@ -60,8 +60,8 @@ class Program:
     tasks: list[tree.ForTask] = field(default_factory=list)
     applied: list[tree.ForTask] = field(default_factory=list)
 
-    def copy(self) -> Program:
-        """A program whose tables can be edited without changing this one's."""
+    def copy(self) -> Statements:
+        """The same statements, in tables that can be edited without changing these."""
         return replace(
             self,
             settings=dict(self.settings),
@@ -88,45 +88,45 @@ class Program:
         return labels
 
 
-def merge(chain: Sequence[tree.Algorithm], diagnostics: Diagnostics) -> Program:
+def merge(chain: Sequence[tree.Algorithm], diagnostics: Diagnostics) -> Statements:
     """The first algorithm of the chain laid over those it extends; tasks are kept aside, the base's first."""
-    programs = [_Reader(diagnostics).program(algorithm) for algorithm in chain]
-    merged = programs[-1]
-    for child in reversed(programs[:-1]):
+    read = [_Reader(diagnostics).statements(algorithm) for algorithm in chain]
+    merged = read[-1]
+    for child in reversed(read[:-1]):
         merged = _extend(merged, child)
     return merged
 
 
-def apply_task(program: Program, block: tree.ForTask, diagnostics: Diagnostics) -> Program:
-    """The program with one ``for task`` block laid over it.
+def apply_task(statements: Statements, block: tree.ForTask, diagnostics: Diagnostics) -> Statements:
+    """The statements with one ``for task`` block laid over them.
 
     Its ``improve`` blocks change those of the same mechanism; unlike a child's they never replace the list.
     """
-    over = _Reader(diagnostics).body(Program(program.name), block.body, 'a "for task" block')
+    over = _Reader(diagnostics).body(Statements(statements.name), block.body, 'a "for task" block')
     improvements = over.improvements
     over.improvements = []
-    result = _extend(program, over)
-    result.applied = [*program.applied, block]
+    result = _extend(statements, over)
+    result.applied = [*statements.applied, block]
     _improve_in_place(result, improvements, diagnostics)
     return result
 
 
-def _improve_in_place(program: Program, changes: list[Term], diagnostics: Diagnostics) -> None:
+def _improve_in_place(statements: Statements, changes: list[Term], diagnostics: Diagnostics) -> None:
     used: list[int] = []
     for change in changes:
-        for position, term in enumerate(program.improvements):
+        for position, term in enumerate(statements.improvements):
             if (term.owner, term.mechanism) == (change.owner, change.mechanism) and position not in used:
                 used.append(position)
                 weight = term.weight if change.weight is None else change.weight
-                program.improvements[position] = Term(weight, change.block.over(term.block), change.span, term.owner)
+                statements.improvements[position] = Term(weight, change.block.over(term.block), change.span, term.owner)
                 break
         else:
-            has = ", ".join(term.mechanism for term in program.improvements) or "none"
+            has = ", ".join(term.mechanism for term in statements.improvements) or "none"
             message = f"the algorithm has no `improve {change.mechanism}` for this task to change"
             diagnostics.error("FRL0204", message, change.block.name.span, f"its improve blocks: {has}")
 
 
-def _extend(base: Program, child: Program) -> Program:
+def _extend(base: Statements, child: Statements) -> Statements:
     params = {**base.params}
     for name, param in child.params.items():
         inherited = params[name].range if name in params else None
@@ -134,7 +134,7 @@ def _extend(base: Program, child: Program) -> Program:
     sections = {**base.sections}
     for name, block in child.sections.items():
         sections[name] = block.over(sections[name]) if name in sections else block
-    return Program(
+    return Statements(
         name=child.name,
         title=child.title or base.title,
         settings={**base.settings, **child.settings},
@@ -168,32 +168,32 @@ class _Reader:
 
     diagnostics: Diagnostics
 
-    def program(self, algorithm: tree.Algorithm) -> Program:
+    def statements(self, algorithm: tree.Algorithm) -> Statements:
         title = algorithm.title.value if algorithm.title else ""
-        return self.body(Program(algorithm.name, title), algorithm.body, "an algorithm")
+        return self.body(Statements(algorithm.name, title), algorithm.body, "an algorithm")
 
-    def body(self, program: Program, body: Sequence[tree.Statement], where: str) -> Program:
+    def body(self, statements: Statements, body: Sequence[tree.Statement], where: str) -> Statements:
         for statement in body:
             match statement:
                 case tree.Assign(key):
-                    self._put(program.settings, key, statement, "setting")
+                    self._put(statements.settings, key, statement, "setting")
                 case tree.Param(name):
-                    self._put(program.params, name, statement, "param")
+                    self._put(statements.params, name, statement, "param")
                 case tree.Let(name):
-                    self._put(program.lets, name, statement, "let")
+                    self._put(statements.lets, name, statement, "let")
                 case tree.Define(name):
-                    self._put(program.defines, name, statement, "def")
+                    self._put(statements.defines, name, statement, "def")
                 case tree.Section(name, inner, _, given):
                     block = replace(self._block(name, inner, improves=True), given=given)
-                    self._put(program.sections, given or name, block, "section")
-                    program.improvements += self._terms(statement.improvements, (given or name).id)
+                    self._put(statements.sections, given or name, block, "section")
+                    statements.improvements += self._terms(statement.improvements, (given or name).id)
                 case tree.Improve():
-                    program.improvements += self._terms([statement], POLICY)
+                    statements.improvements += self._terms([statement], POLICY)
                 case tree.ForTask() if where == "an algorithm":
-                    program.tasks.append(statement)
+                    statements.tasks.append(statement)
                 case tree.ForTask():
                     self._misplaced(statement, where)
-        return program
+        return statements
 
     def _terms(self, blocks: Sequence[tree.Improve], owner: str) -> list[Term]:
         return [Term(one.weight, self._block(one.mechanism, one.body), one.span, owner) for one in blocks]

@@ -17,14 +17,14 @@ from flowrl_dsl.spec.scope import SET_FILE, Site
 
 def read_order(check: Check, improvements: Sequence[Improvement]) -> Stage:
     movable, still = _parts(check)
-    given = check.program.settings.get("order")
+    given = check.statements.settings.get("order")
     if given is None:
         text = " -> ".join(movable)
         check.scope.origins["order"] = Origin(text=text, source="default", span=check.place)
         return default_order(movable)
     check.scope.record(Site("order", given.value.span), given.value)
     file = given.span.file
-    fixed = check.edited or bool(check.program.applied)
+    fixed = check.edited or bool(check.statements.applied)
     lenient = file != SET_FILE and (fixed or file != check.main)
     measured = _measured(check, improvements)
     return OrderReader(movable, still, lenient, measured, check.scope.diagnostics, _trainer(check)).read(given.value)
@@ -39,7 +39,7 @@ def _measured(check: Check, improvements: Sequence[Improvement]) -> set[str]:
 
 def _trainer(check: Check) -> Trainer | None:
     """The first mechanism that moves another section in the stage ``policy``."""
-    mechanisms: list[Any] = [find("mechanism", term.mechanism) for term in check.program.improvements]
+    mechanisms: list[Any] = [find("mechanism", term.mechanism) for term in check.statements.improvements]
     trainers = (Trainer(cls.name, cls.trains) for cls in mechanisms if cls is not None)
     return next((trainer for trainer in trainers if trainer.trains != POLICY), None)
 
@@ -59,7 +59,7 @@ def _parts(check: Check) -> tuple[list[str], dict[str, str]]:
     owners[POLICY] = owners[POLICY] or [POLICY]
     movable = [*(owner for kind in moving for owner in owners[kind]), *learned]
     movable += ["targets"] if copies else []
-    still = {name: "it is not learned" for name in check.program.params if name not in learned}
+    still = {name: "it is not learned" for name in check.statements.params if name not in learned}
     still |= {} if copies else {"targets": "no section keeps a target or old copy"}
     still |= {kind: f"the algorithm has no {kind}" for kind in moving if not owners[kind]}
     return movable, still

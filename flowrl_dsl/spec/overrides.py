@@ -1,4 +1,4 @@
-"""``--set path=value``: edits of the merged program, with source spans for error messages."""
+"""``--set path=value``: edits of the merged statements, with source spans for error messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean, nearest
 from flowrl_dsl.registry import Component, find, members_of
 from flowrl_dsl.spec.kinds import Kind, kinds
-from flowrl_dsl.spec.merge import Block, Program
+from flowrl_dsl.spec.merge import Block, Statements
 from flowrl_dsl.spec.options import as_call, bind, default_expression
 from flowrl_dsl.spec.scope import SET_FILE
 from flowrl_dsl.spec.text import text_of
@@ -39,12 +39,12 @@ class _NoSuchPath(Exception):
         self.position, self.candidates, self.note = position, candidates, note
 
 
-def apply_sets(program: Program, sets: Sequence[str], diagnostics: Diagnostics, sources: dict[str, str]) -> Program:
-    """The program with the overrides applied in order; bad ones are reported and change nothing.
+def apply_sets(statements: Statements, sets: Sequence[str], diagnostics: Diagnostics, sources: dict[str, str]) -> Statements:
+    """The statements with the overrides applied in order; bad ones are reported and change nothing.
 
     The overrides are the lines of a source named ``--set``.
     """
-    program = program.copy()
+    statements = statements.copy()
     lines = [" ".join(text.splitlines()) for text in sets]
     if lines:
         sources[SET_FILE] = "\n".join(lines)
@@ -53,10 +53,10 @@ def apply_sets(program: Program, sets: Sequence[str], diagnostics: Diagnostics, 
         if override is None:
             continue
         try:
-            _Editor(program).apply(override)
+            _Editor(statements).apply(override)
         except _NoSuchPath as problem:
             _report(override, problem, diagnostics)
-    return program
+    return statements
 
 
 def _report(override: Override, problem: _NoSuchPath, diagnostics: Diagnostics) -> None:
@@ -98,32 +98,32 @@ def _names(names: list[str], number: int) -> list[tree.Name]:
 
 @dataclass
 class _Editor:
-    """Applies one override to a mutable program."""
+    """Applies one override to statements, which it changes."""
 
-    program: Program
+    statements: Statements
 
     def apply(self, override: Override) -> None:
         head = override.path[0].id
-        labels = self.program.labels()
+        labels = self.statements.labels()
         if head in SETTINGS and len(override.path) == 1:
-            self.program.settings[head] = _assign(override.path[0], override)
-        elif head in self.program.params:
+            self.statements.settings[head] = _assign(override.path[0], override)
+        elif head in self.statements.params:
             self._param(override)
-        elif head in self.program.sections:
-            block = self.program.sections[head]
+        elif head in self.statements.sections:
+            block = self.statements.sections[head]
             self._option(block, find("section", block.name.id), override)
         elif find("section", head) is not None:
-            block = self.program.sections.setdefault(head, Block(override.path[0]))
+            block = self.statements.sections.setdefault(head, Block(override.path[0]))
             self._option(block, find("section", head), override)
         elif head in labels:
             self._improvement(labels.index(head), override)
         else:
-            names = [*SETTINGS, *self.program.params, *members_of("section"), *self.program.sections, *labels]
+            names = [*SETTINGS, *self.statements.params, *members_of("section"), *self.statements.sections, *labels]
             raise _NoSuchPath(0, names)
 
     def _param(self, override: Override) -> None:
         """Set the value of a parameter, or an option of its schedule or adaptation."""
-        param = self.program.params[override.path[0].id]
+        param = self.statements.params[override.path[0].id]
         value, name = override.value, override.path[0]
         if len(override.path) > 1:
             call, name = as_call(param.value), param.name
@@ -133,17 +133,17 @@ class _Editor:
                 raise _NoSuchPath(1, (), f"param {param.name.id} has no options")
             value = _edited(cls, call, override, 1)
         span = override.span if name is override.path[0] else param.span
-        self.program.params[name.id] = tree.Param(name, value, param.range, span)
+        self.statements.params[name.id] = tree.Param(name, value, param.range, span)
 
     def _improvement(self, position: int, override: Override) -> None:
         """Set a mechanism's option; the label alone, or ``weight`` unless it is an option, sets the weight of the term."""
-        term = self.program.improvements[position]
+        term = self.statements.improvements[position]
         cls = find("mechanism", term.mechanism)
         if cls is None:
             return
         rest = [name.id for name in override.path[1:]]
         if not rest or (rest == ["weight"] and "weight" not in cls.model_fields):
-            self.program.improvements[position] = replace(term, weight=override.value)
+            self.statements.improvements[position] = replace(term, weight=override.value)
             return
         extra = () if "weight" in cls.model_fields else ("weight",)
         self._option(term.block, cls, override, extra)

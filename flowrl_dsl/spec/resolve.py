@@ -15,7 +15,7 @@ from flowrl_dsl.spec.check import Check
 from flowrl_dsl.spec.declarations import declare, drop_unused_inherited, report_unused
 from flowrl_dsl.spec.lint import lint
 from flowrl_dsl.spec.load import Loader
-from flowrl_dsl.spec.merge import Program, apply_task, merge
+from flowrl_dsl.spec.merge import Statements, apply_task, merge
 from flowrl_dsl.spec.moves import read_order
 from flowrl_dsl.spec.options import FAILED
 from flowrl_dsl.spec.overrides import apply_sets
@@ -58,13 +58,13 @@ def _resolve(loader: Loader, path: str, task: str | None, sets: Sequence[str]) -
     chain = loader.chain(main)
     if chain is None:
         return None
-    program = merge(chain, diagnostics)
-    blocks = [block for block in program.tasks if _holds(block, task)]
-    chosen = _for_task(program, blocks, diagnostics)
+    statements = merge(chain, diagnostics)
+    blocks = [block for block in statements.tasks if _holds(block, task)]
+    chosen = _for_task(statements, blocks, diagnostics)
     edited = apply_sets(chosen, sets, diagnostics, loader.sources)
     checked = _checked(Check(edited, main, Scope(diagnostics, applied=tuple(edited.applied)), bool(sets), task))
     text = loader.sources.get(main, "")
-    used = checked.scope.used | _used_elsewhere(program, blocks, main, text, diagnostics, chosen if sets else None)
+    used = checked.scope.used | _used_elsewhere(statements, blocks, main, text, diagnostics, chosen if sets else None)
     report_unused(checked, used)
     if not diagnostics.errors:
         diagnostics.extend(lint(checked, text))
@@ -76,27 +76,32 @@ def _holds(block: tree.ForTask, task: str | None) -> bool:
     return task is not None and any(fnmatchcase(task, name.value) for name in block.tasks)
 
 
-def _for_task(program: Program, blocks: Sequence[tree.ForTask], diagnostics: Diagnostics) -> Program:
+def _for_task(statements: Statements, blocks: Sequence[tree.ForTask], diagnostics: Diagnostics) -> Statements:
     for block in blocks:
-        program = apply_task(program, block, diagnostics)
-    return program.copy()
+        statements = apply_task(statements, block, diagnostics)
+    return statements.copy()
 
 
 def _used_elsewhere(
-    program: Program, chosen: list[tree.ForTask], main: str, text: str, diagnostics: Diagnostics, unset: Program | None
+    statements: Statements,
+    chosen: list[tree.ForTask],
+    main: str,
+    text: str,
+    diagnostics: Diagnostics,
+    unset: Statements | None,
 ) -> set[tuple[str, Span]]:
     """Check the file's own blocks for other tasks, keeping what is found because of them.
 
     Gives what those variants use, and what the spec uses without overrides (``unset``).
     """
-    others = [block for block in program.tasks if block not in chosen and block.span.file == main]
+    others = [block for block in statements.tasks if block not in chosen and block.span.file == main]
     plain = Diagnostics()
     if others:
-        _checked(Check(program, main, Scope(plain), False))
+        _checked(Check(statements, main, Scope(plain), False))
     used: set[tuple[str, Span]] = set()
     for block in others:
         own = Diagnostics()
-        variant = apply_task(program, block, own)
+        variant = apply_task(statements, block, own)
         checked = _checked(Check(variant, main, Scope(own, applied=(block,)), False))
         used |= checked.scope.used
         if not own.errors:
@@ -123,7 +128,7 @@ def _checked(check: Check) -> Check:
     """Check everything; ``algorithm`` is filled in even after errors, as far as it could be made out."""
     declare(check)
     known = sections()
-    blocks = check.program.sections.items()
+    blocks = check.statements.sections.items()
     check.scope.sources = sources({owner: known[block.name.id] for owner, block in blocks if block.name.id in known})
     regime = read_regime(check)
     read_sections(check)
@@ -134,8 +139,8 @@ def _checked(check: Check) -> Check:
     order = read_order(check, improvements)
     if regime is not FAILED and not check.scope.diagnostics.errors:
         check.algorithm = Algorithm(
-            name=check.program.name.id,
-            title=check.program.title,
+            name=check.statements.name.id,
+            title=check.statements.title,
             paper=paper_of(check),
             regime=regime,
             order=order,

@@ -16,7 +16,7 @@ REGIME = "off_policy"
 
 
 def read_regime(check: Check) -> Component:
-    given = check.program.settings.get("regime")
+    given = check.statements.settings.get("regime")
     _check_settings(check)
     site = Site("regime", given.value.span if given else check.place)
     options = Options(check.scope)
@@ -30,17 +30,17 @@ def read_regime(check: Check) -> Component:
 
 def _check_settings(check: Check) -> None:
     known = ("paper", "regime", "order")
-    for key, assign in check.program.settings.items():
+    for key, assign in check.statements.settings.items():
         if key in known:
             continue
         homes = [name for name, cls in members_of("section").items() if key in cls.model_fields]
         hint = f"it is an option of section {' and '.join(sorted(homes))}" if homes else did_you_mean(key, known)
         check.error("FRL0208", f'an algorithm has no setting "{key}"', assign.key.span, hint)
-    paper = check.program.settings.get("paper")
+    paper = check.statements.settings.get("paper")
     if paper is not None and not isinstance(paper.value, tree.String):
         check.error("FRL0213", '"paper" is a string', paper.value.span, 'for instance paper = "arXiv:2312.11752"')
 
 
 def paper_of(check: Check) -> str:
-    paper = check.program.settings.get("paper")
+    paper = check.statements.settings.get("paper")
     return paper.value.value if paper is not None and isinstance(paper.value, tree.String) else ""

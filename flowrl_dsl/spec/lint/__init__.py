@@ -21,7 +21,7 @@ from flowrl_dsl.spec.lint.structure import every_update, idle_options, long_spec
 def lint(check: Check, text: str) -> Iterator[Diagnostic]:
     """The warnings for a check without errors; ``text`` is that of the spec's own file.  None is about a default."""
     if check.algorithm is not None:
-        checked = Checked(check.algorithm, check.program, {r.path: r.component for r in check.scope.reached}, text)
+        checked = Checked(check.algorithm, check.statements, {r.path: r.component for r in check.scope.reached}, text)
         for rule in RULES:
             yield from (found for found in rule(checked) if found.span is not None)
         for reached in check.scope.reached:

@@ -1,4 +1,4 @@
-"""What the rules read: the algorithm, all its components by path, and the program and text it was made of."""
+"""What the rules read: the algorithm, all its components by path, and the statements and text it was made of."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 from flowrl_dsl.algorithm import Algorithm, formulas
 from flowrl_dsl.formula import Formula
 from flowrl_dsl.registry import Component
-from flowrl_dsl.spec.merge import Program
+from flowrl_dsl.spec.merge import Statements
 
 
 @dataclass
@@ -17,7 +17,7 @@ class Checked:
     """An algorithm without errors; ``text`` is that of the spec's own file."""
 
     algorithm: Algorithm
-    program: Program
+    statements: Statements
     components: Mapping[str, Component]
     text: str
 

@@ -31,7 +31,7 @@ def edge_of_range(checked: Checked) -> Iterator[Diagnostic]:
 
 def no_range(checked: Checked) -> Iterator[Diagnostic]:
     """A parameter that may be anything."""
-    for name, param in checked.program.params.items():
+    for name, param in checked.statements.params.items():
         if param.range is None and name in checked.algorithm.parameters:
             hint = f"say which values make sense: param {name} = ... in (0, 1]"
             yield warning("FRL0303", f'param "{name}" has no range', param.name.span, hint)

@@ -66,4 +66,4 @@ def long_spec(checked: Checked) -> Iterator[Diagnostic]:
     if len(lines) > LONGEST:
         message = f"the spec has {len(lines)} lines of its own, more than {LONGEST}"
         hint = "leave out what is default, or extend a spec that has it"
-        yield warning("FRL0322", message, checked.program.name.span, hint)
+        yield warning("FRL0322", message, checked.statements.name.span, hint)
