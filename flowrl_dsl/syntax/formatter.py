@@ -330,7 +330,7 @@ def _section_head(node: tree.Section | tree.Improve | tree.ForTask) -> str:
         case tree.Improve(weight=weight, mechanism=mechanism):
             if weight is None:
                 return f"improve {mechanism.id}"
-            bare = isinstance(weight, tree.Number | tree.Name)
+            bare = isinstance(weight, tree.Number | tree.Name | tree.Call)
             return f"improve {flat(weight) if bare else f'({flat(weight)})'} * {mechanism.id}"
         case tree.ForTask(tasks=tasks):
             return f"for task {', '.join(quoted(task.value) for task in tasks)}"

@@ -104,16 +104,18 @@ def test_statements():
         improve 0.5 * m { }
         improve w * m { a = 1 }
         improve (1 - w) * m { }
+        improve linear(1 -> 0, over = 9) * m { }
         for task "A", "B", { x = 2 }
         """
     ).body
-    kinds = "Assign Assign Assign Param Param Let Define Section Improve Improve Improve Improve ForTask"
+    kinds = "Assign Assign Assign Param Param Let Define Section Improve Improve Improve Improve Improve ForTask"
     assert [type(statement).__name__ for statement in body] == kinds.split()
     assert body[3].range == tree.Range(-1, None, False, True, NOWHERE)
     assert body[4].range is None
     assert [p.id for p in body[6].parameters] == ["u", "v"]
     assert [s.weight for s in body[8:12]] == [None, number(0.5), name("w"), binary("-", number(1), name("w"))]
-    assert [task.value for task in body[12].tasks] == ["A", "B"]
+    assert body[12].weight == expression("linear(1 -> 0, over = 9)")
+    assert [task.value for task in body[13].tasks] == ["A", "B"]
 
 
 def test_sections_may_have_names_and_improve_blocks():

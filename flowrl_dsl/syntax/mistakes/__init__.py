@@ -32,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     headers.definition_shape,
     headers.header_arguments,
     expressions.not_callable,
+    headers.mechanism_arguments,
     headers.improve_weight,
     expressions.missing_equal,
     expressions.missing_comma,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from flowrl_dsl.diagnostics import Diagnostic
 from flowrl_dsl.syntax.brackets import NEEDS_VALUE, OPERATORS, STARTERS, first_on_line
 from flowrl_dsl.syntax.mistakes.scene import Edit, Finding, Scene, describe, wanted
-from flowrl_dsl.syntax.tokens import END
+from flowrl_dsl.syntax.tokens import END, span_of
 
 
 def bad_range(scene: Scene) -> Finding | None:
@@ -64,10 +65,23 @@ def header_arguments(scene: Scene) -> Finding | None:
     if scene.token.type != "LPAR" or "LBRACE" not in scene.expected or not scene.in_header:
         return None
     name = scene.previous
-    note = f"write the options into the body: {name} {{ key = value }}"
-    if scene.head.type == "IMPROVE":
-        note += f"; a weight that is a call stands in parentheses: improve ({name}(...)) * mechanism"
-    return scene.at_token("FRL0136", f'"{name}" takes no arguments in parentheses here', note)
+    return scene.at_token("FRL0136", f'"{name}" takes no arguments in parentheses here', _into_the_body(name))
+
+
+def mechanism_arguments(scene: Scene) -> Finding | None:
+    """``improve drift(2) { ... }``: up to the brace it reads as a weight, ``improve linear(1 -> 0, over = 9) * drift``."""
+    if scene.head.type != "IMPROVE" or scene.token.type != "LBRACE" or scene.previous.type != "RPAR":
+        return None
+    name, opening = scene.tokens[scene.start + 1], scene.start + 2
+    if name.type != "NAME" or scene.tokens[opening].type != "LPAR":
+        return None
+    place, message = span_of(scene.tokens[opening], scene.file), f'"{name}" takes no arguments in parentheses here'
+    found = Diagnostic("FRL0136", message, place, (_into_the_body(name),))
+    return Finding(found, Edit(opening, scene.index - opening, ()))
+
+
+def _into_the_body(name: str) -> str:
+    return f"write the options into the body: {name} {{ key = value }}"
 
 
 def improve_weight(scene: Scene) -> Finding | None:
@@ -78,6 +92,6 @@ def improve_weight(scene: Scene) -> Finding | None:
         note = f"write improve {scene.previous} * {scene.token}"
         return scene.behind(scene.index - 1, "FRL0137", message, note, edit=scene.insert("STAR"))
     if scene.token.type in OPERATORS | {"STRING", "LSQB", "LPAR", "TRUE", "FALSE", "NUMBER"}:
-        note = "a weight is a number, a name, or an expression in parentheses: improve (1 - w) * score_matching"
+        note = "a weight is a number, a name, a call, or an expression in parentheses: improve (1 - w) * score_matching"
         return scene.at_token("FRL0137", f"expected {wanted(scene.expected)}, found {describe(scene.token)}", note)
     return None
