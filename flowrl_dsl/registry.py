@@ -93,11 +93,7 @@ class Component(BaseModel):
         return {}
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
-        """Options that are valid and probably not what the author of the spec wants; only in algorithms without errors.
-
-        Yields :func:`~flowrl_dsl.diagnostics.warning`; one whose place is None, that of a default, is not reported.  The
-        codes FRL0001 to FRL9999 are the package's; components of other packages have codes with a prefix of their own.
-        """
+        """A ``diagnostics.warning`` for valid options that are probably not meant; without a place, it is not reported."""
         return iter(())
 
 
@@ -121,8 +117,8 @@ class SectionKind(Component):
     ``stage`` is its place in the default order; None for one with nothing to learn.  One that is ``implied`` is there where
     a spec does not write it.  ``functions`` are what formulas may call of it, ``copies`` the copies that its options keep.
     Actions can be drawn from one that ``acts``, and from its copies.  Policies and critics read the embeddings of one that
-    ``encodes``.  An algorithm may have several that are ``named``, each
-    under a name of its own.  ``lengths`` gives axes that its functions add, each with the option that is their length.
+    ``encodes``.  An algorithm may have several that are ``named``, each under a name of its own.  ``lengths`` maps axes
+    that its functions add to the options that are their lengths.
     """
 
     family: ClassVar[str] = "section"
@@ -259,6 +255,7 @@ def _lacking(component: type[Component]) -> Iterator[str]:
             yield f"the method {method}, which providing {capability} takes"
 
 
+@cache
 def _shipped(family: str, name: str = "") -> str:
     """The module of a family of the package, or of one component in it; empty if there is no such file."""
     home = HOMES.get(family, f"flowrl_dsl.components.{family}s")
