@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -28,8 +27,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
+from flowrl_dsl.diagnostics import Diagnostic
 from flowrl_dsl.formula import Formula, Function, Slot
+from flowrl_dsl.plugins import load_plugins
 
 if TYPE_CHECKING:
     from flowrl_dsl.algorithm import Algorithm, Position
@@ -268,28 +268,6 @@ def _folder(package: str) -> Path:
 
 
 @cache
-def _load_plugins() -> None:
-    """Import the modules of installed plugins, once.  Raises ``DiagnosticError`` where one cannot be imported."""
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group="flowrl_dsl.components"):
-        try:
-            entry.load()
-        except Exception as error:
-            raise DiagnosticError([_broken_plugin(entry.name, entry.value, error)]) from error
-
-
-def _broken_plugin(name: str, module: str, error: Exception) -> Diagnostic:
-    """Whatever the import of a plugin raises; the note names the last line of its own package that was reached."""
-    message = f'plugin "{name}" ({module}) cannot be imported: {type(error).__name__}: {error}'
-    package, places = module.partition(":")[0].partition(".")[0], []
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        if frame.f_globals.get("__name__", "").partition(".")[0] == package:
-            places.append(f"{frame.f_code.co_filename}:{line}")
-    return Diagnostic("FRL0407", message, None, tuple(places[-1:]))
-
-
-@cache
 def _load_family(module: str) -> None:
     for found in pkgutil.iter_modules(importlib.import_module(module).__path__, module + "."):
         importlib.import_module(found.name)
@@ -297,7 +275,7 @@ def _load_family(module: str) -> None:
 
 def find(family: str, name: str) -> type[Component] | None:
     """One component; of the package's own, only its file is imported."""
-    _load_plugins()
+    load_plugins()
     shipped = _shipped(family, name)
     if shipped:
         importlib.import_module(shipped)
@@ -306,7 +284,7 @@ def find(family: str, name: str) -> type[Component] | None:
 
 def members_of(family: str) -> dict[str, type[Component]]:
     """The components of one family by name."""
-    _load_plugins()
+    load_plugins()
     shipped = _shipped(family)
     if shipped:
         _load_family(shipped)
@@ -315,7 +293,7 @@ def members_of(family: str) -> dict[str, type[Component]]:
 
 def names_of(family: str) -> set[str]:
     """Names of the components of one family; none of the package's own files is imported."""
-    _load_plugins()
+    load_plugins()
     home = _shipped(family)
     files = _folder(home).glob("*.py") if home else ()
     return {file.stem for file in files if "\n@register\n" in file.read_text()} | set(_REGISTRY.get(family, {}))
@@ -325,7 +303,7 @@ def families() -> dict[str, dict[str, type[Component]]]:
     """All registered components that specs can name, ``members_of(family)[name]``."""
     import flowrl_dsl.components as package
 
-    _load_plugins()
+    load_plugins()
     for folder in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         if folder.ispkg:
             _load_family(folder.name)
