@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -28,8 +27,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
+from flowrl_dsl.diagnostics import Diagnostic
 from flowrl_dsl.formula import Formula, Function, Slot
+from flowrl_dsl.plugins import load_plugins
 
 if TYPE_CHECKING:
     from flowrl_dsl.algorithm import Algorithm, Position
@@ -93,11 +93,7 @@ class Component(BaseModel):
         return {}
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
-        """Options that are valid and probably not what the author of the spec wants; only in algorithms without errors.
-
-        Yields :func:`~flowrl_dsl.diagnostics.warning`; one whose place is None, that of a default, is not reported.  The
-        codes FRL0001 to FRL9999 are the package's; components of other packages have codes with a prefix of their own.
-        """
+        """A ``diagnostics.warning`` for valid options that are probably not meant; without a place, it is not reported."""
         return iter(())
 
 
@@ -121,8 +117,8 @@ class SectionKind(Component):
     ``stage`` is its place in the default order; None for one with nothing to learn.  One that is ``implied`` is there where
     a spec does not write it.  ``functions`` are what formulas may call of it, ``copies`` the copies that its options keep.
     Actions can be drawn from one that ``acts``, and from its copies.  Policies and critics read the embeddings of one that
-    ``encodes``.  An algorithm may have several that are ``named``, each
-    under a name of its own.  ``lengths`` gives axes that its functions add, each with the option that is their length.
+    ``encodes``.  An algorithm may have several that are ``named``, each under a name of its own.  ``lengths`` maps axes
+    that its functions add to the options that are their lengths.
     """
 
     family: ClassVar[str] = "section"
@@ -259,6 +255,7 @@ def _lacking(component: type[Component]) -> Iterator[str]:
             yield f"the method {method}, which providing {capability} takes"
 
 
+@cache
 def _shipped(family: str, name: str = "") -> str:
     """The module of a family of the package, or of one component in it; empty if there is no such file."""
     home = HOMES.get(family, f"flowrl_dsl.components.{family}s")
@@ -271,28 +268,6 @@ def _folder(package: str) -> Path:
 
 
 @cache
-def _load_plugins() -> None:
-    """Import the modules of installed plugins, once.  Raises ``DiagnosticError`` where one cannot be imported."""
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group="flowrl_dsl.components"):
-        try:
-            entry.load()
-        except Exception as error:
-            raise DiagnosticError([_broken_plugin(entry.name, entry.value, error)]) from error
-
-
-def _broken_plugin(name: str, module: str, error: Exception) -> Diagnostic:
-    """Whatever the import of a plugin raises; the note names the last line of its own package that was reached."""
-    message = f'plugin "{name}" ({module}) cannot be imported: {type(error).__name__}: {error}'
-    package, places = module.partition(":")[0].partition(".")[0], []
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        if frame.f_globals.get("__name__", "").partition(".")[0] == package:
-            places.append(f"{frame.f_code.co_filename}:{line}")
-    return Diagnostic("FRL0407", message, None, tuple(places[-1:]))
-
-
-@cache
 def _load_family(module: str) -> None:
     for found in pkgutil.iter_modules(importlib.import_module(module).__path__, module + "."):
         importlib.import_module(found.name)
@@ -300,7 +275,7 @@ def _load_family(module: str) -> None:
 
 def find(family: str, name: str) -> type[Component] | None:
     """One component; of the package's own, only its file is imported."""
-    _load_plugins()
+    load_plugins()
     shipped = _shipped(family, name)
     if shipped:
         importlib.import_module(shipped)
@@ -309,7 +284,7 @@ def find(family: str, name: str) -> type[Component] | None:
 
 def members_of(family: str) -> dict[str, type[Component]]:
     """The components of one family by name."""
-    _load_plugins()
+    load_plugins()
     shipped = _shipped(family)
     if shipped:
         _load_family(shipped)
@@ -318,7 +293,7 @@ def members_of(family: str) -> dict[str, type[Component]]:
 
 def names_of(family: str) -> set[str]:
     """Names of the components of one family; none of the package's own files is imported."""
-    _load_plugins()
+    load_plugins()
     home = _shipped(family)
     files = _folder(home).glob("*.py") if home else ()
     return {file.stem for file in files if "\n@register\n" in file.read_text()} | set(_REGISTRY.get(family, {}))
@@ -328,7 +303,7 @@ def families() -> dict[str, dict[str, type[Component]]]:
     """All registered components that specs can name, ``members_of(family)[name]``."""
     import flowrl_dsl.components as package
 
-    _load_plugins()
+    load_plugins()
     for folder in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         if folder.ispkg:
             _load_family(folder.name)

@@ -16,7 +16,7 @@ from flowrl_dsl import registry
 
 PACKAGE = Path(__file__).parent.parent / "flowrl_dsl"
 
-BASE = {"diagnostics", "registry", "axes", "formula", "algorithm", "resources", "lazy", "codes", "record"}
+BASE = {"diagnostics", "registry", "axes", "formula", "algorithm", "resources", "lazy", "codes", "record", "plugins"}
 """Plain data that every room may share; these files import one another and pydantic, nothing else."""
 
 ALLOWED: dict[str, set[str]] = {
