@@ -266,6 +266,8 @@ class Mechanism(Component):
 
     family: ClassVar[str] = "mechanism"
     trains: ClassVar[str] = "policy"
+    of_source: ClassVar[frozenset[str]] = frozenset()
+    """What it requires of the policy that it draws actions from, which may be another one than it improves."""
     """The parameter group trained by its loss: policy, or critic if it shapes the values that an energy policy follows."""
 
     @abstractmethod

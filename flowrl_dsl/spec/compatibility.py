@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from flowrl_dsl.algorithm import POLICY
-from flowrl_dsl.registry import CAPABILITIES, Component, SectionKind, providers, sections
+from flowrl_dsl.registry import CAPABILITIES, Component, Drawn, SectionKind, providers, sections
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.scope import Reached, Required, Scope
 from flowrl_dsl.spec.text import plural
@@ -20,6 +20,7 @@ def check(scope: Scope) -> None:
     drawn = {(r.site.path.split(".")[0], r.capability) for r in scope.required if r.source}
     # the same wherever a path of one policy stands: computed once for each
     available = {owner: _available(owner, acting, scope) for owner in {POLICY, *acting}}
+    choosing = {path: owner for reached in scope.reached for path, owner in _drawn_from(reached, acting, scope).items()}
     for required in scope.required:
         owner = _owner(required.site.path, acting, scope)
         if required.capability not in available[owner]:
@@ -27,9 +28,12 @@ def check(scope: Scope) -> None:
     for reached in scope.reached:
         if reached.path in silent:
             continue
-        owner = _owner(reached.path, acting, scope)
+        owner = choosing.get(reached.path) or _owner(reached.path, acting, scope)
         for capability in sorted(needs(reached.component, scope) - available[owner]):
             if (reached.path.split(".")[0], capability) not in drawn:
+                _report_need(reached, capability, owner, scope)
+        for owner in _drawn_from(reached, acting, scope).values():
+            for capability in sorted(getattr(reached.component, "of_source", frozenset()) - available[owner]):
                 _report_need(reached, capability, owner, scope)
 
 
@@ -43,6 +47,20 @@ def _owner(path: str, acting: Collection[str], scope: Scope) -> str:
     head = path.partition(".")[0]
     owner = scope.owners.get(head, head)
     return owner if owner in acting else POLICY
+
+
+def _drawn_from(reached: Reached, acting: Collection[str], scope: Scope) -> dict[str, str]:
+    """The policies that a component draws actions from, itself or by a copy, by the paths of the options that say so."""
+    component, found = reached.component, {}
+    for name, kind in kinds(type(component)).items():
+        value = getattr(component, name, None) if kind.role == "drawn" else None
+        source = value.source if isinstance(value, Drawn) else ""
+        for owner in acting:
+            section = _at(scope, owner)
+            copies = section.component.kept(owner) if section and isinstance(section.component, SectionKind) else {}
+            if source == owner or source in copies:
+                found[f"{reached.path}.{name}"] = owner
+    return found
 
 
 def _available(owner: str, acting: Collection[str], scope: Scope) -> set[str]:

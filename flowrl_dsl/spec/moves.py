@@ -27,7 +27,7 @@ def read_order(check: Check, improvements: Sequence[Improvement]) -> Stage:
     fixed = check.edited or bool(check.statements.applied)
     lenient = file != SET_FILE and (fixed or file != check.main)
     measured = _measured(check, improvements)
-    return OrderReader(movable, still, lenient, measured, check.scope.diagnostics, _trainer(check)).read(given.value)
+    return OrderReader(movable, still, lenient, measured, check.scope.diagnostics, _trainers(check)).read(given.value)
 
 
 def _measured(check: Check, improvements: Sequence[Improvement]) -> set[str]:
@@ -37,11 +37,11 @@ def _measured(check: Check, improvements: Sequence[Improvement]) -> set[str]:
     return {n for n, c in learned.items() if isinstance(c, Component) and compatibility.needs(c, check.scope) & offered}
 
 
-def _trainer(check: Check) -> Trainer | None:
-    """The first mechanism that moves another section in the stage ``policy``."""
-    mechanisms: list[Any] = [find("mechanism", term.mechanism) for term in check.statements.improvements]
-    trainers = (Trainer(cls.name, cls.trains) for cls in mechanisms if cls is not None)
-    return next((trainer for trainer in trainers if trainer.trains != POLICY), None)
+def _trainers(check: Check) -> list[Trainer]:
+    """The mechanisms that move another section in the stage of the policy they improve."""
+    terms: list[Any] = [(find("mechanism", term.mechanism), term.owner) for term in check.statements.improvements]
+    trainers = [Trainer(cls.name, cls.trains, owner) for cls, owner in terms if cls is not None]
+    return [trainer for trainer in trainers if trainer.trains != POLICY]
 
 
 def _parts(check: Check) -> tuple[list[str], dict[str, str]]:

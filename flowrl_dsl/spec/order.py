@@ -29,10 +29,11 @@ def default_order(movable: list[str]) -> Stage:
 
 @dataclass(frozen=True)
 class Trainer:
-    """A mechanism that moves the section ``trains`` in the stage of the policy."""
+    """A mechanism that moves the section ``trains`` in the stage of the policy that it improves."""
 
     name: str
     trains: str
+    stage: str = POLICY
 
 
 @dataclass
@@ -42,7 +43,7 @@ class OrderReader:
     ``movable`` are the parts that this algorithm moves; ``still`` those it could move but does not, with the reason.  A
     still part is an error, unless ``lenient``: an order that was inherited, or written before a ``--set`` fixed the
     part, simply loses it.  ``measured`` are the parameters that are learned from what the stage ``policy`` measures;
-    ``trainer`` is a mechanism that moves another section in that stage.
+    ``trainers`` are mechanisms that move another section in the stage of a policy.
     """
 
     movable: list[str]
@@ -50,7 +51,7 @@ class OrderReader:
     lenient: bool
     measured: Collection[str]
     diagnostics: Diagnostics
-    trainer: Trainer | None = None
+    trainers: Collection[Trainer] = ()
     _failed: bool = False
 
     def read(self, expr: tree.Expr) -> Stage:
@@ -65,12 +66,19 @@ class OrderReader:
         for name in (name for name in early if name in self.measured):
             message = f'"{name}" is learned from what the stage policy measures, and stands before it'
             self._error("FRL0235", message, places[name], f"write it behind policy, or together with it: [policy, {name}]")
-        if stage is not None and self.trainer is not None and _SideBySide(self.trainer.trains, POLICY).visit(stage):
-            trained = self.trainer.trains
-            message = f"{trained} and policy move together, but {self.trainer.name} moves the {trained} in the stage policy"
-            hint = f"write one after the other: {trained} -> policy"
-            self._error("FRL0236", message, places[POLICY], hint)
+        if stage is not None:
+            self._check_trainers(stage, places)
         return stage if stage is not None else default_order(self.movable)
+
+    def _check_trainers(self, stage: Stage, places: dict[str, Span]) -> None:
+        """Of two stages that move one section from the same parameters, one would be lost; the first two are reported."""
+        for trainer in self.trainers:
+            trained, own = trainer.trains, trainer.stage
+            also = [trained, *(other.stage for other in self.trainers if other.trains == trained and other.stage != own)]
+            for other in (other for other in also if _SideBySide(other, own).visit(stage)):
+                message = f"{other} and {own} move together, but {trainer.name} moves the {trained} in the stage {own}"
+                self._error("FRL0236", message, places[own], f"write one after the other: {other} -> {own}")
+                return
 
     def _stage(self, expr: tree.Expr, places: dict[str, Span]) -> Stage | None:
         match expr:

@@ -25,7 +25,7 @@ def check_losses_touch_only_their_own(trial: Trial) -> None:
     for group in groups:
         ill = _state_of(trial, trial.values(None, None, **{f"poison.{group}": np.nan}))
         assert all(np.isnan(leaf).all() for leaf in jax.tree.leaves(ill[group])), f"{group} is not changed by its gradient"
-        reached = _Reach(trial.algorithm, group).visit(trial.algorithm.order) | {"bad_update"}
+        reached = _Reach(trial, group).visit(trial.algorithm.order) | {"bad_update"}
         for name in ill.keys() - reached:
             assert_equal(f"the gradient of {group} reaches {name}: ", ill[name], healthy[name])
 
@@ -72,8 +72,9 @@ def originals(algorithm: Algorithm) -> dict[str, str]:
     return {copy: followed for name, section in sections.items() for copy, followed in section.follows(name).items()}
 
 
-KEPT_BY_LOSS = ("critic_spread", "critic_seen")
-"""What the stage of the critic writes from its errors and targets, beside the critic."""
+def kept_beside(trial: Trial, section: str) -> set[str]:
+    """What a section keeps in the state and its stage writes: all groups that bear its name but the copies."""
+    return {group for group in trial.state if group.startswith(f"{section}_")} - originals(trial.algorithm).keys()
 
 
 @dataclass
@@ -83,7 +84,7 @@ class _Reach(StageVisitor[set[str]]):
     ``seen`` are the changed groups that the stage visited may read; what it gives are those that it writes.
     """
 
-    algorithm: Algorithm
+    trial: Trial
     group: str
     seen: frozenset[str] = frozenset()
     measured: bool = False
@@ -105,18 +106,18 @@ class _Reach(StageVisitor[set[str]]):
 
     def _trained_by(self, stage: str) -> set[str]:
         """The groups that a stage trains; mechanisms may let that of the policy train the critic as well, or alone."""
-        trained = [getattr(b.mechanism, "trains", POLICY) for b in self.algorithm.improvements if b.owner == stage]
+        trained = [getattr(b.mechanism, "trains", POLICY) for b in self.trial.algorithm.improvements if b.owner == stage]
         if trained:
             return {stage if group == POLICY else group for group in trained}
-        return {learned_group(stage) if stage in self.algorithm.parameters else stage}
+        return {learned_group(stage) if stage in self.trial.algorithm.parameters else stage}
 
     def single(self, name: str) -> set[str]:
         seen = self.seen
         if name == "targets":
-            return {copy for copy, original in originals(self.algorithm).items() if original in seen}
+            return {copy for copy, original in originals(self.trial.algorithm).items() if original in seen}
         if name == "policy" and seen:
             self.measured = True
-        all_of_it = seen or (name in self.algorithm.parameters and self.measured)
+        all_of_it = seen or (name in self.trial.algorithm.parameters and self.measured)
         reached = {group for group in self._trained_by(name) if group == self.group or all_of_it}
-        beside = KEPT_BY_LOSS if "critic" in reached else ()
-        return {written for group in reached for written in (group, f"{group}_opt")} | {*beside}
+        beside = kept_beside(self.trial, name) if name in reached else set()
+        return {written for group in reached for written in (group, f"{group}_opt")} | beside

@@ -16,8 +16,9 @@ import pytest
 SPECS = Path(__file__).parent / "specs"
 ROOT = Path(__file__).parent.parent.parent
 MODULES = {
-    **{name: f"tests.house.{name}" for name in ("state_value", "remembered", "shuffled", "rounds", "features", "point")},
+    **{name: f"tests.house.{name}" for name in ("state_value", "remembered", "shuffled", "features", "point")},
     "cart": "tests.runtime.worlds.cart",
+    "rounds": "tests.runtime.turns.rounds",
 }
 CASES = [
     ("state_value", "point/origin"),

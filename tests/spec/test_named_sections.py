@@ -114,6 +114,19 @@ def test_mistakes_have_a_code_and_a_place(tmp_path: Path, part: str, code: str, 
     assert message in error.message and error.span is not None and error.span.file.endswith("two.flowrl")
 
 
+def test_what_chooses_an_action_needs_what_the_policy_that_it_is_drawn_from_provides(tmp_path: Path) -> None:
+    """The mode of a Gaussian is there although the policy that acts, a diffusion, has none."""
+    path = tmp_path / "two.flowrl"
+    block = "improve weighted_regression { particles = 2 from policy  weight = 1 }"
+    path.write_text(
+        'algorithm two extends "qsm.flowrl" {\n  order = critic -> targets -> policy -> gauss\n'
+        f"  policy gauss {{ backbone = tanh_gaussian  target = ema(0.1)  {block} }}\n"
+        "  act { explore = mean from gauss  evaluate = mean from gauss_target }\n}\n"
+    )
+    of = checked(resolve(str(path)))
+    assert of.sections["act"].explore.source == "gauss"
+
+
 def test_what_another_policy_provides_meets_no_need_of_this_one(tmp_path: Path) -> None:
     """The diffusion of ``behavior`` gives the deterministic policy no noise process."""
     found = two(tmp_path, BEHAVIOR, "improve score_matching { target = noise }")

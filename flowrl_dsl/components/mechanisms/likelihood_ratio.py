@@ -46,6 +46,7 @@ class LikelihoodRatio(Mechanism):
     paper = "arXiv:1707.06347"
     provides = frozenset({"entropy"})
     requires = frozenset({"log_prob"})
+    of_source = frozenset({"log_prob"})
 
     particles: Drawn[int] = option("actions per state, and the policy copy that samples them", "16 from policy")
     advantage: Formula = slot("advantage of each action", ADVANTAGE)

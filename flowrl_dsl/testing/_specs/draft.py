@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 import keyword
 import typing
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
 
-from flowrl_dsl.algorithm import Parameter
+from flowrl_dsl.algorithm import POLICY, RESERVED, Parameter
 from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.lazy import MODULES
-from flowrl_dsl.registry import Component, families, members_of, sources
+from flowrl_dsl.registry import Component, SectionKind, families, members_of, sections, sources
 from flowrl_dsl.spec import stdlib
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.options import Options
@@ -59,18 +60,63 @@ class Draft:
     """The spec that is being written.
 
     ``including`` asks for components by family (``{"backbone": "diffusion"}``): each is taken at the first place it fits.
-    Declarations that parts of the spec need are collected on the way, so that none goes unused.  ``ensemble`` is the number
-    of the critic's members.
+    Declarations that parts of the spec need are collected on the way, so that none goes unused.  ``policies`` are the
+    sections with a policy under names of their own, ``trainers`` the policies whose stages train the critic, ``ensemble`` is
+    the number of the critic's members.
     """
 
     draw: Draw
     including: dict[str, str]
-    capabilities: set[str] = field(default_factory=set)
     declared: Declared = field(default_factory=Declared)
     names: set[str] = field(default_factory=set)
     declaring: bool = False
-    trains_critic: bool = False
+    policies: dict[str, type[SectionKind]] = field(default_factory=dict)
+    trainers: set[str] = field(default_factory=set)
     ensemble: int = 1
+    _owner: str = POLICY
+    _shared: set[str] = field(default_factory=set)
+    _own: dict[str, set[str]] = field(default_factory=dict)
+
+    @property
+    def capabilities(self) -> set[str]:
+        """What is provided to the policy that is being written: of other policies, their copies alone."""
+        return self.provided_by(self._owner)
+
+    def provided_by(self, source: str) -> set[str]:
+        """What is provided to the policy that a source of actions is, or is a copy of."""
+        return self._shared | self._own.get(self.owner_of(source), set())
+
+    def owner_of(self, source: str) -> str:
+        """The policy that a source of actions is, or is a copy of."""
+        copies = {copy.group.format(owner): owner for owner, cls in self.policies.items() for copy in cls.copies}
+        return source if source in self.policies else copies.get(source, POLICY)
+
+    def provide(self, *capabilities: str) -> None:
+        """Note what the policy that is being written provides to what is written for it."""
+        self._own.setdefault(self._owner, set()).update(capabilities)
+
+    def share(self, *capabilities: str) -> None:
+        """Note what is provided to all policies."""
+        self._shared.update(capabilities)
+
+    @contextmanager
+    def writing_for(self, owner: str) -> Iterator[None]:
+        """What is written inside belongs to this policy, or is for it."""
+        self._owner, before = owner, self._owner
+        yield
+        self._owner = before
+
+    @contextmanager
+    def supposing(self, *capabilities: str) -> Iterator[None]:
+        """What is provided inside counts there alone, and these capabilities with it."""
+        before = {owner: set(own) for owner, own in self._own.items()}
+        self.provide(*capabilities)
+        yield
+        self._own = before
+
+    def sources(self) -> dict[str, str]:
+        """What actions can be drawn from, with the capability that this needs."""
+        return sources(self.policies)
 
     def one_of(self, options: Iterable[Any]) -> Any:
         return self.draw(st.sampled_from(list(options)))
@@ -90,13 +136,22 @@ class Draft:
         """Whether a component of the family is still asked for, and could stand here."""
         return self.including.get(family) in self.members_of(family, self.capabilities)
 
-    def name(self) -> str:
+    def name(self, allowed: Callable[[str], bool] = lambda name: True) -> str:
         """A name that is free in the language: ordinary ones, and such that mean something in Python or in jax."""
-        possible = [*_NAMES, *_AWKWARD] if self.perhaps() else _NAMES
+        possible = [name for name in ([*_NAMES, *_AWKWARD] if self.perhaps() else _NAMES) if allowed(name)]
         fallback = next(name for i in itertools.count() if (name := f"y{i}") not in self.names)
         name = self.one_of([name for name in possible if self._is_free(name)] or [fallback])
         self.names.add(name)
         return name
+
+    def name_of_policy(self) -> str:
+        """A free name that is not that of a group of the state."""
+        owners = {*sections(), *self.policies}
+        return self.name(
+            lambda name: (
+                name not in RESERVED and not any(name.startswith(f"{owner}_") or name == f"old_{owner}" for owner in owners)
+            )
+        )
 
     def _is_free(self, name: str) -> bool:
         used = {*self.names, *stdlib.definitions(), *language().keywords, *_values_of_slots()}
@@ -113,16 +168,17 @@ class Draft:
         return (None if expr is None else Options(scope).component(family, expr, Site("generated", PLACE))), scope
 
     def scope(self) -> Scope:
-        scope = Scope(Diagnostics(), parameters=dict(self.declared.parameters), library=stdlib.LIBRARY)
+        scope = Scope(Diagnostics(), dict(self.declared.parameters), library=stdlib.LIBRARY, sources=self.sources())
         written = parse("\n".join(self.declared.definitions), "generated")[0] if self.declared.definitions else None
         scope.defines = {**stdlib.definitions(), **{d.name.id: d for d in (written.definitions if written else ())}}
         return scope
 
-    def section_of(self, cls: type[Component], options: Mapping[str, str], scope: Scope | None = None) -> Component:
-        """The section as the checker builds it of these options."""
+    def section_of(self, owner: str, cls: type[Component], options: Mapping[str, str]) -> tuple[Component, Scope]:
+        """The section as the checker builds it of these options, and what the checker found in it."""
+        scope = self.scope()
         parsed = {name: parse_expression(text, "generated")[0] for name, text in options.items()}
         known = {name: expr for name, expr in parsed.items() if expr is not None}
-        return Options(scope or self.scope()).build(cls, known, PLACE, Site(cls.name, PLACE))
+        return Options(scope).build(cls, known, PLACE, Site(owner, PLACE)), scope
 
 
 def _values_of_slots() -> set[str]:

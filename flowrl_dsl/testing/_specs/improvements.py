@@ -21,24 +21,29 @@ from flowrl_dsl.testing._specs.options import OptionWriter
 
 @dataclass
 class ImproveWriter:
-    """Writes ``improve`` blocks, at most ``most`` of a policy."""
+    """Writes ``improve`` blocks."""
 
     draft: Draft
     options: OptionWriter
-    most: int
 
-    def mechanisms(self) -> list[type[Component]]:
+    def blocks(self, owner: str, most: int) -> list[str]:
+        """At most so many blocks of a policy."""
+        with self.draft.writing_for(owner):
+            return [self._improve(mechanism) for mechanism in self._mechanisms(owner, most)]
+
+    def _mechanisms(self, owner: str, most: int) -> list[type[Component]]:
         possible = self.draft.members_of("mechanism", self.draft.capabilities)
         if not possible:
             return reject()
-        count = self.draft.one_of((1, *range(1, self.most + 1)))
+        count = self.draft.one_of((1, *range(1, most + 1)))
         chosen = [possible[self.draft.pick("mechanism", possible)] for _ in range(count)]
         for cls in chosen:
-            self.draft.capabilities |= cls.provides
-            self.draft.trains_critic |= cls.trains == "critic"  # type: ignore[attr-defined]
+            self.draft.provide(*cls.provides)
+            if cls.trains == "critic":  # type: ignore[attr-defined]
+                self.draft.trainers.add(owner)
         return chosen
 
-    def improve(self, cls: type[Component]) -> str:
+    def _improve(self, cls: type[Component]) -> str:
         """A block of the mechanism, its own validators and needs met."""
         optional = [name for name, kind in kinds(cls).items() if kind.optional and kind.default in (None, "none")]
         chosen = [name for name in optional if self.draft.perhaps()]
@@ -64,7 +69,7 @@ class ImproveWriter:
             else:
                 text = self.options.option(cls, name, kind, True)
                 if text is None and kind.role == "drawn":
-                    text = self.options.drawn(kind)
+                    text = self.options.drawn(kind, getattr(cls, "of_source", ()))
             lines += [] if text is None else [f"{name} = {text}"]
         return "\n".join([*lets, *lines])
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from flowrl_dsl.algorithm import Parameter
-from flowrl_dsl.registry import ANY, POSITIVE, Component, Interval, Slot, functions, members_of, sources
+from flowrl_dsl.algorithm import POLICY, Parameter
+from flowrl_dsl.registry import ANY, POSITIVE, Component, Interval, Slot, functions, members_of
 from flowrl_dsl.spec.compatibility import provided
 from flowrl_dsl.spec.kinds import Kind, kinds
 from flowrl_dsl.spec.options import default_expression
@@ -75,7 +75,9 @@ class OptionWriter:
         """The text of an option; None where it is left to its default."""
         info = cls.model_fields[name]
         if (kind.role == "component" or kind.draws_component) and self.draft.asked(kind.family):
-            return self.component(kind.family) if kind.role == "component" else self.drawn(kind)
+            return (
+                self.component(kind.family) if kind.role == "component" else self.drawn(kind, getattr(cls, "of_source", ()))
+            )
         required = kind.default is None and (kind.language or info.is_required())
         if kind.optional and kind.default in (None, "none"):
             if not wanted:
@@ -90,7 +92,7 @@ class OptionWriter:
             case "formula":
                 return self.formula(kind.slot)
             case "drawn":
-                return self.drawn(kind)
+                return self.drawn(kind, getattr(cls, "of_source", ()))
         return literal(self.draft, cls, name)
 
     def scalar(self, kind: Kind, interval: Interval, in_schedule: bool = False) -> str:
@@ -110,11 +112,14 @@ class OptionWriter:
         allowed = [x for x in near if x in interval] or [x for x in NUMBERS if x in interval]
         return self.draft.one_of(allowed) if allowed else reject()
 
-    def drawn(self, kind: Kind) -> str:
-        value = self.component(kind.family) if kind.draws_component else str(self.draft.draw(st.integers(1, 3)))
-        kept = [source for source, need in sources().items() if not need or need in self.draft.capabilities]
-        source = self.draft.one_of(kept)
-        return value if source == "policy" and self.draft.perhaps() else f"{value} from {source}"
+    def drawn(self, kind: Kind, needed: Collection[str]) -> str:
+        """A count or a way to choose actions, and what they are drawn from: a policy that provides what is needed for it."""
+        there = self.draft.capabilities
+        kept = [source for source, need in self.draft.sources().items() if not need or need in there]
+        source = self.draft.one_of([source for source in kept if {*needed} <= self.draft.provided_by(source)])
+        with self.draft.writing_for(self.draft.owner_of(source)):
+            value = self.component(kind.family) if kind.draws_component else str(self.draft.draw(st.integers(1, 3)))
+        return value if source == POLICY and self.draft.perhaps() else f"{value} from {source}"
 
     def understands(self, kind: Kind) -> bool:
         """Whether the default of a formula calls only networks that are there."""
@@ -136,7 +141,8 @@ class OptionWriter:
         if way == "schedule":
             text, changes = self.component("schedule", interval, True), {"schedule": Component()}
         elif way == "learned":
-            text, changes = self.component("adaptation"), {"learned": Component()}
+            with self.draft.writing_for(POLICY):  # whose measurements parameters are learned from
+                text, changes = self.component("adaptation"), {"learned": Component()}
         else:
             value = self.number(None, interval)
             text = f"{value:g}"

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
+from flowrl_dsl.algorithm import POLICY, Condition, Single, When, show_stage
 from flowrl_dsl.testing._specs.draft import Draft
+
+PERIODS = (2, 3)
+STARTS = (0, 1, 3)
+ENDS = (None, 6, 8)
+"""Behind an update in which all conditions of an order hold, whatever their periods and starts: the sixth at the latest."""
 
 
 @dataclass
@@ -15,13 +22,13 @@ class OrderWriter:
 
     draft: Draft
 
-    def order(self, parts: list[str], learned: list[str]) -> str:
+    def order(self, parts: list[str], learned: Collection[str]) -> str:
         """Some order of the parts; what is learned from the policy's measurements stands behind it."""
         mixed = self.draft.draw(st.permutations(parts))
-        at = mixed.index("policy")
+        at = mixed.index(POLICY)
         early = [name for name in mixed[:at] if name in learned]
         rest = [name for name in mixed[:at] if name not in learned]
-        return self._stage([*rest, "policy", *early, *mixed[at + 1 :]])
+        return self._stage([*rest, POLICY, *early, *mixed[at + 1 :]])
 
     def _stage(self, parts: list[str]) -> str:
         if len(parts) == 1:
@@ -30,6 +37,14 @@ class OrderWriter:
             cut = self.draft.draw(st.integers(1, len(parts) - 1))
             groups = [self._stage(parts[:cut]), self._stage(parts[cut:])]
             together = f"[{', '.join(self.draft.draw(st.permutations(groups)))}]"
-            apart = self.draft.trains_critic and {"critic", "policy"} <= {*parts}
+            apart = len({"critic", *self.draft.trainers} & {*parts}) > 1  # of two steps of the critic one would be lost
             text = " -> ".join(groups) if apart else self.draft.one_of((" -> ".join(groups), together))
-        return f"every({self.draft.draw(st.integers(2, 3))}, {text})" if self.draft.draw(st.integers(0, 4)) == 4 else text
+        return self._conditional(text) if self.draft.draw(st.integers(0, 4)) == 4 else text
+
+    def _conditional(self, text: str) -> str:
+        """The stage in some updates only, in any of the ways to say so."""
+        every = self.draft.one_of((1, *PERIODS))
+        after, until = self.draft.one_of(STARTS), self.draft.one_of(ENDS)
+        if (every, after, until) == (1, 0, None):
+            every = PERIODS[0]
+        return show_stage(When(Condition(every, after, until), Single(text)))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from hypothesis import reject
 from hypothesis import strategies as st
 
+from flowrl_dsl.algorithm import POLICY
 from flowrl_dsl.components.sections.critic import READ_BY_BACKUP
-from flowrl_dsl.registry import Component, members_of, providers
+from flowrl_dsl.registry import Component, SectionKind, members_of, providers, sections
 from flowrl_dsl.spec.compatibility import provided, unread
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.testing._specs.draft import Draft
@@ -26,48 +27,67 @@ class SectionWriter:
     draft: Draft
     options: OptionWriter
 
-    def backbone_and_helpers(self, sections: Mapping[str, type[Component]]) -> dict[str, dict[str, str]]:
-        """A backbone, and for each thing it needs an option, of the critic or of the policy itself, that provides it."""
-        offered = {c for kind in members_of("critic").values() for c in kind.provides}
-        possible = {
-            name: cls
-            for name, cls in members_of("backbone").items()
-            if all(_helper(sections, need, offered | cls.provides) for need in cls.requires)
-        }
-        backbone = possible[self.draft.pick("backbone", possible)]
-        kept = self.draft.capabilities
-        self.draft.capabilities = kept | backbone.provides | backbone.requires
-        given: dict[str, dict[str, str]] = {"critic": {}, "policy": {"backbone": self.options.call(backbone)}}
-        built, _ = self.draft.built("backbone", given["policy"]["backbone"])
-        self.draft.capabilities |= _provided(built) if built is not None else frozenset()
+    def policy(self, owner: str, helping: Sequence[str]) -> dict[str, dict[str, str]]:
+        """A backbone for a policy, and for each thing it lacks an option, of one of the sections ``helping``, for it.
+
+        By these sections, the options so far.
+        """
+        with self.draft.writing_for(owner):
+            there = self.draft.capabilities
+            offered = there | {c for section in helping for kind in members_of(section).values() for c in kind.provides}
+            possible = {
+                name: cls
+                for name, cls in members_of("backbone").items()
+                if all(_helper(helping, need, offered | cls.provides) for need in cls.requires - there)
+            }
+            backbone = possible[self.draft.pick("backbone", possible)]
+            with self.draft.supposing(*backbone.provides, *backbone.requires):
+                return self._helped(backbone, helping, backbone.requires - there, offered)
+
+    def _helped(
+        self, backbone: type[Component], helping: Sequence[str], lacking: Collection[str], offered: Collection[str]
+    ) -> dict[str, dict[str, str]]:
+        given: dict[str, dict[str, str]] = {section: {} for section in helping}
+        given[POLICY]["backbone"] = self.options.call(backbone)
+        built, _ = self.draft.built("backbone", given[POLICY]["backbone"])
+        self.draft.provide(*(_provided(built, "backbone") if built is not None else ()))
         # what the critic is decides which samplers can follow it
-        by_critic = [need for need in sorted(backbone.requires) if need in offered]
-        for need in [*by_critic, *sorted(backbone.requires - {*by_critic})]:
-            helper = _helper(sections, need, self.draft.capabilities)
+        by_others = [need for need in sorted(lacking) if need in offered]
+        for need in [*by_others, *sorted({*lacking} - {*by_others})]:
+            helper = _helper(helping, need, self.draft.capabilities)
             if helper is None:
                 return reject()
             member = members_of(helper.family)[self.draft.pick(helper.family, helper.members)]
-            self._help(sections[helper.section], given[helper.section], helper.option, member)
-            self.draft.capabilities |= member.provides
-        self.draft.capabilities = kept
+            self._help(helper, given[helper.section], member)
+            self.draft.provide(*member.provides)
         return given
 
-    def _help(self, section: type[Component], options: dict[str, str], option: str, member: type[Component]) -> None:
+    def _help(self, helper: Helper, options: dict[str, str], member: type[Component]) -> None:
         """Set an option of a section to a call of a component that does not contradict the others; some tries for one."""
         for _ in range(6):
             before, asked = self.draft.declared.copy(), dict(self.draft.including)
-            options[option] = self.options.call(member)
-            scope = self.draft.scope()
-            self.draft.section_of(section, options, scope)
+            options[helper.option] = self.options.call(member)
+            _, scope = self.draft.section_of(helper.section, sections()[helper.section], options)
             if not scope.diagnostics.errors:
                 return
             self.draft.declared, self.draft.including = before, asked
         reject()
 
-    def structure(self, cls: type[Component], given: dict[str, str]) -> dict[str, str]:
+    def structure(self, owner: str, cls: type[SectionKind], given: dict[str, str]) -> dict[str, str]:
         """The options of a section that shape it; what it provides with them counts from here on."""
+        with self.draft.writing_for(owner if cls.acts else POLICY):
+            options = self._shaping(owner, cls, given)
+            section, scope = self.draft.section_of(owner, cls, options)
+            provide = self.draft.provide if cls.acts else self.draft.share
+            for reached in scope.reached:
+                provide(*_provided(reached.component, reached.path))
+        assert isinstance(section, SectionKind)
+        self.draft.share(*(copy.provides.format(owner) for copy in section.kept(owner).values()))
+        return options
+
+    def _shaping(self, owner: str, cls: type[SectionKind], given: dict[str, str]) -> dict[str, str]:
         options = dict(given)
-        silent = unread(self.draft.section_of(cls, options)).keys() - READ_BY_BACKUP.keys()
+        silent = unread(self.draft.section_of(owner, cls, options)[0]).keys() - READ_BY_BACKUP.keys()
         for name, kind in kinds(cls).items():
             helps = kind.role == "component" and kind.optional and kind.family in _helping_families()
             if name in options or name in silent or helps or kind.role not in ("component", "literal"):
@@ -80,15 +100,10 @@ class SectionWriter:
             if text is None and kind.role == "component" and kind.family == "network":
                 text = self.options.component("network")
             options |= {} if text is None else {name: text}
-        scope = self.draft.scope()
-        self.draft.section_of(cls, options, scope)
-        for reached in scope.reached:
-            self.draft.capabilities |= _provided(reached.component)
         return options
 
-    def section(self, name: str, structure: dict[str, str]) -> str:
-        """A section with its options; empty where nothing is said about it."""
-        cls = members_of("section")[name]
+    def section(self, owner: str, cls: type[SectionKind], structure: dict[str, str], blocks: Sequence[str] = ()) -> str:
+        """A section with its options and ``improve`` blocks; empty where nothing is said about it."""
         lets: list[str] = []
         options = dict(structure)
         backup = ""
@@ -102,13 +117,14 @@ class SectionWriter:
         read = set(_WORD.findall(" ".join([backup, *lets])))
         for key, kind in kinds(cls).items():
             shaping = kind.role in ("component", "literal") and bool(structure)
-            unread = name == "critic" and key in READ_BY_BACKUP and READ_BY_BACKUP[key] not in read
+            unread = cls.name == "critic" and key in READ_BY_BACKUP and READ_BY_BACKUP[key] not in read
             rare = kind.role == "literal" and not structure and key != "batch" and self.draft.draw(st.integers(0, 3)) < 3
             if key in options or kind.role == "formula" or shaping or unread or rare:
                 continue
             text = self.options.option(cls, key, kind, self.draft.perhaps())
             options |= {} if text is None else {key: text}
-        lines = [*lets, *(f"{key} = {text}" for key, text in options.items())]
+        name = cls.name if owner == cls.name else f"{cls.name} {owner}"
+        lines = [*lets, *(f"{key} = {text}" for key, text in options.items()), *blocks]
         if not lines and self.draft.perhaps():
             return ""
         return f"{name} {{ {'  '.join(lines)} }}" if self.draft.perhaps() else f"{name} {{\n" + "\n".join(lines) + "\n}"
@@ -124,9 +140,9 @@ class Helper:
     members: tuple[str, ...]
 
 
-def _helper(sections: Mapping[str, type[Component]], need: str, provided: Collection[str]) -> Helper | None:
-    for section in ("critic", "policy"):
-        for name, kind in kinds(sections[section]).items():
+def _helper(helping: Sequence[str], need: str, provided: Collection[str]) -> Helper | None:
+    for section in helping:
+        for name, kind in kinds(sections()[section]).items():
             members = members_of(kind.family) if kind.role == "component" else {}
             fitting = [n for n, member in members.items() if need in member.provides and member.requires <= set(provided)]
             if fitting:
@@ -140,8 +156,8 @@ def _helping_families() -> set[str]:
     return {family for need in needed for family in providers(need)}
 
 
-def _provided(component: Component) -> frozenset[str]:
+def _provided(component: Component, path: str) -> frozenset[str]:
     try:
-        return provided(component, component.name)
+        return provided(component, path)
     except (AttributeError, TypeError):
         return component.provides

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from hypothesis import strategies as st
 
-from flowrl_dsl.registry import families, members_of, sections
+from flowrl_dsl.algorithm import POLICY
+from flowrl_dsl.registry import SectionKind, families, sections
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.order import parts
 from flowrl_dsl.testing._formulas import Draw
@@ -18,37 +19,56 @@ from flowrl_dsl.testing._specs.sections import SectionWriter
 
 
 class SpecWriter:
-    """Writes one spec; ``including`` as in :class:`Draft`, ``most_blocks`` the ``improve`` blocks it has at most."""
+    """Writes one spec; ``including`` as in :class:`Draft`, ``most_blocks`` the ``improve`` blocks of the policy at most."""
 
     def __init__(self, draw: Draw, including: dict[str, str], most_blocks: int = 2):
+        self.most_blocks = most_blocks
         self.draft = Draft(draw, including)
         self.options = OptionWriter(self.draft)
         self.sections = SectionWriter(self.draft, self.options)
-        self.improvements = ImproveWriter(self.draft, self.options, most_blocks)
+        self.improvements = ImproveWriter(self.draft, self.options)
 
     def spec(self) -> str:
-        kinds_of = sections()
-        given = self.sections.backbone_and_helpers(kinds_of)
-        structure = {"policy": self.sections.structure(kinds_of["policy"], given["policy"])}
-        if given["critic"] or "critic" in self.draft.including or self.draft.draw(st.integers(0, 5)) < 5:
-            structure["critic"] = self.sections.structure(kinds_of["critic"], given["critic"])
-            default = kinds_of["critic"].model_fields["ensemble"].default
-            self.draft.ensemble = int(structure["critic"].get("ensemble", default))
-        if kinds_of["encoder"].requires <= self.draft.capabilities and self.draft.draw(st.integers(0, 5)) == 5:
-            structure["encoder"] = self.sections.structure(kinds_of["encoder"], {})
-        blocks = [self.improvements.improve(mechanism) for mechanism in self.improvements.mechanisms()]
-        others = [name for name in kinds_of if name not in parts()]
-        written = [self.sections.section(name, structure.get(name, {})) for name in [*structure, *others]]
+        structure = self._structure()
+        blocks = self.improvements.blocks(POLICY, self.most_blocks)
+        inside = {owner: self.improvements.blocks(owner, 1) for owner in self.draft.policies}
+        others = [name for name in sections() if name not in parts()]
+        written = [
+            self.sections.section(owner, self._kind(owner), structure.get(owner, {}), inside.get(owner, ()))
+            for owner in [*structure, *others]
+        ]
         shuffled = self.draft.draw(st.permutations([part for part in written if part] + blocks))
         title = self.draft.one_of(("", ' "of no paper"', ' "with a \\"quote\\""'))
         body = [*self._head(structure), *self.draft.declared.lines, *shuffled, *self._for_task()]
         return f"algorithm {self.draft.name()}{title} {{\n" + "\n".join(body) + "\n}\n"
 
+    def _structure(self) -> dict[str, dict[str, str]]:
+        """The sections with a stage, each with the options that shape it."""
+        kinds_of, draft = sections(), self.draft
+        given = self.sections.policy(POLICY, ("critic", POLICY))
+        structure = {POLICY: self.sections.structure(POLICY, kinds_of[POLICY], given[POLICY])}
+        if given["critic"] or "critic" in draft.including or draft.draw(st.integers(0, 5)) < 5:
+            structure["critic"] = self.sections.structure("critic", kinds_of["critic"], given["critic"])
+            default = kinds_of["critic"].model_fields["ensemble"].default
+            draft.ensemble = int(structure["critic"].get("ensemble", default))
+        if kinds_of["encoder"].requires <= draft.capabilities and draft.draw(st.integers(0, 5)) == 5:
+            structure["encoder"] = self.sections.structure("encoder", kinds_of["encoder"], {})
+        if draft.draw(st.integers(0, 5)) == 5:
+            owner = draft.name_of_policy()
+            draft.policies[owner] = kinds_of[POLICY]
+            given = self.sections.policy(owner, (POLICY,))
+            structure[owner] = self.sections.structure(owner, kinds_of[POLICY], given[POLICY])
+        return structure
+
+    def _kind(self, owner: str) -> type[SectionKind]:
+        return self.draft.policies.get(owner) or sections()[owner]
+
     def _head(self, structure: Mapping[str, Mapping[str, str]]) -> list[str]:
         lines = ['paper = "none"'] if self.draft.perhaps() else []
         lines += [f"regime = {self.draft.pick('regime', families()['regime'])}"] if self.draft.perhaps() else []
         learned = [name for name, parameter in self.draft.declared.parameters.items() if parameter.learned is not None]
-        targets = ["targets"] if any(_keeps_copies(name, options) for name, options in structure.items()) else []
+        kept = any(_keeps_copies(self._kind(owner), options) for owner, options in structure.items())
+        targets = ["targets"] if kept else []
         if self.draft.perhaps():
             lines.append(f"order = {OrderWriter(self.draft).order([*structure, *learned, *targets], learned)}")
         return lines
@@ -61,7 +81,7 @@ class SpecWriter:
         return [f'for task "Some-v1", "Other-v2" {{ {self.draft.one_of(changes)} }}'] if self.draft.perhaps() else []
 
 
-def _keeps_copies(section: str, options: Mapping[str, str]) -> bool:
-    fields = kinds(members_of("section")[section]).items()
+def _keeps_copies(section: type[SectionKind], options: Mapping[str, str]) -> bool:
+    fields = kinds(section).items()
     copies = [(name, kind) for name, kind in fields if kind.role == "component" and kind.family == "target"]
     return any(options.get(name, kind.default or "none") != "none" for name, kind in copies)

@@ -1,11 +1,20 @@
-"""A turn as a plugin adds it, in one file."""
+"""A turn as a plugin adds it, in one file with the regime by which a spec chooses it."""
 
 from __future__ import annotations
 
+from flowrl_dsl.components.data import Regime
 from flowrl_dsl.registry import register
 from flowrl_dsl.runtime.turns.base import Player, Turn
 
 STEPS = 5
+
+
+@register
+class InRounds(Regime):
+    """As off_policy, in turns of several steps."""
+
+    name = "in_rounds"
+    turn = "rounds"
 
 
 @register
@@ -16,6 +25,7 @@ class Rounds(Turn):
 
     def advance(self, player: Player) -> None:
         for _ in range(STEPS):
-            player.interact(player.random_actions() if player.step < player.settings.warmup else player.act())
+            at_random = player.step < player.settings.warmup and not player.fills
+            player.interact(player.random_actions() if at_random else player.act())
         if player.step >= player.settings.first_update:
             player.update(STEPS * player.settings.updates_a_turn)
