@@ -268,7 +268,7 @@ class Position:
     algorithm: Algorithm
     components: Mapping[str, Component]
     path: str
-    span: Span
+    span: Span | None = None
 
     @property
     def owner(self) -> str:

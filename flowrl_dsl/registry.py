@@ -32,7 +32,7 @@ from flowrl_dsl.formula import Formula, Function, Slot
 from flowrl_dsl.plugins import load_plugins
 
 if TYPE_CHECKING:
-    from flowrl_dsl.algorithm import Algorithm, Position
+    from flowrl_dsl.algorithm import Position
 
 CAPABILITIES: dict[str, str] = {
     "log_prob": "a log-density of any action",
@@ -88,7 +88,7 @@ class Component(BaseModel):
         """Options that nothing reads beside the others as they are, each with the reason."""
         return {}
 
-    def idle(self, algorithm: Algorithm) -> dict[str, str]:
+    def idle(self, at: Position) -> dict[str, str]:
         """Options that have no effect in this algorithm, each with the reason: a warning (FRL0319) where one is written."""
         return {}
 

@@ -7,9 +7,10 @@ can be overridden and swept, and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flowrl_dsl.algorithm import Algorithm
+from flowrl_dsl.algorithm import Algorithm, Position
 from flowrl_dsl.graph.nodes import INPUT, Graph
 from flowrl_dsl.registry import Component, Drawn, Interval, Scalar
 from flowrl_dsl.spec.compatibility import unread
@@ -29,26 +30,37 @@ class Number(NamedTuple):
 
 def numbers(algorithm: Algorithm) -> Iterator[Number]:
     """The options that hold numbers, of every component an algorithm uses, except those ``unread`` or ``idle`` in it."""
-    parts: list[tuple[str, Component]] = list(algorithm.sections.items())
-    parts += [(block.label, block.mechanism) for block in algorithm.improvements]
-    for parameter in algorithm.parameters.values():
-        parts += [(parameter.name, part) for part in (parameter.schedule, parameter.learned) if part is not None]
-    for path, part in parts:
-        yield from _numbers_in(part, path, algorithm)
+    parts: dict[str, Component] = {**algorithm.sections}
+    parts |= {block.label: block.mechanism for block in algorithm.improvements}
+    moving = [(p.name, p.schedule or p.learned) for p in algorithm.parameters.values()]
+    parts |= {name: part for name, part in moving if part is not None}
+    everything = {path: part for name, top in parts.items() for path, part in _within(name, top)}
+    for name, top in parts.items():
+        yield from _numbers_in(Position(algorithm, everything, name), top)
 
 
-def _numbers_in(component: Component, path: str, algorithm: Algorithm) -> Iterator[Number]:
-    silent = unread(component).keys() | component.idle(algorithm).keys()
+def _within(path: str, component: Component) -> Iterator[tuple[str, Component]]:
+    """A component and all that it holds, with their paths."""
+    yield path, component
+    for name in type(component).model_fields:
+        value: Any = getattr(component, name)
+        held = value.value if isinstance(value, Drawn) else value.schedule if isinstance(value, Scalar) else value
+        if isinstance(held, Component):
+            yield from _within(f"{path}.{name}", held)
+
+
+def _numbers_in(at: Position, component: Component) -> Iterator[Number]:
+    silent = unread(component).keys() | component.idle(at).keys()
     for name, kind in kinds(type(component)).items():
         if name in silent:
             continue
         value: Any = getattr(component, name)
         value = value.value if isinstance(value, Drawn) else value
         if isinstance(value, Scalar):
-            yield Number(f"{path}.{name}", value, kind.interval)
+            yield Number(f"{at.path}.{name}", value, kind.interval)
             value = value.schedule
         if isinstance(value, Component):
-            yield from _numbers_in(value, f"{path}.{name}", algorithm)
+            yield from _numbers_in(replace(at, path=f"{at.path}.{name}"), value)
 
 
 def unread_numbers(algorithm: Algorithm, graphs: Mapping[str, Graph]) -> list[str]:

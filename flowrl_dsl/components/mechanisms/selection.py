@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from flowrl_dsl.algorithm import Algorithm
+from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.common import imitation, take_best
 from flowrl_dsl.components.context import Context
@@ -72,5 +72,5 @@ class Selection(Mechanism):
         with ctx.scope("uniform"):
             return imitation(ctx, s, a, weights)
 
-    def idle(self, algorithm: Algorithm) -> dict[str, str]:
+    def idle(self, at: Position) -> dict[str, str]:
         return {"uniform_weight": "there are no uniform actions"} if self.uniform == 0 else {}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from flowrl_dsl.algorithm import Algorithm, Position, formulas
+from flowrl_dsl.algorithm import Position, formulas
 from flowrl_dsl.components.base import ActionChoice, Critic, Future, Network, Optimizer, Target
 from flowrl_dsl.components.common import uses_draw_density
 from flowrl_dsl.components.context import Context
@@ -170,7 +170,7 @@ class CriticSection(Section):
     def trains(self) -> bool:
         return self.kind.trains
 
-    def idle(self, algorithm: Algorithm) -> dict[str, str]:
+    def idle(self, at: Position) -> dict[str, str]:
         reason = f'critic "{self.kind.name}" has no parameters to train'
         return {} if self.trains else dict.fromkeys(FOR_TRAINING, reason)
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from functools import reduce
 from typing import Any
 
-from flowrl_dsl.algorithm import Position
+from flowrl_dsl.algorithm import POLICY, Position
 from flowrl_dsl.components.base import Backbone, Network, Optimizer, Sampler, Target
 from flowrl_dsl.components.context import Context, measure_group
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.formula import Function
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.registry import Copy, option, register
+from flowrl_dsl.registry import Copy, Drawn, option, register
 
 
 @register
@@ -61,6 +61,20 @@ class Policy(Section):
             return {}
         reason = f'backbone "{self.backbone.name}" has no parameters of its own'
         return dict.fromkeys(("network", "optimizer", "target", "old"), reason)
+
+    def idle(self, at: Position) -> dict[str, str]:
+        return {} if self._is_drawn_from(at) else {"sampler": f"no action is drawn from {at.path}"}
+
+    def _is_drawn_from(self, at: Position) -> bool:
+        """Whether it acts, or its own mechanisms or options of any component draw from it or its copies."""
+        own = [block.mechanism for block in at.algorithm.improvements if block.owner == at.path]
+        values = [getattr(part, name) for part in at.components.values() for name in type(part).model_fields]
+        sources = {value.source for value in values if isinstance(value, Drawn)}
+        return (
+            at.path == POLICY
+            or any("reparameterized" in mechanism.needs() for mechanism in own)
+            or bool(sources & {at.path, *self.kept(at.path)})
+        )
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         """Units are dropped only where an ``improve`` block fits the network by regression."""

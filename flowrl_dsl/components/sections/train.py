@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from flowrl_dsl.algorithm import Algorithm, Position
+from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.data import Sampling, feedback_of
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, warning
@@ -31,8 +31,8 @@ class Train(Section):
     evaluate_every: int = Field(10_000, ge=1, description="environment steps between evaluations")
     episodes: int = Field(10, ge=1, description="episodes per evaluation")
 
-    def idle(self, algorithm: Algorithm) -> dict[str, str]:
-        if self.sampling.feedback and not feedback_of(algorithm):
+    def idle(self, at: Position) -> dict[str, str]:
+        if self.sampling.feedback and not feedback_of(at.algorithm):
             return {"sampling": "no critic is trained that would report its errors; batches are drawn uniformly"}
         return {}
 

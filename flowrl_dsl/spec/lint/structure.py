@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowrl_dsl.algorithm import Condition, conditions
+from flowrl_dsl.algorithm import Condition, Position, conditions
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.formula import functions as called
 from flowrl_dsl.registry import Drawn, SectionKind, functions
@@ -41,7 +41,7 @@ def _read(checked: Checked) -> set[str]:
 def idle_options(checked: Checked) -> Iterator[Diagnostic]:
     """Options that a component reads and that change nothing in this algorithm."""
     for path, component in checked.components.items():
-        for option, reason in component.idle(checked.algorithm).items():
+        for option, reason in component.idle(Position(checked.algorithm, checked.components, path)).items():
             message = f'"{path}.{option}" has no effect: {reason}'
             yield warning("FRL0319", message, checked.algorithm.written(f"{path}.{option}"), "leave it out")
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import reject
 
+from flowrl_dsl.algorithm import POLICY
 from flowrl_dsl.registry import POSITIVE, Component
 from flowrl_dsl.spec.compatibility import unread
 from flowrl_dsl.spec.kinds import kinds
@@ -36,10 +38,13 @@ class ImproveWriter:
         if not possible:
             return reject()
         count = self.draft.one_of((1, *range(1, most + 1)))
-        chosen = [possible[self.draft.pick("mechanism", possible)] for _ in range(count)]
+        chosen: list[Any] = [possible[self.draft.pick("mechanism", possible)] for _ in range(count)]
+        own: list[Any] = [cls for name, cls in sorted(possible.items()) if cls.trains == POLICY]  # type: ignore[attr-defined]
+        if own and not any(cls.trains == POLICY for cls in chosen):
+            chosen.append(self.draft.one_of(own))  # without it nothing would train the policy
         for cls in chosen:
             self.draft.provide(*cls.provides)
-            if cls.trains == "critic":  # type: ignore[attr-defined]
+            if cls.trains != POLICY:
                 self.draft.trainers.add(owner)
         return chosen
 
