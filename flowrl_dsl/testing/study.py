@@ -36,7 +36,8 @@ from flowrl_dsl.testing.strategies import STYLES, batch_of, hyper_of, specs
 BLOCK = 25
 """Specs that are drawn together, from one seed."""
 TURNS: dict[Check, tuple[int, int]] = {
-    invariants.check_printed: (2, 0),
+    invariants.check_printed: (4, 0),
+    invariants.check_printed_for_reading: (4, 2),
     invariants.check_passes_keep_values: (2, 1),
     invariants.check_update_is_repeated_step: (8, 3),
 }

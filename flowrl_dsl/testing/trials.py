@@ -21,7 +21,7 @@ import numpy as np
 
 from flowrl_dsl import __version__
 from flowrl_dsl.algorithm import Algorithm
-from flowrl_dsl.driver import build_graphs, build_program, resolve_or_raise
+from flowrl_dsl.driver import FOR_READING, build_graphs, build_program, resolve_or_raise
 from flowrl_dsl.graph.expr import Call, Literal
 from flowrl_dsl.graph.nodes import INPUT, Graph, Node
 from flowrl_dsl.graph.verify import verify
@@ -54,6 +54,8 @@ QUICK = {
 """Compiler options for what runs once: half the time of compiling goes into emitters of fast fusions."""
 SHAKES = 6
 """How often a reference is computed again to learn how far rounding moves it."""
+PrintedResults = tuple[tuple[Any, Any, Any], dict[str, Any]]
+"""State, metrics and feedback of a step, and the actions by mode."""
 FUNCTIONS = ("init", "step", "update", *MODES)
 """The functions of a program."""
 
@@ -167,7 +169,7 @@ class Trial:
 
     def _shaken(self, seed: int) -> Trial:
         other = copy.copy(self)
-        for name in ("interpreted", "interpreted_actions", "printed_results", "unchanged"):
+        for name in ("interpreted", "interpreted_actions", "printed_results", "read_results", "unchanged"):
             other.__dict__.pop(name, None)
         other.shake = np.random.default_rng(seed)
         return other
@@ -225,29 +227,32 @@ class Trial:
         return emit_python(self.algorithm.name, "A trial.", self.program.graphs, self.program.hyper, __version__)
 
     @cached_property
-    def printed(self) -> dict[str, Any]:
-        """What the printed program defines."""
-        names: dict[str, Any] = {}
-        with self._printed_program():
-            exec(compile(self.source, "<printed>", "exec"), names)
-        return names
-
-    @contextmanager
-    def _printed_program(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            raise AssertionError(f"the printed program fails: {error!r}\n{self.source}") from error
+    def source_for_reading(self) -> str:
+        """The program as it is printed for reading: after few of the passes."""
+        built = build_graphs(self.algorithm, *SIZES, passes=FOR_READING)
+        return emit_python(self.algorithm.name, "A trial, for reading.", built.graphs, built.hyper, __version__)
 
     @cached_property
-    def printed_results(self) -> tuple[tuple[Any, Any, Any], dict[str, Any]]:
-        """State, metrics and feedback, and the actions by mode, by the printed program."""
+    def printed(self) -> dict[str, Any]:
+        """What the printed program defines."""
+        return _defined(self.source)
 
+    @cached_property
+    def printed_results(self) -> PrintedResults:
+        """State, metrics and feedback, and the actions by mode, by the printed program."""
+        return self._run(self.printed, self.source)
+
+    @cached_property
+    def read_results(self) -> PrintedResults:
+        """The same by the program that is printed for reading."""
+        return self._run(_defined(self.source_for_reading), self.source_for_reading)
+
+    def _run(self, printed: Mapping[str, Any], source: str) -> PrintedResults:
         def run(state: Any, batch: Any, hyper: Any) -> tuple[Any, Any]:
-            with self._printed_program():
-                acted = {mode: self.printed[mode](state, batch["s"], COUNTER, hyper) for mode in MODES}
+            with _printed_program(source):
+                acted = {mode: printed[mode](state, batch["s"], COUNTER, hyper) for mode in MODES}
                 # a printed program without feedback, or fields that acting fills, returns none
-                state, metrics, *feedback = self.printed["step"](state, batch, hyper)
+                state, metrics, *feedback = printed["step"](state, batch, hyper)
             actions = {mode: found["action"] if isinstance(found, dict) else found for mode, found in acted.items()}
             return (state, metrics, *(feedback or [{}])), actions
 
@@ -270,6 +275,23 @@ class Trial:
         """A function of state, batch and numbers for those of the trial: compiled if thorough, else by NumPy."""
         given = self.state, self.batch, self.numbers
         return on_host(jax.jit(function)(*given)) if self.thorough else Traced(function, *given)(*given, shake=self.shake)
+
+
+@contextmanager
+def _printed_program(source: str) -> Iterator[None]:
+    """What fails inside is a failure of this printed program."""
+    try:
+        yield
+    except Exception as error:
+        raise AssertionError(f"the printed program fails: {error!r}\n{source}") from error
+
+
+def _defined(source: str) -> dict[str, Any]:
+    """What a printed program defines."""
+    names: dict[str, Any] = {}
+    with _printed_program(source):
+        exec(compile(source, "<printed>", "exec"), names)
+    return names
 
 
 def _prepare(program: Program, compiled: frozenset[str]) -> None:

@@ -53,8 +53,26 @@ def check_printed(trial: Trial) -> None:
     _assert_agree(trial, "printed and compiled ", lambda trial: _named(*trial.printed_results), compiled)
 
 
+def check_printed_for_reading(trial: Trial) -> None:
+    """Printed after the few passes of a program for reading, and interpreted node by node: the same state, metrics, actions.
+
+    Compiles nothing unless the trial is thorough.
+    """
+    read = _named(*trial.read_results)
+    written = {f"{group}.{name}" for group in GROUPS for name in read[group]}
+    assert written == {*trial.graph.outputs}, f"of one of the two alone: {sorted(written ^ {*trial.graph.outputs})}"
+    outputs = trial.graph.outputs
+    interpreted = {group: {name: trial.interpreted[outputs[f"{group}.{name}"]] for name in read[group]} for group in GROUPS}
+    expected = interpreted | trial.interpreted_actions
+    _assert_agree(trial, "printed for reading and interpreted ", lambda trial: _named(*trial.read_results), expected)
+
+
+GROUPS = ("state", "metric", "feedback")
+"""The groups of a step's outputs."""
+
+
 def _named(step: tuple[Any, Any, Any], actions: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(zip(("state", "metric", "feedback"), step, strict=True)) | dict(actions)
+    return dict(zip(GROUPS, step, strict=True)) | dict(actions)
 
 
 def _acted(trial: Trial, mode: str) -> np.ndarray:

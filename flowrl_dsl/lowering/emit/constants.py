@@ -7,6 +7,7 @@ import copy
 from collections.abc import Iterable, Mapping
 
 from flowrl_dsl.lowering.emit.parts import File, Kernel
+from flowrl_dsl.lowering.emit.scopes import parameters, stored_names
 
 
 def put_in_constants(file: File) -> bool:
@@ -110,8 +111,14 @@ def _drop_parameter(kernel: Kernel, parameter: str) -> None:
     del args.args[position]
 
 
+Loop = ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp
+
+
 class Replace(ast.NodeTransformer):
-    """Puts expressions in the place of names, and several ones in the place of a starred name."""
+    """Puts expressions in the place of names, and several ones in the place of a starred name.
+
+    Functions and loops of one expression keep the names that are their own.
+    """
 
     def __init__(self, values: Mapping[str, ast.expr], starred: Mapping[str, list[ast.expr]] | None = None):
         self.values = values
@@ -120,6 +127,32 @@ class Replace(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.expr:
         value = self.values.get(node.id) if isinstance(node.ctx, ast.Load) else None
         return node if value is None else copy.deepcopy(value)
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.Lambda:
+        self.visit(node.args)
+        node.body = self._hiding(parameters(node)).visit(node.body)
+        return node
+
+    def _visit_loop(self, node: Loop) -> Loop:
+        first, *others = node.generators
+        first.iter = self.visit(first.iter)
+        inside = self._hiding(stored_names(node))
+        first.ifs = [inside.visit(condition) for condition in first.ifs]
+        for other in others:
+            inside.generic_visit(other)
+        if isinstance(node, ast.DictComp):
+            node.key, node.value = inside.visit(node.key), inside.visit(node.value)
+        else:
+            node.elt = inside.visit(node.elt)
+        return node
+
+    visit_GeneratorExp = visit_ListComp = visit_SetComp = visit_DictComp = _visit_loop
+
+    def _hiding(self, names: Iterable[str]) -> Replace:
+        """As this, where these names are others."""
+        hidden = {*names}
+        values = {name: value for name, value in self.values.items() if name not in hidden}
+        return Replace(values, {name: value for name, value in self.starred.items() if name not in hidden})
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         args: list[ast.expr] = []

@@ -50,6 +50,12 @@ WRITTEN = {
         "a = k(s)",
         "a = jnp.sum(jnp.square(s))",
     ),
+    "a name that an inner function has too": (
+        "def k(x): return repeat(lambda i, x: f(x), x)",
+        "a = k(g(s))",
+        "a = repeat(lambda i, x: f(x), g(s))",
+    ),
+    "a name that a loop has too": ("def k(x): return add([x for x in x if x])", "a = k(s)", "a = add([x for x in s if x])"),
     "a long one that is called once": (
         f"def k(x): return x + {' + '.join(['jnp.mean(x_)'] * 9)}".replace("x_", "offsets"),
         "a = k(s)",
