@@ -13,6 +13,7 @@ Everything is driven by the registry: a component that is registered takes part,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -111,10 +112,14 @@ _SPACES = (" ", "\n", "  ", "\t", "\n\n", " # a remark\n")
 
 @st.composite
 def laid_out(draw: Draw, text: str) -> str:
-    """The same tokens with other spaces, line ends and comments between them: a text of the same meaning."""
-    tokens = [str(token) for token in Lexer(text, "text").tokens]
+    """The same tokens with other spaces, line ends and comments between them: a text of the same meaning.
+
+    The name of a section stays on the line of the section's word, where the language wants it.
+    """
+    tokens = Lexer(text, "text").tokens
     spaces = draw(st.lists(st.sampled_from(_SPACES), min_size=1, max_size=8))
-    return "".join(token + spaces[i % len(spaces)] for i, token in enumerate(tokens))
+    named = [first.type == second.type == "NAME" for first, second in pairwise(tokens)] + [False]
+    return "".join(token + (" " if named[i] else spaces[i % len(spaces)]) for i, token in enumerate(tokens))
 
 
 @st.composite

@@ -6,9 +6,9 @@ The tables say how functions that are not defined everywhere are called safely.
 from __future__ import annotations
 
 from flowrl_dsl.axes import Axes, union, without
-from flowrl_dsl.formula import OPERATORS, PRIMITIVES
+from flowrl_dsl.formula import OPERATORS, PRIMITIVES, Primitive
 from flowrl_dsl.testing._formulas.calls import CallWriter
-from flowrl_dsl.testing._formulas.piece import Piece
+from flowrl_dsl.testing._formulas.piece import LARGE, Piece
 
 _SAFE_UNARY: dict[str, tuple[str, float | None]] = {
     "exp": ("exp(clip({0}, -3, 3))", 20.1),
@@ -26,7 +26,7 @@ _SAFE_BINARY = {
     "div": ("({0} / (abs({1}) + 0.5))", lambda x, y: 2 * x),
     "pow": ("((abs({0}) + 0.5)^clip({1}, -2, 2))", lambda x, y: (x + 0.5) ** 2 + 4),
 }
-_SMOOTH_ALONG = ("softmax", "log_softmax", "mean_shift")
+_SMOOTH_ALONG = ("softmax", "log_softmax")
 """Functions along an axis whose gradients reach their argument everywhere."""
 _STEPS = ("lt", "le", "gt", "ge", "eq", "ne")
 _WRITTEN = {name: operator for operator, name in OPERATORS.items()}
@@ -84,12 +84,10 @@ class OperationWriter(CallWriter):
 
     def _along(self, allowed: Axes, depth: int) -> Piece:
         axis = self._one_of(sorted(self._available() & set(allowed)))
-        along = {name: p for name, p in PRIMITIVES.items() if p.kind == "along" and self._carriers(axis, p.reads)}
+        along = {name: primitive for name, primitive in PRIMITIVES.items() if primitive.kind == "along"}
         primitive = along[self._one_of(along)]
         smooth = primitive.name in _SMOOTH_ALONG
-        if primitive.reads:
-            inner = self._value(self._one_of(self._carriers(axis, primitive.reads)))
-        elif smooth:
+        if smooth:
             inner = self._limited(self._joined(self.carrier(axis, allowed, depth - 1), allowed, depth - 1), 50.0)
         else:
             inner = self.carrier(axis, allowed, 0)
@@ -98,7 +96,26 @@ class OperationWriter(CallWriter):
         piece = Piece(text, inner.axes, max(inner.size, 8.0) * 2, inner.reads if smooth else frozenset())
         return self._fitted(piece, allowed)
 
-    def _carriers(self, axis: str, reads: Axes) -> list[str]:
-        """The values that have the axis and all that is read besides it; where nothing is, any value will do."""
-        wanted = {axis, *reads} if axis not in reads else None
-        return [n for n, axes in self.slot.values.items() if not reads or (wanted is not None and wanted <= {*axes})]
+    def _towards(self, allowed: Axes, depth: int) -> Piece:
+        """A function of a point and of many: of a value without their axis, or of their mean."""
+        primitive, name, axis = self._one_of(self._points())
+        many = self._value(name)
+        alone = [n for n, axes in self.slot.values.items() if {*primitive.reads} <= {*axes} and axis not in axes]
+        if alone and self._perhaps():
+            one = self._value(self._one_of(alone))
+        else:
+            one = many.wrapped(f"mean({{0}}, over = {axis})", axes=without(many.axes, axis))
+        arguments = [one.text, many.text, *(self._positive().text for _ in range(primitive.arity - 2))]
+        text = f"{primitive.name}({', '.join(arguments)}, over = {axis})"
+        axes = without(union(one.axes, many.axes), axis)
+        return self._fitted(Piece(text, axes, 2 * LARGE, one.reads | many.reads), allowed)
+
+    def _points(self) -> list[tuple[Primitive, str, str]]:
+        """Functions of points, values that are points, and the axes that count them."""
+        return [
+            (primitive, name, axis)
+            for primitive in PRIMITIVES.values()
+            for name, axes in self.slot.values.items()
+            for axis in axes
+            if primitive.kind == "towards" and {*primitive.reads} <= {*axes} - {axis}
+        ]

@@ -38,6 +38,8 @@ class FormulaWriter(OperationWriter):
             makers.append(self._reduced)
         if self._available() & set(allowed):
             makers += [self._along, self._along]
+        if self._points():
+            makers.append(self._towards)
         if self.differentiates and any(set(axes) <= set(allowed) for axes in self.slot.values.values()):
             makers.append(self._gradient)
         if self._signatures(allowed):

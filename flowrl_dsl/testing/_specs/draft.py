@@ -138,9 +138,11 @@ class Draft:
 
     def name(self, allowed: Callable[[str], bool] = lambda name: True) -> str:
         """A name that is free in the language: ordinary ones, and such that mean something in Python or in jax."""
-        possible = [name for name in ([*_NAMES, *_AWKWARD] if self.perhaps() else _NAMES) if allowed(name)]
+        used = {*self.names, *stdlib.definitions(), *language().keywords, *_values_of_slots()}
+        possible = [*_NAMES, *_AWKWARD] if self.perhaps() else _NAMES
+        free = [name for name in possible if name not in used and not taken(name) and allowed(name)]
         fallback = next(name for i in itertools.count() if (name := f"y{i}") not in self.names)
-        name = self.one_of([name for name in possible if self._is_free(name)] or [fallback])
+        name = self.one_of(free or [fallback])
         self.names.add(name)
         return name
 
@@ -152,10 +154,6 @@ class Draft:
                 name not in RESERVED and not any(name.startswith(f"{owner}_") or name == f"old_{owner}" for owner in owners)
             )
         )
-
-    def _is_free(self, name: str) -> bool:
-        used = {*self.names, *stdlib.definitions(), *language().keywords, *_values_of_slots()}
-        return name not in used and not taken(name)
 
     def members_of(self, family: str, capabilities: Collection[str]) -> dict[str, type[Component]]:
         """The components of a family whose requirements are met."""
