@@ -169,7 +169,7 @@ def test_every_code_that_a_run_raises_is_explained() -> None:
     package = ROOT / "flowrl_dsl"
     texts = [
         p.read_text()
-        for p in [*package.glob("runtime/**/*.py"), package / "runs.py", package / "populations.py", package / "registry.py"]
+        for p in [*package.glob("runtime/**/*.py"), package / "runs.py", package / "populations.py", package / "plugins.py"]
     ]
     raised = {code for text in texts for code in re.findall(r'"(FRL\d{4})"', text)}
     assert raised == {code.code for code in run.CODES}
@@ -276,7 +276,7 @@ def test_a_population_is_a_folder_of_runs_that_the_other_commands_read(toy, tmp_
     ("words", "code", "said"),
     [
         (["--sweep", "policy.sampler.steps=3,4"], 3, "error[FRL0417]"),
-        (["--sweep", "train.steps=300,400"], 3, "start a run for each value, with --set"),
+        (["--sweep", "train.steps=300,400"], 3, "start one run per value with --set"),
         (["--set", "train.batch=8", "--sweep", "temperature=0.1,-1"], 1, "in --sweep temperature=-1"),
         (["--sweep", "temperture=0.1,1"], 1, 'did you mean "temperature"?'),
         (["--set", "temperture=0.1", "--seeds", "2"], 1, "--set:1:1"),

@@ -30,13 +30,16 @@ def rebuilt(expr: Expr | None, change: Callable[[Call], Call], suffix: str) -> E
     Changed modules, and modules that contain them, are renamed by the suffix, as the originals may remain elsewhere.
     """
 
+    new: set[str] = set()
+
     def renamed(part: Expr) -> Expr:
-        if not isinstance(part, Build) or part.name.endswith(suffix):
+        if not isinstance(part, Build):
             return part
         built = change(part.call)
         inside = {b.name for _, value in built.kwargs for b in walk(value) if isinstance(b, Build)}
-        if built == part.call and not any(name.endswith(suffix) for name in inside):
+        if built == part.call and not inside & new:
             return part
+        new.add(part.name + suffix)
         return Build(part.name + suffix, built)
 
     return None if expr is None else rewrite(expr, renamed)
