@@ -7,7 +7,7 @@ functions and axes, ``docs/reference/errors.md`` from the table of codes.  A tes
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -41,7 +41,7 @@ def pages() -> dict[Path, str]:
 
 
 def components_page() -> str:
-    known = families()
+    known = {family: _shipped(members) for family, members in families().items()}
     order = ORDER + sorted(set(known) - set(ORDER))
     lines = ["# Components", "", "Generated from the registry by `python docs/generate.py`.", ""]
     for family in order:
@@ -60,6 +60,11 @@ def components_page() -> str:
         owners = [f"`{n}`" for members in known.values() for n, c in members.items() if capability in c.provides]
         lines.append(f"| `{capability}` | {meaning} | {', '.join(sorted(owners)) or 'a section that keeps it'} |")
     return "\n".join(lines) + "\n"
+
+
+def _shipped(members: Mapping[str, type[Component]]) -> dict[str, type[Component]]:
+    """The package's own components, without those of plugins that this process has imported."""
+    return {name: cls for name, cls in members.items() if cls.__module__.startswith("flowrl_dsl.")}
 
 
 def _family_doc(family: str) -> str:

@@ -27,14 +27,14 @@ class Single:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class Then:
     """``a -> b``: each stage reads what the stages before it wrote."""
 
     stages: tuple[Stage, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class Alongside:
     """``[a, b]``: all stages read the values from before any of them."""
 
     stages: tuple[Stage, ...]
@@ -60,7 +60,7 @@ class When:
     stage: Stage
 
 
-Stage = Single | Sequence | Together | When
+Stage = Single | Then | Alongside | When
 
 
 class StageVisitor(ABC, Generic[T]):
@@ -70,9 +70,9 @@ class StageVisitor(ABC, Generic[T]):
         match stage:
             case Single(name):
                 return self.single(name)
-            case Sequence(parts):
+            case Then(parts):
                 return self.sequence(parts)
-            case Together(parts):
+            case Alongside(parts):
                 return self.together(parts)
             case When(condition, inner):
                 return self.when(condition, inner)

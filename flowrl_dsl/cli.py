@@ -15,25 +15,34 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from flowrl_dsl import streams
 from flowrl_dsl.arguments import REPLACED, parser
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, render_json, render_text
 
 OK, SPEC_ERROR, USAGE, RUN_FAILURE, INTERRUPTED = 0, 1, 2, 3, 130
+OUTLIVE_THEIR_SCREEN = ("train", "resume")
+"""Commands whose work is in files; that of the others is what they print."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    streams.escape_unwritable()
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # last, so that no file there hides a library: modules of tasks (module:Task-v0)
     parsed = parser().parse_args(arguments)
+    with streams.guarded_output() as output:
+        code = _run(parsed)
+    lost = output.error is not None and not isinstance(output.error, BrokenPipeError)
+    return RUN_FAILURE if lost and parsed.command not in OUTLIVE_THEIR_SCREEN else code
+
+
+def _run(parsed: argparse.Namespace) -> int:
     try:
         return _COMMANDS[parsed.command](parsed)
     except DiagnosticError as error:
         return _report(error, parsed)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # the reader of our output (head, less) has seen enough; nothing can be written any more, not even at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
     except Exception as error:
         from flowrl_dsl.runtime.errors import out_of_memory
 

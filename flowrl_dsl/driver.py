@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, Diagnostics
-from flowrl_dsl.resources import shipped_specs
+from flowrl_dsl.spec.load import located
 from flowrl_dsl.spec.resolve import Resolution, resolve
 
 if TYPE_CHECKING:
@@ -21,21 +20,12 @@ DEFAULT_SIZES = (17, 6)
 """Observation and action sizes where no task is named: those of HalfCheetah."""
 
 
-def locate(spec: str) -> str:
-    """The file a command means: a path, or a shipped spec's name.
-
-    A name that is neither is returned as it is, so that reading it gives the diagnostic.
-    """
-    shipped = shipped_specs()
-    return str(shipped[spec]) if spec in shipped and not Path(spec).exists() else spec
-
-
 def check_files(paths: Iterable[str]) -> tuple[list[Diagnostic], dict[str, str]]:
     """All errors and warnings of all files, and the text of every file they point into."""
     found = Diagnostics()
     sources: dict[str, str] = {}
     for path in paths:
-        resolution = resolve(locate(path))
+        resolution = resolve(path)
         found.extend(resolution.diagnostics)
         sources |= resolution.sources
     return found.found, sources
@@ -43,7 +33,7 @@ def check_files(paths: Iterable[str]) -> tuple[list[Diagnostic], dict[str, str]]
 
 def resolve_or_raise(spec: str, task: str | None, sets: Sequence[str]) -> tuple[Algorithm, Resolution]:
     """The checked algorithm; raises ``DiagnosticError`` with every error otherwise."""
-    resolution = resolve(locate(spec), task=task, sets=sets)
+    resolution = resolve(spec, task=task, sets=sets)
     resolution.diagnostics.raise_if_errors()
     if resolution.algorithm is None:
         raise DiagnosticError(resolution.diagnostics)
@@ -120,7 +110,7 @@ def compile_report(
     if form == "tree":
         from flowrl_dsl.syntax.parser import parse_file
 
-        return _show_tree(parse_file(locate(spec))[0])
+        return _show_tree(parse_file(located(spec))[0])
     if form == "spec":
         from flowrl_dsl.spec.show import show
 

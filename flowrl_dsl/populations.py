@@ -105,10 +105,11 @@ def resume(parent: Path) -> None:
 def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, runs.PreparedRun]]) -> None:
     import jax
 
+    from flowrl_dsl.runtime.logs import quoted
     from flowrl_dsl.runtime.population import Population, SharedDisplay
     from flowrl_dsl.runtime.progress import display
 
-    print(f"population of {len(members)} runs: {parent}\nif interrupted: flowrl-dsl resume {parent}", flush=True)
+    print(f"population of {len(members)} runs: {parent}\nif interrupted: flowrl-dsl resume {quoted(parent)}", flush=True)
     (folder, prepared), *_ = members.values()
     shared = SharedDisplay(display(f"{folder.settings['spec']} on {prepared.settings.task}", prepared.settings.steps))
     with ExitStack() as locks:
@@ -120,7 +121,7 @@ def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, run
         try:
             failures = population.run()
         except (Interrupted, KeyboardInterrupt):
-            print(f"interrupted; resume with: flowrl-dsl resume {parent}", flush=True)
+            print(f"interrupted; resume with: flowrl-dsl resume {quoted(parent)}", flush=True)
             raise
         _finish(parent, [folder for folder, _ in members.values()])
     runs.print_means([(f, r) for name, (f, _) in members.items() if (r := trainings[name].result) is not None])
@@ -132,13 +133,10 @@ def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, run
 
 def _finish(parent: Path, folders: Sequence[RunFolder]) -> None:
     """Write the files derived from the metrics; a member that stopped early may have no evaluation to plot."""
-    from flowrl_dsl.runtime.plot import plot
-
     for folder in folders:
         folder.write_csv()
     drawn = [folder.path for folder in folders if any(record["kind"] == "eval" for record in folder.records())]
     for path in drawn:
-        plot([path], path / "curve.png")
+        runs.draw_curve([path], path / "curve.png")
     if drawn:
-        plot(drawn, parent / "curve.png")
-        print(f"learning curves: {parent / 'curve.png'}")
+        runs.draw_curve(drawn, parent / "curve.png")

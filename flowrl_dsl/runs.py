@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,15 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowrl_dsl import __version__, driver
-from flowrl_dsl.diagnostics import Diagnostic
+from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
 from flowrl_dsl.resources import cache_folder
 from flowrl_dsl.runtime.errors import Interrupted, RunError
+from flowrl_dsl.spec.load import self_contained
+from flowrl_dsl.spec.scope import SET_FILE
 from flowrl_dsl.spec.show import show
 
 if TYPE_CHECKING:
     from flowrl_dsl.algorithm import Algorithm
     from flowrl_dsl.lowering.program import Program
-    from flowrl_dsl.runtime.evaluate import Evaluation
+    from flowrl_dsl.runtime.evaluation import Evaluation
     from flowrl_dsl.runtime.logs import RunFolder
     from flowrl_dsl.runtime.progress import Display
     from flowrl_dsl.runtime.settings import Settings
@@ -90,7 +91,7 @@ def prepare(arguments: TrainArguments) -> PreparedRun:
     algorithm, resolution = driver.resolve_or_raise(arguments.spec, arguments.task, arguments.sets)
     if arguments.wandb is not None and find_spec("wandb") is None:
         raise RunError("FRL0440", "--wandb needs the extra: pip install 'flowrl-dsl[wandb]'")
-    contents = _spec_copies(driver.locate(arguments.spec), resolution.sources) | {"resolved.flowrl": show(algorithm)}
+    contents = _spec_copies(resolution.sources) | {"resolved.flowrl": show(algorithm)}
     return PreparedRun(algorithm, *_build(algorithm, arguments.task, arguments.seed, arguments.replaced), contents)
 
 
@@ -107,16 +108,23 @@ def _build(algorithm: Algorithm, task: str, seed: int, replaced: dict[str, int |
 
 def rebuild(folder: RunFolder) -> PreparedRun:
     """Rebuild an existing run from the copy of the spec in its folder."""
-    main, task, sets, seed, replaced = map(folder.said, ("main", "task", "sets", "seed", "given"))
+    task, seed, replaced = map(folder.said, ("task", "seed", "given"))
+    algorithm = _resolved(folder)
+    return PreparedRun(algorithm, *_build(algorithm, task, seed, replaced), {})
+
+
+def _resolved(folder: RunFolder) -> Algorithm:
+    """The algorithm by the copy of the spec in a run folder, which resolves as it did when the run began."""
+    main, task, sets = map(folder.said, ("main", "task", "sets"))
     try:
-        resolved = (folder.path / "resolved.flowrl").read_text()
+        resolved = (folder.path / "resolved.flowrl").read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise RunError("FRL0411", f"{folder.path} is an incomplete run folder: {error}") from error
     algorithm, _ = driver.resolve_or_raise(str(folder.path / "spec" / main), task, sets)
     if show(algorithm) != resolved:
         hint = "it depends on the version of flowrl-dsl and its shipped specs: use the version that started the run"
         raise RunError("FRL0416", f"the spec in {folder.path} now resolves differently", hint)
-    return PreparedRun(algorithm, *_build(algorithm, task, seed, replaced), {})
+    return algorithm
 
 
 def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
@@ -128,7 +136,7 @@ def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
     name = prepared.algorithm.name
     said = {
         "spec": name,
-        "main": Path(driver.locate(arguments.spec)).name,
+        "main": Path(next(iter(prepared.contents))).name,
         "task": arguments.task,
         "seed": arguments.seed,
         "sets": list(arguments.sets),
@@ -141,40 +149,35 @@ def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
         "python": sys.version.split()[0],
         "versions": {"flowrl-dsl": __version__} | {name: version(name) for name in _PACKAGES},
     }
-    return RunFolder.create(Path("runs"), name, arguments.task, arguments.seed, said, prepared.contents, arguments.out)
+    folder = RunFolder.create(Path("runs"), name, arguments.task, arguments.seed, said, prepared.contents, arguments.out)
+    _resolved(folder)  # a run whose copy does not resolve by itself could not be resumed
+    return folder
 
 
-def _spec_copies(main: str, sources: dict[str, str]) -> dict[str, str]:
-    """Copies of the spec and its base specs, with the relative paths of the originals."""
-    home = os.path.dirname(os.path.abspath(main))
-    copies = {}
-    for name, text in sources.items():
-        if not os.path.isfile(name):
-            continue
-        place = os.path.relpath(name, home)
-        # a base spec in another place, such as a shipped one, is copied beside the spec that extends it
-        place = os.path.basename(name) if place.startswith("..") or os.path.isabs(place) else place
-        copies[f"spec/{place}"] = text
-    return copies
+def _spec_copies(sources: dict[str, str]) -> dict[str, str]:
+    """Copies of the spec and its base specs that resolve without the originals, the spec itself first."""
+    chain = {name: text for name, text in sources.items() if name != SET_FILE}
+    return {f"spec/{name}": text for name, text in self_contained(chain).items()}
 
 
 def _run(prepared: PreparedRun, folder: RunFolder) -> None:
+    from flowrl_dsl.runtime.logs import quoted
     from flowrl_dsl.runtime.progress import display
 
     path, settings = folder.path, prepared.settings
-    print(f"run folder: {path}\nif interrupted: flowrl-dsl resume {path}", flush=True)
+    print(f"run folder: {path}\nif interrupted: flowrl-dsl resume {quoted(path)}", flush=True)
     name = f"{folder.said('spec')} on {settings.task}"
     with folder.locked():
         training = prepared.training(folder, display(name, settings.steps))
         try:
             result = training.run()
         except (Interrupted, KeyboardInterrupt):
-            print(f"interrupted at step {training.step}; resume with: flowrl-dsl resume {path}", flush=True)
+            print(f"interrupted at step {training.step}; resume with: flowrl-dsl resume {quoted(path)}", flush=True)
             raise
-        _finish(folder)
+        folder.write_csv()
+        draw_curve([path], path / "curve.png")
     if result is None:
         print(f"{path} is already finished")
-    print(f"learning curve: {path / 'curve.png'}")
 
 
 def sinks_of(folder: RunFolder) -> Callable[[int], list[Any]]:
@@ -191,12 +194,20 @@ def sinks_of(folder: RunFolder) -> Callable[[int], list[Any]]:
     return opened
 
 
-def _finish(folder: RunFolder) -> None:
-    """Write the files derived from the metrics."""
+def draw_curve(runs: Sequence[Path], output: Path) -> None:
+    """Plot finished runs; matplotlib depends on its surroundings, and a training is finished whether or not it can draw."""
+    from flowrl_dsl.runtime.logs import quoted
     from flowrl_dsl.runtime.plot import plot
 
-    folder.write_csv()
-    plot([folder.path], folder.path / "curve.png")
+    try:
+        plot(runs, output)
+    except DiagnosticError:
+        raise
+    except Exception as error:
+        again = f"flowrl-dsl plot {' '.join(map(quoted, runs))} -o {quoted(output)}"
+        print(f"no learning curve was drawn ({type(error).__name__}: {error}); to try again: {again}")
+    else:
+        print(f"learning curve: {output}")
 
 
 def evaluate(paths: Sequence[Path], episodes: int | None) -> None:
@@ -225,7 +236,7 @@ def print_means(found: Sequence[tuple[RunFolder, Evaluation]]) -> None:
 
 
 def _evaluate_one(folder: RunFolder, episodes: int | None) -> Evaluation:
-    from flowrl_dsl.runtime.evaluate import evaluate
+    from flowrl_dsl.runtime.evaluation import evaluate
     from flowrl_dsl.runtime.train import load_state
     from flowrl_dsl.runtime.worlds import catalogue
 

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from flowrl_dsl.algorithm import Algorithm, Condition, Improvement, Parameter, Sequence, Single, Stage, Together, When
+from flowrl_dsl.algorithm import Algorithm, Alongside, Condition, Improvement, Parameter, Single, Stage, Then, When
 from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.context import Context, Sizes
 from flowrl_dsl.components.stages import program_graphs
@@ -111,12 +111,12 @@ def q_score(q: str = "Q_target") -> Formula:
 # orders
 
 
-def seq(*stages: Stage | str) -> Sequence:
-    return Sequence(tuple(map(_stage, stages)))
+def seq(*stages: Stage | str) -> Then:
+    return Then(tuple(map(_stage, stages)))
 
 
-def both(*stages: Stage | str) -> Together:
-    return Together(tuple(map(_stage, stages)))
+def both(*stages: Stage | str) -> Alongside:
+    return Alongside(tuple(map(_stage, stages)))
 
 
 def every(n: int, stage: Stage | str) -> When:

@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
-    "top": {"driver", "plan", "catalogue", "cli", "arguments", "runs", "populations", "__init__"}
+    "top": {"driver", "plan", "catalogue", "cli", "arguments", "streams", "runs", "populations", "__init__"}
     | {"syntax", "spec", "graph", "components", "passes", "lowering", "runtime", "bench"}
     | BASE,
 }

@@ -65,7 +65,7 @@ def test_what_a_pass_did_is_shown_as_a_change() -> None:
         ("total", "4 Mflop -> 1 Mflop", "75.0% fewer"),
     ]
     shown = _passes(applied, (4_000_000, 1_000_000)).splitlines()[1:]
-    assert shown == [f"  {name:<8}  {nodes:<18}  {changed}" for name, nodes, changed in rows]
+    assert shown == [f"  {name:<5}  {nodes:<18}  {changed}" for name, nodes, changed in rows]
     assert _passes((), (7, 7)).splitlines()[1:] == ["  total  7 flop"]
 
 

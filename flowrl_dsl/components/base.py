@@ -29,7 +29,7 @@ Widths = tuple[Annotated[int, Option(ge=1, le=100_000)], ...]
 
 
 @dataclass(frozen=True)
-class Draw:
+class Sampled:
     """Sampled actions [..., action] and, if the policy computes it, their log-density [...]."""
 
     action: Value
@@ -89,7 +89,7 @@ class Backbone(Component):
         """Fresh parameters."""
 
     @abstractmethod
-    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
+    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
         """Actions [batch, action] for observations [batch, obs]; [batch, particle, action] with ``particles``."""
 
     def mode(self, ctx: Context, params: Value, s: Value, name: str) -> Value:

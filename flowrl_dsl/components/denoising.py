@@ -6,11 +6,11 @@ from typing import Any
 
 from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.activations import activation_function
-from flowrl_dsl.components.base import Backbone, Draw, Embedding, Noised, Widths
+from flowrl_dsl.components.base import Backbone, Embedding, Noised, Sampled, Widths
 from flowrl_dsl.components.common import weighted_squares
 from flowrl_dsl.components.context import Context, init_params, leading, rows
-from flowrl_dsl.components.parameters import dense_layer
 from flowrl_dsl.components.random_numbers import normal_numbers, uniform_numbers
+from flowrl_dsl.components.stored import dense_layer
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Literal, build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
@@ -166,7 +166,7 @@ class Denoising(Backbone):
 
     def _sampled(
         self, ctx: Context, params: Value, s: Value, name: str, particles: int | None, times: Expr, *schedule: Expr
-    ) -> Draw:
+    ) -> Sampled:
         """Actions by the policy's sampler, from standard normal noise."""
         sampler = ctx.own.sampler
         prior = ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles)
@@ -177,10 +177,10 @@ class Denoising(Backbone):
         network = call(denoise_at, self.module(ctx), Arg(0), rows(1, s, leading(s, prior)))
         expr = call(sampler.kernel, self.field(network), *schedule, Arg(2), **options)
         if not sampler.rated:
-            return Draw(ctx.builder.add("Sample", expr, inputs, prior.type, name))
+            return Sampled(ctx.builder.add("Sample", expr, inputs, prior.type, name))
         drawn = ctx.builder.add("Sample", expr, inputs, TREE, f"{name}_draw")
         density = ctx.builder.item(drawn, 1, Type(without(prior.axes, "action")), f"{name}_log_prob")
-        return Draw(ctx.builder.item(drawn, 0, prior.type, name), density)
+        return Sampled(ctx.builder.item(drawn, 0, prior.type, name), density)
 
 
 def _sampler_inputs(ctx: Context, sampler: Any, name: str) -> dict[str, Value]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.components.parameters import module_class
+from flowrl_dsl.components.stored import module_class
 from flowrl_dsl.graph.expr import kernel
 from flowrl_dsl.lazy import jnp, nn
 

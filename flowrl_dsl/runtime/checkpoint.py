@@ -122,7 +122,7 @@ class Checkpoints:
         return sorted(self.folder.glob("step-*"))
 
     def _read(self, folder: Path) -> tuple[Loaded, list[Segment]]:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT:
             raise _other_format(folder, manifest["format"])
         for name, digest in manifest["files"].items():
@@ -130,7 +130,7 @@ class Checkpoints:
         segments = [Segment(**segment) for segment in manifest["segments"]]
         for segment in segments:
             _check(self._replay / segment.name, segment.digest)
-        rest = plain.unpack((folder / "rest.json").read_text(), read_arrays(folder / "rest.npz"))
+        rest = plain.unpack((folder / "rest.json").read_text(encoding="utf-8"), read_arrays(folder / "rest.npz"))
         parts = [np.load(self._replay / segment.name, allow_pickle=False) for segment in segments]
         rows = np.concatenate(parts)[-manifest["kept"] :] if parts else np.zeros((0, 0), np.float32)
         state = read_arrays(folder / "state.npz")
@@ -160,7 +160,9 @@ def _other_format(folder: Path, found: int) -> RunError:
 
 def _segment_names(folder: Path) -> set[str]:
     try:
-        return {segment["name"] for segment in json.loads((folder / "manifest.json").read_text())["segments"]}
+        return {
+            segment["name"] for segment in json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["segments"]
+        }
     except (OSError, ValueError, KeyError, TypeError):
         # a damaged manifest can never be loaded, so it needs no rows
         return set()

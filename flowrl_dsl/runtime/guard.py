@@ -101,7 +101,7 @@ def again(program: Any, folder: RunFolder, seed: int) -> RunError | None:
     """Diagnose the saved reproduction of a run again; None if every value is finite now."""
     source = folder.path / FOLDER
     try:
-        report = json.loads((source / "report.json").read_text())
+        report = json.loads((source / "report.json").read_text(encoding="utf-8"))
         arrays, batch = checkpoint.read_arrays(source / "state.npz"), checkpoint.read_arrays(source / "batch.npz")
     except (OSError, ValueError) as error:
         raise RunError("FRL0422", f"{folder.path} contains no saved non-finite update") from error

@@ -21,6 +21,7 @@ import io
 import json
 import math
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -31,8 +32,13 @@ from flowrl_dsl.runtime import files
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.settings import Settings
 
-Record = dict[str, Any]
+Entry = dict[str, Any]
 _POPULATION = "population.json"
+
+
+def quoted(path: Path) -> str:
+    """A path as it can be pasted into a shell."""
+    return shlex.quote(str(path))
 
 
 class RunFolder:
@@ -69,11 +75,11 @@ class RunFolder:
     def locked(self) -> Lock:
         return Lock(self.path / "lock")
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[Entry]:
         """All complete records of metrics.jsonl."""
         path = self.path / "metrics.jsonl"
         try:
-            lines = path.read_text().splitlines(keepends=True)
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
             records = [json.loads(line) for line in lines if line.endswith("\n")]
         except FileNotFoundError:
             return []
@@ -117,7 +123,7 @@ def is_population(path: Path) -> bool:
 def members(path: Path) -> list[Path]:
     """The run folders of a population."""
     try:
-        return [path / name for name in json.loads((path / _POPULATION).read_text())["members"]]
+        return [path / name for name in json.loads((path / _POPULATION).read_text(encoding="utf-8"))["members"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError("FRL0411", f"{path} is not a population folder: {error}") from error
 
@@ -135,7 +141,7 @@ class Lock:
 
     def __enter__(self) -> Lock:
         with files.disk(self._path):
-            self._file = open(self._path, "a")
+            self._file = open(self._path, "a", encoding="utf-8")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -156,7 +162,7 @@ class Journal:
             # without a buffer: one left over after a full disk would fail again when the file is closed
             self._file = open(path, "ab", buffering=0)  # noqa: SIM115
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Entry) -> None:
         """Append one line and pass it to the operating system, after which a killed process cannot lose it."""
         with files.disk(self._path):
             rest = (json.dumps(_finite(record)) + "\n").encode()
@@ -182,7 +188,7 @@ class Journal:
         self._file.close()
 
 
-def _finite(record: Record) -> Record:
+def _finite(record: Entry) -> Entry:
     """JSON has no NaN: a metric of a stage that did not run is null."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
 
@@ -196,7 +202,7 @@ def _write(folder: Path, name: str, text: str) -> None:
 
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        said = json.loads((path / "run.json").read_text())
+        said = json.loads((path / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError("FRL0411", f"{path} is not a run folder", "expected run.json, which `train` writes") from error
     whole = isinstance(said, dict)
@@ -236,7 +242,7 @@ def _claim(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         # drafts left by a killed process belong to no run
         if any(not inside.name.startswith(files.DRAFT) for inside in path.iterdir()):
-            hint = f"`flowrl-dsl resume {path}` resumes a run; choose another --out for a new one"
+            hint = f"`flowrl-dsl resume {quoted(path)}` resumes a run; choose another --out for a new one"
             raise RunError("FRL0414", f"{path} is not empty", hint)
     return path
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any, Protocol
 
 from flowrl_dsl.runtime import files
-from flowrl_dsl.runtime.logs import Record
+from flowrl_dsl.runtime.logs import Entry
 
 
 class Sink(Protocol):
     """Receives the records of a run."""
 
-    def write(self, record: Record) -> None: ...
+    def write(self, record: Entry) -> None: ...
 
     def close(self) -> None: ...
 
@@ -37,7 +38,7 @@ class TensorBoard:
         event.wall_time = time.time()
         self._writer.write_event(event)
 
-    def write(self, record: Record) -> None:
+    def write(self, record: Entry) -> None:
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
 
@@ -60,10 +61,10 @@ class Wandb:
         import wandb
 
         # one folder is one W&B run, also after a resume
-        identity = f"{name}-{settings['created']}".replace("/", "-").replace(":", "-")
+        identity = re.sub(r"[^\w-]", "-", f"{name}-{settings['created']}")
         self._run = wandb.init(project=project, name=name, id=identity, dir=folder, config=settings, resume="allow")
 
-    def write(self, record: Record) -> None:
+    def write(self, record: Entry) -> None:
         values = {f"{record['kind']}/{k}": v for k, v in record.items() if isinstance(v, int | float)}
         self._run.log(values, step=record["step"])
 

@@ -18,7 +18,7 @@ from flowrl_dsl.record import filled_by_acting
 from flowrl_dsl.runtime import guard, learner
 from flowrl_dsl.runtime.checkpoint import Checkpoints
 from flowrl_dsl.runtime.errors import Interrupted, RunError
-from flowrl_dsl.runtime.evaluate import Evaluation, evaluate
+from flowrl_dsl.runtime.evaluation import Evaluation, evaluate
 from flowrl_dsl.runtime.logs import Journal, RunFolder
 from flowrl_dsl.runtime.progress import Display
 from flowrl_dsl.runtime.replay import Replay

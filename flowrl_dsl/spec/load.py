@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -38,13 +40,6 @@ class Loader:
             if base is None or self._circular(base, seen, place):
                 return None
             path = base
-
-    def main(self, path: str) -> str:
-        """The file behind what a person typed: a path, or the bare name of a shipped spec."""
-        if os.path.exists(path) or os.path.dirname(path):
-            return path
-        shipped = shipped_specs().get(path.removesuffix(SUFFIX))
-        return str(shipped) if shipped is not None else path
 
     def _circular(self, base: str, seen: list[str], place: Span) -> bool:
         if os.path.realpath(base) not in map(os.path.realpath, seen):
@@ -84,6 +79,40 @@ class Loader:
             note = "files of definitions alone are for the standard library: put them into an algorithm"
             self.diagnostics.error("FRL0201", "the file holds no algorithm", at, note)
         return None if file is None else file.algorithm
+
+
+def located(path: str) -> str:
+    """The file behind what a person typed: a path, or the bare name of a shipped spec, which no folder hides."""
+    shipped = shipped_specs().get(path.removesuffix(SUFFIX))
+    is_there = os.path.exists(path) and not os.path.isdir(path)
+    return path if shipped is None or is_there or os.path.dirname(path) else str(shipped)
+
+
+def self_contained(chain: Mapping[str, str]) -> dict[str, str]:
+    """The texts of a valid spec and of its bases, nearest first, as files of one folder that need no other, by name.
+
+    A file keeps its name where it has an ordinary one that no other has taken; ``extends`` names the next file.
+    """
+    algorithms = [parse(text, path)[0] for path, text in chain.items()]
+    found = [(path, file.algorithm) for path, file in zip(chain, algorithms, strict=True) if file and file.algorithm]
+    names: list[str] = []
+    for path, algorithm in found:
+        own = os.path.basename(path)
+        stem = own.removesuffix(SUFFIX) if re.fullmatch(rf"[\w-]+{re.escape(SUFFIX)}", own) else algorithm.name.id
+        stems = (stem, *(f"{stem}_{number}" for number in range(2, len(found) + 2)))
+        names.append(next(name for name in (f"{stem}{SUFFIX}" for stem in stems) if name not in names))
+    copies = {}
+    for (path, algorithm), name, base in zip(found, names, [*names[1:], ""], strict=True):
+        copies[name] = _extending(chain[path], algorithm.base, base) if algorithm.base else chain[path]
+    return copies
+
+
+def _extending(text: str, old: tree.String, new: str) -> str:
+    """The text with another name after ``extends``, which stands on one line."""
+    lines = text.split("\n")
+    at, start, end = old.span.line - 1, old.span.column - 1, old.span.end_column - 1
+    lines[at] = f'{lines[at][:start]}"{new}"{lines[at][end:]}'
+    return "\n".join(lines)
 
 
 def _with_shipped(path: str, problem: Diagnostic) -> Diagnostic:

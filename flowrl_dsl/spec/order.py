@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from flowrl_dsl.algorithm import POLICY, Condition, Sequence, Single, Stage, StageSearch, Together, When, stage_names
+from flowrl_dsl.algorithm import POLICY, Alongside, Condition, Single, Stage, StageSearch, Then, When, stage_names
 from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean
 from flowrl_dsl.registry import stages
 from flowrl_dsl.spec.numbers import LARGEST, NotANumber, fold, whole
@@ -88,7 +88,7 @@ class OrderReader:
                 return _sequence(self._stages(items, places))
             case tree.List(items) if items:
                 parts = self._stages(items, places)
-                return parts[0] if len(parts) == 1 else Together(tuple(parts)) if parts else None
+                return parts[0] if len(parts) == 1 else Alongside(tuple(parts)) if parts else None
             case tree.Call(tree.Name(word), arguments) if word in WORDS:
                 return self._when(word, expr, arguments, places)
         forms = ", ".join(f"{word}(n, part)" for word in WORDS)
@@ -156,10 +156,10 @@ class OrderReader:
 
 def _sequence(stages: list[Stage]) -> Stage | None:
     """One stage after the other, without sequences inside sequences."""
-    flat = [part for stage in stages for part in (stage.stages if isinstance(stage, Sequence) else (stage,))]
+    flat = [part for stage in stages for part in (stage.stages if isinstance(stage, Then) else (stage,))]
     if not flat:
         return None
-    return flat[0] if len(flat) == 1 else Sequence(tuple(flat))
+    return flat[0] if len(flat) == 1 else Then(tuple(flat))
 
 
 class _BeforeThePolicy(StageSearch[str]):

@@ -14,7 +14,7 @@ from flowrl_dsl.spec.blocks import read_improvements, read_sections
 from flowrl_dsl.spec.check import Check
 from flowrl_dsl.spec.declarations import declare, drop_unused_inherited, report_unused
 from flowrl_dsl.spec.lint import lint
-from flowrl_dsl.spec.load import Loader
+from flowrl_dsl.spec.load import Loader, located
 from flowrl_dsl.spec.merge import Statements, apply_task, merge
 from flowrl_dsl.spec.moves import read_order
 from flowrl_dsl.spec.options import FAILED
@@ -54,7 +54,7 @@ def resolve(path: str, *, task: str | None = None, sets: Sequence[str] = ()) -> 
 
 def _resolve(loader: Loader, path: str, task: str | None, sets: Sequence[str]) -> Algorithm | None:
     diagnostics = loader.diagnostics
-    main = loader.main(path)
+    main = located(path)
     chain = loader.chain(main)
     if chain is None:
         return None

@@ -81,7 +81,7 @@ def _starts(span: Span) -> tuple[int, int]:
 
 
 @dataclass
-class _Block:
+class _Statement:
     """A statement as laid out: ``key`` is what stands left of its ``=`` when it may be aligned with its neighbours."""
 
     lines: list[str]
@@ -113,7 +113,7 @@ class _Formatter:
 
         ``end`` is the place where the body that they stand in ends.
         """
-        blocks: list[_Block] = []
+        blocks: list[_Statement] = []
         last, statements = 0, list(statements)
         ends = [*(_starts(s.span) for s in statements), end][1:]
         for statement, until in zip(statements, ends, strict=True):
@@ -121,7 +121,7 @@ class _Formatter:
             last = statement.span.end_line
         return _aligned(blocks, indent), last
 
-    def _block(self, statement, indent: str, last: int, until: tuple[int, int]) -> _Block:
+    def _block(self, statement, indent: str, last: int, until: tuple[int, int]) -> _Statement:
         """One statement with the comments before it, and the one beside it if that stands before ``until``."""
         leading = self.comments.before(*_starts(statement.span))
         first = leading[0].span.line if leading else statement.span.line
@@ -155,7 +155,7 @@ class _Formatter:
             last = comment.span.line
         return lines
 
-    def _layout(self, statement, indent: str) -> _Block:
+    def _layout(self, statement, indent: str) -> _Statement:
         match statement:
             case tree.Assign(key=key, value=value):
                 return self._keyed(key.id, value, "", indent)
@@ -166,17 +166,17 @@ class _Formatter:
                 return self._keyed(f"param {name.id}", value, tail, indent)
             case tree.Define(name=name, parameters=parameters, value=value):
                 head = f"{indent}def {name.id}({', '.join(p.id for p in parameters)}) = "
-                return _Block(self._value(head, value, "", indent))
+                return _Statement(self._value(head, value, "", indent))
             case tree.Algorithm():
-                return _Block(self._body(_algorithm_head(statement), _head_end(statement), statement, indent))
+                return _Statement(self._body(_algorithm_head(statement), _head_end(statement), statement, indent))
             case _:
-                return _Block(self._body(_section_head(statement), _head_end(statement), statement, indent))
+                return _Statement(self._body(_section_head(statement), _head_end(statement), statement, indent))
 
-    def _keyed(self, key: str, value: tree.Expr, tail: str, indent: str) -> _Block:
+    def _keyed(self, key: str, value: tree.Expr, tail: str, indent: str) -> _Statement:
         lines = self._value(f"{indent}{key} = ", value, tail, indent)
         if len(lines) > 1:
-            return _Block(lines)
-        return _Block(lines, key, flat(value) + tail)
+            return _Statement(lines)
+        return _Statement(lines, key, flat(value) + tail)
 
     def _body(self, head: str, head_end: int, statement, indent: str) -> list[str]:
         one_line = self._one_line(head, statement, indent)
@@ -285,7 +285,7 @@ def _chain(node: tree.Binary | tree.Arrow) -> list[tuple[str, tree.Expr, int]]:
     return [("", left, a), (node.operator, node.right, b)]
 
 
-def _aligned(blocks: list[_Block], indent: str) -> list[str]:
+def _aligned(blocks: list[_Statement], indent: str) -> list[str]:
     """The lines of statements, with ``=`` in one column over each run of one-line assignments."""
     lines: list[str] = []
     for n, block in enumerate(blocks):
@@ -296,7 +296,7 @@ def _aligned(blocks: list[_Block], indent: str) -> list[str]:
     return lines
 
 
-def _run_width(blocks: list[_Block], index: int, indent: str) -> int:
+def _run_width(blocks: list[_Statement], index: int, indent: str) -> int:
     """The width of the widest key in the run around a block; 0 where aligning would make a line too long."""
     first = last = index
     while first > 0 and _same_run(blocks[first - 1], blocks[first]):
@@ -309,7 +309,7 @@ def _run_width(blocks: list[_Block], index: int, indent: str) -> int:
     return width if fits else 0
 
 
-def _same_run(above: _Block, below: _Block) -> bool:
+def _same_run(above: _Statement, below: _Statement) -> bool:
     apart = below.gap or "" in below.leading
     return above.key is not None and below.key is not None and not apart
 

@@ -7,6 +7,7 @@ makes our tree of what was read.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, overload
@@ -24,11 +25,11 @@ from flowrl_dsl.syntax.tree import Expr, File
 
 
 def read_source(path: str | Path) -> tuple[str | None, list[Diagnostic]]:
-    """The text of a file, or None and the reason (FRL0101 to FRL0104) why there is none."""
+    """The text of a file (``-``: of standard input), or None and the reason (FRL0101 to FRL0104) why there is none."""
     found = Diagnostics()
     name = str(path)
     try:
-        data = Path(path).read_bytes()
+        data = sys.stdin.buffer.read() if name == "-" else Path(path).read_bytes()
     except FileNotFoundError:
         found.error("FRL0101", f'file not found: "{name}"', Span(name, 1, 1, 1, 1), _files_beside(Path(path)))
     except IsADirectoryError:

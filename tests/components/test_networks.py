@@ -9,7 +9,7 @@ from flax import linen as nn
 from flowrl_dsl.components.activations import activation_function, mish, quick_mish
 from flowrl_dsl.components.first_layer import orthogonal_by_input
 from flowrl_dsl.components.networks.mlp import mlp
-from flowrl_dsl.components.parameters import dense_layer
+from flowrl_dsl.components.stored import dense_layer
 from tests import reference
 from tests.helpers import random_params
 

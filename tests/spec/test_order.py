@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowrl_dsl.algorithm import Condition, Sequence, Single, Stage, Together, When, show_stage, stage_names
+from flowrl_dsl.algorithm import Alongside, Condition, Single, Stage, Then, When, show_stage, stage_names
 from flowrl_dsl.diagnostics import Diagnostics
 from flowrl_dsl.spec.order import OrderReader, default_order
 from flowrl_dsl.syntax.parser import parse_expression
@@ -24,29 +24,29 @@ def read(text: str, lenient: bool = False) -> tuple[Stage, list[str]]:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("critic -> policy -> alpha -> targets", Sequence((CRITIC, POLICY, ALPHA, TARGETS))),
-        ("[critic, policy, alpha] -> targets", Sequence((Together((CRITIC, POLICY, ALPHA)), TARGETS))),
-        ("[critic -> policy, alpha, targets]", Together((Sequence((CRITIC, POLICY)), ALPHA, TARGETS))),
-        ("critic -> (policy -> alpha) -> targets", Sequence((CRITIC, POLICY, ALPHA, TARGETS))),
+        ("critic -> policy -> alpha -> targets", Then((CRITIC, POLICY, ALPHA, TARGETS))),
+        ("[critic, policy, alpha] -> targets", Then((Alongside((CRITIC, POLICY, ALPHA)), TARGETS))),
+        ("[critic -> policy, alpha, targets]", Alongside((Then((CRITIC, POLICY)), ALPHA, TARGETS))),
+        ("critic -> (policy -> alpha) -> targets", Then((CRITIC, POLICY, ALPHA, TARGETS))),
         (
             "critic -> every(2, policy -> targets) -> [alpha]",
-            Sequence((CRITIC, When(Condition(2), Sequence((POLICY, TARGETS))), ALPHA)),
+            Then((CRITIC, When(Condition(2), Then((POLICY, TARGETS))), ALPHA)),
         ),
         (
             "after(100, critic) -> every(2, policy, after = 10, until = 50) -> until(7, [alpha, targets])",
-            Sequence(
+            Then(
                 (
                     When(Condition(after=100), CRITIC),
                     When(Condition(2, 10, 50), POLICY),
-                    When(Condition(until=7), Together((ALPHA, TARGETS))),
+                    When(Condition(until=7), Alongside((ALPHA, TARGETS))),
                 )
             ),
         ),
         (
             "after(3, [critic, policy, alpha, targets], until = 9)",
-            When(Condition(1, 3, 9), Together((CRITIC, POLICY, ALPHA, TARGETS))),
+            When(Condition(1, 3, 9), Alongside((CRITIC, POLICY, ALPHA, TARGETS))),
         ),
-        ("every(1e1, [critic, policy, alpha, targets])", When(Condition(10), Together((CRITIC, POLICY, ALPHA, TARGETS)))),
+        ("every(1e1, [critic, policy, alpha, targets])", When(Condition(10), Alongside((CRITIC, POLICY, ALPHA, TARGETS)))),
     ],
 )
 def test_orders(text: str, wanted: Stage) -> None:
@@ -64,7 +64,7 @@ def test_only_what_measures_by_itself_may_stand_before_the_policy(measured: tupl
 
 
 def test_the_default_moves_everything_once() -> None:
-    assert default_order(PARTS) == Sequence((CRITIC, POLICY, ALPHA, TARGETS))
+    assert default_order(PARTS) == Then((CRITIC, POLICY, ALPHA, TARGETS))
     assert default_order(["policy"]) == POLICY
 
 

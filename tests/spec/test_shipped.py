@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flowrl_dsl.algorithm import Condition, Sequence, Single, Together, When, show_stage
+from flowrl_dsl.algorithm import Alongside, Condition, Single, Then, When, show_stage
 from flowrl_dsl.formula import functions, variables
 from flowrl_dsl.registry import Scalar
 from flowrl_dsl.resources import shipped_specs
@@ -66,7 +66,7 @@ def test_the_agreed_specs_are_there() -> None:
 def test_qsm() -> None:
     algorithm = algorithm_of(resolve("qsm"))
     assert algorithm.paper == "arXiv:2312.11752"
-    assert algorithm.order == Sequence((Single("critic"), Single("targets"), Single("policy")))
+    assert algorithm.order == Then((Single("critic"), Single("targets"), Single("policy")))
     policy, act = algorithm.sections["policy"], algorithm.sections["act"]
     assert (policy.sampler.steps, policy.sampler.clip) == (20, Scalar(name="policy.sampler.clip", value=1.0))
     assert (policy.network.sizes, policy.network.activation) == ((256, 256, 256), "mish")
@@ -86,9 +86,7 @@ def test_sac() -> None:
 
 def test_td3() -> None:
     algorithm = algorithm_of(resolve("td3"))
-    assert algorithm.order == Sequence(
-        (Single("critic"), When(Condition(2), Sequence((Single("policy"), Single("targets")))))
-    )
+    assert algorithm.order == Then((Single("critic"), When(Condition(2), Then((Single("policy"), Single("targets"))))))
     critic = algorithm.sections["critic"]
     assert critic.reduction == "sum" and critic.next_action.source == "policy_target"
     assert (critic.next_action.value.scale.value, critic.next_action.value.clip.value) == (0.2, 0.5)
@@ -97,8 +95,8 @@ def test_td3() -> None:
 @pytest.mark.parametrize(("task", "kl"), [(None, 2.0), ("Hopper-v5", 3.0), ("Ant-v5", 1.0), ("Walker2d-v5", 2.0)])
 def test_dpmd(task: str | None, kl: float) -> None:
     algorithm = algorithm_of(resolve("dpmd", task=task))
-    together = Together((Single("critic"), Single("policy"), Single("temperature")))
-    assert algorithm.order == Sequence((together, Single("targets")))
+    together = Alongside((Single("critic"), Single("policy"), Single("temperature")))
+    assert algorithm.order == Then((together, Single("targets")))
     assert algorithm.parameters["temperature"].learned.target_kl.value == kl
     assert algorithm.task == task
     (block,) = algorithm.improvements

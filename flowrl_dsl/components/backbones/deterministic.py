@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from flowrl_dsl.components.base import Backbone, Draw
+from flowrl_dsl.components.base import Backbone, Sampled
 from flowrl_dsl.components.common import weighted_squares
 from flowrl_dsl.components.context import Context, init_params
 from flowrl_dsl.graph.builder import Value
@@ -37,9 +37,9 @@ class Deterministic(Backbone):
         example = {"s": call("jnp.zeros", (1, ctx.sizes.obs))}
         return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), example), (key,), TREE, ctx.owner)
 
-    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
+    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
         expr = call(deterministic_action, self.module(ctx), Arg(0), Arg(1), particles=particles)
-        return Draw(ctx.builder.add("Sample", expr, (params, s), Type(ctx.drawn_axes(s, particles)), name))
+        return Sampled(ctx.builder.add("Sample", expr, (params, s), Type(ctx.drawn_axes(s, particles)), name))
 
     def mode(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         return self.draw(ctx, params, s, name, None).action

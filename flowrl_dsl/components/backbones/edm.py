@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Draw, Embedding, Noised, Widths
+from flowrl_dsl.components.base import Embedding, Noised, Sampled, Widths
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.denoising import Denoising
@@ -108,7 +108,7 @@ class EDM(Denoising):
         target = ctx.builder.elementwise("edm_target", *values, name="network_target")
         return self._network(ctx, params, s, noised.a_t, noised.t), target
 
-    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
+    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
         """Actions by the policy's sampler, from noise of size sigma_max."""
         levels = ctx.own.sampler.levels(self.sigma_max, self.sigma_min)
         return self._sampled(ctx, params, s, name, particles, levels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from flowrl_dsl.components.base import Backbone, Draw
+from flowrl_dsl.components.base import Backbone, Sampled
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Dictionary
@@ -30,10 +30,10 @@ class Energy(Backbone):
         """No parameters."""
         return ctx.builder.add("Init", Dictionary(()), (), TREE, ctx.owner)
 
-    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
+    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
         """Actions by the policy's sampler, from actions uniform in [-1, 1]."""
         prior = ctx.uniform(s, f"{name}_prior", particles)
         inputs = [ctx.versions["critic"], s, prior, ctx.draw_key(f"{name}_steps")]
         energy = ctx.critic.kind.energy(ctx.of("critic"), Arg(0), rows(1, s, leading(s, prior)))
         expr = ctx.own.sampler.chain(ctx, energy, Arg(2), Arg(3), inputs)
-        return Draw(ctx.builder.add("Sample", expr, inputs, prior.type, name))
+        return Sampled(ctx.builder.add("Sample", expr, inputs, prior.type, name))

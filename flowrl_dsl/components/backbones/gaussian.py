@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import Backbone, Draw
+from flowrl_dsl.components.base import Backbone, Sampled
 from flowrl_dsl.components.common import weighted_likelihood
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.graph.builder import Value
@@ -69,7 +69,7 @@ class Gaussian(Backbone):
         expr = call(init_gaussian, self.module(ctx), Arg(0), example, size=ctx.sizes.action, std=self.std)
         return ctx.builder.add("Init", expr, (key,), TREE, ctx.owner)
 
-    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
+    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
         noise = ctx.normal(s, ctx.sizes.action, f"{name}_noise", particles)
         lead = leading(s, noise)
         axes = union(lead, ("action",))
@@ -77,7 +77,7 @@ class Gaussian(Backbone):
         expr = call(gaussian_draw, rows(0, mean, lead), Arg(1), Arg(2))
         drawn = ctx.builder.add("Sample", expr, (mean, params, noise), TREE, f"{name}_draw")
         action = ctx.builder.item(drawn, 0, Type(axes), name)
-        return Draw(action, ctx.builder.item(drawn, 1, Type(lead), f"{name}_log_prob"))
+        return Sampled(action, ctx.builder.item(drawn, 1, Type(lead), f"{name}_log_prob"))
 
     def log_prob(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
         lead = leading(s, a)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Backbone, Draw
+from flowrl_dsl.components.base import Backbone, Sampled
 from flowrl_dsl.components.context import Context, gaussian_noise, init_params
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, call, kernel
@@ -50,8 +50,8 @@ class Generator(Backbone):
         example = {"z": call("jnp.zeros", (1, self.noise)), "s": call("jnp.zeros", (1, ctx.sizes.obs))}
         return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), example), (key,), TREE, ctx.owner)
 
-    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
+    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
         expr = call(generate, self.module(ctx), Arg(0), Arg(1), Arg(2), noise=self.noise, particles=particles)
-        return Draw(
+        return Sampled(
             ctx.builder.add("Sample", expr, (params, s, ctx.draw_key(name)), Type(ctx.drawn_axes(s, particles)), name)
         )

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import Backbone, Draw
+from flowrl_dsl.components.base import Backbone, Sampled
 from flowrl_dsl.components.common import ordered_ends, weighted_likelihood
 from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.graph.builder import Value
@@ -79,13 +79,13 @@ class TanhGaussian(Backbone):
         expr = call(gaussian_head, self.module(ctx), Arg(0), rows(1, s, lead), **bounds)
         return ctx.builder.add("Predict", expr, (params, s), TREE, f"{name}_distribution")
 
-    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Draw:
+    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
         noise = ctx.normal(s, ctx.sizes.action, f"{name}_noise", particles)
         lead = leading(s, noise)
         head = self._head(ctx, params, s, lead, name)
         drawn = ctx.builder.add("Sample", call(tanh_gaussian_draw, Arg(0), Arg(1)), (head, noise), TREE, f"{name}_draw")
         action = ctx.builder.item(drawn, 0, Type(union(lead, ("action",))), name)
-        return Draw(action, ctx.builder.item(drawn, 1, Type(lead), f"{name}_log_prob"))
+        return Sampled(action, ctx.builder.item(drawn, 1, Type(lead), f"{name}_log_prob"))
 
     def log_prob(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
         lead = leading(s, a)

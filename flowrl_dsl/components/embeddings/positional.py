@@ -6,7 +6,7 @@ from pydantic import Field
 
 from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Embedding
-from flowrl_dsl.components.parameters import dense_layer
+from flowrl_dsl.components.stored import dense_layer
 from flowrl_dsl.graph.expr import Build, build, kernel
 from flowrl_dsl.lazy import jnp, nn
 from flowrl_dsl.registry import register

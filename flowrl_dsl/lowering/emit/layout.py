@@ -40,7 +40,7 @@ def module(statements: Sequence[ast.stmt]) -> str:
     for before, statement in zip([None, *statements], statements, strict=False):
         if before is not None:
             lines += [""] * (2 if _is_block(before) or _is_block(statement) else 0)
-        lines += _Block("").statement(statement)
+        lines += _Indented("").statement(statement)
     return "\n".join(lines) + "\n"
 
 
@@ -48,7 +48,7 @@ def _is_block(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.FunctionDef | ast.ClassDef)
 
 
-class _Block:
+class _Indented:
     """Prints the statements of one indented block and of those inside it; remembers the last origin."""
 
     def __init__(self, indent: str, origin: str = ""):
@@ -104,7 +104,7 @@ class _Block:
         return [self.indent + line for line in ast.unparse(statement).split("\n")]
 
     def _inside(self, body: Sequence[ast.stmt], of: ast.AST | None = None) -> Lines:
-        inner = _Block(self.indent + _STEP, self.origin)
+        inner = _Indented(self.indent + _STEP, self.origin)
         lines = inner.body(body, of)
         self.origin = inner.origin
         return lines

@@ -12,8 +12,8 @@ from flowrl_dsl.testing._specs.draft import Draft
 
 PERIODS = (2, 3)
 STARTS = (0, 1, 3)
-ENDS = (None, 6, 8)
-"""Behind an update in which all conditions of an order hold, whatever their periods and starts: the sixth at the latest."""
+ENDS = (None, 6_000, 9_000)
+"""After an update in which all conditions hold, whatever their periods and starts: the periods of copies divide 3000."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 from flowrl_dsl import driver
 from flowrl_dsl.lowering.program import Program
 from flowrl_dsl.runtime.errors import Interrupted, RunError
-from flowrl_dsl.runtime.evaluate import evaluate
+from flowrl_dsl.runtime.evaluation import evaluate
 from flowrl_dsl.runtime.logs import RunFolder
 from flowrl_dsl.runtime.train import Training
 from flowrl_dsl.runtime.worlds import catalogue

@@ -1,0 +1,60 @@
+"""Standard output that cannot be written: a full disk, a reader that has gone, an encoding that lacks a character."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+
+def escape_unwritable() -> None:
+    """Characters that the encoding of a standard stream lacks are written as escapes (``\\xb1``) instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def guarded_output() -> Iterator[Guarded]:
+    """Standard output on which no work depends: what cannot be written is dropped, and the first error kept."""
+    guarded = Guarded(sys.stdout)
+    with redirect_stdout(guarded):
+        yield guarded
+        guarded.flush()
+
+
+class Guarded:
+    """A text stream that never raises an error of the one behind it."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+        self.error: OSError | None = None
+
+    def write(self, text: str) -> int:
+        self._attempt(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._attempt(self._stream.flush)
+
+    def _attempt(self, work: Callable[[], object]) -> None:
+        if self.error is not None:
+            return
+        try:
+            work()
+        except OSError as error:
+            self.error = error
+            _send_nowhere(self._stream)
+            # the reader of a closed pipe (head, less) has seen enough
+            if not isinstance(error, BrokenPipeError):
+                print(f"standard output cannot be written: {error.strerror}", file=sys.stderr)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _send_nowhere(stream: Any) -> None:
+    """What is still buffered would fail again when the interpreter exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
