@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from records import DOCS, Record, Records, fill, table
+from records import DOCS, Record, Records, fill, fingerprint, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,6 +163,7 @@ def key_of(spec: str, shape: str) -> Record:
         "updates": entry.updates,
         "observation": entry.observation,
         "sets": list(entry.sets),
+        "algorithm": fingerprint(spec, None, entry.sets),
     }
 
 
@@ -266,12 +267,13 @@ def rows(aim: str) -> list[list[str]]:
     """One row per spec, one column per shape."""
     specs = {spec: entry for spec, entry in SPECS.items() if entry.aim == aim}
     own = {spec: [entry.answer or "unknown"][: aim == OWN] for spec, entry in specs.items()}
-    return [[spec, *own[spec], *(cell(spec, shape) for shape in SHAPES)] for spec in specs]
+    marked = {spec: spec + RECORDS.mark(key_of(spec, shape) for shape in SHAPES) for spec in specs}
+    return [[marked[spec], *own[spec], *(cell(spec, shape) for shape in SHAPES)] for spec in specs]
 
 
 def cell(spec: str, shape: str) -> str:
     """The table cell of one spec on one shape."""
-    found = RECORDS.find(key_of(spec, shape))
+    found = RECORDS.shown(key_of(spec, shape))
     if found is None:
         return "not run"
     if SPECS[spec].aim == OWN:
@@ -307,7 +309,7 @@ def picture(specs: Sequence[str], target: Path) -> None:
     for row, spec in enumerate(rows):
         for column, shape in enumerate(SHAPES):
             panel = panels[row][column]
-            kept = RECORDS.find(key_of(spec, shape)) if spec != "exact" else None
+            kept = RECORDS.shown(key_of(spec, shape)) if spec != "exact" else None
             answer, drawn = reference(shape, kept["sharpness"] if kept else 1.0)
             side = int(len(answer.cells) ** 0.5)
             panel.imshow(answer.probability.reshape(side, side).T, origin="lower", extent=(-1, 1, -1, 1), cmap="Greys")
@@ -332,7 +334,10 @@ def write() -> None:
         picture([spec for spec, entry in SPECS.items() if entry.aim == aim], DOCS / name)
         titles = ["spec", "target"][: 1 + (aim == OWN)] + list(SHAPES)
         fill("known_answers.md", aim, f"{table(titles, rows(aim))}\n\n![draws over the densities]({name})")
-    hybrids = [[spec, cell(spec, "ring"), f"{base}: {cell(base, 'ring')}"] for spec, base in HYBRIDS.items()]
+    hybrids = [
+        [spec + RECORDS.mark([key_of(spec, "ring")]), cell(spec, "ring"), f"{base}: {cell(base, 'ring')}"]
+        for spec, base in HYBRIDS.items()
+    ]
     fill("hybrids.md", "ring", table(["hybrid", "ring", "base spec"], hybrids))
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from records import DOCS, Record, Records, fill, table
+from records import DOCS, Record, Records, fill, fingerprint, table
 
 from flowrl_dsl import __version__
 from flowrl_dsl.runtime.curves import Curve, Evaluations, curves_of, read_evaluations
@@ -85,7 +85,7 @@ MIRRORS: dict[str, tuple[str, ...]] = dict.fromkeys(("fpmd", "gempo_exp", "gempo
 GRADIENTS: dict[str, tuple[str, ...]] = {
     "dacer": (*SMALL, STEADY),
     "dime": (*SMALL, STEADY),
-    "driftpo": (*QUICK, "drift.particles=16"),
+    "driftpo": (*QUICK, "drift.others=16"),
     "td7": (*TD7, *OFTEN),
     "redq": (*QUICK_CRITIC, "train.batch=64", *TWICE),
 }
@@ -95,7 +95,7 @@ HYBRIDS: dict[str, tuple[str, ...]] = {
     "sdac_quantile": REVERSE,
     "edm_mirror": (*DENOISING, FEW, QUICK_DUAL),
     "flow_anchor": (*DENOISING, FEW, QUICK_DUAL, "anchor=linear(1.0 -> 0.1, over = 10_000)"),
-    "drift_entropy": (*QUICK, "drift.particles=16"),
+    "drift_entropy": (*QUICK, "drift.particles=16", "drift.others=16"),
     "dime_redq": (*SMALL, STEADY, *TWICE),
     "qsm_td7": (*SMALL, "encoder.network=mlp([64, 64], activation = elu)", *OFTEN),
 }
@@ -144,7 +144,11 @@ class Job:
     def key(self) -> Record:
         """The fields that identify the record of this run."""
         asked = {"spec": self.spec, "task": self.task.name, "seed": self.seed, "steps": self.task.steps}
-        return asked | {"evaluate_every": self.task.evaluate_every, "sets": list(self.sets)}
+        return (
+            asked
+            | {"evaluate_every": self.task.evaluate_every, "sets": list(self.sets)}
+            | {"algorithm": fingerprint(self.spec, self.task.name, self.sets)}
+        )
 
     def command(self) -> list[str]:
         base = [sys.executable, "-m", "flowrl_dsl.cli"]
@@ -208,7 +212,7 @@ def _tasks_of(spec: str) -> list[str]:
 
 def curves() -> dict[tuple[str, str], Curve]:
     """The curve of each spec and task with a recorded run."""
-    found = (RECORDS.find(job.key) for job in jobs_of(SPECS, SEEDS, TASKS))
+    found = (RECORDS.shown(job.key) for job in jobs_of(SPECS, SEEDS, TASKS))
     return {(curve.spec, curve.task): curve for curve in curves_of([_evaluations(record) for record in found if record])}
 
 
@@ -219,8 +223,13 @@ def _evaluations(record: Record) -> Evaluations:
 
 def returns_of(found: dict[tuple[str, str], Curve], specs: Iterable[str], tasks: list[Task]) -> str:
     """Final inter-quartile means with intervals, one row per spec."""
-    rows = [[spec, *(_final(found.get((spec, task.name))) for task in tasks)] for spec in specs]
+    rows = [[_marked(spec), *(_final(found.get((spec, task.name))) for task in tasks)] for spec in specs]
     return table(["spec", *(task.name for task in tasks)], rows)
+
+
+def _marked(spec: str) -> str:
+    """The name of a spec, marked where some of its runs are of an earlier form."""
+    return spec + RECORDS.mark(job.key for job in jobs_of([spec], SEEDS, TASKS))
 
 
 def _final(curve: Curve | None) -> str:
@@ -242,7 +251,7 @@ def speed(found: dict[tuple[str, str], Curve], specs: Iterable[str], tasks: list
         if of_task:
             low, high = min(curve.center[0] for curve in of_task), median(curve.center.max() for curve in of_task)
             marks[task.name] = (low + high) / 2
-    rows = [[spec, *(_reached(found.get((spec, task.name)), task, marks) for task in tasks)] for spec in specs]
+    rows = [[_marked(spec), *(_reached(found.get((spec, task.name)), task, marks) for task in tasks)] for spec in specs]
     return table(["spec", *(f"{task.name} (at {marks.get(task.name, 0):.0f})" for task in tasks)], rows)
 
 
@@ -252,7 +261,7 @@ def _reached(curve: Curve | None, task: Task, marks: dict[str, float]) -> str:
     there = curve.steps[curve.center >= marks[task.name]]
     if not len(there):
         return "not reached"
-    found = [RECORDS.find(Job(curve.spec, task, seed).key) for seed in SEEDS]
+    found = [RECORDS.shown(Job(curve.spec, task, seed).key) for seed in SEEDS]
     seconds = median(r["updates"] / r["updates_per_second"] for r in found if r)
     return f"{there[0] / 1000:g} k, {seconds * (there[0] - task.warmup) / (task.steps - task.warmup):.0f} s"
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 DOCS = Path(__file__).parent
+OUTDATED = "†"
+"""Marks what was measured with an earlier form of the spec."""
 
 Record = dict[str, Any]
 
@@ -25,11 +30,30 @@ class Records:
         """The latest record that contains the key, or None if it has not been measured."""
         return next((record for record in reversed(self._all) if key.items() <= record.items()), None)
 
+    def shown(self, key: Record) -> Record | None:
+        """The record of the key, or the latest one of the same settings and an earlier form of the spec."""
+        settings = {name: value for name, value in key.items() if name != "algorithm"}
+        return self.find(key) or self.find(settings)
+
+    def mark(self, keys: Iterable[Record]) -> str:
+        """The mark of a row with these records, if one of them is outdated."""
+        shown = [(self.find(key), self.shown(key)) for key in keys]
+        return f" {OUTDATED}" if any(now is None and earlier is not None for now, earlier in shown) else ""
+
     def add(self, record: Record) -> None:
         """Append a record at once, so that it survives an interruption of the study."""
         with self._lock, self.path.open("a") as out:
             self._all.append(record)
             out.write(json.dumps(record) + "\n")
+
+
+@cache
+def fingerprint(spec: str, task: str | None, sets: tuple[str, ...]) -> str:
+    """A digest of the algorithm that a spec resolves to: other figures belong to another algorithm."""
+    from flowrl_dsl.driver import resolve_or_raise
+    from flowrl_dsl.spec.show import show
+
+    return sha256(show(resolve_or_raise(spec, task, sets)[0]).encode()).hexdigest()[:12]
 
 
 def fill(page: str, mark: str, text: str) -> None:

@@ -71,3 +71,21 @@ def test_runs_of_other_settings_are_not_counted(scripts) -> None:
     other = {**key, "sets": [*key["sets"], "train.batch=1"]}
     assert not key.items() <= other.items()
     assert json.loads(json.dumps(key)) == key, "a key read back from the file must be the same"
+
+
+def test_a_record_of_another_algorithm_is_shown_with_a_mark_and_repeated(scripts, tmp_path, monkeypatch) -> None:
+    records = scripts("records")
+    monkeypatch.setattr(records, "DOCS", tmp_path)
+    kept = records.Records("results.jsonl")
+    key = {"spec": "sac", "seed": 0, "algorithm": records.fingerprint("sac", None, ())}
+    assert kept.shown(key) is None and kept.mark([key]) == ""
+    kept.add({"spec": "sac", "seed": 0, "value": 1})
+    assert kept.find(key) is None and kept.shown(key)["value"] == 1 and kept.mark([key]) == " †"
+    kept.add(key | {"value": 2})
+    assert kept.find(key)["value"] == 2 and kept.mark([key]) == ""
+
+
+def test_fingerprints_are_those_of_algorithms(scripts) -> None:
+    fingerprint = scripts("records").fingerprint
+    assert fingerprint("sac", None, ()) == fingerprint("sac", None, ("train.batch=256",))
+    assert fingerprint("sac", None, ()) != fingerprint("sac", None, ("train.batch=255",))
