@@ -181,6 +181,8 @@ class Parameter(_Model):
     span: Span | None = None
 
 
+FACTOR = "factor"
+"""What ``--set`` calls the number in front of an ``improve`` block: ``score_matching.factor``."""
 POLICY = "policy"
 """The section whose policy acts, and that an ``improve`` block outside of a section improves."""
 RESERVED = ("key", "step", "bad_update", "normalizer", "source")
@@ -191,11 +193,12 @@ class Improvement(_Model):
     """One ``improve`` block of the section ``owner``.
 
     ``label`` is the mechanism's name, numbered when it occurs twice; behind the section's where that has a name of its own.
+    ``factor`` is the number in front of the block, by which its loss counts.
     """
 
     label: str
     owner: str = POLICY
-    weight: Scalar
+    factor: Scalar
     mechanism: Component
     span: Span | None = None
 

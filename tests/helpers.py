@@ -228,7 +228,7 @@ def improve(name: str, factor: float = 1.0, label: str = "", **options: Any) -> 
         options.setdefault("advantage", Formula(ew("sub", q, red("mean", q, "particle"))))
         options.setdefault("clip", scalar(f"{label}.clip", 0.2))
     mechanism = component("mechanism", name, **options)
-    return Improvement(label=label, weight=scalar(f"{label}.weight", factor), mechanism=mechanism)
+    return Improvement(label=label, factor=scalar(f"{label}.factor", factor), mechanism=mechanism)
 
 
 def learned(name: str, **options: Any) -> Parameter:

@@ -100,9 +100,9 @@ CODES = (
     Code(
         "FRL0314",
         "term of weight 0",
-        "A term of the policy's loss with weight 0 is computed without effect.",
+        "A term of the policy's loss with factor 0 is computed without effect.",
         complete(improve="  improve 0 * reparameterized { }"),
-        "Remove the block, or give it a weight.",
+        "Remove the block, or give it another factor.",
     ),
     Code(
         "FRL0315",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flowrl_dsl.algorithm import POLICY, RESERVED, Improvement
+from flowrl_dsl.algorithm import FACTOR, POLICY, RESERVED, Improvement
 from flowrl_dsl.diagnostics import did_you_mean
 from flowrl_dsl.registry import NOT_NEGATIVE, Component, Scalar, SectionKind, families, find, members_of, sections
 from flowrl_dsl.spec import compatibility
@@ -109,10 +109,10 @@ def read_improvements(check: Check) -> list[Improvement]:
         given = _given(check, cls, term.block, cls.name)
         mechanism = Options(check.scope).build(cls, given, term.block.name.span, site)
         compatibility.check_unread(mechanism, label, _own(check, term.block), check.scope)
-        weight = _weight(check, cls, term.weight, site)
-        if weight is not FAILED:
+        factor = _factor(check, term.weight, site)
+        if factor is not FAILED:
             place = term.block.name.span
-            found.append(Improvement(label=label, owner=term.owner, weight=weight, mechanism=mechanism, span=place))
+            found.append(Improvement(label=label, owner=term.owner, factor=factor, mechanism=mechanism, span=place))
     _check_trained(check, found)
     return found
 
@@ -161,12 +161,11 @@ def _unknown_mechanism(check: Check, name: tree.Name) -> None:
     check.error("FRL0211", f'unknown mechanism "{name.id}"', name.span, did_you_mean(name.id, names))
 
 
-def _weight(check: Check, cls: type[Component], weight: tree.Expr | None, site: Site) -> Scalar:
-    """The weight of a term of the loss; recorded under the label if ``weight`` is an option of the mechanism."""
-    inner = site.child("weight")
-    key = site if "weight" in cls.model_fields else inner
+def _factor(check: Check, weight: tree.Expr | None, site: Site) -> Scalar:
+    """The number in front of a block."""
+    inner = site.child(FACTOR)
     if weight is None:
-        check.scope.record(replace(key, default="1"), "1")
+        check.scope.record(replace(inner, default="1"), "1")
         return Scalar(name=inner.path, value=1.0)
-    check.scope.record(key, weight)
+    check.scope.record(inner, weight)
     return Options(check.scope).scalar(weight, NOT_NEGATIVE, inner.written(weight.span))

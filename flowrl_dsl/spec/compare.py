@@ -70,8 +70,8 @@ def _improvements(label: str, left: Improvement | None, right: Improvement | Non
         yield Difference(f"improve {label}", ABSENT if left is None else "yes", ABSENT if right is None else "yes")
         yield from _sections(label, left.mechanism if left else None, right.mechanism if right else None)
         return
-    if _meaning(left.weight) != _meaning(right.weight):
-        yield Difference(f"{label} (factor)", *(_factor(block.weight) for block in (left, right)))
+    if _meaning(left.factor) != _meaning(right.factor):
+        yield Difference(f"{label} (factor)", *(_factor(block.factor) for block in (left, right)))
     yield from _options(label, left.mechanism, right.mechanism)
 
 

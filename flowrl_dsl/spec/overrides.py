@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
+from flowrl_dsl.algorithm import FACTOR
 from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean, nearest
 from flowrl_dsl.registry import Component, find, members_of
 from flowrl_dsl.spec.kinds import Kind, kinds
@@ -136,17 +137,16 @@ class _Editor:
         self.statements.params[name.id] = tree.Param(name, value, param.range, span)
 
     def _improvement(self, position: int, override: Override) -> None:
-        """Set a mechanism's option; the label alone, or ``weight`` unless it is an option, sets the weight of the term."""
+        """Set a mechanism's option; the label alone, or ``factor``, sets the number in front of the block."""
         term = self.statements.improvements[position]
         cls = find("mechanism", term.mechanism)
         if cls is None:
             return
         rest = [name.id for name in override.path[1:]]
-        if not rest or (rest == ["weight"] and "weight" not in cls.model_fields):
+        if not rest or rest == [FACTOR]:
             self.statements.improvements[position] = replace(term, weight=override.value)
             return
-        extra = () if "weight" in cls.model_fields else ("weight",)
-        self._option(term.block, cls, override, extra)
+        self._option(term.block, cls, override, (FACTOR,))
 
     def _option(self, block: Block, cls: type[Component] | None, override: Override, extra: Sequence[str] = ()) -> None:
         assert cls is not None

@@ -9,7 +9,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from flowrl_dsl.algorithm import POLICY, Algorithm, Condition, Improvement, Parameter, Stage, StageVisitor, written_as
+from flowrl_dsl.algorithm import (
+    FACTOR,
+    POLICY,
+    Algorithm,
+    Condition,
+    Improvement,
+    Parameter,
+    Stage,
+    StageVisitor,
+    written_as,
+)
 from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.formula import OPERATORS, Bound, Constant, Formula, Gradient, Operation, Term, Variable, inner
 from flowrl_dsl.registry import ANY, Component, Drawn, Interval, Scalar, SectionKind
@@ -71,8 +81,8 @@ class _Writer:
         return tree.Algorithm(_name(of.name), title, None, _spaced(groups), _NOWHERE)
 
     def _improve(self, block: Improvement) -> tree.Improve:
-        plain = block.weight == Scalar(name=f"{block.label}.weight", value=1.0)
-        weight = None if plain else _scalar(block.weight)
+        plain = block.factor == Scalar(name=f"{block.label}.{FACTOR}", value=1.0)
+        weight = None if plain else _scalar(block.factor)
         return tree.Improve(weight, _name(block.mechanism.name), self._options(block.mechanism), _NOWHERE)
 
     def _section(self, name: str) -> tree.Section:

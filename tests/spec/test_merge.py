@@ -122,7 +122,7 @@ def test_improve_blocks_of_a_task_change_one_block(tmp_path: Path) -> None:
     body = 'for task "A-v1" { improve weighted_regression { noise = 0.5 } }'
     found = algorithm_of(child(tmp_path, body, "qsm_dpmd.flowrl", task="A-v1"))
     assert [block.label for block in found.improvements] == ["weighted_regression", "score_matching"]
-    assert found.improvements[0].mechanism.noise.value == 0.5 and found.improvements[1].weight.value == 0.5
+    assert found.improvements[0].mechanism.noise.value == 0.5 and found.improvements[1].factor.value == 0.5
 
 
 def test_blocks_of_other_tasks_are_checked_too(tmp_path: Path) -> None:
@@ -208,10 +208,10 @@ def test_a_fixed_parameter_leaves_the_order() -> None:
 
 
 def test_set_of_improve_blocks() -> None:
-    sets = ["score_matching.weight=0.25", "weighted_regression.particles=16 from policy", "weighted_regression=2"]
+    sets = ["score_matching.factor=0.25", "weighted_regression.particles=16 from policy", "weighted_regression=2"]
     regression, score = algorithm_of(resolve("qsm_dpmd", sets=sets)).improvements
-    assert score.weight == Scalar(name="score_matching.weight", value=0.25)
-    assert regression.weight == Scalar(name="weighted_regression.weight", value=2.0)
+    assert score.factor == Scalar(name="score_matching.factor", value=0.25)
+    assert regression.factor == Scalar(name="weighted_regression.factor", value=2.0)
     assert (regression.mechanism.particles.value, regression.mechanism.particles.source) == (16, "policy")
     source = algorithm_of(resolve("qsm_dpmd", sets=["weighted_regression.particles.source=policy"])).improvements[0]
     assert (source.mechanism.particles.value, source.mechanism.particles.source) == (32, "policy")
@@ -246,7 +246,7 @@ def test_a_parameter_that_an_override_no_longer_reads_is_no_error() -> None:
         ("policy.old.every=5", "FRL0261", "every", "policy.old is `none`, which has no options"),
         ("policy=1", "FRL0261", "policy", None),
         ("temperature.start=1", "FRL0261", "start", "param temperature has no options"),
-        ("score_matching.wieght=1", "FRL0261", "wieght", 'did you mean "score_matching.weight"?'),
+        ("score_matching.fcator=1", "FRL0261", "fcator", 'did you mean "score_matching.factor"?'),
         ("temperature", "FRL0260", "temperature", None),
         ("=1", "FRL0260", "=1", None),
         ("temperature=", "FRL0260", "temperature=", None),

@@ -73,7 +73,7 @@ def test_overrides_and_tasks_reach_it(tmp_path: Path) -> None:
     of = checked(two(tmp_path, BEHAVIOR, task, sets=sets, task="Hopper-v5"))
     behavior, block = of.sections["behavior"], of.improvements[1]
     assert behavior.sampler.steps == 9 and behavior.target.rate.value == 0.5
-    assert block.weight.value == 2 and block.mechanism.particles.value == 3
+    assert block.factor.value == 2 and block.mechanism.particles.value == 3
     plain = checked(two(tmp_path, BEHAVIOR, task))
     assert plain.sections["behavior"].sampler.steps == 4
 

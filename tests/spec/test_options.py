@@ -155,8 +155,8 @@ def test_weights_of_the_terms(tmp_path: Path) -> None:
         "improve (1 / 4) * reparameterized { objective = log_prob(s, a) }",
     )
     first, second = algorithm_of(resolve_text(tmp_path, text)).improvements
-    assert (first.label, first.weight) == ("reparameterized", Scalar(name="eta"))
-    assert (second.label, second.weight) == ("reparameterized_2", Scalar(name="reparameterized_2.weight", value=0.25))
+    assert (first.label, first.factor) == ("reparameterized", Scalar(name="eta"))
+    assert (second.label, second.factor) == ("reparameterized_2", Scalar(name="reparameterized_2.factor", value=0.25))
     assert codes(resolve_text(tmp_path, text.replace("(1 / 4)", "(-1)"))) == ["FRL0214"]
 
 

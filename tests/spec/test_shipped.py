@@ -178,8 +178,8 @@ def test_the_hybrid_starts_from_dpmd() -> None:
     algorithm = algorithm_of(resolve("qsm_dpmd"))
     regression, score = algorithm.improvements
     assert regression.mechanism.particles.value == 32 and regression.mechanism.noise.value == 0.2
-    assert regression.weight == Scalar(name="weighted_regression.weight", value=1.0)
-    assert score.weight == Scalar(name="score_matching.weight", value=0.5)
+    assert regression.factor == Scalar(name="weighted_regression.factor", value=1.0)
+    assert score.factor == Scalar(name="score_matching.factor", value=0.5)
     assert algorithm.paper == "unpublished"
 
 
@@ -202,7 +202,7 @@ def test_sdac_quantile() -> None:
 def test_flow_anchor() -> None:
     algorithm = algorithm_of(resolve("flow_anchor"))
     anchor, climb = algorithm.improvements
-    assert anchor.weight == Scalar(name="anchor") and climb.weight.value == 1
+    assert anchor.factor == Scalar(name="anchor") and climb.factor.value == 1
     assert algorithm.parameters["anchor"].schedule.over == 100_000
     assert (anchor.mechanism.name, climb.mechanism.name) == ("weighted_regression", "reparameterized")
     policy = algorithm.sections["policy"]

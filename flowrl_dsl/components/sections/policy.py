@@ -104,7 +104,7 @@ class Policy(Section):
                 if len(blocks) > 1:
                     ctx.metric(f"{block.label}_loss", loss.value)
                 weighted = ctx.builder.elementwise(
-                    "jnp.multiply", ctx.scalar(block.weight), loss.value, name="weighted_loss"
+                    "jnp.multiply", ctx.scalar(block.factor), loss.value, name="weighted_loss"
                 )
                 losses.setdefault(mechanism.trains, []).append(weighted)
         return self._descended(ctx, losses) | _measured(ctx, measures)

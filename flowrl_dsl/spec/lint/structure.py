@@ -49,8 +49,8 @@ def idle_options(checked: Checked) -> Iterator[Diagnostic]:
 def no_weight(checked: Checked) -> Iterator[Diagnostic]:
     """A term of the loss that counts for nothing."""
     for improvement in checked.algorithm.improvements:
-        if checked.algorithm.start(improvement.weight) == 0:
-            message = f"{improvement.label} has weight 0: it costs time and changes nothing"
+        if checked.algorithm.start(improvement.factor) == 0:
+            message = f"{improvement.label} has factor 0: it costs time and changes nothing"
             yield warning("FRL0314", message, improvement.span)
 
 
