@@ -152,14 +152,22 @@ def render_json(diagnostics: Iterable[Diagnostic]) -> str:
     return json.dumps([d.as_json() for d in in_order(diagnostics)], indent=2, ensure_ascii=False)
 
 
+MOST_SHOWN = 100
+"""Diagnostics that a reader is shown at once."""
+
+
 def render_text(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], color: bool = False) -> str:
     """Each diagnostic with its source line underlined, a blank line between two, for a terminal or a log.
 
-    ``sources`` maps file names, as spans give them, to texts; a diagnostic of another file is shown without its line.
+    ``sources`` maps file names, as spans give them, to texts; a diagnostic of another file is shown without its line.  Of
+    more than :data:`MOST_SHOWN` the rest is counted.
     """
     lines = {file: text.split("\n") for file, text in sources.items()}
     paint = _paint if color else _leave
-    return "\n\n".join(_render(d, lines.get(d.span.file) if d.span else None, paint) for d in in_order(diagnostics))
+    found = in_order(diagnostics)
+    shown = [_render(d, lines.get(d.span.file) if d.span else None, paint) for d in found[:MOST_SHOWN]]
+    rest = len(found) - MOST_SHOWN
+    return "\n\n".join([*shown, *([f"... and {rest} more"] if rest > 0 else [])])
 
 
 def _render(diagnostic: Diagnostic, lines: list[str] | None, paint) -> str:

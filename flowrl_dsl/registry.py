@@ -76,6 +76,14 @@ class Component(BaseModel):
     offers: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """The method behind a capability: a member that provides the one overrides the other."""
 
+    alternatives: ClassVar[tuple[frozenset[str], ...]] = ()
+    """Options of which one is set: a derived spec or an override that sets one replaces the others of its base."""
+
+    @classmethod
+    def replaced(cls, option: str) -> frozenset[str]:
+        """The options that setting this one replaces."""
+        return frozenset().union(*(group for group in cls.alternatives if option in group)) - {option}
+
     def capabilities(self) -> frozenset[str]:
         """What this instance provides; override where it depends on the options."""
         return self.provides

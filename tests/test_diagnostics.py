@@ -126,3 +126,10 @@ def test_a_bag_with_a_limit_keeps_the_first():
         bag.error("FRL0001", f"number {n}", None)
     assert bag.full
     assert [d.message for d in bag] == ["number 0", "number 1"]
+
+
+def test_beyond_a_hundred_diagnostics_are_counted() -> None:
+    found = [Diagnostic("FRL0207", f"number {n}", Span("f", n, 1, n, 2)) for n in range(1, 151)]
+    shown = render_text(found, {})
+    assert shown.count("error[FRL0207]") == 100 and shown.endswith("\n\n... and 50 more") and "number 101" not in shown
+    assert not render_text(found[:100], {}).endswith("more")

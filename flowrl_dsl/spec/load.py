@@ -53,8 +53,8 @@ class Loader:
         shipped = shipped_specs()
         beside = os.path.join(os.path.dirname(path), base.value)
         named = shipped.get(base.value.removesuffix(SUFFIX))
-        itself = os.path.realpath(beside) == os.path.realpath(path)
-        if os.path.isfile(beside) and not (itself and named is not None):
+        # os.path.isfile is False for text that no file system can hold, where other questions about it raise
+        if os.path.isfile(beside) and (named is None or os.path.realpath(beside) != os.path.realpath(path)):
             return beside
         if named is not None:
             return str(named)

@@ -8,6 +8,7 @@ from typing import Any
 
 from flowrl_dsl.algorithm import POLICY
 from flowrl_dsl.diagnostics import Diagnostics, Span
+from flowrl_dsl.registry import find
 from flowrl_dsl.syntax import tree
 
 
@@ -24,8 +25,13 @@ class Block:
     given: tree.Name | None = None
 
     def over(self, base: Block) -> Block:
-        """This block's options and lets, and the base's where this one has none."""
-        return replace(self, options={**base.options, **self.options}, lets={**base.lets, **self.lets})
+        """This block's options and lets, and the base's where this one has neither them nor an alternative to them."""
+        kept = {name: assign for name, assign in base.options.items() if name not in self._replaced()}
+        return replace(self, options={**kept, **self.options}, lets={**base.lets, **self.lets})
+
+    def _replaced(self) -> frozenset[str]:
+        cls = find("mechanism", self.name.id) or find("section", self.name.id)
+        return frozenset() if cls is None else frozenset().union(*map(cls.replaced, self.options))
 
     def copy(self) -> Block:
         return replace(self, options=dict(self.options), lets=dict(self.lets))

@@ -160,6 +160,8 @@ class _Editor:
         if len(override.path) > 2:
             current = block.options[key.id].value if key.id in block.options else None
             value = _inside(kind, current, override, 2)
+        for other in cls.replaced(key.id):
+            block.options.pop(other, None)
         block.options[key.id] = _assign(key, override, value)
 
 
@@ -219,6 +221,7 @@ def _edited(cls: type[Component], call: tree.Call, override: Override, position:
     if kind is None:
         raise _NoSuchPath(position, list(cls.model_fields))
     arguments[key.id] = _inside(kind, arguments.get(key.id), override, position + 1)
+    arguments = {name: value for name, value in arguments.items() if name not in cls.replaced(key.id)}
     named = tuple(tree.Argument(tree.Name(name, value.span), value, value.span) for name, value in arguments.items())
     return tree.Call(call.function, named, call.span)
 

@@ -23,13 +23,16 @@ from flowrl_dsl.syntax.recovery import Recovery
 from flowrl_dsl.syntax.tokens import ERROR, Token, span_of
 from flowrl_dsl.syntax.tree import Expr, File
 
+MOST_BYTES = 1_000_000
+"""Length of the longest text that is read; shipped specs have two thousand bytes."""
+
 
 def read_source(path: str | Path) -> tuple[str | None, list[Diagnostic]]:
     """The text of a file (``-``: of standard input), or None and the reason (FRL0101 to FRL0104) why there is none."""
     found = Diagnostics()
     name = str(path)
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(path).read_bytes()
+        data = sys.stdin.buffer.read(MOST_BYTES + 1) if name == "-" else _beginning(path)
     except FileNotFoundError:
         found.error("FRL0101", f'file not found: "{name}"', Span(name, 1, 1, 1, 1), _files_beside(Path(path)))
     except IsADirectoryError:
@@ -39,8 +42,16 @@ def read_source(path: str | Path) -> tuple[str | None, list[Diagnostic]]:
         reason = getattr(problem, "strerror", None) or str(problem)
         found.error("FRL0103", f'cannot read "{name}": {reason}', Span(name, 1, 1, 1, 1))
     else:
-        return _decode(data, name, found), found.found
+        if len(data) <= MOST_BYTES:
+            return _decode(data, name, found), found.found
+        found.error("FRL0103", f'cannot read "{name}": it is longer than {MOST_BYTES} bytes', Span(name, 1, 1, 1, 1))
     return None, found.found
+
+
+def _beginning(path: str | Path) -> bytes:
+    """The bytes of a file, or enough of them to see that it is too long: a device may never end."""
+    with open(path, "rb") as file:
+        return file.read(MOST_BYTES + 1)
 
 
 def parse_file(path: str | Path) -> tuple[File | None, list[Diagnostic]]:

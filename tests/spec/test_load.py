@@ -60,3 +60,16 @@ def test_a_folder_hides_no_shipped_spec_and_a_file_does(tmp_path: Path, monkeypa
     assert located("sac") == "sac" and located("./td3") == "./td3"
     with pytest.raises(DiagnosticError, match="FRL0102"):
         resolve_or_raise("./td3", None, ())
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "../" * 2000 + "y", "con:", "."])
+def test_a_base_that_no_file_system_can_hold_is_not_found(name: str, tmp_path: Path) -> None:
+    (tmp_path / "x.flowrl").write_text(f'algorithm x extends "{name}" {{}}\n')
+    with pytest.raises(DiagnosticError, match=r"FRL0202|FRL01"):
+        resolve_or_raise(str(tmp_path / "x.flowrl"), None, ())
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
+def test_a_device_that_never_ends_is_refused() -> None:
+    with pytest.raises(DiagnosticError, match=r"FRL0103.*longer than"):
+        resolve_or_raise("/dev/zero", None, ())

@@ -275,3 +275,37 @@ def test_an_option_of_a_base_may_go_unread_beside_those_of_a_child(tmp_path: Pat
     assert not resolve_text(tmp_path, child).diagnostics.errors
     own = 'algorithm child extends "td3.flowrl" { critic { backup = r  next_action = sample } }'
     assert codes(resolve_text(tmp_path, own)) == ["FRL0226"]
+
+
+# alternatives
+
+
+VELOCITY = "velocity = mean(Q(s, a_t), over = ensemble) * a"
+
+
+def test_a_derived_block_replaces_the_alternative_of_its_base(tmp_path: Path) -> None:
+    """``velocity`` is set in place of the ``target`` that qsm's block has; a spec that sets both itself is still refused."""
+    flow = "policy { backbone = flow  sampler = euler }"
+    child = f'algorithm x extends "qsm.flowrl" {{ {flow}  improve score_matching {{ {VELOCITY} }} }}'
+    mechanism = algorithm_of(resolve_text(tmp_path, child)).improvements[0].mechanism
+    assert mechanism.target is None and mechanism.velocity is not None
+    both = child.replace(VELOCITY, f"target = noise  {VELOCITY}")
+    assert codes(resolve_text(tmp_path, both)) == ["FRL0216"]
+
+
+def test_an_override_replaces_the_alternative_in_a_call() -> None:
+    learned = algorithm_of(
+        resolve("dpmd", sets=["temperature.target_entropy=-A", "temperature.entropy=mixture(samples = 8)"])
+    )
+    adaptation = learned.parameters["temperature"].learned
+    assert adaptation.target_kl is None and adaptation.target_entropy.text == "-A"
+
+
+def test_a_task_replaces_the_alternative(tmp_path: Path) -> None:
+    task = (
+        f'for task "Hopper-v5" {{ policy {{ backbone = flow  sampler = euler }} improve score_matching {{ {VELOCITY} }} }}'
+    )
+    text = f'algorithm x extends "qsm.flowrl" {{ {task} }}'
+    (tmp_path / "x.flowrl").write_text(text)
+    found = resolve(str(tmp_path / "x.flowrl"), task="Hopper-v5")
+    assert algorithm_of(found).improvements[0].mechanism.target is None

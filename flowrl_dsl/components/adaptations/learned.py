@@ -43,6 +43,8 @@ class Learned(Adaptation):
     name = "learned"
     paper = "arXiv:1812.05905"
 
+    alternatives = (frozenset({"target_kl", "target_entropy"}),)
+
     init: float = Field(1.0, gt=0, description="initial value")
     target_kl: Scalar | None = option("target divergence from the proposals", "none", NOT_NEGATIVE)
     target_entropy: Formula | None = slot("target entropy of the policy", TARGET, "none")

@@ -92,6 +92,8 @@ class ScoreMatching(Mechanism):
     paper = "arXiv:2312.11752"
     requires = frozenset({"noise_process", "noise_prediction"})
 
+    alternatives = (frozenset({"target", "velocity"}),)
+
     target: Formula | None = slot("regression target of the noise prediction", NOISE, "none")
     velocity: Formula | None = slot("regression target of the velocity, instead of target", VELOCITY, "none")
     reverse: int | None = Field(None, ge=1, description="number of reverse samples M per noisy action")
