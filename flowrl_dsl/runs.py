@@ -219,16 +219,18 @@ def evaluate(paths: Sequence[Path], episodes: int | None) -> None:
 
 
 def print_means(found: Sequence[tuple[RunFolder, Evaluation]]) -> None:
-    """Print the inter-quartile mean and its interval for each spec, settings and task with several runs."""
+    """Print the inter-quartile mean and its interval of runs that differ in their seed alone, where there are several."""
     from flowrl_dsl.runtime.aggregate import bootstrap_interval, interquartile_mean
 
     said = [folder.settings for folder, _ in found]
     common = set.intersection(*(set(one["sets"]) for one in said)) if said else set()
-    groups: dict[tuple[str, str], list[float]] = {}
-    for one, (_, evaluation) in zip(said, found, strict=True):
+    groups: dict[tuple[str, str, str], dict[int, float]] = {}
+    for one, (folder, evaluation) in zip(said, found, strict=True):
         name = " ".join([one["spec"], *(text for text in one["sets"] if text not in common)])
-        groups.setdefault((name, one["task"]), []).append(evaluation.returns.mean())
-    for (spec, task), means in groups.items():
+        by_seed = groups.setdefault((name, one["task"], folder.kind), {})
+        by_seed.setdefault(folder.said("seed"), evaluation.returns.mean())
+    for (spec, task, _), by_seed in groups.items():
+        means = list(by_seed.values())
         if len(means) > 1:
             low, high = bootstrap_interval([[mean] for mean in means])
             center = float(interquartile_mean(means))

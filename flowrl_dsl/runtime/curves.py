@@ -23,6 +23,7 @@ class Curve:
     task: str
     spec: str
     sets: tuple[str, ...]
+    kind: str
     seeds: int
     steps: np.ndarray
     center: np.ndarray
@@ -38,6 +39,9 @@ class Evaluations:
     spec: str
     sets: tuple[str, ...]
     returns: dict[int, tuple[float, float]]
+    kind: str = ""
+    """Equal for runs that differ in nothing but the seed."""
+    seed: int | None = None
 
 
 def read_curves(paths: Sequence[Path]) -> list[Curve]:
@@ -46,13 +50,15 @@ def read_curves(paths: Sequence[Path]) -> list[Curve]:
 
 
 def curves_of(runs: Sequence[Evaluations]) -> list[Curve]:
-    """One curve for each spec (with its ``--set``) and task, in order of first occurrence.
+    """One curve for each spec (with its ``--set``) and task, in order of first occurrence; its runs differ in their seed.
 
-    Raises FRL0431 if the runs of a group share no step.
+    Of runs that do not even differ in their seed the first counts.  Raises FRL0431 if the runs of a group share no step.
     """
     groups: dict[tuple, list[Evaluations]] = {}
     for run in runs:
-        groups.setdefault((run.task, run.spec, run.sets), []).append(run)
+        group = groups.setdefault((run.task, run.spec, run.sets, run.kind), [])
+        if run.seed is None or all(run.seed != other.seed for other in group):
+            group.append(run)
     return [_curve(group) for group in groups.values()]
 
 
@@ -66,7 +72,8 @@ def read_evaluations(path: Path) -> Evaluations:
         raise RunError("FRL0411", f"an evaluation in {path / 'metrics.jsonl'} is not one of `train`: {error}") from error
     if not evaluations:
         raise RunError("FRL0431", f"{path} has no evaluation yet")
-    return Evaluations(folder.said("task"), folder.said("spec"), tuple(folder.settings.get("sets", ())), evaluations)
+    task, spec, seed = map(folder.said, ("task", "spec", "seed"))
+    return Evaluations(task, spec, tuple(folder.settings.get("sets", ())), evaluations, folder.kind, seed)
 
 
 def _curve(runs: Sequence[Evaluations]) -> Curve:
@@ -81,4 +88,5 @@ def _curve(runs: Sequence[Evaluations]) -> Curve:
     else:
         intervals = [bootstrap_interval(column[:, None]) for column in means.T]
         low, high = np.array(intervals).T
-    return Curve(runs[0].task, runs[0].spec, runs[0].sets, len(runs), np.array(steps), center, low, high)
+    one = runs[0]
+    return Curve(one.task, one.spec, one.sets, one.kind, len(runs), np.array(steps), center, low, high)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import hashlib
 import io
 import json
 import math
@@ -95,6 +96,19 @@ class RunFolder:
             raise RunError("FRL0411", f'{self.path / "run.json"} lacks "{name}"')
         return self.settings[name]
 
+    @property
+    def kind(self) -> str:
+        """A digest of all that decides its results but the seed: the resolved spec and the settings of the training.
+
+        How often a run is logged and saved decides nothing.
+        """
+        settings = {k: v for k, v in self.said("settings").items() if k not in ("seed", "checkpoint_every", "log_every")}
+        try:
+            resolved = (self.path / "resolved.flowrl").read_bytes()
+        except OSError as error:
+            raise RunError("FRL0411", f"{self.path} is an incomplete run folder: {error}") from error
+        return hashlib.sha256(resolved + json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
     def write_csv(self) -> None:
         """Rewrite metrics.csv from metrics.jsonl, which keeps the two consistent."""
         records = self.records()
@@ -129,8 +143,12 @@ def members(path: Path) -> list[Path]:
 
 
 def expanded(paths: Sequence[Path]) -> list[Path]:
-    """The run folders, with each population replaced by its members."""
-    return [run for path in paths for run in (members(path) if is_population(path) else [path])]
+    """The run folders, with each population replaced by its members, and none of them twice."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        for run in members(path) if is_population(path) else [path]:
+            found.setdefault(run.resolve(), run)
+    return list(found.values())
 
 
 class Lock:

@@ -47,7 +47,7 @@ def _draw(curves: list[Curve]) -> Any:
     labels = _labels(curves)
     columns = min(len(tasks), 3)
     rows = -(-len(tasks) // columns)
-    beside = len(labels) > _MANY
+    beside = len(set(labels.values())) > _MANY
     figure = Figure(figsize=((3.2 if beside else 1.2) + 4.4 * columns, 0.6 + 3.2 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
     for panel in panels.flat[len(tasks) :]:
@@ -72,21 +72,29 @@ def _entries(panels: Any) -> tuple[list, list]:
 
 
 def _labels(curves: list[Curve]) -> dict[tuple, str]:
-    """The label of each curve: the spec, and the settings in which the curves differ."""
-    kinds = list(dict.fromkeys((curve.spec, curve.sets) for curve in curves))
-    labels = {}
-    for spec, sets in kinds:
-        others = [set(other) for name, other in kinds if name == spec]
+    """The label of each curve: the spec, the settings in which the curves differ, and a number where those are the same."""
+    kinds = list(dict.fromkeys((curve.spec, curve.sets, curve.kind) for curve in curves))
+    labels: dict[tuple, str] = {}
+    for spec, sets, kind in kinds:
+        others = [set(other) for name, other, _ in kinds if name == spec]
         differing = [text for text in sets if not all(text in other for other in others)]
-        labels[spec, sets] = shorten(" ".join([spec, *differing]), 60, placeholder=" ...")
+        label = shorten(" ".join([spec, *differing]), 60, placeholder=" ...")
+        namesakes = [other for other in kinds if other[:2] == (spec, sets) and other[2] != kind]
+        alike_in_task = any(_tasks(curves, other) & _tasks(curves, (spec, sets, kind)) for other in namesakes)
+        number = sum(taken.partition(" #")[0] == label for taken in labels.values())
+        labels[spec, sets, kind] = f"{label} #{number + 1}" if alike_in_task else label
     return labels
+
+
+def _tasks(curves: list[Curve], kind: tuple) -> set[str]:
+    return {curve.task for curve in curves if (curve.spec, curve.sets, curve.kind) == kind}
 
 
 def _panel(panel: Any, task: str, curves: list[Curve], labels: dict[tuple, str]) -> None:
     _solved(panel, _threshold(task), curves)
     for curve in curves:
-        label = labels[curve.spec, curve.sets]
-        number = list(labels.values()).index(label)
+        label = labels[curve.spec, curve.sets, curve.kind]
+        number = list(dict.fromkeys(labels.values())).index(label)
         color = _COLORS[number % len(_COLORS)]
         marker = "o" if len(curve.steps) <= 20 else None
         style = {"color": color, "linestyle": _DASHES[number % len(_DASHES)], "marker": marker, "markersize": 4}

@@ -11,12 +11,26 @@ import pytest
 from flowrl_dsl.runtime.aggregate import bootstrap_interval
 from flowrl_dsl.runtime.curves import read_curves
 from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.logs import expanded
 from flowrl_dsl.runtime.plot import plot
 
 
-def _run(folder: Path, means: dict[int, float], spec: str = "qsm", task: str = "HalfCheetah-v5", sets: tuple = ()) -> Path:
+def _run(
+    folder: Path,
+    means: dict[int, float],
+    spec: str = "qsm",
+    task: str = "HalfCheetah-v5",
+    sets: tuple = (),
+    seed: int | None = None,
+    resolved: str = "",
+    steps: int = 100,
+) -> Path:
+    seed = len(list(folder.parent.iterdir())) if seed is None else seed
     folder.mkdir()
-    (folder / "run.json").write_text(json.dumps({"spec": spec, "task": task, "sets": list(sets)}))
+    settings = {"task": task, "seed": seed, "steps": steps, "checkpoint_every": seed + 1}
+    said = {"spec": spec, "task": task, "sets": list(sets), "seed": seed, "settings": settings}
+    (folder / "run.json").write_text(json.dumps(said))
+    (folder / "resolved.flowrl").write_text(resolved)
     records = [{"kind": "eval", "step": k, "return_mean": m, "return_std": 2.0} for k, m in means.items()]
     lines = [json.dumps(record) + "\n" for record in [{"kind": "train", "step": 1}, *records]]
     # the last line is torn, as a kill may leave it
@@ -47,6 +61,24 @@ def test_specs_tasks_and_sets_are_kept_apart_and_one_seed_shows_its_episodes(tmp
         ("qsm", ("temperature=2",), "HalfCheetah-v5"),
     ]
     assert (curves[0].low[0], curves[0].high[0]) == (-1.0, 3.0)
+
+
+def test_only_runs_that_differ_in_nothing_but_the_seed_are_pooled(tmp_path: Path) -> None:
+    """Specs of one name and other contents, and other settings of the training, are other curves; no run counts twice."""
+    runs = [
+        _run(tmp_path / "a", {10: 1.0}, resolved="discount = 0.98"),
+        _run(tmp_path / "b", {10: 3.0}, resolved="discount = 0.98"),
+        _run(tmp_path / "c", {10: 5.0}, resolved="discount = 0.5"),
+        _run(tmp_path / "d", {10: 7.0}, resolved="discount = 0.98", steps=200),
+        _run(tmp_path / "e", {10: 9.0}, resolved="discount = 0.98", seed=0),
+    ]
+    twice = expanded([*runs, runs[0], tmp_path / "x" / ".." / "a"])
+    assert twice == runs
+    curves = read_curves(twice)
+    assert [(curve.seeds, curve.center[0]) for curve in curves] == [(2, 2.0), (1, 5.0), (1, 7.0)]
+    plot(twice, tmp_path / "c.svg")
+    picture = (tmp_path / "c.svg").read_text()
+    assert all(label in picture for label in ("qsm #1 (2 seeds)", ">qsm #2<", ">qsm #3<"))
 
 
 def test_labels_name_the_settings_that_curves_differ_in(tmp_path: Path) -> None:
