@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -44,10 +45,32 @@ class TrainArguments:
     wandb: str | None = None
 
 
-def use_compilation_cache() -> None:
-    """Keep compiled programs in the user's cache folder, unless JAX is configured otherwise."""
+SWITCHES = {
+    "jax_enable_x64": (False,),
+    "jax_enable_custom_prng": (False,),
+    "jax_numpy_dtype_promotion": ("standard",),
+    "jax_numpy_rank_promotion": ("allow", "warn"),
+}
+"""Settings of JAX that change what an operation computes or whether it is allowed, and the values programs are made for."""
+
+
+def prepare_jax() -> None:
+    """Check JAX's settings and devices, and keep compiled programs in the user's cache folder unless it has another one.
+
+    Raises FRL0424 for settings that programs are not made for, and where JAX has no device.
+    """
     import jax
 
+    for name, allowed in SWITCHES.items():
+        value = getattr(jax.config, name)
+        if value not in allowed:
+            hint = f"unset {name.upper()}: programs compute in float32 with keys of two numbers, by JAX's ordinary rules"
+            raise RunError("FRL0424", f"{name} is {value}", hint)
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        hint = "JAX_PLATFORMS=cpu selects the processor; an accelerator needs the jaxlib made for it"
+        raise RunError("FRL0424", f"JAX has no device: {error or os.environ.get('JAX_PLATFORMS', '')}", hint) from error
     if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
         # below this, compiling is about as fast as reading the file
@@ -101,7 +124,7 @@ def _build(algorithm: Algorithm, task: str, seed: int, replaced: dict[str, int |
 
     settings = Settings.of(algorithm.sections["train"], task, seed, **replaced)
     sizes = catalogue.sizes(task)
-    use_compilation_cache()
+    prepare_jax()
     program = driver.build_program(algorithm, *sizes, envs=settings.envs, capacity=settings.capacity)
     return program, settings
 

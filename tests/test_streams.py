@@ -75,7 +75,7 @@ def test_a_training_outlives_its_surroundings(tmp_path: Path) -> None:
         done = run([*TRAIN, "--task", "mine:Here-v0", "--out", "my run"], tmp_path, stdout=full, env=odd)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     steps = [json.loads(line)["step"] for line in (tmp_path / "my run/metrics.jsonl").read_text().splitlines()]
-    assert max(steps) == 60
+    assert max(steps) == 60 and (tmp_path / "my run/curve.png").stat().st_size > 0
     again = run(["resume", "my run"], tmp_path, env={"PYTHONIOENCODING": "ascii"})
     assert again.returncode == 0 and "flowrl-dsl resume 'my run'" in again.stdout
     assert (tmp_path / "my run/curve.png").stat().st_size > 0
@@ -101,3 +101,21 @@ def test_a_hangup_that_is_ignored_stays_ignored() -> None:
             assert not stop.asked
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("JAX_ENABLE_X64", "1", "jax_enable_x64 is True"),
+        ("JAX_ENABLE_CUSTOM_PRNG", "1", "jax_enable_custom_prng is True"),
+        ("JAX_NUMPY_DTYPE_PROMOTION", "strict", "jax_numpy_dtype_promotion is strict"),
+        ("JAX_NUMPY_RANK_PROMOTION", "raise", "jax_numpy_rank_promotion is raise"),
+        ("JAX_PLATFORMS", "nowhere", "JAX has no device"),
+    ],
+)
+def test_settings_of_jax_that_programs_are_not_made_for_are_refused(
+    variable: str, value: str, said: str, tmp_path: Path
+) -> None:
+    done = run([*TRAIN, "--out", "r"], tmp_path, env={variable: value})
+    assert done.returncode == 3 and "error[FRL0424]" in done.stderr and said in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "r").exists()

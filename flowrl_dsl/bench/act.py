@@ -35,7 +35,7 @@ class Row:
 def measure(asked: Asked, repeat: int) -> Iterator[Row]:
     sizes = driver.task_sizes(asked.task)
     # a dozen programs per spec, and compilation is not measured
-    runs.use_compilation_cache()
+    runs.prepare_jax()
     yield from each_spec(asked, lambda spec: _measure(spec, asked, sizes, repeat))
 
 

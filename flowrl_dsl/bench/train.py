@@ -54,7 +54,7 @@ class Row:
 def measure(asked: Asked, repeat: int) -> Iterator[Row]:
     task = asked.task or DEFAULT_TASK
     sizes = catalogue.sizes(task)
-    runs.use_compilation_cache()
+    runs.prepare_jax()
     yield from each_spec(asked, lambda spec: [_measure(spec, task, sizes, asked.sets, repeat)])
 
 

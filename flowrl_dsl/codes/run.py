@@ -152,6 +152,14 @@ CODES = (
         "Reduce the largest of batch, particles, reverse samples, network widths, ensemble members and replay.",
     ),
     Code(
+        "FRL0424",
+        "JAX is set up for something else",
+        "A setting of JAX changes what operations compute or whether they are allowed (64-bit numbers, other random keys, "
+        "strict promotion), or JAX has no device.",
+        "JAX_ENABLE_X64=1 flowrl-dsl train qsm",
+        "Unset the variable in the message for this command.",
+    ),
+    Code(
         "FRL0431",
         "no evaluations to draw",
         "A learning curve needs evaluations: at least one in each run, and at the same steps in runs that differ only in "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -29,15 +31,26 @@ def draw(curves: list[Curve], output: Path) -> None:
     """Plot the given curves, one panel per task."""
     if output.suffix not in _FORMATS:
         raise RunError("FRL0432", f'cannot draw "{output.name}"', f"expected a name ending in {', '.join(_FORMATS)}")
-    # matplotlib takes half a second to import; a Figure of its own needs neither a display nor pyplot's global state
-    from matplotlib import rc_context
-
     buffer = io.BytesIO()
+    with _no_backend():
+        # matplotlib takes half a second to import; a Figure of its own needs neither a display nor pyplot's global state
+        from matplotlib import rc_context
     with rc_context({"font.size": 10, "svg.fonttype": "none"}):
         _draw(curves).savefig(buffer, format=output.suffix[1:], dpi=160)
     with files.disk(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         files.replace(output, buffer.getvalue())
+
+
+@contextmanager
+def _no_backend() -> Iterator[None]:
+    """Without the backend that notebooks name in the environment, for which matplotlib refuses to be imported elsewhere."""
+    named = os.environ.pop("MPLBACKEND", None)
+    try:
+        yield
+    finally:
+        if named is not None:
+            os.environ["MPLBACKEND"] = named
 
 
 def _draw(curves: list[Curve]) -> Any:
