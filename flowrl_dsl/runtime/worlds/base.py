@@ -11,9 +11,10 @@ Every plugin that adds a world imports this file, also in ``flowrl-dsl check``; 
 
 from __future__ import annotations
 
+import sys
 import traceback
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
@@ -157,6 +158,20 @@ def broken(task: str, error: Exception) -> RunError:
     frames = traceback.extract_tb(error.__traceback__)
     place = f"raised at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     return RunError("FRL0405", f"{task} failed: {type(error).__name__}: {error}", place)
+
+
+def misshapen(task: str, when: str, found: Any, size: int) -> RunError:
+    """The diagnostic for an observation of another size than the task's observation space."""
+    message = f"{task} returned an observation of {np.size(found)} numbers {when}, but its observation space has {size}"
+    return RunError("FRL0404", message, "observations are flat vectors of one size for all steps of all episodes")
+
+
+def close_quietly(task: str, close: Callable[[], None]) -> None:
+    """Close a task; one that cannot be closed costs nothing but a line on standard error."""
+    try:
+        close()
+    except Exception as error:
+        print(f"{task} could not be closed ({type(error).__name__}: {error}); nothing is lost", file=sys.stderr)
 
 
 def not_finite(task: str) -> RunError:

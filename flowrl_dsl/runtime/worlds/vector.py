@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from flowrl_dsl.runtime.worlds.base import Array, Stepped, broken, not_finite, seed_of
+from flowrl_dsl.runtime.worlds.base import Array, Stepped, broken, close_quietly, misshapen, not_finite, seed_of
 
 
 class Single(Protocol):
@@ -100,7 +100,12 @@ class SyncVector(Generic[S]):
             # the task is third-party code: any exception is reported as its failure
             raise broken(self.task, error) from error
         self._returns[k] += total
-        return obs, total, terminal, truncated
+        return self._shaped(obs, f"at step {self._lengths[k]} of an episode"), total, terminal, truncated
+
+    def _shaped(self, obs: np.ndarray, when: str) -> np.ndarray:
+        if np.shape(obs) != (self.observation_size,):
+            raise misshapen(self.task, when, obs, self.observation_size)
+        return obs
 
     def _continue(self, next_obs: np.ndarray, reward: np.ndarray, terminal: np.ndarray, truncated: np.ndarray) -> Stepped:
         done = terminal | truncated
@@ -119,10 +124,11 @@ class SyncVector(Generic[S]):
 
     def _reset(self, k: int, seed: int | None = None) -> np.ndarray:
         try:
-            return self._singles[k].reset(seed)
+            obs = self._singles[k].reset(seed)
         except Exception as error:
             # third-party code, as above
             raise broken(self.task, error) from error
+        return self._shaped(obs, "at a reset")
 
     def running(self) -> tuple[np.ndarray, np.ndarray]:
         return self._returns.copy(), self._lengths.copy()
@@ -154,4 +160,4 @@ class SyncVector(Generic[S]):
 
     def close(self) -> None:
         for single in self._singles:
-            single.close()
+            close_quietly(self.task, single.close)
