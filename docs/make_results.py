@@ -95,7 +95,7 @@ HYBRIDS: dict[str, tuple[str, ...]] = {
     "sdac_quantile": REVERSE,
     "edm_mirror": (*DENOISING, FEW, QUICK_DUAL),
     "flow_anchor": (*DENOISING, FEW, QUICK_DUAL, "anchor=linear(1.0 -> 0.1, over = 10_000)"),
-    "drift_entropy": (*QUICK, "drift.particles=16", "drift.others=16"),
+    "drift_entropy": (*QUICK, "drift.particles=16"),
     "dime_redq": (*SMALL, STEADY, *TWICE),
     "qsm_td7": (*SMALL, "encoder.network=mlp([64, 64], activation = elu)", *OFTEN),
 }
