@@ -1,4 +1,4 @@
-"""What a stage may change: a loss its own parameters, a copy what lies between it and what it follows."""
+"""The influence of a stage: a loss changes only its own parameters; a copy moves between itself and its original."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from flowrl_dsl.testing.trials import Trial
 
 
 def check_losses_touch_only_their_own(trial: Trial) -> None:
-    """The gradient of a loss changes its own parameters, their copies, and what the order lets read them; nothing else.
+    """The gradient of a loss changes only its own parameters, their copies, and groups that may read them by the order.
 
-    Each gradient in turn is made nan.  What the order of the spec does not let see it must stay bit for bit the same.
+    Each gradient in turn is set to nan.  Groups that it cannot reach by the order of the spec must stay bitwise identical.
     """
     groups = trained_groups(trial.graph)
     healthy = _state_of(trial, trial.values())
@@ -31,15 +31,15 @@ def check_losses_touch_only_their_own(trial: Trial) -> None:
 
 
 def _state_of(trial: Trial, values: dict[str, Any]) -> dict[str, Any]:
-    """The groups of the state after a step whose values these are."""
+    """The groups of the state after a step with these values."""
     outputs = trial.graph.outputs.items()
     return {out.removeprefix("state."): values[name] for out, name in outputs if out.startswith("state.")}
 
 
 def check_targets(trial: Trial) -> None:
-    """A copy moves towards what it follows: new copy = (1 - x) copy + x original, one x in [0, 1] for all its entries.
+    """A copy moves towards its original: new copy = (1 - x) copy + x original, one x in [0, 1] for all its entries.
 
-    The original is that before or after its own step, as the order has it, or between two steps of its own.  In a trial
+    Depending on the order, the original is taken before or after its own step, or between two of its steps.  In a trial,
     copies differ from their originals.
     """
     before, (after, *_) = trial.state, trial.stepped
@@ -49,7 +49,7 @@ def check_targets(trial: Trial) -> None:
             between.setdefault(group_of(trial.graph, step), []).append(trial.interpreted[step.inputs[0]])
     for copy, original in originals(trial.algorithm).items():
         if not jax.tree.leaves(before[copy]):
-            continue  # of something without parameters
+            continue  # the original has no parameters
         versions = [before[original], after[original], *between.get(original, [])]
         ways = [_share(before[copy], version, after[copy]) for version in versions]
         assert any(ways), f"{copy} is no convex combination of itself and {original}, before or after its step"
@@ -57,7 +57,7 @@ def check_targets(trial: Trial) -> None:
 
 
 def _share(old: Any, original: Any, new: Any) -> bool:
-    """Whether there is an x as in :func:`check_targets`, to rounding."""
+    """Whether an x as in :func:`check_targets` exists, up to rounding."""
     old, original, new = (
         np.concatenate([np.ravel(x) for x in jax.tree.leaves(t)]).astype(float) for t in (old, original, new)
     )
@@ -67,21 +67,21 @@ def _share(old: Any, original: Any, new: Any) -> bool:
 
 
 def originals(algorithm: Algorithm) -> dict[str, str]:
-    """The copies that the state holds, and what each follows."""
+    """The copies in the state, and the original of each."""
     sections: Any = algorithm.sections
     return {copy: followed for name, section in sections.items() for copy, followed in section.follows(name).items()}
 
 
 def kept_beside(trial: Trial, section: str) -> set[str]:
-    """What a section keeps in the state and its stage writes: all groups that bear its name but the copies."""
+    """The groups of the state that a section's stage writes: all groups with its name as prefix except the copies."""
     return {group for group in trial.state if group.startswith(f"{section}_")} - originals(trial.algorithm).keys()
 
 
 @dataclass
 class _Reach(StageVisitor[set[str]]):
-    """Which groups of the state a change of one group's gradient may reach, by the order of the spec alone.
+    """The groups of the state that a change of one group's gradient may reach, by the order of the spec alone.
 
-    ``seen`` are the changed groups that the stage visited may read; what it gives are those that it writes.
+    ``seen`` are the changed groups that the visited stage may read; the result is the set of changed groups it writes.
     """
 
     trial: Trial
@@ -105,7 +105,7 @@ class _Reach(StageVisitor[set[str]]):
         return self.visit(stage)
 
     def _trained_by(self, stage: str) -> set[str]:
-        """The groups that a stage trains; mechanisms may let that of the policy train the critic as well, or alone."""
+        """The groups that a stage trains; with some mechanisms, the policy's stage also, or only, trains the critic."""
         trained = [getattr(b.mechanism, "trains", POLICY) for b in self.trial.algorithm.improvements if b.owner == stage]
         if trained:
             return {stage if group == POLICY else group for group in trained}

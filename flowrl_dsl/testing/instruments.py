@@ -1,4 +1,4 @@
-"""A step's graph with handles: numbers by which a test bends values on their way, and that change nothing by default.
+"""Instrumented step graphs: additional inputs, called handles, perturb intermediate values and are neutral by default.
 
 ``poison.GROUP`` is added to the gradients of a parameter group; every action value Q becomes ``q_scale Q + q_shift``.
 """
@@ -36,7 +36,7 @@ def steps_of(graph: Graph) -> list[Node]:
 
 
 def group_of(graph: Graph, step: Node) -> str:
-    """The parameter group that an optimizer step changes, which an earlier step of the same update may have changed."""
+    """The parameter group that an optimizer step changes, even if an earlier step of the same update also changed it."""
     name = step.inputs[0]
     while not name.startswith("state."):
         item = graph.nodes[name]
@@ -55,7 +55,7 @@ def trained_groups(graph: Graph) -> list[str]:
 
 
 def instrumented(graph: Graph) -> Graph:
-    """The graph with handles.  Nodes keep their names: what a handle bends is called ``NAME.plain`` before it."""
+    """The graph with handles.  Nodes keep their names; a value before its perturbation is ``NAME.plain``."""
     poisons = {step.inputs[1]: f"poison.{group_of(graph, step)}" for step in steps_of(graph)}
     handles = [*dict.fromkeys(poisons.values()), *NEUTRAL]
     nodes = {name: Node(name, INPUT, (), None, SCALAR) for name in handles}
@@ -77,6 +77,6 @@ def _bent(node: Node, function: Callable, *handles: str) -> dict[str, Node]:
 
 
 def neutral(graph: Graph) -> dict[str, np.float32]:
-    """The values of the handles with which nothing changes."""
+    """The neutral values of the handles."""
     poisons = {f"poison.{group}": 0.0 for group in trained_groups(graph)}
     return {name: np.float32(value) for name, value in (poisons | NEUTRAL).items()}

@@ -1,7 +1,7 @@
-"""What holds for every spec and for every compiled program, as checks that raise ``AssertionError`` with the reason.
+"""Invariants of every spec and every compiled program, as checks that raise ``AssertionError`` with the reason.
 
-Checks of texts take a text.  Checks of programs take a :class:`Trial`, which compiles a program once and keeps what the
-checks share::
+Checks of texts take a text.  Checks of programs take a :class:`Trial`, which compiles a program once and caches the results
+that the checks share::
 
     trial = invariants.trial(text)
     invariants.check_three_ways(trial)
@@ -64,7 +64,7 @@ PROGRAM_CHECKS: tuple[Check, ...] = (
 
 
 def check_program(trial: Trial, checks: Iterable[Check] = PROGRAM_CHECKS) -> None:
-    """All checks of programs, or these.  A failure names the check; ``trial.did`` counts what has been checked."""
+    """Run all checks of programs, or the given ones.  A failure names the check; ``trial.did`` counts the cases checked."""
     for check in checks:
         try:
             check(trial)

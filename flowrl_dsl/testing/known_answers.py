@@ -1,7 +1,7 @@
-"""One-state problems with known answers: what an algorithm's mechanism makes of a critic that is right.
+"""One-state problems with known answers: the policy that a mechanism learns from an exact critic.
 
 The critic is ``known``: Q = height log p with several good regions.  The policy that maximises E[Q] + temperature entropy is
-then ``p^(height / temperature)``, a density on [-1, 1]^2 that a grid holds exactly. ::
+then ``p^(height / temperature)``, a density on [-1, 1]^2 represented exactly on a grid. ::
 
     learned = learn("sdac", "ring", sets=("temperature=0.1",))
     answer = Answer.of("ring", learned.sharpness)
@@ -58,7 +58,7 @@ class Answer:
         return replace(self, probability=weight / weight.sum())
 
     def draw(self, count: int, seed: int) -> np.ndarray:
-        """Independent draws [count, 2], uniform inside of their cells."""
+        """Independent draws [count, 2], uniform within their cells."""
         rng = np.random.default_rng(seed)
         rows = rng.choice(len(self.cells), count, p=self.probability)
         return self.cells[rows] + rng.uniform(-1, 1, (count, 2)) / CELLS
@@ -69,7 +69,7 @@ class Answer:
 
 
 def sampled_exactly(answer: Answer, count: int, steps: int = 20, seed: int = 0) -> np.ndarray:
-    """Actions [count, 2] of the sampler ddpm (cosine schedule) with the true noise prediction: what no learning can beat.
+    """Actions [count, 2] of the sampler ddpm (cosine schedule) with the exact noise prediction: the limit of learning.
 
     eps(a_t, t) = (a_t - alpha E[a | a_t]) / sigma, the posterior mean summed over the grid.
     """
@@ -92,7 +92,7 @@ def sampled_exactly(answer: Answer, count: int, steps: int = 20, seed: int = 0) 
 
 
 def centres(shape: str) -> np.ndarray:
-    """The middles of the good regions: [regions, 2]."""
+    """The centres of the good regions: [regions, 2]."""
     if shape == "ring":
         angle = 2 * np.pi * np.arange(8) / 8
         return 0.7 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
@@ -108,7 +108,7 @@ def centres(shape: str) -> np.ndarray:
 
 
 def coverage(actions: np.ndarray, answer: Answer, shape: str) -> float:
-    """The fraction of good regions that got at least half of their share of the actions (nearest middle counts)."""
+    """The fraction of good regions with at least half of their share of the actions (assigned to the nearest centre)."""
     middles = centres(shape)
     wanted = np.bincount(_nearest(answer.cells, middles), answer.probability, len(middles))
     found = np.bincount(_nearest(actions, middles), minlength=len(middles)) / len(actions)
@@ -128,7 +128,7 @@ def sliced_wasserstein(x: np.ndarray, y: np.ndarray, directions: int = 64) -> fl
 
 @dataclass(frozen=True)
 class Learned:
-    """Actions drawn from a trained policy [n, 2], and the sharpness of the density it was trained towards."""
+    """Actions drawn from a trained policy [n, 2], and the sharpness of its target density."""
 
     actions: np.ndarray
     sharpness: float
@@ -145,13 +145,13 @@ def learn(
     exact: bool = True,
     observation: float = 1.0,
 ) -> Learned:
-    """Train a spec on the one state with the exact Q; the replay holds uniform actions and more and more of its own.
+    """Train a spec on the single state with the exact Q; the replay holds uniform actions and a growing share of its own.
 
-    Where the critic is the policy there is nothing to train beside it: not ``exact``, it learns Q from rewards that are Q,
-    and from uniform actions alone, lest it forget what it does not visit.
+    If the critic is the policy, an exact critic leaves nothing to train.  With ``exact`` false, the critic learns Q from
+    rewards equal to Q, on uniform actions only, so that it does not forget unvisited actions.
 
-    The state looks like ``observation``.  A new network, whose biases are 0, maps 0 to the action 0: there the checkerboard
-    has a saddle, and a policy without noise stays on it.
+    The state is observed as ``observation``.  A new network has zero biases and maps 0 to the action 0, a saddle of the
+    checkerboard, where a deterministic policy would stay.
     """
     sets = (*[f"critic.kind=known({shape}, height = {HEIGHT})"][: int(exact)], "act.explore=sample", *sets)
     algorithm, _ = driver.resolve_or_raise(spec, None, sets)
@@ -178,7 +178,7 @@ def _replay(actions: np.ndarray, shape: str, observation: float) -> dict[str, An
 
 
 def _temperature(program: Program, state: Any, replay: Any, hyper: dict[str, float]) -> float | None:
-    """What the algorithm divides its values by: a let called ``scale``, else the parameter ``temperature``."""
+    """The divisor of the algorithm's values: a let called ``scale``, else the parameter ``temperature``."""
     found: dict[str, float] = {}
 
     def look(node: Any, value: Any) -> None:

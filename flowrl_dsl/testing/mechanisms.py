@@ -1,8 +1,8 @@
-"""What a mechanism makes of a known Q when nothing stands between it and its answer: no network, no training, no replay.
+"""Exact solutions of mechanisms for a known Q, without networks, training or replay.
 
-Not every algorithm is after the density or its best action.  One may climb noisy slopes, one may only have a single
-Gaussian.  What each would end at is computed here from its equations, as draws [count, 2] in [-1, 1]^2, so that a policy can
-be held against the answer of its own mechanism.
+Not every algorithm targets the density or its best action: some ascend noisy gradients, some are restricted to a single
+Gaussian.  The limit of each is computed here from its equations, as draws [count, 2] in [-1, 1]^2, so that a policy can be
+compared with the solution of its own mechanism.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ SHARE = np.outer(_WEIGHTS, _WEIGHTS).reshape(-1) / _WEIGHTS.sum() ** 2
 
 
 def noisy_slope(shape: str, sharpness: float, count: int, seed: int = 0, steps: int = 20) -> np.ndarray:
-    """Draws of ddpm (cosine schedule) whose score at every noise level is the slope at the noisy action.
+    """Draws of ddpm (cosine schedule) whose score at every noise level is the gradient at the noisy action.
 
-    eps(a_t, t) = -sigma_t sharpness grad log p(a_t), which is what Q-score matching regresses to (arXiv:2312.11752).
+    eps(a_t, t) = -sigma_t sharpness grad log p(a_t), the regression target of Q-score matching (arXiv:2312.11752).
     """
     alpha = partial(cosine_alpha, s=0.008)
     slope = jax.grad(lambda a: jnp.sum(known_value(a, shape)))
@@ -47,7 +47,7 @@ def blurred_climb(
     """Ends of annealed Langevin chains on the exactly blurred values E[log p(a + sigma noise)], sigma from 0.1 to 0.001.
 
     a <- clip(a + size_l / 2 beta g / |g| + sqrt(size_l) noise), size_l = size (sigma_l / 0.001)^2, ``steps`` times at each
-    of ten levels: what a noise-conditioned critic without errors would sample (arXiv:2602.07873).
+    of ten levels: the sampler of an exact noise-conditioned critic (arXiv:2602.07873).
     """
 
     @jax.jit
@@ -65,10 +65,10 @@ def blurred_climb(
 
 
 def best_squashed_gaussian(shape: str, entropy: float, count: int, seed: int = 0, tries: int = 300) -> np.ndarray:
-    """Draws of the a = tanh(u), u ~ N(mean, diag std^2), of the largest E[log p(a)] among those of one entropy.
+    """Draws of a = tanh(u), u ~ N(mean, diag std^2), with the largest E[log p(a)] at a given entropy.
 
-    The best of ``tries`` random means and ratios of the two deviations, 25 times over, each time around the best so far and
-    eight tenths as far from it.
+    Random search in 25 rounds: each evaluates ``tries`` random means and ratios of the two standard deviations around the
+    best so far, at a radius 0.8 times the previous one.
     """
     rng = np.random.default_rng(seed)
     best = np.zeros((1, 3))
@@ -82,7 +82,7 @@ def best_squashed_gaussian(shape: str, entropy: float, count: int, seed: int = 0
 
 
 def _of_entropy(found: np.ndarray, entropy: float) -> np.ndarray:
-    """The log_std [n, 2] at which squashed Gaussians have an entropy, by bisection; found [n, 3]: means and log ratio."""
+    """The log_std [n, 2] of squashed Gaussians of a given entropy, by bisection; found [n, 3]: means and log ratio."""
     mean, apart = found[:, :2], found[:, 2:] * np.array([0.5, -0.5])
     low, high = np.full((len(found), 1), -6.0), np.zeros((len(found), 1))
     for _ in range(40):
@@ -100,10 +100,10 @@ def squashed_entropy(mean: np.ndarray, log_std: np.ndarray) -> np.ndarray:
 
 
 def repelled(shape: str, count: int, seed: int = 0, strength: float = 4.0, updates: int = 1500) -> np.ndarray:
-    """Where ``count`` points (a multiple of 32) come to rest that follow the field of driftpo in random groups of 32.
+    """The final positions of ``count`` points (a multiple of 32) that follow the field of driftpo in random groups of 32.
 
-    The field is ``strength |v| g / |g| - v``, at most 1 long, v the mean shift of a point to the others of its group and g
-    the slope of log p (arXiv:2602.04770).  Steps of 0.05 of it fall to 0.
+    The field is ``strength |v| g / |g| - v``, clipped to norm 1, with v the mean shift of a point to the others of its group
+    and g the gradient of log p (arXiv:2602.04770).  The step size decays from 0.05 to 0.
     """
     rng = np.random.default_rng(seed)
     a = rng.uniform(-1, 1, (count, 2))
@@ -119,7 +119,7 @@ def repelled(shape: str, count: int, seed: int = 0, strength: float = 4.0, updat
 
 
 def _mean_shift(groups: np.ndarray) -> np.ndarray:
-    """From each point to the others of its group, weights exp(-d^2 / 2v), v = max(median d^2 / (2 log(n + 1)), 0.05)."""
+    """Mean shift from each point to the others, weights exp(-d^2 / 2v), v = max(median d^2 / (2 log(n + 1)), 0.05)."""
     away = groups[:, None] - groups[:, :, None]
     n = groups.shape[1] - 1
     square = np.where(np.eye(n + 1, dtype=bool), np.inf, (away**2).sum(-1))
@@ -139,6 +139,6 @@ def of_entropy(shape: str, entropy: float) -> Answer:
 
 
 def grid_entropy(answer: Answer) -> float:
-    """Entropy in nats of a density that is even inside of each cell."""
+    """Entropy in nats of a density that is uniform within each cell."""
     p = answer.probability[answer.probability > 0]
     return float(-(p * np.log(p)).sum() + np.log(4 / len(answer.cells)))

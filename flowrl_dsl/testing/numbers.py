@@ -1,7 +1,7 @@
-"""The numbers of an algorithm that are inputs of its program, and whether each of them is read.
+"""The numeric options of an algorithm that are inputs of its program, and whether the program reads each of them.
 
-A component may declare an option and never read it, or inherit one that only its base class reads.  The option then parses,
-can be overridden and swept, and changes nothing.
+A component may declare an option and never read it, or inherit one that only its base class reads.  Such an option
+parses, can be overridden and swept, and has no effect.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def numbers(algorithm: Algorithm) -> Iterator[Number]:
 
 
 def _within(path: str, component: Component) -> Iterator[tuple[str, Component]]:
-    """A component and all that it holds, with their paths."""
+    """A component and all its subcomponents, with their paths."""
     yield path, component
     for name in type(component).model_fields:
         value: Any = getattr(component, name)
@@ -64,9 +64,9 @@ def _numbers_in(at: Position, component: Component) -> Iterator[Number]:
 
 
 def unread_numbers(algorithm: Algorithm, graphs: Mapping[str, Graph]) -> list[str]:
-    """The options of components that hold a number which no graph has as an input, by their paths.
+    """The paths of numeric options of components that are not an input of any graph.
 
-    A number with a schedule is read where the schedule's own numbers are, a learned one from the state.
+    A scheduled number is read through the numbers of its schedule, a learned one from the state.
     """
     inputs = {node.name for graph in graphs.values() for node in graph.nodes.values() if node.op == INPUT}
     changing = {p.name for p in algorithm.parameters.values() if p.schedule is not None or p.learned is not None}
@@ -78,6 +78,6 @@ def unread_numbers(algorithm: Algorithm, graphs: Mapping[str, Graph]) -> list[st
 
 
 def check_numbers_are_read(trial: Trial) -> None:
-    """Every number that an option holds is an input of the program, unless its component declares it unread or idle."""
+    """Every numeric option is an input of the program, unless its component declares it unread or idle."""
     ignored = unread_numbers(trial.algorithm, trial.program.graphs)
     assert not ignored, f"nothing reads {', '.join(ignored)}; unread() and idle() declare what a component does not read"

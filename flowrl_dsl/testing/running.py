@@ -1,4 +1,4 @@
-"""How a program runs: one executable, its state consumed, the same again for the same key, a state kept by a checkpoint."""
+"""Execution of a program: one executable, donated state, determinism for a fixed key, and checkpoints that restore it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from flowrl_dsl.testing.trials import Trial, of_graph
 
 
 def check_one_executable_no_callback(trial: Trial) -> None:
-    """The first step compiles one executable, and nothing in it calls back to Python."""
+    """The first step compiles one executable, which contains no callback to Python."""
     assert trial.stepped and trial.compiled_for_a_step == 1, f"{trial.compiled_for_a_step} executables for one step"
     callbacks = host_callbacks(trial.traced_step.jaxpr.jaxpr)
     assert not callbacks, f"callbacks {callbacks}"
 
 
 def check_changed_number_does_not_recompile(trial: Trial, hyper: Mapping[str, float] | None = None) -> None:
-    """Other values of the numbers compile nothing; ``hyper`` are those values, by default nine tenths of each number."""
+    """Changed numbers cause no recompilation; ``hyper`` are the new values, by default 0.9 times each number."""
     assert trial.stepped
     before = compilations()
     changed = {name: 0.9 * value for name, value in trial.hyper.items()} if hyper is None else dict(hyper)
@@ -37,7 +37,7 @@ def check_changed_number_does_not_recompile(trial: Trial, hyper: Mapping[str, fl
 
 
 def check_state_donated(trial: Trial) -> None:
-    """A step consumes the state it is given, as far as it reads it."""
+    """The input state of a step is donated, except for the parts that the step does not read."""
     given = as_arrays(trial.state)
     graph = trial.program.graphs["step"]
     read = {name for node in graph.nodes.values() for name in node.inputs} | set(graph.outputs.values())
@@ -48,7 +48,7 @@ def check_state_donated(trial: Trial) -> None:
 
 
 def check_same_key_same_result(trial: Trial) -> None:
-    """The same key gives bit for bit the same state, step and actions; another key another state."""
+    """Initial state, step and actions are bitwise identical for equal keys; different keys yield different states."""
     program = trial.program
     assert_equal("init ", of_graph(program, on_host(program.init(trial.seed))), trial.fresh)
     if "init" in trial.compiled:
@@ -63,9 +63,10 @@ def check_same_key_same_result(trial: Trial) -> None:
 
 
 def check_update_is_repeated_step(trial: Trial, n: int = 2) -> None:
-    """``update(n)`` does what n steps on the batches it draws do; metrics are means over the steps that report them.
+    """``update(n)`` equals n steps on the batches it draws; metrics are means over the steps that report them.
 
-    Where the source of batches learns from updates, which the loop does and not the step: what n updates of one step do.
+    If the source of batches learns from updates, which happens in the loop and not in the step, it equals n updates of one
+    step each.
     """
     program = trial.program
     storage = replay_of(program, trial.seed + 1)
@@ -89,7 +90,7 @@ def check_update_is_repeated_step(trial: Trial, n: int = 2) -> None:
 
 
 def check_checkpoint_restores(trial: Trial) -> None:
-    """A state written to a checkpoint and read again, by names and shapes of the program alone, is bit for bit the same."""
+    """A state restored from a checkpoint, using only the program's names and shapes, is bitwise identical."""
     state = trial.stepped[0]
     with tempfile.TemporaryDirectory() as folder:
         written = Checkpoints(Path(folder))

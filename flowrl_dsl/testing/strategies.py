@@ -1,6 +1,6 @@
 """Hypothesis strategies: specs, formulas, states, batches and settings of programs, and damaged texts.
 
-Everything is driven by the registry: a component that is registered takes part, whoever wrote it. ::
+Generation is driven by the registry and includes every registered component, also those of plugins. ::
 
     from hypothesis import given
     from flowrl_dsl.testing import invariants, strategies
@@ -45,7 +45,7 @@ def batch_of(program: Program, seed: int = 0, style: str = "plain", rows: int | 
 
 
 def replay_of(program: Program, seed: int = 0, rows: int = 12, size: int = 9) -> dict[str, np.ndarray]:
-    """A ring of ``rows`` places, the ``size`` newest of them filled; episodes end now and then."""
+    """A ring buffer of ``rows`` rows, the ``size`` newest of them filled; episodes end occasionally."""
     rng, sizes = np.random.default_rng(seed), program.axis_sizes
     shapes = {name: (rows, *field.shape(sizes)) for name, field in program.data.stored.items() if name != "end"}
     values = {name: np.asarray(value, np.float32) for name, value in _rows_of(shapes, rng, "plain").items()}
@@ -75,14 +75,14 @@ def _rows_of(shapes: Mapping[str, tuple[int, ...]], rng: np.random.Generator, st
 
 @st.composite
 def batches(draw: Draw, program: Program) -> dict[str, np.ndarray]:
-    """Valid batches of the program's size, plain ones and extreme ones."""
+    """Valid batches of the program's batch size, with ordinary and extreme values."""
     return batch_of(program, draw(st.integers(0, 2**16)), draw(st.sampled_from(STYLES)))
 
 
 def hyper_of(program: Program, algorithm: Algorithm, seed: int = 0) -> dict[str, float]:
     """Values of the program's inputs, each within the range that the spec or the component declares for it.
 
-    They lie between half and twice the default where the range admits it.
+    They lie between half and twice the default if the range permits.
     """
     rng, ranges = np.random.default_rng(seed), _ranges(algorithm)
     values = {}
@@ -94,12 +94,12 @@ def hyper_of(program: Program, algorithm: Algorithm, seed: int = 0) -> dict[str,
 
 
 def hypers(program: Program, algorithm: Algorithm) -> st.SearchStrategy[dict[str, float]]:
-    """Values of the program's inputs within their ranges, as :func:`hyper_of` has them."""
+    """Values of the program's inputs within their ranges, as in :func:`hyper_of`."""
     return st.integers(0, 2**16).map(lambda seed: hyper_of(program, algorithm, seed))
 
 
 def _ranges(algorithm: Algorithm) -> dict[str, list[Interval]]:
-    """The declared ranges of each number, by the name of the input that holds it."""
+    """The declared ranges of each number, by the name of its input."""
     found: dict[str, list[Interval]] = {name: [p.interval] for name, p in algorithm.parameters.items()}
 
     for _, scalar, interval in numbers(algorithm):
@@ -112,9 +112,9 @@ _SPACES = (" ", "\n", "  ", "\t", "\n\n", " # a remark\n")
 
 @st.composite
 def laid_out(draw: Draw, text: str) -> str:
-    """The same tokens with other spaces, line ends and comments between them: a text of the same meaning.
+    """The same tokens with different spaces, line breaks and comments between them: a text of the same meaning.
 
-    The name of a section stays on the line of the section's word, where the language wants it.
+    The name of a section stays on the line of the section keyword, as the language requires.
     """
     tokens = Lexer(text, "text").tokens
     spaces = draw(st.lists(st.sampled_from(_SPACES), min_size=1, max_size=8))
@@ -124,7 +124,7 @@ def laid_out(draw: Draw, text: str) -> str:
 
 @st.composite
 def mangled(draw: Draw, text: str, most: int = 4) -> str:
-    """The text after one to ``most`` accidents: words or characters deleted, doubled, swapped, replaced or inserted."""
+    """The text after one to ``most`` mutations: words or characters deleted, doubled, swapped, replaced or inserted."""
     tokens = [str(token) for token in Lexer(text, "text").tokens if str(token)] or [text]
     words = st.sampled_from(_words())
     for _ in range(draw(st.integers(1, most))):
@@ -148,7 +148,7 @@ def mangled(draw: Draw, text: str, most: int = 4) -> str:
 
 
 def _words() -> list[str]:
-    """Words that mean something: of the grammar, of the registry, numbers at the edge of what is one."""
+    """Words with a meaning in the grammar or the registry, and edge cases of number syntax."""
     registered = {name for members in families().values() for name in members}
     options = {name for members in families().values() for cls in members.values() for name in cls.model_fields}
     extra = {"0", "-1", "1e999", "1e-300", "none", "over", "wrt", "policy", "x", '"text"', "(1 / 0)", "A", "N", "M"}

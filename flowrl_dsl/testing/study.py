@@ -1,7 +1,6 @@
-"""A long study of random specs: which ones, what was checked of each, and a file of results that outlives an interruption.
+"""A long study of random specs: their enumeration, the checks of each, and a file of results that survives interruptions.
 
-The specs of a study are numbered.  Number n is the same spec in every run, so that a study can be cut into shards and taken
-up where it was left::
+The specs of a study are numbered.  Number n is the same spec in every run, so that a study can be sharded and resumed::
 
     study = Study(Path("study.jsonl"))
     for number in study.missing(range(1000)):
@@ -9,7 +8,7 @@ up where it was left::
     print(study.summary())
     study.raise_failures()
 
-Every spec goes through all quick checks, and through the long ones by turns: see :func:`turn`.
+Every spec passes through all quick checks; the long checks rotate over the specs: see :func:`turn`.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _DRAWS = settings(deadline=None, database=None, phases=[Phase.generate], suppres
 
 
 def components_of(algorithm: Algorithm) -> frozenset[str]:
-    """Every component that an algorithm holds, at any depth, as ``family:name``; sections are left out."""
+    """All components of an algorithm, at any depth, as ``family:name``, without sections."""
     found: set[str] = set()
 
     def look(part: Any) -> None:
@@ -66,7 +65,7 @@ def components_of(algorithm: Algorithm) -> frozenset[str]:
 
 @lru_cache(maxsize=4)
 def _block(number: int) -> list[str]:
-    """The specs of one block.  The first that Hypothesis draws is always its simplest one, and left out."""
+    """The specs of one block.  The first draw of Hypothesis is always the simplest one and is omitted."""
     found: list[str] = []
 
     @seed(number)
@@ -80,20 +79,20 @@ def _block(number: int) -> list[str]:
 
 
 def spec(number: int) -> str | None:
-    """The text of a spec of studies; None where its block has fewer, because Hypothesis gave up some."""
+    """The text of a spec of studies; None if its block is shorter because Hypothesis rejected some."""
     block = _block(number // BLOCK)
     return block[number % BLOCK] if number % BLOCK < len(block) else None
 
 
 def turn(number: int) -> tuple[list[str], list[Check]]:
-    """Which functions of this spec's program are compiled beside the step, and which checks it goes through."""
+    """The functions of this spec's program that are compiled besides the step, and the checks it passes through."""
     compiled = [name for names, (n, k) in COMPILED.items() if number % n == k for name in names]
     skipped = {check for check, (n, k) in TURNS.items() if number % n != k}
     return compiled, [check for check in PROGRAM_CHECKS if check not in skipped]
 
 
 def check_composition(text: str, number: int) -> Trial:
-    """All checks whose turn it is; then other numbers, and batches of all styles through the compiled step."""
+    """Run the checks of this turn; then run the compiled step with other numbers and with batches of all styles."""
     compiled, checks = turn(number)
     trial = invariants.trial(text, seed=number, compiled=compiled)
     invariants.check_program(trial, checks)
@@ -105,10 +104,10 @@ def check_composition(text: str, number: int) -> Trial:
 
 
 class Study:
-    """Results of specs that were checked, whether they failed or not, as lines of JSON in a file.
+    """Results of checked specs, passed or failed, as lines of JSON in a file.
 
-    Each line has the spec's ``number``, its ``components``, what was ``did``, and for a failure ``how`` and the ``text``.
-    Of several lines of a number the last one counts.  ``others`` are files of results to count with: those of other shards.
+    Each line has the spec's ``number``, its ``components``, the counts ``did``, and for a failure ``how`` and the ``text``.
+    If a number has several lines, the last one counts.  ``others`` are result files of other shards to include.
     """
 
     def __init__(self, path: Path, others: Iterable[Path] = ()):
@@ -119,18 +118,18 @@ class Study:
             self.results |= {result["number"]: result for result in map(json.loads, lines)}
 
     def missing(self, numbers: Iterable[int]) -> list[int]:
-        """Those numbers that have no result yet, or have failed: after a correction these are checked again."""
+        """The numbers without a result, and those that failed, which are checked again after a correction."""
         return [number for number in numbers if number not in self.results or "how" in self.results[number]]
 
     def check(self, number: int) -> None:
-        """Check a spec and note the result; a failure is kept, and does not stop."""
+        """Check a spec and record the result; a failure is recorded and does not abort the study."""
         failed = self.results.get(number, {}).get("text")
         text = failed if failed is not None else spec(number)
         if text is not None:
             self.check_text(number, text)
 
     def check_text(self, number: int, text: str) -> None:
-        """As :meth:`check`, for a text of your own."""
+        """As :meth:`check`, for a given text."""
         start = time.process_time()
         result: dict[str, Any] = {"number": number, "components": [], "did": {}}
         try:
@@ -143,7 +142,7 @@ class Study:
         result["seconds"] = round(time.process_time() - start, 2)
         self.note(result)
         if len(self.results) % BLOCK == 0:
-            # jax keeps compiled programs for as long as it knows the functions they came from
+            # jax caches compiled programs as long as it references their source functions
             jax.clear_caches()
             gc.collect()
 
@@ -164,17 +163,17 @@ class Study:
 
     @property
     def components(self) -> set[str]:
-        """Components that took part."""
+        """All components in the checked specs."""
         return set().union(*self.compositions)
 
     @property
     def pairs(self) -> set[tuple[str, str]]:
-        """Unordered pairs of different components that stood in one spec."""
+        """Unordered pairs of different components that occurred in one spec."""
         return {pair for together in self.compositions for pair in combinations(sorted(together), 2)}
 
     @property
     def did(self) -> Counter[str]:
-        """How often each thing was checked, in specs that did not fail."""
+        """The number of checks of each kind, in specs that did not fail."""
         return sum((Counter(result["did"]) for result in self.results.values()), Counter())
 
     def summary(self) -> str:
@@ -186,11 +185,11 @@ class Study:
         )
 
     def table(self) -> str:
-        """How often each thing was checked, one a line, as Markdown."""
+        """The number of checks of each kind, one per line, as Markdown."""
         rows = "\n".join(f"| {name} | {count} |" for name, count in sorted(self.did.items()))
         return f"| checked | times |\n|---|---|\n{rows}"
 
     def raise_failures(self) -> None:
-        """Raise ``AssertionError`` with all failures, where there are any."""
+        """Raise ``AssertionError`` with all failures, if there are any."""
         shown = [f"number {result['number']}: {result['how']}\n\n{result['text']}" for result in self.failures]
         assert not shown, f"{self.summary()}\n\n" + "\n\n--------\n\n".join(shown)

@@ -1,7 +1,7 @@
-"""What a program may not depend on: the order of the rows of a batch and of drawn actions, and the zero of Q.
+"""Symmetries of a program: permutations of the rows of a batch and of drawn actions, and shifts of Q.
 
-Random draws belong to places, so a permuted batch alone would meet other noise.  Here the bits of every draw are permuted
-with it: the values of a step must then be those it had, permuted.
+Random draws are tied to positions, so a permuted batch alone would be paired with different noise.  Here the bits of every
+draw are permuted with the batch; the values of a step must then be permuted accordingly.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _NAME = re.compile(r"[^/()]+")
 
 
 def check_permutations(trial: Trial) -> None:
-    """Permuted rows of the batch, particles and reverse samples: permuted values, equal sums, losses and new state.
+    """Permuting batch rows, particles or reverse samples permutes the values and keeps sums, losses and the new state.
 
-    Every value with the axis must be the permuted one, every value without it the same, node by node.  Left out is what is
-    measured in the first few rows of a batch, what rounding decides, and what follows from these.
+    Node by node, every value with the axis must be permuted, and every value without it unchanged.  Exempt are values
+    measured on the first few rows of a batch, values sensitive to rounding, and values computed from these.
     """
     for axis in PERMUTED:
         lengths = {np.shape(trial.interpreted[n.name])[n.type.axes.index(axis)] for n in _with_axis(trial, axis)}
@@ -61,7 +61,7 @@ def _check_permuted(trial: Trial, axis: str) -> None:
 
 
 def _decided_by_rounding(trial: Trial, node: Node, difference: float) -> bool:
-    """Whether rounding moves the node as much, as where one of several equal values is chosen."""
+    """Whether rounding alone changes the node by as much, for example in a choice between equal values."""
     moved = furthest(trial.interpreted[node.name], (other.interpreted[node.name] for other in trial.shaken))
     decided = difference <= MORE * moved
     trial.did["decided by rounding"] += decided
@@ -69,13 +69,13 @@ def _decided_by_rounding(trial: Trial, node: Node, difference: float) -> bool:
 
 
 def _by_place(trial: Trial, node: Node, axis: str) -> bool:
-    """Whether the node, by what it says, depends on the order of its rows: it takes the first ones, or fits them in turn."""
+    """Whether the node is declared to depend on the order of its rows: it takes the first ones, or fits them in turn."""
     takes_first = axis == "batch" and "state" in node.type.axes and node.op == "Select"
     return takes_first or node.op == "Estimate"
 
 
 class _Permuted:
-    """Rolls the bits of each draw along an axis of the node it belongs to, if it has one row for each entry."""
+    """Rolls the bits of each draw along an axis of its node, if the draw has one row for each entry."""
 
     def __init__(self, trial: Trial, axis: str):
         self.trial = trial
@@ -83,7 +83,7 @@ class _Permuted:
         self.rows = {node.name: self._rows_of(node) for node in trial.graph.nodes.values()}
 
     def _rows_of(self, node: Node) -> dict[str, int]:
-        """The axes of rows of a node's value, of what it reads and of its items, with their lengths, in order."""
+        """The row axes of a node's value, inputs and items, with their lengths, in order."""
         nodes = self.trial.graph.nodes
         items = [part for part in nodes.values() if part.op == "Item" and part.inputs[0] == node.name]
         near = [part for part in (node, *(nodes[name] for name in node.inputs), *items) if part.type.axes]
@@ -111,9 +111,9 @@ SCALE, SHIFT = 4.0, 0.5
 
 
 def check_shifted_values(trial: Trial) -> None:
-    """Weights that see differences alone stay when every Q is shifted; of the order alone, also when it is scaled.
+    """Weights that use only differences are invariant to shifts of Q; those that use only the order, also to scaling.
 
-    Of each the weights are looked at whose argument moves along with Q.
+    Only weights whose argument transforms with Q are checked.
     """
     for scale, functions in ((1.0, _ONLY_DIFFERENCES), (SCALE, _ONLY_ORDER)):
         nodes = [node for node in trial.graph.nodes.values() if _function(node) in functions]
@@ -132,7 +132,7 @@ def _function(node: Node) -> str:
 
 
 def _moves_along(node: Node, before: np.ndarray, after: np.ndarray, scale: float) -> bool:
-    """Whether the argument is ``scale`` times what it was, plus a number that is the same along the axis of the weights."""
+    """Whether the argument is ``scale`` times its old value, plus a constant along the axis of the weights."""
     assert isinstance(node.expr, Call)
     axis = next(part.value for key, part in node.expr.kwargs if key == "axis" and isinstance(part, Literal))
     rest = np.asarray(after, float) - scale * np.asarray(before, float)

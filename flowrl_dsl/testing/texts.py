@@ -1,4 +1,4 @@
-"""What holds for every text: it is refused in words or understood, and formatting keeps its meaning."""
+"""Invariants of every text: it is rejected with diagnostics or accepted, and formatting preserves its meaning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowrl_dsl.syntax.parser import parse
 
 
 def check_parse_format(text: str) -> None:
-    """A text that parses is formatted to a text of the same tree and comments, which formatting leaves as it is."""
+    """Formatting a text that parses preserves its tree and comments, and is idempotent."""
     tree, found = parse(text, "text")
     assert tree is not None, f"does not parse: {[d.message for d in found]}\n{text}"
     formatted = format_file(tree)
@@ -28,7 +28,7 @@ def check_parse_format(text: str) -> None:
 
 
 def check_never_raises(text: str) -> Resolution:
-    """A spec, however broken, gives diagnostics or an algorithm; every diagnostic has a known code and lies in the text."""
+    """Any text yields diagnostics or an algorithm; every diagnostic has a known code and a position within the text."""
     resolution = resolve_text(text)
     errors = resolution.diagnostics.errors
     assert (resolution.algorithm is None) == bool(errors), "an algorithm comes without errors, and errors without one"
@@ -54,7 +54,7 @@ def _check_diagnostic(diagnostic: Diagnostic, sources: Mapping[str, str]) -> Non
 
 
 def check_valid(text: str) -> Algorithm:
-    """The spec has no errors; gives its algorithm."""
+    """The spec has no errors; returns its algorithm."""
     resolution = check_never_raises(text)
     assert resolution.algorithm is not None, render_text(resolution.diagnostics.errors, resolution.sources) + "\n" + text
     return resolution.algorithm

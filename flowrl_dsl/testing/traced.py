@@ -1,7 +1,7 @@
-"""A program of jax computed by NumPy, one operation after the other.
+"""Evaluation of a JAX program in NumPy, one operation at a time.
 
-jax traces the program and nothing more; no compiler sees it.  That makes it a reference for what XLA compiles, and a quick
-one for small programs: to trace takes a tenth of the time of compiling. ::
+jax only traces the program; no compiler is involved.  The result is a reference for the code that XLA compiles, and a fast
+one for small programs: tracing takes a tenth of the time of compilation. ::
 
     traced = Traced(step, state, batch, hyper)
     state, metrics = traced(state, batch, hyper)
@@ -41,12 +41,11 @@ _CALLED = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 
 
 class Traced:
-    """A function as jax traces it for arguments like these, and as NumPy computes it.
+    """A function traced by jax for arguments like these, and evaluated by NumPy.
 
-    ``shapes`` are those of its results.  Called with a ``draw``, everything random is what that makes of it.  Called with a
-    ``shake``, a random generator, the result of every operation is moved within a few roundings, and so is what an operation
-    chooses from: several calls show how far rounding alone can move what the program computes (Parker, "Monte Carlo
-    arithmetic", 1997).
+    ``shapes`` are those of its results.  If ``draw`` is given, it replaces all random values.  If ``shake``, a random
+    generator, is given, the result of every operation and the operands of every choice are perturbed within a few rounding
+    errors: several calls estimate the effect of rounding on the results (Parker, "Monte Carlo arithmetic", 1997).
     """
 
     def __init__(self, function: Callable[..., Any], *examples: Any):
@@ -61,7 +60,7 @@ class Traced:
 
 
 class Slow:
-    """A function that NumPy computes, traced anew for arguments of other shapes; it may stand where a jitted one does."""
+    """A function evaluated by NumPy and retraced for arguments of new shapes; a drop-in replacement for a jitted one."""
 
     def __init__(self, function: Callable[..., Any]):
         self.function = function
@@ -76,7 +75,7 @@ class Slow:
 
 
 class _Run:
-    """Evaluates jaxprs.  ``scope`` is the innermost named scope around what is evaluated."""
+    """Evaluates jaxprs.  ``scope`` is the innermost named scope around the current equation."""
 
     def __init__(self, draw: Draw | None, shake: np.random.Generator | None):
         self.draw = draw
@@ -119,7 +118,7 @@ class _Run:
             if key in equation.params:
                 found = self._call(equation.params[key], values, inner)
                 if self.draw is not None and equation.params.get("name") == _QUICK:
-                    keys = values[0].ndim - 1 if values else 0  # a key that is a constant is no argument
+                    keys = values[0].ndim - 1 if values else 0  # a constant key is not an argument
                     found = [self.draw(found[0].shape[keys:], inner, found[0])]
                 return found
         return _by_jax(equation, values)
@@ -173,11 +172,11 @@ def _empty(aval: Any) -> np.ndarray:
 
 
 def _scope_of(equation: core.JaxprEqn) -> str:
-    """The names around an equation, outermost first: ``jvp(critic.loss)/...``; empty where there are none."""
+    """The names around an equation, outermost first: ``jvp(critic.loss)/...``; empty if there are none."""
     return str(equation.source_info.name_stack)
 
 
 def _by_jax(equation: core.JaxprEqn, values: Sequence[Any]) -> list[np.ndarray]:
-    """An operation that the table does not know, computed by jax alone."""
+    """An operation missing from the table, evaluated by jax in isolation."""
     found = equation.primitive.bind(*map(jax.numpy.asarray, values), **equation.params)
     return [np.asarray(x) for x in (found if equation.primitive.multiple_results else [found])]

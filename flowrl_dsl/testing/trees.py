@@ -1,4 +1,4 @@
-"""Trees of arrays: on the host and on the device, compared closely or bit for bit."""
+"""Trees of arrays: on the host and on the device, compared up to rounding or bitwise."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ RTOL, ATOL = 2e-3, 2e-5
 
 
 def on_host(tree: Any) -> Any:
-    """The tree as NumPy arrays, where no donation can delete them."""
+    """The tree as NumPy arrays, which donation cannot delete."""
     return jax.tree.map(np.array, tree)
 
 
 def as_arrays(tree: Any) -> Any:
-    """The tree on the device, as arrays of its own: a step may consume them."""
+    """A copy of the tree on the device, which a step may consume."""
     return jax.tree.map(jnp.array, tree)
 
 
@@ -37,18 +37,18 @@ def _compiler_log() -> list[str]:
 
 
 def compilations() -> int:
-    """How many executables have been compiled in this process since this was first asked."""
+    """The number of executables compiled in this process since the first call of this function."""
     return len(_compiler_log())
 
 
 def same_structure(left: Any, right: Any) -> bool:
-    """Whether two trees differ in their leaves alone."""
+    """Whether two trees differ only in their leaves."""
     here: Any = jax.tree.structure(left)
     return bool(here == jax.tree.structure(right))
 
 
 def assert_close(what: str, left: Any, right: Any, rtol: float = RTOL, atol: float = ATOL) -> None:
-    """Trees of equal structure agree: each array to ``atol`` plus ``rtol`` of its largest number; nan only with nan."""
+    """Trees of equal structure agree: arrays within ``atol`` + ``rtol`` times the largest magnitude; nan equals only nan."""
     assert same_structure(left, right), f"{what}: trees of different structure"
     for (path, x), y in zip(jax.tree.leaves_with_path(left), jax.tree.leaves(right), strict=True):
         difference = unlike(np.asarray(x), np.asarray(y), rtol, atol)
@@ -56,7 +56,7 @@ def assert_close(what: str, left: Any, right: Any, rtol: float = RTOL, atol: flo
 
 
 def unlike(x: np.ndarray, y: np.ndarray, rtol: float = RTOL, atol: float = ATOL) -> str:
-    """How two arrays differ by more than rounding; nothing where they do not."""
+    """A description of how two arrays differ by more than rounding; empty if they do not."""
     if x.shape != y.shape:
         return f"shapes {x.shape} and {y.shape}"
     if x.dtype.kind != "f":
@@ -70,19 +70,19 @@ def unlike(x: np.ndarray, y: np.ndarray, rtol: float = RTOL, atol: float = ATOL)
 
 
 def distance(x: Any, y: Any) -> float:
-    """The largest difference of two arrays; infinite where one of them is not of finite numbers."""
+    """The largest difference of two arrays; infinite if one of them is not finite."""
     x, y = np.asarray(x), np.asarray(y)
     finite = x.dtype.kind == "f" and np.isfinite(x).all() and np.isfinite(y).all()
     return float(np.abs(x - y).max(initial=0.0)) if finite else np.inf
 
 
 def furthest(x: Any, others: Iterable[Any]) -> float:
-    """The largest distance to one of the others; those that are not finite do not count."""
+    """The largest distance to one of the others; non-finite ones are ignored."""
     return max((d for other in others if (d := distance(x, other)) < np.inf), default=0.0)
 
 
 def assert_equal(what: str, left: Any, right: Any) -> None:
-    """Trees are equal bit for bit."""
+    """Trees are bitwise equal."""
     assert same_structure(left, right), f"{what}: trees of different structure"
     for (path, x), y in zip(jax.tree.leaves_with_path(left), jax.tree.leaves(right), strict=True):
         equal = np.array_equal(np.asarray(x), np.asarray(y), equal_nan=np.asarray(x).dtype.kind == "f")

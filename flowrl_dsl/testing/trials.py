@@ -1,9 +1,8 @@
 """A program under test: compiled once, with a state, a batch, and the same step computed in other ways.
 
 A trial starts from a *seasoned* state: copies differ from their originals, biases are no longer 0, optimizers have made
-some steps, and the next update is one in which every conditional stage runs.  Seasoned optimizers are smooth: a fresh Adam
-turns the sign of a gradient that is 0 but for rounding into a whole step, so that no tolerance of its result would mean
-anything.
+some steps, and every conditional stage runs in the next update.  Seasoned optimizers are smooth: a fresh Adam turns the sign
+of a gradient that is 0 up to rounding into a full step, so that no tolerance on its result would be meaningful.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ def tiny(spec: str) -> Algorithm:
 
 
 def _shrunk(path: str, component: Component) -> Iterator[str]:
-    """The overrides that make a component and all it holds small; options that nothing reads stay unsaid."""
+    """The overrides that shrink a component and its subcomponents; unread options are omitted."""
     silent = unread(component)
     for name, kind in kinds(type(component)).items():
         value, inner = getattr(component, name), f"{path}.{name}"
@@ -95,14 +94,14 @@ def _shrunk(path: str, component: Component) -> Iterator[str]:
 
 
 class Trial:
-    """A program, a seasoned state, a batch, and what has been computed with them.  Arrays are NumPy's.
+    """A program, a seasoned state, a batch, and the results computed from them, as NumPy arrays.
 
-    XLA compiles the step, without expensive optimisations, and of the program's other functions those in ``compiled``; what
-    else there is to compute (other functions, the step node by node, as printed, without passes) jax traces and NumPy
-    computes.  A ``thorough`` trial compiles everything with all optimisations and interprets without any compilation,
-    which takes ten times as long.
+    XLA compiles the step, without expensive optimisations, and the program's other functions in ``compiled``.  All other
+    computations (the remaining functions; the step node by node, as printed, and without passes) are traced by jax and
+    evaluated by NumPy.  A ``thorough`` trial compiles everything with all optimisations and interprets without any
+    compilation, which takes ten times as long.
 
-    ``did`` counts what checks have looked at, where that depends on the program.
+    ``did`` counts the cases that checks have examined, where the number depends on the program.
     """
 
     def __init__(
@@ -141,14 +140,14 @@ class Trial:
 
     @cached_property
     def numbers(self) -> dict[str, Any]:
-        """``hyper`` as the program takes it."""
+        """``hyper`` in the form the program takes."""
         return {name: np.float32(value) for name, value in self.hyper.items()}
 
     # the step as compiled
 
     @cached_property
     def traced_step(self) -> Any:
-        """The step as jax has traced it on the way to the compiled one."""
+        """The step as traced by jax before compilation."""
         return self.program.jit_step.trace(as_arrays(self.state), self.batch, self.numbers)
 
     @cached_property
@@ -164,7 +163,7 @@ class Trial:
 
     @cached_property
     def shaken(self) -> list[Trial]:
-        """The same trial some times more; in these NumPy moves the result of every operation within a few roundings."""
+        """Replicas of the trial in which NumPy perturbs the result of every operation within a few rounding errors."""
         return [self._shaken(seed) for seed in range(SHAKES)]
 
     def _shaken(self, seed: int) -> Trial:
@@ -177,7 +176,7 @@ class Trial:
     def values(self, batch: Mapping[str, Any] | None = None, draw: Draw | None = None, **handles: float) -> dict[str, Any]:
         """Every value of the step, node by node in graph order, computed by NumPy.
 
-        ``handles`` are those of :mod:`~flowrl_dsl.testing.instruments`; ``draw`` may replace what is drawn.
+        ``handles`` are those of :mod:`~flowrl_dsl.testing.instruments`; ``draw`` may replace the random draws.
         """
         changed = {name: np.float32(value) for name, value in handles.items()}
         inputs = Program.step_inputs(self.state, self.batch if batch is None else batch, self.numbers)
@@ -186,7 +185,7 @@ class Trial:
     @cached_property
     def _by_node(self) -> Traced:
         graph = instrumented(self.graph)
-        # conditions must be known where the graph is traced
+        # conditions must be concrete when the graph is traced
         integers = {name: value for name, value in self.state.items() if getattr(value, "dtype", None) == np.int32}
         counters = {f"state.{name}": value for name, value in integers.items()}
 
@@ -228,30 +227,30 @@ class Trial:
 
     @cached_property
     def source_for_reading(self) -> str:
-        """The program as it is printed for reading: after few of the passes."""
+        """The program as printed for reading, after a few of the passes."""
         built = build_graphs(self.algorithm, *SIZES, passes=FOR_READING)
         return emit_python(self.algorithm.name, "A trial, for reading.", built.graphs, built.hyper, __version__)
 
     @cached_property
     def printed(self) -> dict[str, Any]:
-        """What the printed program defines."""
+        """The definitions of the printed program."""
         return _defined(self.source)
 
     @cached_property
     def printed_results(self) -> PrintedResults:
-        """State, metrics and feedback, and the actions by mode, by the printed program."""
+        """State, metrics and feedback, and the actions by mode, computed by the printed program."""
         return self._run(self.printed, self.source)
 
     @cached_property
     def read_results(self) -> PrintedResults:
-        """The same by the program that is printed for reading."""
+        """The same results, computed by the program printed for reading."""
         return self._run(_defined(self.source_for_reading), self.source_for_reading)
 
     def _run(self, printed: Mapping[str, Any], source: str) -> PrintedResults:
         def run(state: Any, batch: Any, hyper: Any) -> tuple[Any, Any]:
             with _printed_program(source):
                 acted = {mode: printed[mode](state, batch["s"], COUNTER, hyper) for mode in MODES}
-                # a printed program without feedback, or fields that acting fills, returns none
+                # a printed program without feedback, or without fields filled by acting, returns none
                 state, metrics, *feedback = printed["step"](state, batch, hyper)
             actions = {mode: found["action"] if isinstance(found, dict) else found for mode, found in acted.items()}
             return (state, metrics, *(feedback or [{}])), actions
@@ -272,14 +271,14 @@ class Trial:
         return self._computed(run)
 
     def _computed(self, function: Callable[..., Any]) -> Any:
-        """A function of state, batch and numbers for those of the trial: compiled if thorough, else by NumPy."""
+        """A function of state, batch and numbers, evaluated at those of the trial: compiled if thorough, else by NumPy."""
         given = self.state, self.batch, self.numbers
         return on_host(jax.jit(function)(*given)) if self.thorough else Traced(function, *given)(*given, shake=self.shake)
 
 
 @contextmanager
 def _printed_program(source: str) -> Iterator[None]:
-    """What fails inside is a failure of this printed program."""
+    """A context in which any exception is reported as a failure of this printed program."""
     try:
         yield
     except Exception as error:
@@ -287,7 +286,7 @@ def _printed_program(source: str) -> Iterator[None]:
 
 
 def _defined(source: str) -> dict[str, Any]:
-    """What a printed program defines."""
+    """The definitions of a printed program."""
     names: dict[str, Any] = {}
     with _printed_program(source):
         exec(compile(source, "<printed>", "exec"), names)
@@ -295,7 +294,7 @@ def _defined(source: str) -> dict[str, Any]:
 
 
 def _prepare(program: Program, compiled: frozenset[str]) -> None:
-    """Let jax compile these functions with fewer optimisations, and NumPy compute the others."""
+    """Compile these functions by jax with fewer optimisations, and evaluate the others by NumPy."""
 
     def made(name: str, function: Callable[..., Any], **options: Any) -> Any:
         return jax.jit(function, compiler_options=QUICK, **options) if name in compiled else Slow(function)
@@ -307,12 +306,12 @@ def _prepare(program: Program, compiled: frozenset[str]) -> None:
 
 
 def of_graph(program: Program, state: Mapping[str, Any]) -> dict[str, Any]:
-    """The groups of the state that the step's graph writes: without what the source of batches has learned."""
+    """The groups of the state that the step's graph writes: without those learned by the source of batches."""
     return {name: value for name, value in state.items() if f"state.{name}" in program.graphs["step"].outputs}
 
 
 def seasoned(step: Graph, fresh: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
-    """The state as after some updates: see the head of this file."""
+    """A state like that after some updates: see the module docstring."""
     rng = np.random.default_rng(seed)
     optimizers = {name for node in steps_of(step) for name in node.inputs if step.nodes[name].op == INPUT} - {
         node.inputs[0] for node in steps_of(step)
@@ -335,7 +334,7 @@ def seasoned(step: Graph, fresh: Mapping[str, Any], seed: int = 0) -> dict[str, 
 
 
 def _all_due(conditions: Sequence[Node]) -> int:
-    """The first update in which every stage has begun and those that run now and then do."""
+    """The first update in which every stage has begun and every periodic stage runs."""
     counts = [_counts(node) for node in conditions]
     period = math.lcm(1, *(every for every, _ in counts))
     return -(-(max([0, *(after for _, after in counts)]) + 1) // period) * period - 1

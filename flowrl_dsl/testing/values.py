@@ -1,4 +1,4 @@
-"""What the values of a program are: finite, of the shapes they declare, and the same however they are computed."""
+"""Values of a program: finite, of the declared shapes, and equal for every method of evaluation."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _acted(trial: Trial, mode: str) -> np.ndarray:
 
 
 def check_passes_keep_values(trial: Trial) -> None:
-    """Without any pass the step computes the same; graphs are well formed after each pass and each one is idempotent."""
+    """The step computes the same without passes; graphs are well formed after each pass, and each pass is idempotent."""
     groups = _named(trial.stepped, {})
     expected = {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
     _assert_agree(trial, "no pass and all passes ", lambda trial: trial.unchanged, expected)
@@ -97,10 +97,9 @@ MORE = 2.0
 
 
 def _assert_agree(trial: Trial, what: str, reference: Callable[[Trial], Any], compiled: Any) -> None:
-    """The compiled results are those of the reference, or no further from them than rounding moves the reference.
+    """The compiled results equal the reference, or deviate from it by no more than rounding perturbs the reference.
 
-    A choice between equal values, or a small difference of large numbers, may come out in any way.  ``did`` counts the
-    comparisons in which that was so.
+    Ties and cancellations may differ between backends.  ``did`` counts the comparisons in which they did.
     """
     assert same_structure(reference(trial), compiled), f"{what}: trees of different structure"
     pairs = list(zip(jax.tree.leaves_with_path(reference(trial)), map(np.asarray, jax.tree.leaves(compiled)), strict=True))
@@ -117,7 +116,7 @@ def _assert_agree(trial: Trial, what: str, reference: Callable[[Trial], Any], co
 
 
 def check_finite(trial: Trial, batch: Mapping[str, Any] | None = None) -> None:
-    """All results are finite where every stage runs, no update is called bad, and actions lie in [-1, 1]."""
+    """All results are finite if every stage runs, no update is flagged as bad, and actions lie in [-1, 1]."""
     state, metrics, feedback = trial.stepped
     if batch is not None:
         state, metrics, feedback = on_host(trial.program.step(as_arrays(trial.state), dict(batch), trial.hyper))
@@ -132,10 +131,10 @@ def check_finite(trial: Trial, batch: Mapping[str, Any] | None = None) -> None:
 
 
 def _first_bad(trial: Trial, batch: Mapping[str, Any] | None) -> str:
-    """Where in the step, and in the spec, a value is not finite first."""
+    """The location, in the step and in the spec, of the first non-finite value."""
     values = trial.values(batch)
     for node in trial.graph.nodes.values():
-        # nan in these may say that a stage did not run
+        # nan in these may indicate that a stage did not run
         leaves = [] if node.op in ("Constant", "When", "Item") else jax.tree.leaves(values[node.name])
         for leaf in map(np.asarray, leaves):
             if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
@@ -144,12 +143,12 @@ def _first_bad(trial: Trial, batch: Mapping[str, Any] | None) -> str:
 
 
 def check_shapes(trial: Trial) -> None:
-    """A step keeps the shapes of the state; every value has the axes it declares."""
+    """A step preserves the shapes of the state; every value has its declared axes."""
     batch, program = trial.batch, trial.program
     _assert_same_shapes("a step changes", trial.state, trial.traced_step.out_info[0])
     lengths = {"batch": batch["s"].shape[0], "obs": program.obs_size, "action": program.action_size}
     sections: Any = trial.algorithm.sections
-    if any(section.encodes for section in sections.values()):  # what stands beside an embedding is as long as both together
+    if any(section.encodes for section in sections.values()):  # a value next to an embedding has their total length
         lengths = {"batch": lengths["batch"]}
     for node in trial.graph.nodes.values():
         if node.type.dtype not in ("tree", "u32"):
@@ -182,7 +181,7 @@ _WEIGHTS: dict[str, Callable[[np.ndarray, int], bool]] = {
 
 
 def check_weights(trial: Trial) -> None:
-    """What a formula calls weights is: softmax, best and their like sum to 1 along their axis, ranks count from 0."""
+    """Weights in formulas are normalised: softmax, best and similar functions sum to 1 along their axis; ranks from 0."""
     for node in trial.graph.nodes.values():
         if node.op == "Weights" and isinstance(node.expr, Call) and node.expr.function in _WEIGHTS:
             axis = next(part.value for key, part in node.expr.kwargs if key == "axis" and isinstance(part, Literal))

@@ -21,19 +21,19 @@ class CallWriter(LeafWriter):
         return [f for f in known if f.needs in self.capabilities and all(self._arguments(f))]
 
     def _arguments(self, function: Function) -> list[list[str]]:
-        """The values that may stand at each argument."""
+        """The admissible values of each argument."""
         return [
             [n for n, axes in self.slot.values.items() if set(axes) & set(typecheck.FEATURES) == ({want} if want else set())]
             for want in function.arguments
         ]
 
     def _available(self) -> set[str]:
-        """The axes that something in the slot has."""
+        """The axes of the values and functions in the slot."""
         found = {axis for axes in self.slot.values.values() for axis in axes}
         return found.union(*(function.adds for function in self._functions()))
 
     def _called(self, function: Function, reading: str | None = None) -> Piece:
-        """A call of a network; one of its arguments is the value ``reading`` where that fits."""
+        """A call of a network; one of its arguments is the value ``reading`` if its type fits."""
         arguments = []
         for names in self._arguments(function):
             name = reading if reading in names else self._one_of(names)
@@ -54,13 +54,13 @@ class CallWriter(LeafWriter):
         return self._steady(allowed)
 
     def carrier(self, axis: str, allowed: Axes, depth: int) -> Piece:
-        """Something that has the axis, and otherwise only allowed ones."""
+        """A part that has the axis, and otherwise only allowed axes."""
         values = [self._value(name) for name, axes in self.slot.values.items() if axis in axes]
         calls = [f for f in self._functions() if axis in f.adds or any(axis in v.axes for v in values)]
         made = [lambda value=value: value for value in values] + [lambda f=f: self._called(f) for f in calls]
         kept = union(allowed, (axis,))
         piece = self._one_of(made)()
-        if axis not in piece.axes:  # a call that drops it
+        if axis not in piece.axes:  # a call that reduces the axis
             piece = values[0] if values else piece
         return self._fitted(piece, kept)
 
@@ -72,13 +72,13 @@ class CallWriter(LeafWriter):
         return self._limited(piece)
 
     def _joined(self, piece: Piece, allowed: Axes, depth: int) -> Piece:
-        """The piece, perhaps with another one added: all its axes stay."""
+        """The piece, optionally plus another one; all its axes are kept."""
         if depth <= 0 or not self._perhaps():
             return piece
         return piece + self.piece(allowed, depth - 1)
 
     def _depending_on(self, name: str, allowed: Axes, depth: int) -> Piece:
-        """A smooth part that a change of the value reaches, reduced to the allowed axes by a smooth reduction."""
+        """A smooth part that depends on the value, reduced to the allowed axes by a smooth reduction."""
         calls = [f for f in self._functions() if any(name in names for names in self._arguments(f))]
         piece = self._called(self._one_of(calls), name) if calls and self._perhaps() else self._value(name)
         if not calls or piece.text == name:

@@ -1,4 +1,4 @@
-"""The smallest parts of a formula, and what reduces a part to the axes that are allowed."""
+"""The smallest parts of a formula, and the reduction of a part to the allowed axes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NUMBERS = ("0.25", "0.5", "1", "1.5", "2", "0.1")
 class LeafWriter(ABC):
     """Writes numbers, names and reductions of one slot.
 
-    ``capabilities`` decides which functions of networks are called.  ``parameter`` gives the name of a positive parameter,
-    ``bind`` makes a let of a part and gives its name, ``define`` turns a template over arguments into a definition and
-    gives its name; each may be None.  Where ``differentiates`` is false, no ``grad`` is written.  ``members`` is the size
-    of the critic's ensemble, as far as it is known.
+    ``capabilities`` determines which network functions may be called.  ``parameter`` returns the name of a positive
+    parameter, ``bind`` binds a part with a let and returns its name, ``define`` turns a template over arguments into a
+    definition and returns its name; each may be None.  If ``differentiates`` is false, no ``grad`` is written.  ``members``
+    is the size of the critic's ensemble, if known.
     """
 
     draw: Draw
@@ -37,7 +37,7 @@ class LeafWriter(ABC):
 
     @abstractmethod
     def piece(self, allowed: Axes, depth: int) -> Piece:
-        """Any formula whose axes are among the allowed ones; ``depth`` bounds how deep it is nested."""
+        """Any formula whose axes are among the allowed ones; ``depth`` bounds the nesting depth."""
 
     def _one_of(self, options: Collection[T]) -> T:
         return self.draw(st.sampled_from(list(options)))
@@ -82,16 +82,16 @@ class LeafWriter(ABC):
         return self._fitted(self._value(self._one_of(self.slot.values)), allowed)
 
     def _steady(self, allowed: Axes) -> Piece:
-        """A part without exact cancellation, so that what jumps does not jump by rounding."""
+        """A part without exact cancellation, so that rounding does not trigger the jumps of discontinuous functions."""
         return self._variable(allowed) if self.slot.values else self._number()
 
     def _fitted(self, piece: Piece, allowed: Axes) -> Piece:
-        """The piece with the axes that are too many reduced."""
+        """The piece, reduced over the axes that are not allowed."""
         extra = without(piece.axes, *allowed)
         return self._reduction(piece, extra) if extra else piece
 
     def _some_members(self, piece: Piece) -> Piece:
-        """Perhaps a subset of the members; it is reduced at once, since it cannot meet the whole ensemble."""
+        """Optionally a subset of the members, reduced at once, since it cannot be combined with the whole ensemble."""
         if not self._perhaps():
             return piece
         return piece.wrapped(f"subset({{0}}, {self.draw(st.integers(1, self.members))})")

@@ -1,4 +1,4 @@
-"""The ways to call the standard library: which are well typed, and which are finite everywhere."""
+"""Calls of the standard library: the well-typed signatures, and those that are finite everywhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SHAPES: tuple[Axes, ...] = ((), ("batch",), ("batch", "particle"), ("ensemble",
 
 @cache
 def library() -> tuple[Signature, ...]:
-    """The ways to call the standard library that are well typed: all arguments alike, or numbers behind the first."""
+    """The well-typed signatures of the standard library: equal axes for all arguments, or scalars after the first one."""
     found: dict[Signature, None] = {}
     for name, define in stdlib.definitions().items():
         for first, others_alike in itertools.product(_SHAPES, (False, True)):
@@ -42,7 +42,7 @@ def library() -> tuple[Signature, ...]:
 
 
 def _checked(name: str, arguments: tuple[Axes, ...]) -> Formula | None:
-    """The typed call of a definition on values ``x0, x1, ...``, or None when it is not well typed."""
+    """The typed call of a definition on values ``x0, x1, ...``, or None if it is not well typed."""
     names = [f"x{i}" for i in range(len(arguments))]
     expr, _ = parse_expression(f"{name}({', '.join(names)})", "probe")
     scope = Scope(Diagnostics(), defines=dict(stdlib.definitions()), library=stdlib.LIBRARY)

@@ -1,6 +1,6 @@
-"""Parts that apply a primitive: to each number of other parts, over an axis, or along one.
+"""Parts that apply a primitive to other parts: elementwise, as a reduction over an axis, or along an axis.
 
-The tables say how functions that are not defined everywhere are called safely.
+The tables list safe calls of partial functions.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class OperationWriter(CallWriter):
         return Piece(text, union(left.axes, right.axes), size(left.size, right.size), left.reads | right.reads)
 
     def _choice(self, allowed: Axes, depth: int) -> Piece:
-        """A function of three values: ``where`` and its like choose by a comparison, the others bound."""
+        """A function of three values: ``where`` and similar functions select by a comparison, the others clip."""
         names = [name for name, p in PRIMITIVES.items() if p.kind == "elementwise" and p.arity == 3]
         name = self._one_of(names)
         first = self.piece(allowed, depth - 1)
@@ -97,7 +97,7 @@ class OperationWriter(CallWriter):
         return self._fitted(piece, allowed)
 
     def _towards(self, allowed: Axes, depth: int) -> Piece:
-        """A function of a point and of many: of a value without their axis, or of their mean."""
+        """A function of one point and many: the point is a value without the axis of the points, or their mean."""
         primitive, name, axis = self._one_of(self._points())
         many = self._value(name)
         alone = [n for n, axes in self.slot.values.items() if {*primitive.reads} <= {*axes} and axis not in axes]
@@ -111,7 +111,7 @@ class OperationWriter(CallWriter):
         return self._fitted(Piece(text, axes, 2 * LARGE, one.reads | many.reads), allowed)
 
     def _points(self) -> list[tuple[Primitive, str, str]]:
-        """Functions of points, values that are points, and the axes that count them."""
+        """Functions of points, values that hold points, and the axes that index the points."""
         return [
             (primitive, name, axis)
             for primitive in PRIMITIVES.values()

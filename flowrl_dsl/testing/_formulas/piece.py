@@ -1,4 +1,4 @@
-"""A part of a formula as it is written: its text, and what the writer has to know of it."""
+"""A part of a generated formula: its text, and the properties that the writer tracks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BOUNDED = (("tanh({0})", 1.0), ("clip({0}, -5, 5)", 5.0), ("({0} / (1 + abs({0})
 
 @dataclass(frozen=True)
 class Piece:
-    """A formula as text, its axes, a bound of its size, and the values a gradient reaches through it."""
+    """A formula as text, its axes, a bound on its magnitude, and the values that a gradient reaches through it."""
 
     text: str
     axes: Axes = ()
@@ -44,5 +44,5 @@ class Piece:
 
 
 def listed(axes: Axes) -> str:
-    """Axes as they stand behind ``over``."""
+    """Axes as written after ``over``."""
     return axes[0] if len(axes) == 1 else f"[{', '.join(axes)}]"

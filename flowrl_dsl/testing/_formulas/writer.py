@@ -18,7 +18,7 @@ class FormulaWriter(OperationWriter):
     """Writes formulas of one slot."""
 
     def formula(self, depth: int = 3) -> str:
-        """A formula that fits the slot and depends on what it must, or on an action where there is one."""
+        """A formula that fits the slot and depends on the required value, or on an action if there is one."""
         piece = self.piece(self.slot.result, depth)
         actions = [name for name, axes in self.slot.values.items() if "action" in axes]
         wanted = [self.slot.through] if self.slot.through else actions or list(self.slot.values)
@@ -64,7 +64,7 @@ class FormulaWriter(OperationWriter):
         return named
 
     def _defined(self, allowed: Axes, depth: int) -> Piece:
-        """A call of a definition made for the occasion; every argument is used in it."""
+        """A call of a newly generated definition, which uses all its arguments."""
         assert self.define is not None
         arguments = [self.piece(allowed, depth - 1) for _ in range(self.draw(st.integers(1, 2)))]
         names = ["x", "y"][: len(arguments)]

@@ -1,8 +1,8 @@
 """Random specs, valid by construction.
 
-What may stand where is read off the registry: the fields of sections and components with their types, bounds and
-defaults, and what components provide and require.  A component that somebody adds, in this package or a plugin, takes part
-without a change here.
+The grammar is derived from the registry: the fields of sections and components with their types, bounds and defaults, and
+the capabilities that components provide and require.  A new component, in this package or a plugin, is included without a
+change here.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from flowrl_dsl.testing._specs.writer import SpecWriter
 def specs(draw: Draw, including: Mapping[str, str] | None = None, most_blocks: int = 2) -> str:
     """Texts of valid specs over all registered components, plugins included.
 
-    An algorithm of one or two (``most_blocks``) weighted ``improve`` blocks, with parameters that are fixed, scheduled or
-    learned, formulas with lets and definitions in their slots, and any order of its stages.  Networks are a few units wide,
-    loops a few steps long, so that it compiles in seconds.  ``including`` asks for components by family, such as
-    ``{"backbone": "diffusion", "mechanism": "selection"}``, which must fit together: each stands at the first place that is
+    Each algorithm has one or two (``most_blocks``) weighted ``improve`` blocks, parameters that are fixed, scheduled or
+    learned, formulas with lets and definitions in their slots, and any order of its stages.  Networks are a few units wide
+    and loops a few steps long, so that it compiles in seconds.  ``including`` requests components by family, such as
+    ``{"backbone": "diffusion", "mechanism": "selection"}``, which must be compatible: each is used at the first position
     drawn for its family.
     """
     families()

@@ -1,4 +1,4 @@
-"""A spec on its way: what has been declared and promised so far, and the choices that it still leaves open."""
+"""A partial spec: the declarations and capabilities so far, and the choices that remain open."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _AWKWARD = (
 
 @dataclass
 class Declared:
-    """Parameters and definitions, as lines of the spec and as the checker needs them."""
+    """Parameters and definitions, as lines of the spec and in the form the checker requires."""
 
     lines: list[str] = field(default_factory=list)
     parameters: dict[str, Parameter] = field(default_factory=dict)
@@ -57,12 +57,12 @@ class Declared:
 
 @dataclass
 class Draft:
-    """The spec that is being written.
+    """The spec under construction.
 
-    ``including`` asks for components by family (``{"backbone": "diffusion"}``): each is taken at the first place it fits.
-    Declarations that parts of the spec need are collected on the way, so that none goes unused.  ``policies`` are the
-    sections with a policy under names of their own, ``trainers`` the policies whose stages train the critic, ``ensemble`` is
-    the number of the critic's members.
+    ``including`` requests components by family (``{"backbone": "diffusion"}``): each is used at the first position it fits.
+    Declarations are collected when a part of the spec needs them, so that none is unused.  ``policies`` are the sections
+    with a policy under their own names, ``trainers`` the policies whose stages train the critic, and ``ensemble`` is the
+    number of the critic's members.
     """
 
     draw: Draw
@@ -79,43 +79,43 @@ class Draft:
 
     @property
     def capabilities(self) -> set[str]:
-        """What is provided to the policy that is being written: of other policies, their copies alone."""
+        """The capabilities provided to the current policy; other policies provide only their copies."""
         return self.provided_by(self._owner)
 
     def provided_by(self, source: str) -> set[str]:
-        """What is provided to the policy that a source of actions is, or is a copy of."""
+        """The capabilities provided to the policy that a source of actions refers to, directly or as a copy."""
         return self._shared | self._own.get(self.owner_of(source), set())
 
     def owner_of(self, source: str) -> str:
-        """The policy that a source of actions is, or is a copy of."""
+        """The policy that a source of actions refers to, directly or as a copy."""
         copies = {copy.group.format(owner): owner for owner, cls in self.policies.items() for copy in cls.copies}
         return source if source in self.policies else copies.get(source, POLICY)
 
     def provide(self, *capabilities: str) -> None:
-        """Note what the policy that is being written provides to what is written for it."""
+        """Record capabilities that the current policy provides to the parts written for it."""
         self._own.setdefault(self._owner, set()).update(capabilities)
 
     def share(self, *capabilities: str) -> None:
-        """Note what is provided to all policies."""
+        """Record capabilities provided to all policies."""
         self._shared.update(capabilities)
 
     @contextmanager
     def writing_for(self, owner: str) -> Iterator[None]:
-        """What is written inside belongs to this policy, or is for it."""
+        """A context in which all generated parts belong to, or are for, this policy."""
         self._owner, before = owner, self._owner
         yield
         self._owner = before
 
     @contextmanager
     def supposing(self, *capabilities: str) -> Iterator[None]:
-        """What is provided inside counts there alone, and these capabilities with it."""
+        """A context with these additional capabilities; capabilities provided inside are local to it."""
         before = {owner: set(own) for owner, own in self._own.items()}
         self.provide(*capabilities)
         yield
         self._own = before
 
     def sources(self) -> dict[str, str]:
-        """What actions can be drawn from, with the capability that this needs."""
+        """The sources of actions, with the capability that each requires."""
         return sources(self.policies)
 
     def one_of(self, options: Iterable[Any]) -> Any:
@@ -125,7 +125,7 @@ class Draft:
         return self.draw(st.booleans())
 
     def pick(self, family: str, possible: Collection[str]) -> str:
-        """One of the possible components of a family; the one asked for, once."""
+        """One of the possible components of a family; a requested component is picked once."""
         wanted = self.including.get(family)
         if wanted in possible:
             del self.including[family]
@@ -133,11 +133,11 @@ class Draft:
         return self.one_of(sorted(possible))
 
     def asked(self, family: str) -> bool:
-        """Whether a component of the family is still asked for, and could stand here."""
+        """Whether a requested component of the family is still pending and possible here."""
         return self.including.get(family) in self.members_of(family, self.capabilities)
 
     def name(self, allowed: Callable[[str], bool] = lambda name: True) -> str:
-        """A name that is free in the language: ordinary ones, and such that mean something in Python or in jax."""
+        """A name that is free in the language: an ordinary one, or one with a meaning in Python or JAX."""
         used = {*self.names, *stdlib.definitions(), *language().keywords, *_values_of_slots()}
         possible = [*_NAMES, *_AWKWARD] if self.perhaps() else _NAMES
         free = [name for name in possible if name not in used and not taken(name) and allowed(name)]
@@ -156,11 +156,11 @@ class Draft:
         )
 
     def members_of(self, family: str, capabilities: Collection[str]) -> dict[str, type[Component]]:
-        """The components of a family whose requirements are met."""
+        """The components of a family whose requirements are satisfied."""
         return {name: cls for name, cls in members_of(family).items() if cls.requires <= set(capabilities)}
 
     def built(self, family: str, text: str) -> tuple[Component | None, Scope]:
-        """The component a text stands for, and what the checker found in it."""
+        """The component that a text denotes, and the scope after checking it."""
         scope = self.scope()
         expr, _ = parse_expression(text, "generated")
         return (None if expr is None else Options(scope).component(family, expr, Site("generated", PLACE))), scope
@@ -172,7 +172,7 @@ class Draft:
         return scope
 
     def section_of(self, owner: str, cls: type[Component], options: Mapping[str, str]) -> tuple[Component, Scope]:
-        """The section as the checker builds it of these options, and what the checker found in it."""
+        """The section that the checker builds from these options, and the scope after checking it."""
         scope = self.scope()
         parsed = {name: parse_expression(text, "generated")[0] for name, text in options.items()}
         known = {name: expr for name, expr in parsed.items() if expr is not None}
@@ -180,7 +180,7 @@ class Draft:
 
 
 def _values_of_slots() -> set[str]:
-    """Names that mean something in some slot."""
+    """Names with a meaning in some slot."""
     found = set()
     for members in families().values():
         for cls in members.values():

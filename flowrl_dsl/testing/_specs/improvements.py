@@ -1,4 +1,4 @@
-"""The ``improve`` blocks: mechanisms that fit what the policy provides, their options, lets and weights."""
+"""The ``improve`` blocks: mechanisms compatible with the policy's capabilities, their options, lets and weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ImproveWriter:
     options: OptionWriter
 
     def blocks(self, owner: str, most: int) -> list[str]:
-        """At most so many blocks of a policy."""
+        """The blocks of a policy, at most ``most``."""
         with self.draft.writing_for(owner):
             return [self._improve(mechanism) for mechanism in self._mechanisms(owner, most)]
 
@@ -41,7 +41,7 @@ class ImproveWriter:
         chosen: list[Any] = [possible[self.draft.pick("mechanism", possible)] for _ in range(count)]
         own: list[Any] = [cls for name, cls in sorted(possible.items()) if cls.trains == POLICY]  # type: ignore[attr-defined]
         if own and not any(cls.trains == POLICY for cls in chosen):
-            chosen.append(self.draft.one_of(own))  # without it nothing would train the policy
+            chosen.append(self.draft.one_of(own))  # otherwise no block trains the policy
         for cls in chosen:
             self.draft.provide(*cls.provides)
             if cls.trains != POLICY:
@@ -49,11 +49,11 @@ class ImproveWriter:
         return chosen
 
     def _improve(self, cls: type[Component]) -> str:
-        """A block of the mechanism, its own validators and needs met."""
+        """A block of the mechanism that satisfies its validators and requirements."""
         optional = [name for name, kind in kinds(cls).items() if kind.optional and kind.default in (None, "none")]
         chosen = [name for name in optional if self.draft.perhaps()]
         subsets = [list(s) for n in range(len(optional) + 1) for s in itertools.combinations(optional, n)]
-        # a random formula need not use what an option offers it: some tries for the options that were chosen
+        # a random formula may ignore a value that an option provides, so the chosen options are tried several times
         for subset in [*[chosen] * 4, *(s for s in subsets if s != chosen)]:
             before, asked = self.draft.declared.copy(), dict(self.draft.including)
             body = self._block(cls, subset)
@@ -79,7 +79,7 @@ class ImproveWriter:
         return "\n".join([*lets, *lines])
 
     def _block_fits(self, cls: type[Component], body: str) -> bool:
-        """Whether the checker finds nothing wrong with a block, and nothing in it that goes unread."""
+        """Whether the checker reports no error and no unread option in a block."""
         file, _ = parse(f"algorithm x {{ improve {cls.name} {{\n{body}\n}} }}", "generated")
         assert file is not None and file.algorithm is not None, body
         (block,) = file.algorithm.body

@@ -1,4 +1,4 @@
-"""Plain values within their bounds: widths, counts, words and numbers that are no inputs of the program."""
+"""Literal values within their bounds: widths, counts, words, and numbers that are not inputs of the program."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BOUNDS = ("gt", "ge", "lt", "le", "multiple_of")
 
 
 def literal(draft: Draft, cls: type[Component], name: str) -> str | None:
-    """A plain value within its bounds: small whole numbers, floats not far from their default."""
+    """A literal value within its bounds: a small integer, or a float near its default."""
     info = cls.model_fields[name]
     annotation, _ = without_none(info.annotation)
     default = None if info.is_required() else info.default
@@ -38,7 +38,7 @@ def literal(draft: Draft, cls: type[Component], name: str) -> str | None:
         return str(draft.one_of(BATCHES))
     if annotation is int:
         small = _small(bounds)
-        return str(draft.one_of([*small[:1], *small]))  # what is long takes long to compile
+        return str(draft.one_of([*small[:1], *small]))  # large values are slow to compile
     if annotation is float:
         near = [rounded((1.0 if default is None else default) * factor) for factor in FACTORS]
         near = [*near[:1], *NUMBERS] if default == 0 else near
@@ -48,7 +48,7 @@ def literal(draft: Draft, cls: type[Component], name: str) -> str | None:
 
 
 def _small(bounds: Mapping[str, int]) -> list[int]:
-    """The smallest whole numbers within the bounds, at most three."""
+    """The smallest integers within the bounds, at most three."""
     step = bounds.get("multiple_of", 1)
     least = max(bounds.get("ge", bounds.get("gt", 0) + 1), 0)
     first = -(-least // step) * step
@@ -56,7 +56,7 @@ def _small(bounds: Mapping[str, int]) -> list[int]:
 
 
 def rounded(value: float) -> float:
-    """To the three digits that are written."""
+    """The value rounded to the three digits that are written."""
     return float(f"{value:.3g}")
 
 

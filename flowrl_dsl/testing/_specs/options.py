@@ -1,4 +1,4 @@
-"""Components with their options: calls, numbers, formulas, and the parameters and definitions that these name."""
+"""Components with their options: calls, numbers, formulas, and the parameters and definitions that they reference."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class OptionWriter:
     draft: Draft
 
     def component(self, family: str, interval: Interval = ANY, in_schedule: bool = False) -> str:
-        """A call of some component of the family that fits in; ``interval`` holds the ends of a schedule."""
+        """A call of some admissible component of the family; ``interval`` contains the ends of a schedule."""
         cls = members_of(family)[self.draft.pick(family, self.draft.members_of(family, self.draft.capabilities))]
         return self.call(cls, interval, in_schedule)
 
     def call(self, cls: type[Component], interval: Interval = ANY, in_schedule: bool = False) -> str:
-        """A call of the component, its own validators and needs met."""
+        """A call of the component that satisfies its validators and requirements."""
         optional = [name for name, kind in kinds(cls).items() if kind.optional and kind.default in (None, "none")]
         chosen = [name for name in optional if self.draft.perhaps()]
         subsets = [list(s) for n in range(len(optional) + 1) for s in itertools.combinations(optional, n)]
@@ -72,7 +72,7 @@ class OptionWriter:
         }
 
     def option(self, cls: type[Component], name: str, kind: Kind, wanted: bool, in_schedule: bool = False) -> str | None:
-        """The text of an option; None where it is left to its default."""
+        """The text of an option; None if it keeps its default."""
         info = cls.model_fields[name]
         if (kind.role == "component" or kind.draws_component) and self.draft.asked(kind.family):
             return (
@@ -96,7 +96,7 @@ class OptionWriter:
         return literal(self.draft, cls, name)
 
     def scalar(self, kind: Kind, interval: Interval, in_schedule: bool = False) -> str:
-        """A number of the interval, a parameter's name, or a schedule."""
+        """A number in the interval, the name of a parameter, or a schedule."""
         way = self.draft.one_of(("number", "number", "parameter", "schedule"))
         if way == "parameter":
             return self.parameter(interval, fixed=in_schedule)
@@ -113,7 +113,7 @@ class OptionWriter:
         return self.draft.one_of(allowed) if allowed else reject()
 
     def drawn(self, kind: Kind, needed: Collection[str]) -> str:
-        """A count or a way to choose actions, and what they are drawn from: a policy that provides what is needed for it."""
+        """A count or selection rule for actions, and their source: a policy that provides the required capabilities."""
         there = self.draft.capabilities
         kept = [source for source, need in self.draft.sources().items() if not need or need in there]
         source = self.draft.one_of([source for source in kept if {*needed} <= self.draft.provided_by(source)])
@@ -122,7 +122,7 @@ class OptionWriter:
         return value if source == POLICY and self.draft.perhaps() else f"{value} from {source}"
 
     def understands(self, kind: Kind) -> bool:
-        """Whether the default of a formula calls only networks that are there."""
+        """Whether the default of a formula calls only available networks."""
         called = {name for name in _calls(default_expression(kind.default or "1")) if name in functions()}
         return all(functions()[name].needs in self.draft.capabilities for name in called)
 
@@ -134,14 +134,14 @@ class OptionWriter:
         if fitting and self.draft.perhaps():
             return self.draft.one_of(fitting)
         way = "fixed" if fixed else self.draft.one_of(("fixed", "schedule", "learned"))
-        if way == "learned" and not all(factor in interval for factor in FACTORS):  # what is learned starts near 1
+        if way == "learned" and not all(factor in interval for factor in FACTORS):  # learned parameters start near 1
             way = "fixed"
         self.draft.declaring, before = True, self.draft.declaring
         value, changes = 1.0, {}
         if way == "schedule":
             text, changes = self.component("schedule", interval, True), {"schedule": Component()}
         elif way == "learned":
-            with self.draft.writing_for(POLICY):  # whose measurements parameters are learned from
+            with self.draft.writing_for(POLICY):  # parameters are learned from its measurements
                 text, changes = self.component("adaptation"), {"learned": Component()}
         else:
             value = self.number(None, interval)
@@ -154,7 +154,7 @@ class OptionWriter:
         return name
 
     def formula(self, slot: Slot | None, block: list[str] | None = None) -> str:
-        """A formula of a slot; lets go into ``block`` where there is one."""
+        """A formula of a slot; lets are added to ``block`` if given."""
         assert slot is not None
 
         def bind(piece: Piece) -> str:
@@ -181,7 +181,7 @@ class OptionWriter:
 
 
 def _calls(expr: tree.Expr) -> set[str]:
-    """Names of the functions an expression calls."""
+    """Names of the functions that an expression calls."""
     match expr:
         case tree.Call(function, arguments):
             return {function.id}.union(*(_calls(argument.value) for argument in arguments))

@@ -23,7 +23,7 @@ class OrderWriter:
     draft: Draft
 
     def order(self, parts: list[str], learned: Collection[str]) -> str:
-        """Some order of the parts; what is learned from the policy's measurements stands behind it."""
+        """Some order of the parts; parameters learned from the policy's measurements follow the policy."""
         mixed = self.draft.draw(st.permutations(parts))
         at = mixed.index(POLICY)
         early = [name for name in mixed[:at] if name in learned]
@@ -37,12 +37,12 @@ class OrderWriter:
             cut = self.draft.draw(st.integers(1, len(parts) - 1))
             groups = [self._stage(parts[:cut]), self._stage(parts[cut:])]
             together = f"[{', '.join(self.draft.draw(st.permutations(groups)))}]"
-            apart = len({"critic", *self.draft.trainers} & {*parts}) > 1  # of two steps of the critic one would be lost
+            apart = len({"critic", *self.draft.trainers} & {*parts}) > 1  # in parallel, one of two critic steps is lost
             text = " -> ".join(groups) if apart else self.draft.one_of((" -> ".join(groups), together))
         return self._conditional(text) if self.draft.draw(st.integers(0, 4)) == 4 else text
 
     def _conditional(self, text: str) -> str:
-        """The stage in some updates only, in any of the ways to say so."""
+        """The stage under a condition on the update, in any syntax of the language."""
         every = self.draft.one_of((1, *PERIODS))
         after, until = self.draft.one_of(STARTS), self.draft.one_of(ENDS)
         if (every, after, until) == (1, 0, None):

@@ -1,4 +1,4 @@
-"""Sections: a backbone with all that it needs, then the options of each section."""
+"""Sections: a backbone with all its requirements, then the options of each section."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class SectionWriter:
     options: OptionWriter
 
     def policy(self, owner: str, helping: Sequence[str]) -> dict[str, dict[str, str]]:
-        """A backbone for a policy, and for each thing it lacks an option, of one of the sections ``helping``, for it.
+        """A backbone for a policy, and for each missing requirement an option of one of the sections ``helping``.
 
-        By these sections, the options so far.
+        Returns the options so far, keyed by section.
         """
         with self.draft.writing_for(owner):
             there = self.draft.capabilities
@@ -51,7 +51,7 @@ class SectionWriter:
         given[POLICY]["backbone"] = self.options.call(backbone)
         built, _ = self.draft.built("backbone", given[POLICY]["backbone"])
         self.draft.provide(*(_provided(built, "backbone") if built is not None else ()))
-        # what the critic is decides which samplers can follow it
+        # the kind of critic determines which samplers can follow it
         by_others = [need for need in sorted(lacking) if need in offered]
         for need in [*by_others, *sorted({*lacking} - {*by_others})]:
             helper = _helper(helping, need, self.draft.capabilities)
@@ -63,7 +63,7 @@ class SectionWriter:
         return given
 
     def _help(self, helper: Helper, options: dict[str, str], member: type[Component]) -> None:
-        """Set an option of a section to a call of a component that does not contradict the others; some tries for one."""
+        """Set an option of a section to a call of a component compatible with the other options, in a few attempts."""
         for _ in range(6):
             before, asked = self.draft.declared.copy(), dict(self.draft.including)
             options[helper.option] = self.options.call(member)
@@ -74,7 +74,7 @@ class SectionWriter:
         reject()
 
     def structure(self, owner: str, cls: type[SectionKind], given: dict[str, str]) -> dict[str, str]:
-        """The options of a section that shape it; what it provides with them counts from here on."""
+        """The structural options of a section; the capabilities they provide are recorded."""
         with self.draft.writing_for(owner if cls.acts else POLICY):
             options = self._shaping(owner, cls, given)
             section, scope = self.draft.section_of(owner, cls, options)
@@ -103,7 +103,7 @@ class SectionWriter:
         return options
 
     def section(self, owner: str, cls: type[SectionKind], structure: dict[str, str], blocks: Sequence[str] = ()) -> str:
-        """A section with its options and ``improve`` blocks; empty where nothing is said about it."""
+        """A section with its options and ``improve`` blocks; possibly empty if all its options are default."""
         lets: list[str] = []
         options = dict(structure)
         backup = ""
@@ -132,7 +132,7 @@ class SectionWriter:
 
 @dataclass(frozen=True)
 class Helper:
-    """An option of a section, and the components it can hold that provide what another component needs."""
+    """An option of a section, and its admissible components that provide a requirement of another component."""
 
     section: str
     option: str
@@ -151,7 +151,7 @@ def _helper(helping: Sequence[str], need: str, provided: Collection[str]) -> Hel
 
 
 def _helping_families() -> set[str]:
-    """Families whose members exist to provide what others need: unread where nothing needs it."""
+    """Families whose members exist to provide requirements of others; they are unread if no component requires them."""
     needed = {need for cls in members_of("backbone").values() for need in cls.requires}
     return {family for need in needed for family in providers(need)}
 

@@ -1,4 +1,4 @@
-"""Whole specs: sections and blocks in any sequence, below the settings and declarations they need."""
+"""Whole specs: sections and blocks in any sequence, after the settings and declarations they need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flowrl_dsl.testing._specs.sections import SectionWriter
 
 
 class SpecWriter:
-    """Writes one spec; ``including`` as in :class:`Draft`, ``most_blocks`` the ``improve`` blocks of the policy at most."""
+    """Writes one spec; ``including`` as in :class:`Draft`, ``most_blocks`` bounds the policy's ``improve`` blocks."""
 
     def __init__(self, draw: Draw, including: dict[str, str], most_blocks: int = 2):
         self.most_blocks = most_blocks
@@ -43,7 +43,7 @@ class SpecWriter:
         return f"algorithm {self.draft.name()}{title} {{\n" + "\n".join(body) + "\n}\n"
 
     def _structure(self) -> dict[str, dict[str, str]]:
-        """The sections with a stage, each with the options that shape it."""
+        """The sections with a stage, each with its structural options."""
         kinds_of, draft = sections(), self.draft
         given = self.sections.policy(POLICY, ("critic", POLICY))
         structure = {POLICY: self.sections.structure(POLICY, kinds_of[POLICY], given[POLICY])}
@@ -74,7 +74,7 @@ class SpecWriter:
         return lines
 
     def _for_task(self) -> list[str]:
-        """Perhaps an override for a task: of the batch, or of a parameter's value."""
+        """Optionally a per-task override of the batch or of a parameter's value."""
         fixed = [p for p in self.draft.declared.parameters.values() if p.schedule is None and p.learned is None]
         changes = [f"train {{ batch = {self.draft.draw(st.integers(2, 4))} }}"]
         changes += [f"param {p.name} = {self.options.number(None, p.interval):g}" for p in fixed[:1]]

@@ -1,6 +1,6 @@
-"""What the primitives of jax compute, in NumPy: the table behind :mod:`flowrl_dsl.testing.traced`.
+"""NumPy implementations of the JAX primitives: the table used by :mod:`flowrl_dsl.testing.traced`.
 
-Each entry takes the equation's parameters and the values of its inputs, and gives a value, or a list for several outputs.
+Each entry takes the equation's parameters and the values of its inputs, and returns a value, or a list of several outputs.
 Values are NumPy arrays; random keys are arrays uint32[..., 2].
 """
 
@@ -13,7 +13,7 @@ from flowrl_dsl.testing.primitives.base import Parameters, Rule
 
 
 def _platform(p: Parameters) -> np.int32:
-    """Which of the branches is for processors: the last one is for all platforms that no other names."""
+    """The index of the CPU branch; the last branch is the default for all other platforms."""
     return np.int32(next(i for i, names in enumerate(p["platforms"]) if names is None or "cpu" in names))
 
 

@@ -1,4 +1,4 @@
-"""Primitives of whole arrays: reductions, shapes, slices, sorting and products of matrices."""
+"""Primitives on whole arrays: reductions, reshaping, slicing, sorting and matrix products."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _slice(p: Parameters, x: np.ndarray) -> np.ndarray:
 
 
 def _window(shape: Sequence[int], sizes: Sequence[int], starts: Sequence[Any]) -> tuple[slice, ...]:
-    """A window of these sizes, moved inside the array where it would reach out of it."""
+    """A window of these sizes, with its start clamped so that it lies within the array."""
     firsts = [min(max(int(start), 0), length - size) for start, length, size in zip(starts, shape, sizes, strict=True)]
     return tuple(slice(first, first + size) for first, size in zip(firsts, sizes, strict=True))
 

@@ -1,4 +1,4 @@
-"""What the rule of a primitive is."""
+"""The type of a primitive's rule."""
 
 from __future__ import annotations
 

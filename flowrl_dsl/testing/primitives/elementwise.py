@@ -1,4 +1,4 @@
-"""Primitives of single numbers: arithmetic, comparisons, choices and conversions."""
+"""Elementwise primitives: arithmetic, comparisons, choices and conversions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def _shift(function: Rule) -> Rule:
-    """Shifts by the width of the number or more give 0, which C leaves open."""
+    """Shifts by at least the bit width return 0; C leaves them undefined."""
     return lambda x, by: np.where(by < 8 * x.dtype.itemsize, function(x, by), np.zeros_like(x))
 
 

@@ -1,4 +1,4 @@
-"""Gathering and scattering: windows of an array at places that are computed."""
+"""Gathering and scattering: windows of an array at computed positions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def _places(
     batching: Sequence[int],
     index_batching: Sequence[int],
 ) -> tuple[list[np.ndarray], np.ndarray, list[int]]:
-    """Where the windows lie: for each axis its indices [*rows, *windows], clamped; which rows reach out; window axes.
+    """Window positions: clamped indices [*rows, *windows] of each axis; the rows out of bounds; the window axes.
 
-    ``sizes`` are those of a window along each axis of the array.
+    ``sizes`` are the window sizes along each axis of the array.
     """
     rows = indices.shape[:-1]
     open_axes = [axis for axis, size in enumerate(sizes) if axis not in batching]

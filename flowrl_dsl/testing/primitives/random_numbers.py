@@ -1,4 +1,4 @@
-"""Random keys and bits, by the hash Threefry-2x32."""
+"""Random keys and bits by the Threefry-2x32 hash."""
 
 from __future__ import annotations
 
