@@ -1,6 +1,6 @@
 """The typed spec: an algorithm after names, options, axes and compatibility have been checked.
 
-Plain data between the room that checks (``spec``) and the components that build the update graph.
+Plain data passed from the checker (``spec``) to the components that build the update graph.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class _Text(StageVisitor[str]):
 
 
 def written_as(condition: Condition) -> tuple[str, int, dict[str, int]]:
-    """How a spec writes a condition: a word, its count, and named counts behind the stage."""
+    """A condition in spec syntax: a word, its count, and named counts after the stage."""
     later = {"after": condition.after} if condition.after else {}
     ends = {} if condition.until is None else {"until": condition.until}
     if condition.every > 1 or not (later or ends):
@@ -233,7 +233,7 @@ class Algorithm(_Model):
         return [p for p in self.parameters.values() if p.learned is not None]
 
     def place(self, name: str) -> Span | None:
-        """Where the spec speaks of a section or parameter: its declaration, or the first of its settings."""
+        """The place of a section or parameter in the spec: its declaration, or the first of its settings."""
         if name in self.parameters:
             return self.parameters[name].span
         spans = (origin.span for path, origin in self.origins.items() if path.startswith(f"{name}."))

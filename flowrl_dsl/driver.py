@@ -1,4 +1,4 @@
-"""The pipeline: text, tree, typed spec, update graphs, passes, program.  The only file that knows all of it."""
+"""The pipeline: text, tree, typed spec, update graphs, passes, program.  The only file that depends on every stage."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ FOR_READING = ("cse", "dce")
 def compile_report(
     spec: str, form: str | None, task: str | None, sets: Sequence[str], passes: Sequence[str] | None = None
 ) -> str:
-    """What a spec turns into after these passes, as text: the plan, or one of the emitted forms.
+    """The result of compiling a spec with these passes, as text: the plan, or one of the emitted forms.
 
     ``passes`` None means all, and :data:`FOR_READING` where the form is Python.
     """

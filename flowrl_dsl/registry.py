@@ -1,6 +1,6 @@
-"""Components: what a spec may name, what each one takes, provides and requires; and where plugins join.
+"""Components: the vocabulary of a spec, with the options, capabilities and requirements of each; the plugin mechanism.
 
-A component is a frozen pydantic model.  Its fields are its options, its class variables say where it belongs::
+A component is a frozen pydantic model.  Its fields are its options; its class variables give its family and name::
 
     @register
     class Cosine(NoiseSchedule):
@@ -85,15 +85,15 @@ class Component(BaseModel):
         return frozenset().union(*(group for group in cls.alternatives if option in group)) - {option}
 
     def capabilities(self) -> frozenset[str]:
-        """What this instance provides; override where it depends on the options."""
+        """The capabilities this instance provides; override if they depend on the options."""
         return self.provides
 
     def needs(self) -> frozenset[str]:
-        """What this instance requires; override where it depends on the options."""
+        """The capabilities this instance requires; override if they depend on the options."""
         return self.requires
 
     def unread(self) -> dict[str, str]:
-        """Options that nothing reads beside the others as they are, each with the reason."""
+        """Options that are unused given the values of the others, each with the reason."""
         return {}
 
     def idle(self, at: Position) -> dict[str, str]:
@@ -120,7 +120,7 @@ class Copy:
 
 
 class SectionKind(Component):
-    """What a kind of section declares to the language.
+    """The declaration of a kind of section.
 
     ``stage`` is its place in the default order; None for one with nothing to learn.  One that is ``implied`` is there where
     a spec does not write it.  ``functions`` are what formulas may call of it, ``copies`` the copies that its options keep.
@@ -214,7 +214,7 @@ def slot(description: str, shape: Slot, default: str | None = None) -> Any:
 
 
 def _field(description: str, default: str | None, **extra: Any) -> Any:
-    noted: Any = {"default": default, **extra}  # pydantic expects JSON here, and prints none of it
+    noted: Any = {"default": default, **extra}  # pydantic expects JSON here but does not print it
     return Field(description=description, json_schema_extra={"flowrl": noted})
 
 
@@ -252,7 +252,7 @@ def register(component: C) -> C:
 
 
 def _lacking(component: type[Component]) -> Iterator[str]:
-    """What the family asks of a component and the component does not have."""
+    """The requirements of its family that a component does not meet."""
     yield from (f"the method {method}" for method in sorted(component.__abstractmethods__))
     for name in component.asks:
         if name not in component.model_fields and not hasattr(component, name):

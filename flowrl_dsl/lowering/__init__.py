@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def lower(name: str, graphs: Mapping[str, Graph], hyper: Mapping[str, float], data: Data, sizes: tuple[int, int]) -> Program:
-    """The program of verified graphs; ``sizes`` are the components of an observation and of an action."""
+    """Compile verified graphs to a program; ``sizes`` are the dimensions of an observation and of an action."""
     from flowrl_dsl.lowering.program import Program
 
     return Program(name, graphs, hyper, data, sizes)

@@ -11,9 +11,9 @@ from jax.extend import core
 
 
 def matrix_product_flops(function: Callable[..., Any], *examples: Any) -> int:
-    """Floating-point operations of all matrix products of one call: 2 m n k each, loops counted with their length.
+    """Floating-point operations in all matrix products of one call: 2 m n k each, multiplied by the trip count inside loops.
 
-    For a condition the most expensive branch is counted.  ``examples`` are arrays or shapes.
+    A conditional counts as its most expensive branch.  ``examples`` are arrays or shapes.
     """
     return _count(jax.make_jaxpr(function)(*examples).jaxpr)
 
@@ -34,7 +34,7 @@ def _count_equation(equation: core.JaxprEqn) -> int:
 
 
 def _inner(equation: core.JaxprEqn) -> list[core.Jaxpr]:
-    """The programs inside an equation: bodies of loops and branches, called functions."""
+    """The jaxprs nested in an equation: bodies of loops and branches, called functions."""
     found = []
     for value in equation.params.values():
         for item in value if isinstance(value, tuple | list) else (value,):
@@ -56,16 +56,16 @@ def _shape(atom: Any) -> tuple[int, ...]:
 
 
 def host_callbacks(jaxpr: core.Jaxpr) -> list[str]:
-    """Names of primitives that call back to Python from inside a compiled program; there must be none."""
+    """Names of primitives that call back to the host from a compiled program; there must be none."""
     found = [e.primitive.name for e in jaxpr.eqns if "callback" in e.primitive.name or "infeed" in e.primitive.name]
     return found + [name for e in jaxpr.eqns for sub in _inner(e) for name in host_callbacks(sub)]
 
 
 def count_parameters(tree: Any) -> int:
-    """Numbers in a tree of arrays or shapes."""
+    """Total number of elements in a tree of arrays or shapes."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
 def count_bytes(tree: Any) -> int:
-    """Bytes of a tree of arrays or shapes."""
+    """Total size in bytes of a tree of arrays or shapes."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -35,7 +35,7 @@ def _built(build: Build) -> Any:
 
 
 def evaluate(expr: Expr | None, args: Sequence[Any]) -> Any:
-    """The value of an expression, given the values of the node's inputs; ``TypeError`` for a node that has none."""
+    """The value of an expression, given the values of the node's inputs; ``TypeError`` for a node without one."""
     match expr:
         case Arg(index):
             return args[index]
@@ -125,8 +125,8 @@ def _in_pieces(step: InPieces, env: Environment) -> None:
 def interpret(graph: Graph, inputs: Mapping[str, Any], seen: Callable[[Node, Any], None] | None = None) -> dict[str, Any]:
     """The outputs of a graph, computed node by node in graph order, without schedule and without compilation.
 
-    The slow reference of the compiled program: every node is evaluated where it stands and each gradient evaluates its
-    region again.  ``seen`` is shown every value.
+    The slow reference for the compiled program: nodes are evaluated in order and each gradient re-evaluates its region.
+    ``seen`` is called with every node and its value.
     """
     with jax.disable_jit():
         return node_by_node(graph, inputs, seen)
@@ -135,7 +135,7 @@ def interpret(graph: Graph, inputs: Mapping[str, Any], seen: Callable[[Node, Any
 def node_by_node(graph: Graph, inputs: Mapping[str, Any], seen: Callable[[Node, Any], None] | None = None) -> dict[str, Any]:
     """As :func:`interpret`, but jax may compile the functions that nodes call.
 
-    Conditions need known values.  What is traced carries the names of its nodes as named scopes.
+    Conditions need concrete values.  Traced operations carry the names of their nodes as named scopes.
     """
     env: dict[str, Any] = dict(inputs)
     for node in graph.nodes.values():

@@ -32,9 +32,9 @@ _BATCH_STREAM = 3
 
 @dataclass(frozen=True)
 class Data:
-    """What a program learns from: the record of a stored step, and the source that keeps ``capacity`` of them.
+    """The training data of a program: the record of a stored step, and the source that keeps ``capacity`` of them.
 
-    ``source`` is a component of that family; its methods are part of what is compiled.  An update draws ``batch`` rows.
+    ``source`` is a component of that family; its methods are compiled into the program.  An update draws ``batch`` rows.
     """
 
     stored: Record
@@ -80,7 +80,7 @@ class Program:
         modes = [key for key, graph in self.graphs.items() if graph.role == "act"]
         self.jit_act = {mode: jax.jit(partial(self._act, mode)) for mode in modes}
 
-    # pure functions of arrays: what is compiled
+    # the compiled functions, pure functions of arrays
 
     def _run(self, graph: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         env = dict(inputs)
@@ -132,7 +132,7 @@ class Program:
         return self.data.source.gather(storage, self._draw(state, storage)[1])
 
     def _draw(self, state: State, storage: Storage) -> tuple[State, jax.Array]:
-        """The places of the next batch, and the state in which the source knows all rows of the storage."""
+        """The indices of the next batch, and the state after the source has registered all rows of the storage."""
         key = jax.random.fold_in(jax.random.fold_in(state["key"], _BATCH_STREAM), state["step"])
         memory, places = self.data.source.draw(state.get(MEMORY), storage, key, self.data.batch)
         return (state if memory is None else state | {MEMORY: memory}), places
@@ -161,7 +161,7 @@ class Program:
     def step(self, state: State, batch: Batch, hyper: Hyper) -> tuple[State, dict[str, jax.Array], Feedback]:
         """One update on a given batch, as one executable: new state, metrics, feedback for the source of the batch.
 
-        The state is consumed.  Without a source that asks, the feedback is empty.
+        The state is consumed.  The feedback is empty unless the source requests it.
         """
         return self.jit_step(state, batch, self._inputs(hyper))
 
@@ -172,7 +172,7 @@ class Program:
     def act(self, state: State, obs: Any, counter: int | np.integer, mode: str, hyper: Hyper) -> dict[str, jax.Array]:
         """``action`` [n, A] in [-1, 1] for observations [n, O]; ``counter`` selects the random draw.
 
-        In the mode ``explore`` the fields of the record that acting fills stand beside it.
+        In the mode ``explore`` the result also contains the fields of the record that acting fills.
         """
         return self.jit_act[mode](state, obs, np.int32(counter), self._inputs(hyper))
 
@@ -180,7 +180,7 @@ class Program:
         return {name: np.asarray(hyper[name], np.float32) for name in self.hyper}
 
     def joined(self) -> Program:
-        """The program of many members at once: state, replay, observations, ``hyper`` and results have an axis for them.
+        """The program vectorised over members: state, replay, observations, ``hyper`` and results have a member axis.
 
         Not bit-identical to single members: batched matrix products round differently.
         """
@@ -239,12 +239,12 @@ def _named(outputs: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _reports_absence(node: Node) -> bool:
-    """A NaN that marks a stage that did not run is not an error."""
+    """Whether a NaN of this node only marks a stage that did not run, which is not an error."""
     return node.op in ("Constant", "When", "Item")
 
 
 def _non_finite(value: Any) -> str:
-    """``nan in 3 of 256`` for the first leaf with a value that is not finite, else nothing."""
+    """``nan in 3 of 256`` for the first leaf with a non-finite value, otherwise an empty text."""
     for leaf in jax.tree.leaves(value):
         array = np.asarray(leaf)
         if array.dtype.kind == "f" and not np.isfinite(array).all():

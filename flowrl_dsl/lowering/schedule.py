@@ -1,7 +1,7 @@
 """The execution order of a graph: straight-line steps, with nested blocks for gradients and conditions.
 
 A gradient's region (the nodes between its variable and its loss) becomes the body of a function that jax differentiates;
-values of the region that are needed outside come back with the gradient, so no forward pass is done twice.  The nodes
+values of the region needed outside it are returned with the gradient, so no forward pass is repeated.  The nodes
 needed only by the new values of a ``When`` become the body of its branch.  A node marked to be computed in chunks of rows
 becomes the body of a loop over them.  The evaluator runs this schedule and the emitter prints it.
 """
@@ -23,7 +23,7 @@ class Compute:
 
 @dataclass
 class Differentiate:
-    """Define a function of ``wrt`` with this body, differentiate its summed loss; ``carried`` values come back as well."""
+    """Define a function of ``wrt`` with this body, differentiate its summed loss; ``carried`` values are also returned."""
 
     node: Node
     body: list[Step]
@@ -40,7 +40,7 @@ class Differentiate:
 
 @dataclass
 class Choose:
-    """Run the body and take the new values where the condition holds, else take the old values."""
+    """Run the body and take the new values if the condition holds, otherwise take the old values."""
 
     node: Node
     body: list[Step]
@@ -60,7 +60,7 @@ class Choose:
 
 @dataclass
 class InPieces:
-    """Do a step for some states at a time: ``reads`` are cut along their axis ``batch`` and ``results`` put together.
+    """Run a step on chunks of states: ``reads`` are split along their axis ``batch`` and ``results`` concatenated.
 
     Results without that axis are means over states.
     """
@@ -95,7 +95,7 @@ class InPieces:
         return [self.node.name, *carried]
 
     def axes(self, names: Iterable[str]) -> tuple[int | None, ...]:
-        """The position of the axis of states in these values."""
+        """The position of the state axis in each of these values."""
         found = (self.graph.nodes[name].type.axes for name in names)
         return tuple(axes.index("batch") if "batch" in axes else None for axes in found)
 
@@ -115,7 +115,7 @@ def schedule(graph: Graph) -> list[Step]:
 
 
 class _Block:
-    """Schedules the targets of one block, given the values that are already there."""
+    """Schedules the targets of one block, given the values already available."""
 
     def __init__(self, graph: Graph, available: set[str], targets: Iterable[str]):
         self.graph = graph

@@ -118,7 +118,7 @@ def read_improvements(check: Check) -> list[Improvement]:
 
 
 def _check_trained(check: Check, found: list[Improvement]) -> None:
-    """A policy with parameters of its own needs a mechanism that trains them, beside those that train the critic."""
+    """Check that a policy with its own parameters has a mechanism that trains them, besides those for the critic."""
     for owner in dict.fromkeys(block.owner for block in found):
         blocks = [block for block in found if block.owner == owner]
         trained = [getattr(block.mechanism, "trains", POLICY) for block in blocks]
@@ -129,7 +129,7 @@ def _check_trained(check: Check, found: list[Improvement]) -> None:
 
 
 def _has_parameters(check: Check, owner: str) -> bool:
-    """Whether a section has parameters of its own; one that was rebuilt around an error may not be able to tell."""
+    """Whether a section has its own parameters; undetermined for one rebuilt after an error."""
     section = check.sections.get(owner)
     try:
         return isinstance(section, SectionKind) and section.trains
@@ -162,7 +162,7 @@ def _unknown_mechanism(check: Check, name: tree.Name) -> None:
 
 
 def _factor(check: Check, weight: tree.Expr | None, site: Site) -> Scalar:
-    """The number in front of a block."""
+    """The weight in front of a block."""
     inner = site.child(FACTOR)
     if weight is None:
         check.scope.record(replace(inner, default="1"), "1")

@@ -1,4 +1,4 @@
-"""What the checks of one algorithm share: its statements, its scope, and the sections that have been read."""
+"""The shared state of the checks of one algorithm: its statements, its scope, and the sections read so far."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Check:
 
     @property
     def place(self) -> Span:
-        """Where to point for what the whole algorithm lacks."""
+        """The place reported for anything missing from the algorithm as a whole."""
         return self.statements.name.span
 
     def error(self, code: str, message: str, span: Span, *notes: str) -> None:

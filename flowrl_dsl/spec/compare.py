@@ -1,4 +1,4 @@
-"""What two algorithms differ in: not in how they are written but in what they mean."""
+"""The semantic differences between two algorithms, regardless of notation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ABSENT = "-"
 
 @dataclass(frozen=True)
 class Difference:
-    """One setting by its path, as the left and as the right algorithm has it; ``-`` where one has no such thing."""
+    """One setting by its path, with its value in the left and in the right algorithm; ``-`` where it is absent."""
 
     path: str
     left: str
@@ -108,7 +108,7 @@ def _texts(left: Component, right: Component, name: str) -> tuple[str, str]:
 
 
 def _meaning(value: Any) -> Any:
-    """A value without what does not matter: where it stood, and the names of lets and inputs."""
+    """A value without irrelevant details: its place, and the names of lets and inputs."""
     if isinstance(value, Formula):
         return _without_lets(value.term)
     if isinstance(value, Scalar):

@@ -1,4 +1,4 @@
-"""Whether the components of an algorithm fit together: what each one needs, some other must provide."""
+"""Compatibility of the components of an algorithm: some component must provide each required capability."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowrl_dsl.syntax import tree
 
 
 def check(scope: Scope) -> None:
-    """Report every need that nothing meets, and every sampler that nothing needs."""
+    """Report every unmet requirement and every unnecessary sampler."""
     _check_subsets(scope)
     acting = _acting(scope)
     silent = set().union(*(_unused_sampler(owner, scope) for owner in acting))
@@ -43,14 +43,14 @@ def _acting(scope: Scope) -> list[str]:
 
 
 def _owner(path: str, acting: Collection[str], scope: Scope) -> str:
-    """The policy that what stands at a path belongs to, or is for."""
+    """The policy that the component at a path belongs to or serves."""
     head = path.partition(".")[0]
     owner = scope.owners.get(head, head)
     return owner if owner in acting else POLICY
 
 
 def _drawn_from(reached: Reached, acting: Collection[str], scope: Scope) -> dict[str, str]:
-    """The policies that a component draws actions from, itself or by a copy, by the paths of the options that say so."""
+    """The policies that a component draws actions from, directly or through a copy, by option path."""
     component, found = reached.component, {}
     for name, kind in kinds(type(component)).items():
         value = getattr(component, name, None) if kind.role == "drawn" else None
@@ -64,7 +64,7 @@ def _drawn_from(reached: Reached, acting: Collection[str], scope: Scope) -> dict
 
 
 def _available(owner: str, acting: Collection[str], scope: Scope) -> set[str]:
-    """What is provided to a policy and to what is for it: of other policies, their copies alone."""
+    """Capabilities available to a policy and the components that serve it; other policies contribute only their copies."""
     found, others = set(scope.maybe), {*acting} - {owner}
     for reached in scope.reached:
         head = reached.path.partition(".")[0]
@@ -96,7 +96,7 @@ def _lengths(axis: str, scope: Scope) -> dict[str, int]:
 
 
 def check_unread(component: Component, what: str, written: Mapping[str, tree.Assign], scope: Scope) -> None:
-    """Report options that were written although nothing reads them beside the others; ``what`` has them."""
+    """Report explicit options that are unused given the other options; ``what`` names their owner."""
     for option, reason in unread(component).items():
         if option in written:
             message = f'"{what}.{option}" goes unread: {reason}'
@@ -104,7 +104,7 @@ def check_unread(component: Component, what: str, written: Mapping[str, tree.Ass
 
 
 def unread(component: Component) -> Mapping[str, str]:
-    """What a component says goes unread; one that was rebuilt around an error may not be able to tell."""
+    """The unused options of a component; undetermined for one rebuilt after an error."""
     try:
         return component.unread()
     except (AttributeError, TypeError):
@@ -112,13 +112,13 @@ def unread(component: Component) -> Mapping[str, str]:
 
 
 def provided(component: Component, owner: str) -> frozenset[str]:
-    """What a component provides; a section under the name ``owner`` provides its copies too."""
+    """The capabilities of a component; a section named ``owner`` also provides its copies."""
     copies = component.kept(owner).values() if isinstance(component, SectionKind) else ()
     return component.capabilities() | {copy.provides.format(owner) for copy in copies}
 
 
 def _capabilities(reached: Reached, scope: Scope) -> frozenset[str]:
-    """What a component provides; of one that was rebuilt around an error, what its class provides."""
+    """The capabilities of a component; those of its class if it was rebuilt after an error."""
     component = reached.component
     try:
         return provided(component, reached.path)
@@ -129,7 +129,7 @@ def _capabilities(reached: Reached, scope: Scope) -> frozenset[str]:
 
 
 def needs(component: Component, scope: Scope) -> frozenset[str]:
-    """What a component requires; one that was rebuilt around an error may not be able to tell."""
+    """The requirements of a component; undetermined for one rebuilt after an error."""
     try:
         return component.needs()
     except (AttributeError, TypeError):
@@ -184,7 +184,7 @@ def _subject(component: Component) -> str:
 
 
 def _lacking(capability: str, owner: str, scope: Scope) -> str:
-    """Who could have provided a capability and does not."""
+    """The components that could provide a missing capability but do not."""
     if kept := _keeper(capability, scope):
         return kept[0]
     families = set(providers(capability))
@@ -226,7 +226,7 @@ def _doc(capability: str) -> str:
 
 
 def _cure(capability: str, scope: Scope) -> str:
-    """The components that provide a capability, or the line that keeps a copy of what a section has."""
+    """A fix for a missing capability: components that provide it, or the line that keeps a copy of a section."""
     if kept := _keeper(capability, scope):
         return kept[1]
     groups = providers(capability)

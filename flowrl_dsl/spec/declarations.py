@@ -1,4 +1,4 @@
-"""Names that a spec declares: each once, none that the language has, and each of them read by something."""
+"""Names declared by a spec: each is declared once, is not reserved by the language, and is used."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def declare(check: Check) -> None:
 
 
 def _check_repeats(check: Check) -> None:
-    """A name is declared once, whatever it is declared as."""
+    """Check that each name is declared only once, across all kinds of declarations."""
     tables = (("param", check.statements.params), ("let", check.statements.lets), ("def", check.statements.defines))
     seen: dict[str, tuple[str, Span]] = {}
     for kind, table in tables:
@@ -56,7 +56,7 @@ def _check_repeat(check: Check, kind: str, name: tree.Name, seen: dict[str, tupl
 
 
 def _check_define(check: Check, define: tree.Define) -> None:
-    """Every argument of a definition is used, and none is named twice."""
+    """Check that every argument of a definition is used and that none is named twice."""
     names = _names(define.value)
     seen: set[str] = set()
     for parameter in define.parameters:
@@ -69,7 +69,7 @@ def _check_define(check: Check, define: tree.Define) -> None:
 
 
 def drop_unused_inherited(check: Check) -> None:
-    """A parameter of a base that nothing reads any more is gone; the child had no other way to drop it."""
+    """Drop inherited parameters that are no longer used; a child spec has no other way to remove them."""
     scope = check.scope
     used = scope.used | (_mentioned(check.statements) if scope.diagnostics.errors else set())
     for name, parameter in list(scope.parameters.items()):
@@ -80,7 +80,7 @@ def drop_unused_inherited(check: Check) -> None:
 
 
 def report_unused(checked: Check, used: set[tuple[str, Span]]) -> None:
-    """Nothing declared in the spec itself or by ``--set`` may go unread; what a base declares may."""
+    """Report unused declarations of the spec itself or of ``--set``; those of a base may be unused."""
     statements = checked.statements
     blocks = [*statements.sections.values(), *(term.block for term in statements.improvements)]
     lets = [let for block in blocks for let in block.lets.values()]

@@ -1,4 +1,4 @@
-"""What the options of a component hold, read off the annotations of its fields."""
+"""The kinds of a component's options, derived from the annotations of its fields."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Kind:
 
     @property
     def drawn(self) -> Any:
-        """What a ``Drawn`` holds: ``int`` or a component class."""
+        """The content type of a ``Drawn``: ``int`` or a component class."""
         return self.type.__pydantic_generic_metadata__["args"][0]
 
     @property
@@ -86,7 +86,7 @@ def choices(annotation: Any) -> tuple[str, ...]:
 
 
 def describe(annotation: Any) -> str:
-    """What a literal option expects, in words."""
+    """The values a literal option accepts, in words."""
     if choices(annotation):
         return "one of " + ", ".join(choices(annotation))
     if typing.get_origin(annotation) in (tuple, list):

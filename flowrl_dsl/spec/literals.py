@@ -1,4 +1,4 @@
-"""Options that hold plain values: numbers, words, truth values and lists of them, checked by pydantic in our words."""
+"""Options with plain values (numbers, words, truth values, lists of them), validated by pydantic, with our messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flowrl_dsl.syntax import tree
 
 
 class _NoLiteral(Exception):
-    """Something that is not a plain value stands at a place."""
+    """An expression is not a plain value."""
 
     def __init__(self, expr: tree.Expr):
         self.expr = expr
@@ -39,7 +39,7 @@ def read_literal(cls: type[Component], name: str, expr: tree.Expr, scope: Scope,
     try:
         return _within_32_bits(_adapter(cls, name).validate_json(json.dumps(value), strict=True), expr, scope, site)
     except ValidationError as error:
-        # Items that were refused make a list too short as well; that is not another mistake.
+        # Rejected items also make a list too short; that is not a separate error.
         problems = error.errors()
         refused = [problem for problem in problems if problem["type"] not in _LENGTHS]
         for problem in refused or problems:
@@ -114,7 +114,7 @@ _LENGTHS = {"too_short": ("min_length", "at least {}"), "too_long": ("max_length
 
 
 def _report(annotation: Any, problem: Any, expr: tree.Expr, scope: Scope, site: Site) -> None:
-    """One of pydantic's findings in our words, at the item it is about."""
+    """Report one pydantic error in the project's wording, at the item concerned."""
     part = _at(expr, problem["loc"])
     kind, context = problem["type"], problem.get("ctx", {})
     if kind in _BOUNDS:

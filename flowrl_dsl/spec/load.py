@@ -82,7 +82,7 @@ class Loader:
 
 
 def located(path: str) -> str:
-    """The file behind what a person typed: a path, or the bare name of a shipped spec, which no folder hides."""
+    """The file for a command-line argument: a path, or the bare name of a shipped spec, which no folder shadows."""
     shipped = shipped_specs().get(path.removesuffix(SUFFIX))
     is_there = os.path.exists(path) and not os.path.isdir(path)
     return path if shipped is None or is_there or os.path.dirname(path) else str(shipped)
@@ -116,7 +116,7 @@ def _extending(text: str, old: tree.String, new: str) -> str:
 
 
 def _with_shipped(path: str, problem: Diagnostic) -> Diagnostic:
-    """A file that was not found may have been meant as the name of a shipped spec."""
+    """Add a hint to the error for a missing file: the name may be that of a shipped spec."""
     close = nearest(path, shipped_specs()) if problem.code == "FRL0101" and not os.path.dirname(path) else None
     hint = f'did you mean the shipped spec "{close}"?'
     return problem if close is None else replace(problem, notes=(*problem.notes, hint))

@@ -1,4 +1,4 @@
-"""Statements grouped by what they declare; a child laid over its base; the overrides of a task laid over both."""
+"""Merging: statements grouped by kind and name, a child spec applied over its base, and task overrides over both."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _improvements(base: list[Term], child: list[Term]) -> list[Term]:
 
 @dataclass
 class _Reader:
-    """Groups the statements of one body; reports what stands in the wrong place and what is given twice."""
+    """Groups the statements of one body; reports misplaced and duplicate statements."""
 
     diagnostics: Diagnostics
 

@@ -1,4 +1,4 @@
-"""Which parts of an algorithm move in an update, and in which order."""
+"""The parts of an algorithm that change in an update, and their order."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def read_order(check: Check, improvements: Sequence[Improvement]) -> Stage:
 
 
 def _measured(check: Check, improvements: Sequence[Improvement]) -> set[str]:
-    """The parameters that are learned from what the mechanisms measure."""
+    """The parameters learned from quantities that the mechanisms measure."""
     offered = set().union(*(improvement.mechanism.provides for improvement in improvements))
     learned = {name: parameter.learned for name, parameter in check.scope.parameters.items()}
     return {n for n, c in learned.items() if isinstance(c, Component) and compatibility.needs(c, check.scope) & offered}
 
 
 def _trainers(check: Check) -> list[Trainer]:
-    """The mechanisms that move another section in the stage of the policy they improve."""
+    """The mechanisms that update another section in the stage of the policy they improve."""
     terms: list[Any] = [(find("mechanism", term.mechanism), term.owner) for term in check.statements.improvements]
     trainers = [Trainer(cls.name, cls.trains, owner) for cls, owner in terms if cls is not None]
     return [trainer for trainer in trainers if trainer.trains != POLICY]

@@ -13,11 +13,11 @@ LARGEST = 2**31 - 1
 
 
 class NotANumber(Exception):
-    """The arithmetic has no finite result; the message says why."""
+    """The arithmetic has no finite result; the message contains the reason."""
 
 
 def fold(expr: tree.Expr) -> Number | None:
-    """The value of an expression of literals only; None when anything else stands in it.
+    """The value of an expression of literals only; None if it contains anything else.
 
     Raises :class:`NotANumber` for ``1 / 0`` and for results too large to hold.
     """

@@ -55,7 +55,7 @@ class OrderReader:
     _failed: bool = False
 
     def read(self, expr: tree.Expr) -> Stage:
-        """The stage, whatever could be made of it; every part missing, repeated or unknown is reported."""
+        """The stage, partial after errors; every missing, repeated or unknown part is reported."""
         places: dict[str, Span] = {}
         stage = self._stage(expr, places)
         missing = [name for name in self.movable if name not in places]
@@ -71,7 +71,7 @@ class OrderReader:
         return stage if stage is not None else default_order(self.movable)
 
     def _check_trainers(self, stage: Stage, places: dict[str, Span]) -> None:
-        """Of two stages that move one section from the same parameters, one would be lost; the first two are reported."""
+        """Report the first two stages that update one section from the same parameters, since one update would be lost."""
         for trainer in self.trainers:
             trained, own = trainer.trains, trainer.stage
             also = [trained, *(other.stage for other in self.trainers if other.trains == trained and other.stage != own)]

@@ -41,7 +41,7 @@ class _NoSuchPath(Exception):
 
 
 def apply_sets(statements: Statements, sets: Sequence[str], diagnostics: Diagnostics, sources: dict[str, str]) -> Statements:
-    """The statements with the overrides applied in order; bad ones are reported and change nothing.
+    """The statements with the overrides applied in order; invalid ones are reported and ignored.
 
     The overrides are the lines of a source named ``--set``.
     """
@@ -189,7 +189,7 @@ def _inside(kind: Kind, current: tree.Expr | None, override: Override, position:
 
 
 def respan(node: Any, span: Span) -> Any:
-    """The syntax with every span replaced: the text of a default is in no file of the user."""
+    """The syntax with every span replaced, since the text of a default is not in any user file."""
     if isinstance(node, tuple):
         return tuple(respan(item, span) for item in node)
     if not is_dataclass(node) or isinstance(node, type):

@@ -21,7 +21,7 @@ WORDS = ("none", "every", "after", "until", "over", "wrt", "inf")
 
 
 def taken(name: str) -> str:
-    """What a name already stands for in the language; empty for a name that may be declared."""
+    """The existing meaning of a name in the language; empty for a name that may be declared."""
     if name in PRIMITIVES or name in functions() or name == GRADIENT:
         return "a function"
     if name in SIZES:
@@ -79,7 +79,7 @@ def _changing(param: tree.Param, parameter: Parameter, scope: Scope, site: Site)
 
 
 def _learned(parameter: Parameter, value: tree.Expr, options: Options, site: Site) -> Component:
-    """The adaptation; what it learns from may depend on the parameter itself, which is no use of it by the algorithm."""
+    """The adaptation; its loss may depend on the parameter itself, which does not count as a use by the algorithm."""
     scope = options.scope
     scope.parameters[parameter.name] = parameter
     learned = options.component("adaptation", value, site)
@@ -88,7 +88,7 @@ def _learned(parameter: Parameter, value: tree.Expr, options: Options, site: Sit
 
 
 def _start(learned: Component) -> float:
-    """Where an adaptation starts: its option ``init``."""
+    """The initial value of an adaptation: its option ``init``."""
     init = getattr(learned, "init", 1.0)
     if isinstance(init, Scalar):
         init = init.value

@@ -26,7 +26,7 @@ from flowrl_dsl.syntax import tree
 
 @dataclass(frozen=True)
 class Resolution:
-    """What became of a spec.
+    """The result of resolving a spec.
 
     ``algorithm`` is None exactly when ``diagnostics`` holds an error; ``sources`` has the text of every file that a
     diagnostic may point into.
@@ -72,7 +72,7 @@ def _resolve(loader: Loader, path: str, task: str | None, sets: Sequence[str]) -
 
 
 def _holds(block: tree.ForTask, task: str | None) -> bool:
-    """Whether a block speaks of the task; ``*`` in its names stands for anything."""
+    """Whether a block applies to the task; ``*`` in its names matches any text."""
     return task is not None and any(fnmatchcase(task, name.value) for name in block.tasks)
 
 
@@ -92,7 +92,7 @@ def _used_elsewhere(
 ) -> set[tuple[str, Span]]:
     """Check the file's own blocks for other tasks, keeping what is found because of them.
 
-    Gives what those variants use, and what the spec uses without overrides (``unset``).
+    Returns the declarations used by those variants, and those used without overrides (``unset``).
     """
     others = [block for block in statements.tasks if block not in chosen and block.span.file == main]
     plain = Diagnostics()
@@ -113,7 +113,7 @@ def _used_elsewhere(
 
 
 def _because_of(block: tree.ForTask, own: Diagnostics, plain: Diagnostics) -> list[Diagnostic]:
-    """What is wrong inside a block, and what is wrong elsewhere only with the block laid over it."""
+    """The errors inside a block, and the errors elsewhere that occur only when the block is applied."""
     names = ", ".join(f'"{name.value}"' for name in block.tasks)
     found = []
     for diagnostic in own:

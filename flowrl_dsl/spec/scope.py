@@ -1,4 +1,4 @@
-"""What the checks of one algorithm share: its declarations, what has been used of them, and where findings go."""
+"""The shared context of the checks of one algorithm: its declarations, their uses, and the diagnostics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SET_FILE = "--set"
 
 @dataclass(frozen=True)
 class Site:
-    """Where a value stands.
+    """The place of a value in the algorithm.
 
     ``path`` names it (``policy.sampler.steps``), ``owner`` is the smallest thing somebody wrote that holds it, and
     ``default`` is the default it comes from (``backup = r + ...``), empty for a value that was written.
@@ -71,7 +71,7 @@ class Subset:
 
 @dataclass
 class Scope:
-    """The declarations of one algorithm, and what its checks have found out so far."""
+    """The declarations of one algorithm, and the results of its checks so far."""
 
     diagnostics: Diagnostics
     parameters: dict[str, Parameter] = field(default_factory=dict)
@@ -102,13 +102,13 @@ class Scope:
             self.used.add((kind, node.span))
 
     def record(self, site: Site, value: tree.Expr | str) -> None:
-        """Note what an option was set to, and by whom."""
+        """Record the value of an option and its source."""
         text = value if isinstance(value, str) else text_of(value)
         span = None if isinstance(value, str) else value.span
         self.origins[site.path] = Origin(text=text, source=self.source(site, span), span=site.at(span or site.owner))
 
     def forget(self, path: str) -> None:
-        """Drop what was noted of a path and all below it."""
+        """Drop the records for a path and all paths below it."""
 
         def kept(other: str) -> bool:
             return other != path and not other.startswith(path + ".")

@@ -1,4 +1,4 @@
-"""Settings of an algorithm at its top level: the regime and the paper."""
+"""Top-level settings of an algorithm: the regime and the paper."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class _Writer:
         self._top = _lets(self._formulas_outside_blocks())
 
     def _formulas_outside_blocks(self) -> Iterable[Formula]:
-        """Formulas that stand where no let can: their lets are those of the algorithm."""
+        """Formulas in places that admit no lets: their lets are declared at the top level."""
         for parameter in self._of.parameters.values():
             yield from formulas(parameter.learned)
             yield from formulas(parameter.schedule)
@@ -100,7 +100,7 @@ class _Writer:
 
 
 def _is_called(name: str, section: Component) -> bool:
-    """Whether formulas call functions of this section; of a kind of which there are several, of the one without a name."""
+    """Whether formulas call functions of this section; among several of a kind, only those of the unnamed one."""
     return isinstance(section, SectionKind) and bool(section.functions) and name == section.name
 
 
@@ -109,7 +109,7 @@ def _has_formulas(component: Component) -> bool:
 
 
 def _lets(found: Iterable[Formula]) -> dict[str, Bound]:
-    """The lets that formulas use, each after those it uses itself."""
+    """The lets that formulas use, in dependency order."""
     lets: dict[str, Bound] = {}
     seen: set[int] = set()
 

@@ -1,4 +1,4 @@
-"""Syntax in words and as text, for messages and for what was written where."""
+"""Syntax in words and as text, for messages and for records of sources."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def plural(family: str) -> str:
 
 
 def what_is(expr: tree.Expr) -> str:
-    """What stands there, for "found ..."."""
+    """A description of the expression, for "found ..."."""
     match expr:
         case tree.Name(name):
             return f'the name "{name}"'

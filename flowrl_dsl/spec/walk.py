@@ -1,4 +1,4 @@
-"""Looking through typed formulas and through the components that hold them."""
+"""Traversal of typed formulas and of the components that hold them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flowrl_dsl.registry import Component, Drawn
 
 
 def expanded_size(root: Term) -> int:
-    """How many parts a term has when everything but its lets is written out."""
+    """The size of a term with everything except its lets expanded."""
     sizes: dict[int, int] = {}
     for term in reversed(list(_after_users(root))):
         parts = inner(term)

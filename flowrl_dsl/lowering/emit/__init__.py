@@ -1,7 +1,7 @@
 """Printing a program as one readable, self-contained Python file.
 
 The file holds the source of every kernel the program uses, the networks, and ``init``, ``step`` and ``act`` as
-straight-line code with one line for each node of the update graph.  It imports jax, flax and optax and nothing of this
+straight-line code with one line for each node of the update graph.  It imports jax, flax and optax but not this
 package.
 """
 

@@ -1,4 +1,4 @@
-"""Substitutes constants for a kernel's arguments if all calls of the file pass the same one."""
+"""Constant propagation: replaces a kernel's parameter by a constant if all calls in the file pass the same one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowrl_dsl.lowering.emit.scopes import parameters, stored_names
 
 
 def put_in_constants(file: File) -> bool:
-    """Put constants in; whether any was."""
+    """Substitute constants for parameters; returns whether the file changed."""
     changed = False
     for name, kernel in file.kernels.items():
         calls = file.calls(name)
@@ -24,7 +24,7 @@ def put_in_constants(file: File) -> bool:
             constant = _common_constant(kernel, parameter, [call for _, call in calls])
             if constant is None:
                 continue
-            for _, call in calls:  # a constant has no names: what is cached of the callers stays true
+            for _, call in calls:  # a constant contains no names: the callers' caches stay valid
                 _drop_argument(kernel, parameter, call)
             _drop_parameter(kernel, parameter)
             Replace({parameter: constant}).visit(kernel.tree)
@@ -34,7 +34,7 @@ def put_in_constants(file: File) -> bool:
 
 
 def _common_constant(kernel: Kernel, parameter: str, calls: Iterable[ast.Call]) -> ast.Constant | None:
-    """What all calls give for a parameter: the same None, boolean or string, or the same number if it is the default."""
+    """The argument common to all calls: the same None, boolean or string, or the same number if it is the default."""
     first, *others = [kernel.given(call)[parameter] for call in calls]
     if not isinstance(first, ast.Constant) or any(ast.dump(value) != ast.dump(first) for value in others):
         return None
@@ -43,7 +43,7 @@ def _common_constant(kernel: Kernel, parameter: str, calls: Iterable[ast.Call]) 
 
 
 def _possible(file: File, name: str, parameter: str, below: frozenset[str] = frozenset()) -> set[object] | None:
-    """All constants that calls give for a parameter, also by handing on one of the caller; None where not all are known."""
+    """All constants passed for a parameter, directly or through the caller's parameters; None if some are unknown."""
     calls = file.calls(name)
     if calls is None or name in below:
         return None
@@ -63,12 +63,12 @@ def _possible(file: File, name: str, parameter: str, below: frozenset[str] = fro
 
 
 def _is_parameter(kernel: Kernel, name: str) -> bool:
-    """Whether a name always stands for a parameter of a kernel."""
+    """Whether a name always refers to a parameter of a kernel."""
     return kernel.is_ordinary and name in kernel.names and kernel.bound[name] == 1
 
 
 def _decide_comparisons(kernel: Kernel, parameter: str, possible: set[object] | None) -> bool:
-    """Replace comparisons of a parameter with strings that it never is; whether there were any."""
+    """Fold comparisons of a parameter with strings it never equals; returns whether there were any."""
     if possible is None:
         return False
     never = _Never(parameter, possible)
@@ -115,9 +115,9 @@ Loop = ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp
 
 
 class Replace(ast.NodeTransformer):
-    """Puts expressions in the place of names, and several ones in the place of a starred name.
+    """Substitutes expressions for names, and a sequence of expressions for a starred name.
 
-    Functions and loops of one expression keep the names that are their own.
+    Names bound by lambdas and comprehensions are left alone.
     """
 
     def __init__(self, values: Mapping[str, ast.expr], starred: Mapping[str, list[ast.expr]] | None = None):
@@ -149,7 +149,7 @@ class Replace(ast.NodeTransformer):
     visit_GeneratorExp = visit_ListComp = visit_SetComp = visit_DictComp = _visit_loop
 
     def _hiding(self, names: Iterable[str]) -> Replace:
-        """As this, where these names are others."""
+        """The same substitution in a scope that shadows these names."""
         hidden = {*names}
         values = {name: value for name, value in self.values.items() if name not in hidden}
         return Replace(values, {name: value for name, value in self.starred.items() if name not in hidden})

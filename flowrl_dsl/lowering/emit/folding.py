@@ -10,7 +10,7 @@ from flowrl_dsl.lowering.emit.scopes import parameters, stored_names
 
 
 def fold(kernel: Kernel) -> bool:
-    """Take out of a kernel what constants decide and what nothing reads; whether there was anything."""
+    """Remove branches decided by constants and unused values from a kernel; returns whether it changed."""
     if kernel.is_folded or not kernel.is_ordinary:
         return False
     before = ast.dump(kernel.tree)
@@ -28,12 +28,12 @@ def fold(kernel: Kernel) -> bool:
 
 
 class _Statements(ast.NodeTransformer):
-    """Takes out statements that change nothing, and leaves no block without a statement."""
+    """Removes statements without effect; an empty block becomes ``pass``."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.If | ast.For | ast.While | ast.With):
-            # x = x in a class makes a field
+            # x = x in a class defines a field
             kept = [
                 statement for statement in node.body if isinstance(node, ast.ClassDef) or not _changes_nothing(statement)
             ]
@@ -42,7 +42,7 @@ class _Statements(ast.NodeTransformer):
 
 
 class Fold(_Statements):
-    """Decides conditions on constants."""
+    """Evaluates conditions on constants."""
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         self.generic_visit(node)
@@ -61,7 +61,7 @@ class Fold(_Statements):
         return node
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
-        """Constants that do not decide are left out; what follows one that does is never reached."""
+        """Drop constants that do not determine the result; operands after one that does are unreachable."""
         self.generic_visit(node)
         decisive = isinstance(node.op, ast.Or)
         *first, last = node.values
@@ -81,7 +81,7 @@ class Fold(_Statements):
         return node.body if node.test.value else node.orelse
 
     def visit_Tuple(self, node: ast.Tuple) -> ast.expr:
-        """A tuple unpacked inside of another one is part of it."""
+        """Flatten a tuple unpacked inside another tuple."""
         self.generic_visit(node)
         elements: list[ast.expr] = []
         for element in node.elts:
@@ -107,7 +107,7 @@ class Fold(_Statements):
         return node.body if node.test.value else node.orelse
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        """A number of steps is often one more than another."""
+        """Evaluate sums of constants: one step count is often another plus one."""
         self.generic_visit(node)
         match node:
             case ast.BinOp(ast.Constant(int() as left), ast.Add(), ast.Constant(int() as right)):
@@ -115,7 +115,7 @@ class Fold(_Statements):
         return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        """Nothing follows a return."""
+        """Remove statements after a return."""
         self.generic_visit(node)
         ends = [position for position, statement in enumerate(node.body) if isinstance(statement, ast.Return)]
         node.body = node.body[: ends[0] + 1] if ends else node.body
@@ -132,7 +132,7 @@ def _changes_nothing(statement: ast.stmt) -> bool:
 
 
 def _other_names(kernel: Kernel) -> dict[str, ast.expr]:
-    """What a kernel calls by another name, once and for all: a constant, another of its names, or a library function."""
+    """Aliases in a kernel, assigned once: names for a constant, for another of its names, or for a library function."""
     bound, own = kernel.bound, {*parameters(kernel.tree), *stored_names(kernel.tree)}
     values: dict[str, ast.expr] = {}
     for statement in kernel.tree.body:
@@ -149,7 +149,7 @@ def _other_names(kernel: Kernel) -> dict[str, ast.expr]:
 
 
 class _DropUnread(_Statements):
-    """Takes out variables and inner functions that nothing in a kernel reads, unless their value is a call's."""
+    """Removes unused variables and inner functions from a kernel, except variables assigned from a call."""
 
     def __init__(self, kernel: ast.FunctionDef):
         self.kernel = kernel
@@ -158,7 +158,7 @@ class _DropUnread(_Statements):
         self.read |= {target.id for target in targets if isinstance(target, ast.Name)}
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
-        """What a class assigns and defines are its fields and methods."""
+        """Keep the assignments and definitions in a class: they are its fields and methods."""
         for statement in node.body:
             if isinstance(statement, ast.FunctionDef):
                 self.generic_visit(statement)

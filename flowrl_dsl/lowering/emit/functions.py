@@ -1,4 +1,4 @@
-"""The functions of a program as syntax trees: one statement for each node of the update graph that has a name."""
+"""The functions of a program as syntax trees: one statement for each named node of the update graph."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Statements = list[ast.stmt]
 
 
 def module_statement(build: Build) -> ast.stmt:
-    """The line that builds a network."""
+    """The statement that constructs a network."""
     return _statement(f"{build.name} = {_Printer({}).expr(build.call, ())}")
 
 
 def function_statement(name: str, graph: Graph, taken: Collection[str]) -> ast.stmt:
-    """A graph as one function, whose arguments are those of its role; ``taken`` are the other names of the file."""
+    """A graph as one function with the arguments of its role; ``taken`` holds the other names of the file."""
     role = ROLES[graph.role]
     names = Names([*taken, *role.inputs])
     steps = schedule(graph)
@@ -44,7 +44,7 @@ _RESULTS = {"state": "new_state", "metric": "metrics"}
 
 
 def _results(graph: Graph, variables: Mapping[str, str], names: Names) -> Statements:
-    """Outputs are returned by group; a program's state is returned with its metrics, even if it has none."""
+    """The return statement: outputs by group; a program's state is always returned with its metrics, even without any."""
     groups: dict[str, dict[str, str]] = {"state": {}, "metric": {}} if ROLES[graph.role].updates else {}
     for output, node in graph.outputs.items():
         group, _, key = output.partition(".")
@@ -60,7 +60,7 @@ def _results(graph: Graph, variables: Mapping[str, str], names: Names) -> Statem
 
 
 def _dictionary(values: Mapping[str, str]) -> str:
-    """A dictionary; what is handed on as it came stands first, as ``**state``."""
+    """A dictionary display; unchanged entries come first, as ``**state``."""
     kept = [key for key, value in values.items() if value == f'state["{key}"]']
     entries = [f'"{key}": {value}' for key, value in values.items() if key not in kept]
     return "{" + ", ".join(["**state"] * bool(kept) + entries) + "}"
@@ -73,7 +73,7 @@ def _statement(source: str, origin: str = "") -> ast.stmt:
 
 
 class _Uses:
-    """Which values of a graph are written where they are used, and which ones are taken apart where they are computed."""
+    """Which values of a graph are inlined at their use, and which tuples are unpacked at their definition."""
 
     def __init__(self, graph: Graph, steps: Iterable[Step]):
         single = graph.outputs.values() if len(graph.outputs) == 1 else ()
@@ -91,12 +91,12 @@ class _Uses:
 
     @staticmethod
     def _is_only_stopped(graph: Graph, node: Node, uses: Mapping[str, int]) -> bool:
-        """Whether the node stops the gradient of a value that nothing else reads."""
+        """Whether the node stops the gradient of a value with no other use."""
         return node.op == STOP and uses[node.inputs[0]] == 1 and graph.nodes[node.inputs[0]].op in ("Arithmetic", "Reduce")
 
     @staticmethod
     def _unpacked(graph: Graph, kept: Collection[str]) -> dict[str, list[str | None]]:
-        """For each tuple that is read by position alone, the nodes that read it, by position."""
+        """For each tuple read only by position, its reader at each position."""
         readers: dict[str, list[Node]] = {}
         for node in graph.nodes.values():
             for i in node.inputs:
@@ -112,12 +112,12 @@ class _Uses:
 
 
 def _length(node: Node) -> int | None:
-    """How many values a node's tuple has: a choice as many as it chooses, an optimizer's step parameters and state."""
+    """The length of a node's tuple: the number of values of a choice; parameters and state for an optimizer step."""
     return len(new_values(node)) if node.op == WHEN else 2 if node.op == "GradientStep" else None
 
 
 def _kept(steps: Iterable[Step]) -> list[str]:
-    """Values that leave their block by name."""
+    """Named values that are used outside their block."""
     kept: list[str] = []
     for step in steps:
         if isinstance(step, Differentiate):
@@ -133,7 +133,7 @@ _PLAIN_NAMES = frozenset(PRIMITIVES)
 
 
 def _is_unnamed(node: Node) -> bool:
-    """Whether nobody gave the node a name of its own."""
+    """Whether the node has only a generated name."""
     if node.op == "Key" or isinstance(node.expr, Literal):
         return True
     if node.op not in ("Arithmetic", "Reduce") or not isinstance(node.expr, Call):
@@ -151,8 +151,8 @@ _INFIX = {"jnp.add": "+", "jnp.subtract": "-", "jnp.multiply": "*", "jnp.divide"
 class _Printer:
     """Prints expressions and schedules.
 
-    ``variables`` names the values that are there; ``around`` are the arguments of the inner functions that the printed
-    statements stand in.  What is not ``differentiated`` needs no kernel for the sake of its gradient.
+    ``variables`` names the available values; ``around`` holds the arguments of the enclosing inner functions.  Code that is
+    not ``differentiated`` does not need kernels that exist only for their gradient.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class _Printer:
         return self._uses
 
     def inside(self, arguments: Mapping[str, str], differentiated: bool = False) -> _Printer:
-        """A printer for the body of an inner function, in which arguments stand for some values."""
+        """A printer for the body of an inner function, where arguments replace some values."""
         around = (*self._around, *arguments.values())
         return _Printer(
             {**self.variables, **arguments}, self._names, self._uses, around, self._differentiated or differentiated
@@ -260,14 +260,14 @@ class _Printer:
         return self.expr(node.expr, args)
 
     def _target(self, name: str) -> str:
-        """The variable of a value, or those of its items where only they are read."""
+        """The variable of a value, or the variables of its items if only those are read."""
         items = self.uses.unpacked.get(name)
         if items is None:
             return self.variables[name]
         return _listed("_" if item is None else self.variables[item] for item in items)
 
     def _differentiate(self, step: Differentiate) -> Statements:
-        """``loss, gradient = jax.value_and_grad(function)(wrt)``, with what else leaves the function beside the loss."""
+        """``loss, gradient = jax.value_and_grad(function)(wrt)``, with further outputs as auxiliary values."""
         function, wrt = self.names.functions[step.node.name], self.variables[step.wrt]
         local = self.names.argument(step.wrt, self._around)
         inside = self.inside({step.wrt: local}, differentiated=True)
@@ -328,18 +328,18 @@ def _tuple(values: Iterable[str]) -> str:
 
 
 def _listed(values: Iterable[str]) -> str:
-    """Targets of an assignment from a tuple."""
+    """The targets of a tuple assignment."""
     return _tuple(values)
 
 
 def _packed(values: Iterable[str]) -> str:
-    """Nothing, one value, or a tuple of several."""
+    """An empty text, one value, or a tuple of several values."""
     several = list(values)
     return several[0] if len(several) == 1 else _tuple(several) if several else ""
 
 
 def without_defaults(expr: Call | Partial) -> tuple[tuple[Expr, ...], tuple[tuple[str, Expr], ...]]:
-    """The arguments of a kernel's call other than those that equal the kernel's defaults."""
+    """The arguments of a kernel call that differ from the kernel's defaults."""
     kernel = KERNELS.get(expr.function)
     if kernel is None:
         return expr.args, expr.kwargs
@@ -355,12 +355,12 @@ def without_defaults(expr: Call | Partial) -> tuple[tuple[Expr, ...], tuple[tupl
 
 
 def is_named_draw(node: Node) -> bool:
-    """Whether a key is the one that ``draw_key`` of the printed file derives from the node's name."""
+    """Whether a key equals the one that ``draw_key`` in the printed file derives from the node's name."""
     expected = call("jax.random.fold_in", Arg(0), zlib.crc32(node.name.encode()) & 0x7FFFFFFF)
     return node.op == "Key" and node.name.endswith(".key") and node.expr == expected
 
 
 def _origin(node: Node) -> str:
-    """Where a node comes from; the spec without its folder, which means nothing where the file is published."""
+    """The origin of a node in the spec; the folder is omitted, since it is meaningless in a published file."""
     span = node.span
     return f"{Path(span.file).name}:{span.line}:{span.column}" if span is not None else ""

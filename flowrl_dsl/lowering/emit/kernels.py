@@ -12,7 +12,7 @@ from flowrl_dsl.graph.expr import KERNELS, Function
 
 
 def kernel_definition(name: str) -> ast.FunctionDef:
-    """A fresh syntax tree of a kernel: without decorators, and of its docstring the first sentence."""
+    """A new syntax tree of a kernel, without decorators and with its docstring reduced to a summary."""
     return copy.deepcopy(_definition(KERNELS[name]))
 
 
@@ -27,7 +27,7 @@ def _definition(kernel: Function) -> ast.FunctionDef:
 
 
 def parsed(source: str) -> ast.FunctionDef:
-    """The function of a piece of source, whose numbers remember how they are written."""
+    """The function in a piece of source; number literals keep their original notation."""
     definition = ast.parse(source).body[0]
     assert isinstance(definition, ast.FunctionDef)
     for node in ast.walk(definition):

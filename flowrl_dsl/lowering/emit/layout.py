@@ -1,8 +1,8 @@
 """Python statements as lines of at most 120 columns.
 
-A statement that is too long is broken at its last brackets: what is inside goes on one line of its own, or on one line for
-each part.  Operators outside of brackets get parentheses and a line for each operand.  Statements may carry an attribute
-``origin``, printed as a comment where it differs from the one before.
+A statement that is too long is broken at its last brackets: their contents go on one line, or on one line per element.
+A chain of operators outside brackets is parenthesised, with one line per operand.  Statements may carry an attribute
+``origin``, printed as a comment where it differs from the previous one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Lines = list[str]
 
 
 def module(statements: Sequence[ast.stmt]) -> str:
-    """Top-level statements, two blank lines around functions."""
+    """The text of top-level statements, with two blank lines around functions."""
     lines: Lines = []
     for before, statement in zip([None, *statements], statements, strict=False):
         if before is not None:
@@ -49,7 +49,7 @@ def _is_block(statement: ast.stmt) -> bool:
 
 
 class _Indented:
-    """Prints the statements of one indented block and of those inside it; remembers the last origin."""
+    """Prints the statements of an indented block and its nested blocks; keeps the last origin printed."""
 
     def __init__(self, indent: str, origin: str = ""):
         self.indent = indent
@@ -154,7 +154,7 @@ def _docstring(docstring: str, indent: str) -> Lines:
 
 
 class _Fit:
-    """Breaks expressions that are too long for a line at this indentation."""
+    """Breaks expressions that exceed the line length at this indentation."""
 
     def __init__(self, indent: str):
         self.indent = indent
@@ -175,14 +175,14 @@ class _Fit:
         return self.value(head, expr)
 
     def value(self, head: str, expr: ast.expr, tail: str = "") -> Lines:
-        """An expression outside of any brackets: where it is broken at operators, it gets parentheses."""
+        """An expression outside any brackets: parenthesised if it is broken at operators."""
         splits = _has_operators(expr) or isinstance(expr, ast.BinOp)
         if self.fits(f"{head}{text(expr)}{tail}") or not splits or _breaks_in_brackets(expr):
             return self.in_groups(head, segments(expr), tail)
         return [f"{self.indent}{head}(", *self.inside.lines("", expr, ""), f"{self.indent}){tail}"]
 
     def lines(self, head: str, expr: ast.expr, tail: str) -> Lines:
-        """An expression inside of brackets: it may be broken at its operators."""
+        """An expression inside brackets: it may be broken at its operators."""
         if self.fits(f"{head}{text(expr)}{tail}") or not _has_operators(expr):
             return self.in_groups(head, segments(expr), tail)
         parts = _operator_parts(expr)
@@ -196,7 +196,7 @@ class _Fit:
         return lines
 
     def in_groups(self, head: str, pieces: Sequence[str | Group], tail: str) -> Lines:
-        """Break brackets from left to right, each where what follows up to the next one does not fit on the line."""
+        """Break brackets from left to right, each one if the text up to the next one does not fit on the line."""
         lines: Lines = []
         line = head
         for position, piece in enumerate(pieces):
@@ -209,7 +209,7 @@ class _Fit:
         return [*lines, self.indent + line + tail]
 
     def contents(self, group: Group) -> Lines:
-        """What stands in brackets, on lines of its own."""
+        """The contents of brackets on separate lines."""
         if group.chain is not None:
             return self.lines("", group.chain, "")
         if group.clauses:
@@ -221,7 +221,7 @@ class _Fit:
         return [line for head, expr in group.parts for line in self.lines(head, expr, comma)]
 
     def texts(self, head: str, parts: Sequence[str], tail: str) -> Lines:
-        """Parts that are text already, between a head and a tail."""
+        """Parts already in text form, between a head and a tail."""
         if self.fits(f"{head}{commas(parts)}{tail}"):
             return [f"{self.indent}{head}{commas(parts)}{tail}"]
         if self.inside.fits(commas(parts)):
@@ -231,7 +231,7 @@ class _Fit:
 
 @dataclass(frozen=True)
 class Group:
-    """Brackets and what is in them: parts with their heads (``key=``), one chain of operators, or a comprehension."""
+    """Brackets and their contents: parts with their heads (``key=``), one chain of operators, or a comprehension."""
 
     flat: str
     parts: Sequence[tuple[str, ast.expr]] = ()
@@ -250,7 +250,7 @@ class Group:
 
 
 def _until_open(pieces: Iterable[str | Group], tail: str) -> Iterator[str]:
-    """The text behind a group up to the bracket that opens the next one."""
+    """The text after a group up to the opening bracket of the next one."""
     for piece in pieces:
         if isinstance(piece, Group):
             yield piece.opening
@@ -260,7 +260,7 @@ def _until_open(pieces: Iterable[str | Group], tail: str) -> Iterator[str]:
 
 
 def segments(expr: ast.expr, least: int = 0) -> list[str | Group]:
-    """An expression as text and brackets; in parentheses where it binds less tightly than ``least``."""
+    """An expression as text and brackets; parenthesised if its precedence is below ``least``."""
     if precedence(expr) < least:
         return [Group(f"({text(expr)})", chain=expr)]
     match expr:
@@ -306,7 +306,7 @@ def _arguments(expr: ast.Call, whole: str) -> Group:
 
 
 def _operator_parts(expr: ast.expr) -> list[tuple[str, ast.expr, int]]:
-    """The operands of a chain of operators, or of a condition: the operator before, the operand, the precedence it needs."""
+    """The operands of a chain of operators, or of a conditional: preceding operator, operand, required precedence."""
     if isinstance(expr, ast.IfExp):
         return [("", expr.body, 2), ("if ", expr.test, 2), ("else ", expr.orelse, 1)]
     return [(f"{p.sign} " if p.sign else "", p.expr, ATOM + 1 if p.enclosed else 0) for p in operands(expr)]
@@ -319,7 +319,7 @@ def _has_operators(expr: ast.expr) -> bool:
 
 
 def _breaks_in_brackets(expr: ast.expr) -> bool:
-    """Whether a chain has one operator that binds least, and starts or ends in brackets that can be broken."""
+    """Whether a chain has a single operator of lowest precedence and starts or ends with breakable brackets."""
     if isinstance(expr, ast.IfExp) or (_has_operators(expr) and len(_operator_parts(expr)) != 2):
         return False
     pieces = [piece for piece in segments(expr) if piece]

@@ -1,4 +1,4 @@
-"""Names in a printed program: one search for free ones, so that none hides another."""
+"""Names in a printed program: chosen by one search for unused names, so that none shadows another."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _VAGUE = frozenset({"new", "new_moments", "gradient", "loss", "finite", "step"})
 
 
 class Names:
-    """Free names for one printed function; what has been taken once is never given again.
+    """Unused names for one printed function; a name is never assigned twice.
 
     ``taken`` are names of the file: its functions, networks and arguments.  Kernels, modules, builtins and keywords are
-    taken as well, whether or not this program uses them.
+    also taken, whether or not this program uses them.
     """
 
     def __init__(self, taken: Iterable[str]):
         self._taken = {*taken, *HELPERS, *MODULES, *KERNELS, *dir(builtins), *keyword.kwlist}
 
     def free(self, *wanted: str) -> str:
-        """The first of the wanted names that is free, else the last one with a number."""
+        """The first of the wanted names that is unused, otherwise the last one with a number appended."""
         clean = [re.sub(r"\W+", "_", name).strip("_") for name in wanted]
         numbered = (f"{clean[-1]}_{number}" for number in count(2))
         name = next(name for name in chain(clean, numbered) if name not in self._taken and name.isidentifier())
@@ -39,9 +39,9 @@ class Names:
 
 
 class Variables:
-    """Python names for the values of a graph, for the functions inside the printed one, and for the arguments of those.
+    """Python names for the values of a graph, for the inner functions, and for the arguments of those.
 
-    ``inlined`` values are written where they are used and need no name.
+    ``inlined`` values are printed at their use and need no name.
     """
 
     def __init__(self, graph: Graph, names: Names, inlined: Collection[str]):
@@ -58,9 +58,9 @@ class Variables:
         self.values = {node.name: self.value(node) for node in graph.nodes.values() if node.name not in inlined}
 
     def argument(self, value: str, around: Collection[str] = ()) -> str:
-        """What the argument of an inner function is called that stands for a value; the same one wherever it is needed.
+        """The name of the inner-function argument that replaces a value; the same for all uses.
 
-        ``around`` are the arguments of the functions that the inner one stands in.
+        ``around`` holds the arguments of the enclosing functions.
         """
         variable = self.values[value]
         if variable.isidentifier():
@@ -72,7 +72,7 @@ class Variables:
         return self._arguments[variable]
 
     def _function(self, node: Node) -> str:
-        """A loss is called after the parameters it is differentiated by, any other gradient's function after its value."""
+        """The name of a differentiated function: a loss is named after its parameters, any other after its value."""
         own = _ends(node.name)
         if node.op == WHEN:
             return self._names.free(*(f"{end}_update" for end in own))
@@ -103,7 +103,7 @@ def _leaf(name: str) -> str:
 
 
 def _ends(name: str) -> list[str]:
-    """The last part of a node's name, or two where that says too little, then longer and longer ends of it."""
+    """Suffixes of a node's name by increasing length, from the last part, or the last two if one is too general."""
     parts = name.split(".")
     shortest = max(len(parts) - (2 if parts[-1] in _VAGUE else 1), 0)
     return ["_".join(parts[start:]) for start in range(shortest, -1, -1)]

@@ -1,4 +1,4 @@
-"""The statements of a printed file while it is simplified: the kernels it uses, and the statements that use them."""
+"""The statements of a printed file during simplification: the kernels in use, and the statements that call them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNUSUAL = (
 
 
 class Part:
-    """One statement of the file, with its names and calls, which are found again only after a change."""
+    """One statement of the file, with its names and calls, which are recomputed only after a change."""
 
     def __init__(self, tree: ast.stmt):
         self._tree = tree
@@ -30,19 +30,19 @@ class Part:
         return self._tree
 
     def changed(self) -> None:
-        """To be called after a change of the tree that changes names or calls, or that can be folded further."""
+        """Invalidate the caches; call it after a change of the tree that affects names or calls or permits more folding."""
         for name in ("free", "bound", "calls"):
             self.__dict__.pop(name, None)
         self.is_folded = False
 
     @cached_property
     def free(self) -> Counter[str]:
-        """Names that the statement reads from outside, in the order of its text, and how often."""
+        """Free names of the statement in textual order, with their counts."""
         return Counter(free_names(self.tree))
 
     @cached_property
     def bound(self) -> Counter[str]:
-        """Names that are given a value inside the statement, and how often."""
+        """Names bound inside the statement, with their counts."""
         if not isinstance(self.tree, ast.FunctionDef):
             return Counter(bindings(self.tree))
         inside = (name for statement in self.tree.body for name in bindings(statement))
@@ -50,7 +50,7 @@ class Part:
 
     @cached_property
     def calls(self) -> dict[str, list[ast.Call]]:
-        """Calls by the name that is called."""
+        """Calls by the name of the callee."""
         found: dict[str, list[ast.Call]] = {}
         for node in walk(self.tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -61,7 +61,7 @@ class Part:
 class Kernel(Part):
     """A kernel of the file.
 
-    ``is_ordinary``: whether the rewritings understand it; any other one is printed as it is.
+    ``is_ordinary``: whether the rewrites support it; any other kernel is printed unchanged.
     """
 
     def __init__(self, tree: ast.FunctionDef):
@@ -77,7 +77,7 @@ class Kernel(Part):
 
     @property
     def names(self) -> list[str]:
-        """Names of its parameters, without one behind a star."""
+        """Names of its parameters, except a starred one."""
         return [arg.arg for arg in self.tree.args.args]
 
     @property
@@ -86,13 +86,13 @@ class Kernel(Part):
         return dict(zip(self.names[len(self.names) - len(values) :], values, strict=True))
 
     def given(self, call: ast.Call) -> dict[str, ast.expr]:
-        """The parameters and what a call gives for them; without those behind a star."""
+        """The arguments of a call by parameter, except starred parameters."""
         positional = dict(zip(self.names, call.args, strict=False))
         return self.defaults | positional | {k.arg: k.value for k in call.keywords if k.arg is not None}
 
 
 class File:
-    """Kernels by name, each after those it calls, and the other statements in their order."""
+    """Kernels by name, each after the kernels it calls, and the other statements in order."""
 
     def __init__(self, statements: Iterable[ast.stmt]):
         self.others = [Part(statement) for statement in statements]
@@ -100,7 +100,7 @@ class File:
         self.gather()
 
     def gather(self) -> None:
-        """Find the kernels that the statements use, directly or through others."""
+        """Collect the kernels that the statements use, directly or through others."""
         found: dict[str, Kernel] = {}
 
         def add(name: str, callers: frozenset[str]) -> None:
@@ -117,9 +117,9 @@ class File:
         self.kernels = found
 
     def calls(self, kernel: str) -> list[tuple[Part, ast.Call]] | None:
-        """All calls of a kernel and the parts they stand in.
+        """All calls of a kernel and the parts that contain them.
 
-        None where it is also used in another way, is called with unpacked arguments, or shares its name with a local one.
+        None if it is also used other than by a call, is called with unpacked arguments, or is shadowed by a local name.
         """
         found: list[tuple[Part, ast.Call]] = []
         for part in self._parts():

@@ -14,7 +14,7 @@ _WITHOUT_NAMES = frozenset({"ctx", "op", "ops"})
 
 
 def below(node: ast.AST) -> list[ast.AST]:
-    """The nodes directly below one, in the order of the text, without those that hold no names."""
+    """The children of a node in textual order, except those that hold no names."""
     found: list[ast.AST] = []
     for field in node._fields:
         if field in _WITHOUT_NAMES:
@@ -43,7 +43,7 @@ def parameters(function: ast.FunctionDef | ast.Lambda) -> list[str]:
 
 
 def bindings(tree: ast.AST) -> Iterator[str]:
-    """Names that a tree gives a value anywhere, as often as it does: parameters and names of inner functions included."""
+    """Names bound anywhere in a tree, with repetition, including parameters and names of inner functions."""
     for node in walk(tree):
         match node:
             case ast.Name(name, ast.Store()):
@@ -58,7 +58,7 @@ def bindings(tree: ast.AST) -> Iterator[str]:
 
 
 def free_names(tree: ast.AST) -> list[str]:
-    """Names that a tree reads from outside, in the order of its text and as often as it reads them."""
+    """Free names of a tree in textual order, with repetition."""
     found: list[str] = []
     _collect_free(tree, frozenset(), found)
     return found
@@ -80,7 +80,7 @@ def _collect_free(node: ast.AST, own: frozenset[str], found: list[str]) -> None:
             elements = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
             inside = [*first.ifs, *others, *elements]
             _collect_all(inside, own.union(stored_names(node)), found)
-        case _:  # what a class assigns are its fields, which its methods do not see as names
+        case _:  # assignments in a class define fields, which its methods do not see as names
             _collect_all(below(node), own, found)
 
 
@@ -95,7 +95,7 @@ def _evaluated_outside(function: ast.FunctionDef | ast.Lambda) -> list[ast.AST]:
 
 
 def stored_names(scope: ast.AST) -> Iterator[str]:
-    """Names that a scope assigns or defines, without those of the scopes inside it."""
+    """Names that a scope assigns or defines, without those of nested scopes."""
     for child in below(scope):
         match child:
             case ast.Name(name, ast.Store()):

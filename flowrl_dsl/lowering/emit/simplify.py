@@ -1,9 +1,9 @@
 """Specialisation of the kernels of a printed program: constant arguments are substituted, and short kernels are inlined.
 
-A kernel serves many algorithms: ``ddpm(..., clip=None, key=None)``.  Where one program always gives it the same ``None``,
-``True``, ``False`` or name, that constant takes the place of the argument, and what it decides is decided.  A kernel that is
-then a single expression stands where it is called.  Kernels are pure functions: a value that nothing reads need not be
-computed, and a value that is read once may be computed there.
+A kernel serves many algorithms: ``ddpm(..., clip=None, key=None)``.  If a program always passes the same ``None``,
+``True``, ``False`` or string, that constant replaces the argument and conditions on it are folded.  A kernel that reduces
+to a single expression is inlined at its calls.  Kernels are pure functions: an unused value need not be computed, and a
+value with a single use may be computed at that use.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from flowrl_dsl.lowering.emit.writing import write_out
 
 
 def simplified(statements: list[ast.stmt]) -> tuple[list[ast.FunctionDef], list[ast.stmt]]:
-    """The kernels that statements use, and the statements, with constants put in and short kernels written out."""
+    """The kernels in use and the statements, after substituting constants and inlining short kernels."""
     file = File(copy.deepcopy(statements))
     for kernel in file.kernels.values():
         _Plain().visit(kernel.tree)
@@ -36,7 +36,7 @@ def simplified(statements: list[ast.stmt]) -> tuple[list[ast.FunctionDef], list[
 
 
 class _Plain(ast.NodeTransformer):
-    """Takes what a library has in place of kernels that compute the same."""
+    """Replaces kernels by equivalent library functions."""
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)

@@ -41,7 +41,7 @@ _UNARY: dict[type, str] = {ast.USub: "-", ast.UAdd: "+", ast.Invert: "~", ast.No
 
 
 def precedence(expr: ast.expr) -> int:
-    """How tightly the outermost operator of an expression binds."""
+    """The precedence of the outermost operator of an expression."""
     match expr:
         case ast.BinOp(op=op) | ast.BoolOp(op=op):
             return OPERATORS[type(op)][1]
@@ -59,7 +59,7 @@ def precedence(expr: ast.expr) -> int:
 
 
 def enclosed(expr: ast.expr, least: int) -> str:
-    """The expression, in parentheses where it binds less tightly than ``least``."""
+    """The expression, parenthesised if its precedence is below ``least``."""
     return text(expr) if precedence(expr) >= least else f"({text(expr)})"
 
 
@@ -70,7 +70,7 @@ def text(expr: ast.expr) -> str:
 
 
 def literal(expr: ast.Constant) -> str:
-    """A constant: numbers as their source has them, strings in double quotes."""
+    """A constant: numbers in the notation of their source, strings in double quotes."""
     value, source = expr.value, getattr(expr, "source", None)
     if source is not None:
         return source
@@ -81,7 +81,7 @@ def literal(expr: ast.Constant) -> str:
 
 @dataclass(frozen=True)
 class Operand:
-    """A part of a chain of operators: the operator before it, itself, and whether it stands in parentheses."""
+    """An operand in a chain: the preceding operator, the expression, and whether it is parenthesised."""
 
     sign: str
     expr: ast.expr
@@ -93,7 +93,7 @@ class Operand:
 
 
 def operands(expr: ast.expr) -> list[Operand]:
-    """The parts of a chain of operators of one precedence; the sign of the first one is empty."""
+    """The operands of a chain of operators of equal precedence; the first has an empty sign."""
     match expr:
         case ast.BoolOp(op, values):
             sign, strength = OPERATORS[type(op)]
@@ -114,7 +114,7 @@ def _operand(sign: str, expr: ast.expr, least: int, beside: str = "") -> Operand
 
 
 def _unclear(sign: str, expr: ast.expr) -> bool:
-    """Whether few know how an operator on bits binds beside the one of an operand."""
+    """Whether the precedence of a bitwise operator relative to an operand's operator needs parentheses for clarity."""
     return sign in _BITS and isinstance(expr, ast.BinOp) and OPERATORS[type(expr.op)][0] != sign
 
 
@@ -125,7 +125,7 @@ def _chain(expr: ast.BinOp | ast.BoolOp | ast.Compare) -> str:
 
 
 def _power(expr: ast.BinOp) -> str:
-    """Formatters set the operator tight between simple operands."""
+    """A power; as in common formatters, no spaces around the operator between simple operands."""
     left, right = enclosed(expr.left, POWER + 1), enclosed(expr.right, UNARY)
     simple = all(_is_simple(side) for side in (expr.left, expr.right))
     return f"{left}**{right}" if simple else f"{left} ** {right}"
@@ -156,7 +156,7 @@ def argument(keyword: ast.keyword) -> str:
 
 
 def clauses(generators: Iterable[ast.comprehension]) -> list[str]:
-    """The parts of a comprehension behind its element."""
+    """The clauses of a comprehension after its element."""
     found = []
     for part in generators:
         target = commas(map(text, part.target.elts)) if isinstance(part.target, ast.Tuple) else text(part.target)
@@ -242,7 +242,7 @@ Comprehension = ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp
 
 
 def comprehension(expr: Comprehension) -> list[str]:
-    """The element of a comprehension and the parts behind it."""
+    """The element of a comprehension and its clauses."""
     element = f"{text(expr.key)}: {text(expr.value)}" if isinstance(expr, ast.DictComp) else text(expr.elt)
     return [element, *clauses(expr.generators)]
 

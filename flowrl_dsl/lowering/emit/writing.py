@@ -1,4 +1,4 @@
-"""Inlines kernels of one expression at their calls."""
+"""Inlines single-expression kernels at their calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHORT = 90
 
 
 def write_out(file: File) -> bool:
-    """Write out kernels that are one expression; whether any was."""
+    """Inline single-expression kernels; returns whether the file changed."""
     changed = False
     for name, kernel in file.kernels.items():
         expression = _only_expression(kernel)
@@ -35,7 +35,7 @@ def write_out(file: File) -> bool:
 
 
 def _only_expression(kernel: Kernel) -> ast.expr | None:
-    """What a kernel returns as one expression: its steps are written where they are read, if each is read once."""
+    """The result of a kernel as one expression, with each step inlined at its use, if each is used once."""
     *steps, last = [statement for statement in kernel.tree.body if not isinstance(statement, ast.Expr)] or [ast.Pass()]
     if not kernel.is_ordinary or not (isinstance(last, ast.Return) and last.value is not None):
         return None
@@ -56,7 +56,7 @@ def _in_expression(change: ast.NodeTransformer, value: ast.expr) -> ast.expr:
 
 
 def _named_values(steps: Iterable[ast.stmt]) -> list[tuple[str, ast.expr]] | None:
-    """Names and values of assignments, and of functions of one expression; None where there is anything else."""
+    """Names and values of assignments and single-expression functions; None if there is any other statement."""
     found: list[tuple[str, ast.expr]] = []
     for step in steps:
         match step:
@@ -70,12 +70,12 @@ def _named_values(steps: Iterable[ast.stmt]) -> list[tuple[str, ast.expr]] | Non
 
 
 def _ends_awkwardly(value: ast.expr) -> bool:
-    """Whether an expression is an item of a call: it has no good place to be broken."""
+    """Whether an expression is an item or attribute of a call's result, which leaves no good place for a line break."""
     return isinstance(value, ast.Subscript | ast.Attribute) and isinstance(value.value, ast.Call)
 
 
 class _WriteOut(ast.NodeTransformer):
-    """Writes the expression of a kernel in the place of its calls in a part, where no name changes its meaning by that."""
+    """Replaces the calls of a kernel in a part by its expression, unless that would capture a name."""
 
     def __init__(self, kernel: Kernel, expression: ast.expr, part: Part, longest: int | None):
         self.kernel = kernel
@@ -99,7 +99,7 @@ class _WriteOut(ast.NodeTransformer):
         return written
 
     def _written(self, call: ast.Call) -> ast.expr | None:
-        """The expression with the arguments of a call; None where it would read a name of its own, or a value twice."""
+        """The expression with a call's arguments; None if it would capture a name or evaluate a value twice."""
         values, star = self.kernel.given(call), self.kernel.tree.args.vararg
         rest = call.args[len(self.kernel.names) :]
         captured = self._own & {name for value in [*values.values(), *rest] for name in free_names(value)}
@@ -124,7 +124,7 @@ def _read_often(expression: ast.expr) -> set[str]:
 
 
 def _is_atom(expr: ast.expr) -> bool:
-    """Whether an expression costs nothing, so that it may be written more than once."""
+    """Whether an expression costs nothing to evaluate and may therefore be repeated."""
     match expr:
         case ast.Name() | ast.Constant():
             return True

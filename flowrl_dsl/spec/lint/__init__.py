@@ -1,4 +1,4 @@
-"""Warnings: specs that are valid and probably not what their author wants.
+"""Warnings: specs that are valid but probably unintended.
 
 A warning about options of one component is the component's own (:meth:`~flowrl_dsl.registry.Component.warnings`).  The rules
 here are about what the language has without any component: parameters, formulas, terms of the loss, copies, the order, the

@@ -1,4 +1,4 @@
-"""What the rules read: the algorithm, all its components by path, and the statements and text it was made of."""
+"""The input of the lint rules: the algorithm, its components by path, its statements and its text."""
 
 from __future__ import annotations
 

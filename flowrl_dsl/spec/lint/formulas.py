@@ -12,7 +12,7 @@ from flowrl_dsl.spec.walk import formulas
 
 
 def lonely_particle(checked: Checked) -> Iterator[Diagnostic]:
-    """A comparison of particles where one is drawn."""
+    """A comparison across particles when only one is drawn."""
     for path, component in checked.components.items():
         for name in type(component).model_fields:
             value = getattr(component, name)
@@ -29,7 +29,7 @@ def _compares_particles(formula: Formula) -> bool:
 
 
 def zero_gradient(checked: Checked) -> Iterator[Diagnostic]:
-    """A gradient by something that the value does not depend on."""
+    """A gradient with respect to a variable that the value does not depend on."""
     for formula in checked.formulas.values():
         for term in terms(formula.term):
             if isinstance(term, Gradient) and term.wrt.name not in _flowing(term):

@@ -10,7 +10,7 @@ from flowrl_dsl.spec.lint.checked import Checked
 
 
 def division_by_zero(checked: Checked) -> Iterator[Diagnostic]:
-    """A parameter that is 0 under a fraction bar."""
+    """A parameter that is 0 and appears in a denominator."""
     zeros = {name for name, parameter in checked.algorithm.parameters.items() if parameter.value == 0}
     for formula in checked.formulas.values():
         for term in terms(formula.term):
@@ -21,7 +21,7 @@ def division_by_zero(checked: Checked) -> Iterator[Diagnostic]:
 
 
 def edge_of_range(checked: Checked) -> Iterator[Diagnostic]:
-    """A parameter that starts where its range ends."""
+    """A parameter whose initial value is an end of its range."""
     for name, parameter in checked.algorithm.parameters.items():
         interval = parameter.interval
         if parameter.value in (interval.low, interval.high) and interval.low < interval.high:
@@ -30,7 +30,7 @@ def edge_of_range(checked: Checked) -> Iterator[Diagnostic]:
 
 
 def no_range(checked: Checked) -> Iterator[Diagnostic]:
-    """A parameter that may be anything."""
+    """A parameter without a range."""
     for name, param in checked.statements.params.items():
         if param.range is None and name in checked.algorithm.parameters:
             hint = f"say which values make sense: param {name} = ... in (0, 1]"

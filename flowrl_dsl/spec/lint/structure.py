@@ -15,7 +15,7 @@ LONGEST = 30
 
 
 def unread_copies(checked: Checked) -> Iterator[Diagnostic]:
-    """A copy of a section's parameters that is kept and moved, and that nothing reads."""
+    """A copy of a section's parameters that is kept and updated but never read."""
     read, known = _read(checked), functions()
     for owner, section in checked.algorithm.sections.items():
         copies = section.kept(owner) if isinstance(section, SectionKind) else {}
@@ -39,7 +39,7 @@ def _read(checked: Checked) -> set[str]:
 
 
 def idle_options(checked: Checked) -> Iterator[Diagnostic]:
-    """Options that a component reads and that change nothing in this algorithm."""
+    """Options that a component reads but that have no effect in this algorithm."""
     for path, component in checked.components.items():
         for option, reason in component.idle(Position(checked.algorithm, checked.components, path)).items():
             message = f'"{path}.{option}" has no effect: {reason}'
@@ -47,7 +47,7 @@ def idle_options(checked: Checked) -> Iterator[Diagnostic]:
 
 
 def no_weight(checked: Checked) -> Iterator[Diagnostic]:
-    """A term of the loss that counts for nothing."""
+    """A loss term with zero weight."""
     for improvement in checked.algorithm.improvements:
         if checked.algorithm.start(improvement.factor) == 0:
             message = f"{improvement.label} has factor 0: it costs time and changes nothing"
@@ -61,7 +61,7 @@ def every_update(checked: Checked) -> Iterator[Diagnostic]:
 
 
 def long_spec(checked: Checked) -> Iterator[Diagnostic]:
-    """An algorithm of more lines than a reader takes in at once."""
+    """An algorithm too long to read at a glance."""
     lines = [line for line in checked.text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     if len(lines) > LONGEST:
         message = f"the spec has {len(lines)} lines of its own, more than {LONGEST}"

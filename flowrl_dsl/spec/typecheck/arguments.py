@@ -29,7 +29,7 @@ def positional(call: tree.Call, count: int, frame: Frame, names: tuple[str, ...]
 
 
 def _alternative(function: str, given: int) -> str:
-    """A hint for ``min(x, y)``, which people write when they mean ``minimum(x, y)``."""
+    """A hint for ``min(x, y)`` where ``minimum(x, y)`` is probably meant."""
     other = {"min": "minimum", "max": "maximum"}.get(function)
     return f"{function} reduces axes of one value; for two values write {other}(x, y)" if other and given == 2 else ""
 

@@ -1,4 +1,4 @@
-"""Calls: which function a name stands for; functions of the networks and definitions of the spec."""
+"""Calls: resolution of function names; functions of the networks and definitions of the spec."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _argument(function: Function, position: int, expr: tree.Expr, frame: Frame) 
 
 
 def _define(define: tree.Define, call: tree.Call, frame: Frame) -> Term | None:
-    """The expression of a definition, with the arguments of the call in place of its parameters."""
+    """The expression of a definition, with the call's arguments substituted for its parameters."""
     name = define.name.id
     frame.scope.use("def", define)
     if name in frame.active:

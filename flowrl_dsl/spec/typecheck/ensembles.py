@@ -1,4 +1,4 @@
-"""The axis ``ensemble``: members drawn by ``subset``, and values of different numbers of members, which never meet."""
+"""The axis ``ensemble``: members drawn by ``subset``; values with different numbers of members cannot be combined."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowrl_dsl.syntax import tree
 
 
 def same_members(terms: tuple[Term, ...], span: Span, frame: Frame) -> bool:
-    """Whether all values with an axis ``ensemble`` have as many members."""
+    """Whether all values with an axis ``ensemble`` have the same number of members."""
     counts = list(dict.fromkeys(members(term) for term in terms if "ensemble" in term.axes))
     if len(counts) > 1:
         words = ["all members" if count is None else f"a subset of {count}" for count in counts]
@@ -24,7 +24,7 @@ def same_members(terms: tuple[Term, ...], span: Span, frame: Frame) -> bool:
 
 
 def subset(call: tree.Call, frame: Frame) -> Term | None:
-    """``subset(q, n)``: the number is written out, since it is the length of an axis."""
+    """``subset(q, n)``: the number must be constant, since it is the length of an axis."""
     operands = positional(call, 2, frame)
     values = [frame.term(operand) for operand in operands or ()]
     if operands is None or values[0] is None or values[1] is None:
@@ -47,7 +47,7 @@ def subset(call: tree.Call, frame: Frame) -> Term | None:
 
 
 def _enough(q: Term, count: int, span: Span, frame: Frame) -> bool:
-    """Whether so many members can be drawn; the size of the whole ensemble is known when all sections have been read."""
+    """Whether ``count`` members can be drawn; the size of the whole ensemble is known once all sections have been read."""
     drawn = members(q)
     if count < 1 or (drawn is not None and count > drawn):
         most = "" if drawn is None else f" and at most the {drawn} there are"

@@ -1,4 +1,4 @@
-"""The state of one check, and the frame that an expression is checked in: which names it sees, where errors go."""
+"""The state of one check, and the frame of an expression: the names in scope and the place of errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TooLarge(Exception):
 
 @dataclass
 class Checking:
-    """What all frames of one formula share.
+    """The state shared by all frames of one formula.
 
     ``rule`` computes the term of an expression in a frame.  The rules of the themes check the parts of their expressions
     through it, so that no theme imports another one's rules.  ``lets`` has the terms of the lets checked so far by where
@@ -44,7 +44,7 @@ class Checking:
 
 @dataclass(frozen=True)
 class Frame:
-    """Whose names an expression sees: those of the slot, or those of a ``def`` being expanded.
+    """The names in scope of an expression: those of the slot, or those of a ``def`` being expanded.
 
     ``call`` is where the outermost def was called: errors inside a def are shown there.  ``active`` has the names of the
     lets and defs that are being expanded.

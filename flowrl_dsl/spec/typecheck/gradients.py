@@ -32,7 +32,7 @@ def gradient(call: tree.Call, frame: Frame) -> Term | None:
 
 
 def _variable(wrt: tree.Expr | None, call: tree.Call, frame: Frame) -> Variable | None:
-    """The value of the slot that ``wrt`` names, itself or as the argument of a definition."""
+    """The value of the slot that ``wrt`` names, directly or through the argument of a definition."""
     values = ", ".join(frame.slot.values)
     if wrt is None:
         message = "grad needs `wrt = ...`, the value to differentiate with respect to"

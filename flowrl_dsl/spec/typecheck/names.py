@@ -48,7 +48,7 @@ def name(expr: tree.Name, frame: Frame) -> Term | None:
 
 
 def _parameters(frame: Frame) -> Mapping[str, Parameter]:
-    """The algorithm's parameters; defaults and the standard library were written without knowing them."""
+    """The algorithm's parameters; none are visible to defaults and the standard library."""
     from_library = frame.define is not None and frame.define.span.file == frame.scope.library
     return {} if frame.checking.site.default or from_library else frame.scope.parameters
 

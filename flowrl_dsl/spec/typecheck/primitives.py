@@ -92,7 +92,7 @@ def _reduction(use: Use, frame: Frame) -> Term | None:
 
 
 def _along(use: Use, frame: Frame) -> Term | None:
-    """A function that works along exactly one axis and keeps it."""
+    """A function that operates along exactly one axis and preserves it."""
     if not _one_axis(use, 0, frame) or not _scalars(use, 1, frame):
         return None
     return Operation(use.function.name, use.terms, use.terms[0].axes, over=use.axes or (), span=frame.here(use.span))
