@@ -71,8 +71,9 @@ def prepare_jax() -> None:
     except (RuntimeError, AssertionError) as error:
         hint = "JAX_PLATFORMS=cpu selects the processor; an accelerator needs the jaxlib made for it"
         raise RunError("FRL0424", f"JAX has no device: {error or os.environ.get('JAX_PLATFORMS', '')}", hint) from error
-    if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
+    folder = "jax_compilation_cache_dir"
+    if not getattr(jax.config, folder):
+        jax.config.update(folder, str(cache_folder() / "jax"))
         # below this, compiling is about as fast as reading the file
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
