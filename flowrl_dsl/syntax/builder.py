@@ -40,7 +40,7 @@ def _leftmost(node: Tree | Token) -> Token:
     return node
 
 
-class Builder(Transformer_NonRecursive):
+class TreeBuilder(Transformer_NonRecursive):
     """Builds our tree bottom up.  Every child is a node of ours, a list of statements, or a token of the text."""
 
     def __init__(self, file: str, diagnostics: Diagnostics):

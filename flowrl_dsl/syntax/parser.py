@@ -16,7 +16,7 @@ from lark import Tree, UnexpectedToken
 
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, did_you_mean, in_order
 from flowrl_dsl.syntax.brackets import balance
-from flowrl_dsl.syntax.builder import DEEPEST, Builder, too_deep
+from flowrl_dsl.syntax.builder import DEEPEST, TreeBuilder, too_deep
 from flowrl_dsl.syntax.lexer import Lexer, language
 from flowrl_dsl.syntax.mistakes.scene import names_section
 from flowrl_dsl.syntax.recovery import Recovery
@@ -95,7 +95,7 @@ def _read(lexer: Lexer, start: str) -> tuple[File | Expr | None, list[Diagnostic
     if grown is not None:
         if (deep := too_deep(grown)) is not None:
             return None, [*diagnostics, _nested_too_deep(deep, file)]
-        result = Builder(file, diagnostics).transform(grown)
+        result = TreeBuilder(file, diagnostics).transform(grown)
     elif not diagnostics.errors:  # no rule saw a mistake, yet the grammar does not fit: never be silent about it
         diagnostics.error("FRL0139", "the grammar does not fit this text", span_of(tokens[0], file))
     return (None if diagnostics.errors else result), in_order(diagnostics)

@@ -104,9 +104,9 @@ class _Permuted:
 
 
 _ONLY_DIFFERENCES = ("jax.nn.softmax", "jax.nn.log_softmax", "best", "rank", "simplex_linear", "simplex_square")
-"""Functions along an axis that see differences alone: x + c gives what x gives."""
+"""Functions along an axis that depend only on differences: the values of x + c are those of x."""
 _ONLY_ORDER = ("best", "rank")
-"""Functions along an axis that see the order alone: k x + c with a positive k gives what x gives."""
+"""Functions along an axis that depend only on the order: the values of k x + c, k positive, are those of x."""
 SCALE, SHIFT = 4.0, 0.5
 
 

@@ -20,7 +20,7 @@ from flowrl_dsl.components.random_numbers import quick_bits
 from flowrl_dsl.testing.primitives import RULES, Parameters
 
 Draw = Callable[[tuple[int, ...], str, np.ndarray], np.ndarray]
-"""What random bits are replaced by: given their shape for one key, the scope they are drawn in, and the bits
+"""A replacement of random bits: a function of their shape for one key, the scope of the draw, and the bits
 [*keys, *shape]."""
 _QUICK = quick_bits.__name__
 

@@ -8,4 +8,4 @@ from typing import Any
 Parameters = Mapping[str, Any]
 """The parameters of an equation."""
 Rule = Callable[..., Any]
-"""Takes the parameters of an equation and the values of its inputs; gives a value, or a list for several outputs."""
+"""A function of the parameters of an equation and the values of its inputs; returns a value, or a list of several."""
