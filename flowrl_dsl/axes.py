@@ -22,6 +22,9 @@ AXES: dict[str, str] = {
 
 Axes = tuple[str, ...]
 
+MANY_ACTIONS: Axes = ("particle", "other", "reverse")
+"""The axes of several actions per state."""
+
 _ORDER = {name: position for position, name in enumerate(AXES)}
 
 

@@ -27,8 +27,6 @@ OUTLIVE_THEIR_SCREEN = ("train", "resume")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     streams.escape_unwritable()
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # last, so that no file there hides a library: modules of tasks (module:Task-v0)
     parsed = parser().parse_args(arguments)
     with streams.guarded_output() as output:
         code = _run(parsed)

@@ -138,5 +138,5 @@ def _finish(parent: Path, folders: Sequence[RunFolder]) -> None:
     drawn = [folder.path for folder in folders if any(record["kind"] == "eval" for record in folder.records())]
     for path in drawn:
         runs.draw_curve([path], path / "curve.png")
-    if drawn:
-        runs.draw_curve(drawn, parent / "curve.png")
+    if drawn and runs.draw_curve(drawn, parent / "curve.png"):
+        print(f"learning curve: {parent / 'curve.png'}")

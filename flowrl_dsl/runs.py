@@ -199,7 +199,8 @@ def _run(prepared: PreparedRun, folder: RunFolder) -> None:
             print(f"interrupted at step {training.step}; resume with: flowrl-dsl resume {quoted(path)}", flush=True)
             raise
         folder.write_csv()
-        draw_curve([path], path / "curve.png")
+        if draw_curve([path], path / "curve.png"):
+            print(f"learning curve: {path / 'curve.png'}")
     if result is None:
         print(f"{path} is already finished")
 
@@ -218,8 +219,11 @@ def sinks_of(folder: RunFolder) -> Callable[[int], list[Any]]:
     return opened
 
 
-def draw_curve(runs: Sequence[Path], output: Path) -> None:
-    """Plot finished runs; matplotlib depends on its surroundings, and a training is finished whether or not it can draw."""
+def draw_curve(runs: Sequence[Path], output: Path) -> bool:
+    """Plot finished runs, and return whether that worked.
+
+    matplotlib depends on its surroundings, and a training is finished whether or not it can draw: a failure is printed.
+    """
     from flowrl_dsl.runtime.logs import quoted
     from flowrl_dsl.runtime.plot import plot
 
@@ -230,8 +234,8 @@ def draw_curve(runs: Sequence[Path], output: Path) -> None:
     except Exception as error:
         again = f"flowrl-dsl plot {' '.join(map(quoted, runs))} -o {quoted(output)}"
         print(f"no learning curve was drawn ({type(error).__name__}: {error}); to try again: {again}")
-    else:
-        print(f"learning curve: {output}")
+        return False
+    return True
 
 
 def evaluate(paths: Sequence[Path], episodes: int | None) -> None:

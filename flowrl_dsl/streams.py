@@ -1,11 +1,11 @@
-"""Standard output that cannot be written: a full disk, a reader that has gone, an encoding that lacks a character."""
+"""Standard streams that cannot be written: a full disk, a reader that has gone, an encoding that lacks a character."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 
@@ -18,18 +18,21 @@ def escape_unwritable() -> None:
 
 @contextmanager
 def guarded_output() -> Iterator[Guarded]:
-    """Standard output on which no work depends: what cannot be written is dropped, and the first error kept."""
-    guarded = Guarded(sys.stdout)
-    with redirect_stdout(guarded):
-        yield guarded
-        guarded.flush()
+    """Standard streams on which no work depends: what cannot be written is dropped, and the first error of output kept."""
+    errors = Guarded(sys.stderr, lambda error: None)
+    output = Guarded(sys.stdout, lambda error: print(f"standard output cannot be written: {error.strerror}", file=errors))
+    with redirect_stdout(output), redirect_stderr(errors):
+        yield output
+        output.flush()
+        errors.flush()
 
 
 class Guarded:
-    """A text stream that never raises an error of the one behind it."""
+    """A text stream that never raises an error of the one behind it; the first is reported once."""
 
-    def __init__(self, stream: Any):
+    def __init__(self, stream: Any, report: Callable[[OSError], None]):
         self._stream = stream
+        self._report = report
         self.error: OSError | None = None
 
     def write(self, text: str) -> int:
@@ -49,7 +52,7 @@ class Guarded:
             _send_nowhere(self._stream)
             # the reader of a closed pipe (head, less) has seen enough
             if not isinstance(error, BrokenPipeError):
-                print(f"standard output cannot be written: {error.strerror}", file=sys.stderr)
+                self._report(error)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -78,7 +78,7 @@ def after_training(spec: str, task: str) -> dict[str, str]:
 
 def digests() -> Digests:
     """All digests, by spec or run and by name."""
-    runs.use_compilation_cache()
+    runs.prepare_jax()
     found = {name: after_updates(name) for name in shipped_specs()}
     return found | {name: after_training(*words) for name, words in TRAININGS.items()}
 

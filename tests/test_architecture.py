@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "spec": {"spec", "syntax"} | BASE,
     "graph": {"graph", "diagnostics", "axes", "formula", "lazy"},
     "components": {"components", "graph"} | BASE,
-    "passes": {"passes", "graph"},
+    "passes": {"passes", "graph", "axes"},
     "lowering": {"lowering", "graph"} | BASE,
     "runtime": {"runtime", "lowering", "diagnostics", "record", "registry", "__init__"},
     "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from flowrl_dsl.components.base import Backbone, Critic, EnergySampler, Sampler, Target
+from flowrl_dsl.components.base import Backbone, Critic, EnergySampler, Sampled, Sampler, Target
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.registry import HOMES, Component, families, members_of, names_of, register
@@ -55,8 +55,8 @@ class Fieldless(Backbone):
     def init(self, ctx: Context, key: Value) -> Value:
         return key
 
-    def draw(self, ctx, params, s, name, particles):
-        raise NotImplementedError
+    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
+        return Sampled(action=s)
 
     def mode(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         return s

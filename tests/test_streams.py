@@ -44,6 +44,24 @@ def test_output_that_cannot_be_written_is_an_error_in_one_line(words: list[str],
     assert done.stderr == "standard output cannot be written: No space left on device\n"
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(("words", "code"), [(["list"], 3), (["check", "bad.flowrl"], 3), ([*TRAIN, "--out", "r"], 0)])
+def test_nothing_depends_on_either_stream(words: list[str], code: int, tmp_path: Path) -> None:
+    (tmp_path / "bad.flowrl").write_text(BROKEN)
+    with FULL.open("w") as full:
+        assert run(words, tmp_path, stdout=full, stderr=full).returncode == code
+    assert words[0] != "train" or (tmp_path / "r/curve.png").exists()
+
+
+def test_a_command_runs_in_a_folder_that_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    gone = "import os, sys; os.rmdir(os.getcwd()); from flowrl_dsl.cli import main; sys.exit(main(['check', 'td3']))"
+    surroundings = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run([sys.executable, "-c", gone], cwd=folder, env=surroundings, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(("text", "code"), [(BROKEN, 1), ('algorithm x extends "td3.flowrl" {}\n', 0)])
 def test_the_exit_code_does_not_depend_on_who_reads_the_output(text: str, code: int, tmp_path: Path) -> None:
     """A pipe whose other end is closed."""

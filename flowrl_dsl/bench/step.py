@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from flowrl_dsl import driver
+from flowrl_dsl.axes import MANY_ACTIONS
 from flowrl_dsl.bench.kind import Asked, Fact, Kind, each_spec
 from flowrl_dsl.bench.machine import empty_compilation_cache, matrix_product_speed
 from flowrl_dsl.bench.timing import geometric_mean, in_turns, ratio, seconds
@@ -104,9 +105,7 @@ def many_actions(step: Graph) -> bool:
     Determined from the graph before any pass.  Draws for a few states, for an occasional entropy estimate, do not count.
     """
     return any(
-        node.op in ("QValue", "Sample")
-        and "batch" in node.type.axes
-        and {"particle", "other", "reverse"} & set(node.type.axes)
+        node.op in ("QValue", "Sample") and "batch" in node.type.axes and set(MANY_ACTIONS) & set(node.type.axes)
         for node in step.nodes.values()
     )
 

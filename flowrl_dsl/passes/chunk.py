@@ -15,14 +15,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from flowrl_dsl.axes import MANY_ACTIONS
 from flowrl_dsl.graph.expr import Call
 from flowrl_dsl.graph.nodes import GRAD, SCALAR, Graph, Node, region
 from flowrl_dsl.passes.rewriting import in_variant
 
 ROWS = 4096
 """On two cores chunks of 2000 to 8000 rows of 256 numbers were equally fast: docs/performance.md."""
-MANY = frozenset({"particle", "other", "reverse"})
-"""Axes of several actions per state."""
 _BY_STATE = frozenset({"QValue", "Predict", "Arithmetic", "Reduce", "Subset"})
 """Operations that treat states independently if their values have the axis ``batch``."""
 _LINEAR = {"jnp.add": 2, "jnp.multiply": 1}
@@ -48,7 +47,7 @@ def chunk_rows(graph: Graph, rows: int = ROWS) -> Graph:
 
 
 def _many(node: Node) -> bool:
-    return not MANY.isdisjoint(node.type.axes)
+    return not set(MANY_ACTIONS).isdisjoint(node.type.axes)
 
 
 def _by_state(graph: Graph, node: Node) -> bool:

@@ -85,22 +85,21 @@ def _entries(panels: Any) -> tuple[list, list]:
 
 
 def _labels(curves: list[Curve]) -> dict[tuple, str]:
-    """The label of each curve: the spec, the settings in which the curves differ, and a number where those are the same."""
-    kinds = list(dict.fromkeys((curve.spec, curve.sets, curve.kind) for curve in curves))
-    labels: dict[tuple, str] = {}
-    for spec, sets, kind in kinds:
-        others = [set(other) for name, other, _ in kinds if name == spec]
-        differing = [text for text in sets if not all(text in other for other in others)]
-        label = shorten(" ".join([spec, *differing]), 60, placeholder=" ...")
-        namesakes = [other for other in kinds if other[:2] == (spec, sets) and other[2] != kind]
-        alike_in_task = any(_tasks(curves, other) & _tasks(curves, (spec, sets, kind)) for other in namesakes)
-        number = sum(taken.partition(" #")[0] == label for taken in labels.values())
-        labels[spec, sets, kind] = f"{label} #{number + 1}" if alike_in_task else label
-    return labels
+    """The label of each kind of curve: its spec, settings and digest."""
+    tasks: dict[tuple, set[str]] = {}
+    for curve in curves:
+        tasks.setdefault((curve.spec, curve.sets, curve.kind), set()).add(curve.task)
+    return {kind: _label(kind, tasks) for kind in tasks}
 
 
-def _tasks(curves: list[Curve], kind: tuple) -> set[str]:
-    return {curve.task for curve in curves if (curve.spec, curve.sets, curve.kind) == kind}
+def _label(kind: tuple, tasks: dict[tuple, set[str]]) -> str:
+    """The spec, the settings in which its kinds differ, and a number where kinds of one panel have the same settings."""
+    spec, sets, _ = kind
+    others = [set(other) for name, other, _ in tasks if name == spec]
+    differing = [text for text in sets if not all(text in other for other in others)]
+    label = shorten(" ".join([spec, *differing]), 60, placeholder=" ...")
+    alike = [other for other in tasks if other[:2] == (spec, sets) and tasks[other] & tasks[kind]]
+    return f"{label} #{alike.index(kind) + 1}" if len(alike) > 1 else label
 
 
 def _panel(panel: Any, task: str, curves: list[Curve], labels: dict[tuple, str]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from flowrl_dsl.axes import union
+from flowrl_dsl.axes import MANY_ACTIONS, union
 from flowrl_dsl.graph.expr import Call, Literal
 from flowrl_dsl.graph.nodes import INPUT, Node
 from flowrl_dsl.testing.traced import Draw
@@ -19,9 +19,9 @@ from flowrl_dsl.testing.trees import distance, furthest, unlike
 from flowrl_dsl.testing.trials import Trial
 from flowrl_dsl.testing.values import MORE
 
-ROWS = ("batch", "state", "particle", "other", "reverse")
+ROWS = ("batch", "state", *MANY_ACTIONS)
 """Axes along which a step draws anew for each entry."""
-PERMUTED = ("batch", "particle", "other", "reverse")
+PERMUTED = ("batch", *MANY_ACTIONS)
 _NAME = re.compile(r"[^/()]+")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flowrl_dsl.axes import AXES, Axes, show, union, without
+from flowrl_dsl.axes import AXES, MANY_ACTIONS, Axes, show, union, without
 from flowrl_dsl.diagnostics import Span, did_you_mean
 from flowrl_dsl.formula import Operation, Primitive, Term
 from flowrl_dsl.spec.typecheck.arguments import positional, those_with_axis, without_named
@@ -12,7 +12,7 @@ from flowrl_dsl.spec.typecheck.ensembles import same_members, subset
 from flowrl_dsl.spec.typecheck.frame import Frame
 from flowrl_dsl.syntax import tree
 
-LIKELY = ("particle", "other", "reverse", "ensemble")
+LIKELY = (*MANY_ACTIONS, "ensemble")
 """Axes that a softmax and its like are usually meant to run along."""
 
 
