@@ -91,7 +91,9 @@ def build_program(
     train: Any = algorithm.sections["train"]
     regime: Any = algorithm.regime
     source = regime.source(algorithm, envs=train.envs if envs is None else envs)
-    data = Data(regime.stored(algorithm), source, train.replay if capacity is None else capacity, train.batch)
+    observe: Any = algorithm.sections["observe"]
+    moments = observe.normalize is not None and observe.normalize.of_data
+    data = Data(regime.stored(algorithm), source, train.replay if capacity is None else capacity, train.batch, moments)
     return lower(algorithm.name, built.graphs, built.hyper, data, (obs_size, action_size))
 
 

@@ -50,6 +50,8 @@ CAPABILITIES: dict[str, str] = {
     "energy": "action values that can be followed uphill step by step",
     "energy_sampler": "a way to draw actions by following an energy",
     "noise_levels": "action values smoothed over noise of several sizes",
+    "state_value": "state values V(s)",
+    "value_target": "state values of a target copy",
     "q_value": "action values Q(s, a)",
     "q_target": "action values of a target copy",
     "value_distribution": "a spread of returns around their mean, which the next state's return passes on",

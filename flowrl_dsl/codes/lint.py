@@ -188,4 +188,11 @@ CODES = (
         complete(policy="  policy { backbone = diffusion(schedule = discrete_vp)  sampler = ddpm(steps = 20) }"),
         "Increase the levels of the schedule, or reduce the steps of the sampler.",
     ),
+    Code(
+        "FRL0325",
+        "unread state values",
+        "State values are trained, but no formula of another part reads V or V_target.",
+        complete("value { fit = square(mean(Q_target(s, a), over = ensemble) - V(s)) }"),
+        "Read them, for instance in the critic's backup, or remove the section.",
+    ),
 )

@@ -356,6 +356,8 @@ class Normalizer(Component):
     """Rescaling of observations before all networks."""
 
     family: ClassVar[str] = "normalizer"
+    of_data: ClassVar[bool] = False
+    """Whether its moments are those of a data set, read before the first update."""
 
     @abstractmethod
     def init(self, ctx: Context) -> Value:

@@ -166,6 +166,10 @@ class Context:
             return self._scheduled(scalar.name, scalar.schedule)
         return self._hyper(scalar.name, scalar.value)
 
+    def statistic(self, name: str, default: float) -> Value:
+        """A statistic of the data set, an input of the program; ``default`` holds until a data set is read."""
+        return self._hyper(f"data.{name}", default)
+
     def argument(self, scalar: Scalar, inputs: list[Value]) -> Arg:
         """The number as a further input of a node under construction."""
         inputs.append(self.scalar(scalar))

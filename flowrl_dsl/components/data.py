@@ -20,6 +20,8 @@ class Regime(Component):
     family: ClassVar[str] = "regime"
     turn: ClassVar[str] = "off_policy"
     """The alternation of acting and updates: a turn of the runtime, by name."""
+    acts: ClassVar[bool] = True
+    """Whether training steps environments."""
     keeps: ClassVar[str] = "ring"
     """The storage from which batches are drawn: a source, by name."""
 

@@ -65,6 +65,8 @@ class Descent(Optimizer):
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         """A rate that is probably a slip of the exponent; that of a parameter learned by itself may be larger."""
         rate = at.algorithm.start(self.learning_rate)
-        if rate is not None and rate > FASTEST and at.owner not in at.algorithm.parameters:
+        if rate == 0:
+            yield warning("FRL0311", "with a learning rate of 0 nothing is trained", at.written("learning_rate"))
+        elif rate is not None and rate > FASTEST and at.owner not in at.algorithm.parameters:
             message = f"a learning rate of {rate:g} is beyond what trains well"
             yield warning("FRL0311", message, at.written("learning_rate"), "common values are 1e-4 to 1e-3")

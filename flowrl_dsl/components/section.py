@@ -32,6 +32,10 @@ class Section(SectionKind):
         """Its fields filled by acting, for observations [batch, obs] and the actions [batch, action] chosen there."""
         return {}
 
+    def prepared(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
+        """The batch that all stages read, from the stored one."""
+        return batch
+
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
         """Its groups before the first update."""
         return {}

@@ -117,6 +117,9 @@ def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], 
     ctx = _context(b, algorithm, sizes, groups, report)
     state = dict(ctx.versions)
     batch = {name: b.input(f"batch.{name}", _rows(field)) for name, field in record.items()}
+    sections: Any = algorithm.sections
+    for name, section in sections.items():
+        batch = section.prepared(ctx.of(name), batch)
     key = b.add("Key", call(step_key, Arg(0), Arg(1)), (state["key"], state["step"]), KEY, "step_key")
     if _normalizer(algorithm) is not None:
         state["normalizer"] = _normalizer(algorithm).update(ctx, state["normalizer"], batch["s"])

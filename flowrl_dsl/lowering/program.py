@@ -35,12 +35,14 @@ class Data:
     """The training data of a program: the record of a stored step, and the source that keeps ``capacity`` of them.
 
     ``source`` is a component of that family; its methods are compiled into the program.  An update draws ``batch`` rows.
+    ``moments``: the group ``normalizer`` of the state contains the moments of a data set, set before the first update.
     """
 
     stored: Record
     source: Any
     capacity: int
     batch: int
+    moments: bool = False
 
 
 @dataclass(frozen=True)

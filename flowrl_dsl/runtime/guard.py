@@ -21,6 +21,7 @@ from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.logs import RunFolder
 from flowrl_dsl.runtime.replay import Replay
 from flowrl_dsl.runtime.settings import Settings
+from flowrl_dsl.runtime.table import Table
 from flowrl_dsl.runtime.turns.base import Turn
 
 FOLDER = "nonfinite"
@@ -51,17 +52,25 @@ class Rerun:
     """
 
     def __init__(
-        self, program: Any, settings: Settings, folder: RunFolder, fresh: np.ndarray, hyper: Mapping[str, float], bad: int
+        self,
+        program: Any,
+        settings: Settings,
+        folder: RunFolder,
+        fresh: np.ndarray,
+        hyper: Mapping[str, float],
+        bad: int,
+        table: Table | None = None,
     ):
         self.program, self.settings, self.folder, self.hyper, self.bad = program, settings, folder, hyper, bad
-        self.state, self.step, self.updates = program.init(settings.seed), 0, 0
-        self.replay = Replay.of(program)
+        self.state, self.step, self.updates = learner.initial(program, settings.seed, table), 0, 0
+        self.replay = Replay.of(program, table)
         self.reached = False
         loaded = Checkpoints(folder.path).load()
         if loaded is not None:
             self.state = learner.from_arrays(self.state, loaded.state)
             self.step, self.updates = loaded.step, loaded.rest["updates"]
-            self.replay.restore(loaded.total, loaded.rows)
+            if table is None:
+                self.replay.restore(loaded.total, loaded.rows)
         self._rows = iter(fresh.reshape(-1, settings.envs, fresh.shape[-1]))
 
     def act(self) -> None:
@@ -84,6 +93,9 @@ class Rerun:
     def _update(self, count: int) -> None:
         self.state, _ = self.program.update(self.state, self.replay.view(), count, self.hyper)
         self.updates += count
+
+    def count_step(self) -> None:
+        self.step += self.settings.envs
 
     def interact(self, actions: None) -> None:
         if not self.reached:

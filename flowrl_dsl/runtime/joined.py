@@ -76,6 +76,10 @@ class Joined:
             own = {field: value[k] for field, value in values.items()}
             self._attempt(name, partial(self._interact, k, member, own))
 
+    def count_step(self) -> None:
+        for name, member in self._members.items():
+            self._attempt(name, member.count_step)
+
     def _interact(self, k: int, member: Training, acted: dict[str, np.ndarray]) -> None:
         if not np.isfinite(acted["action"]).all():
             # it will locate the non-finite update

@@ -10,6 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.table import Table
+
+
+def initial(program: Any, seed: int, table: Table | None) -> Any:
+    """The state before the first update; the moments of a normalizer that asks for those of a data set are set."""
+    state = program.init(seed)
+    if table is None or not program.data.moments:
+        return state
+    return state | {"normalizer": {name: jnp.array(value) for name, value in table.moments.items()}}
 
 
 def to_arrays(state: Any) -> dict[str, np.ndarray]:

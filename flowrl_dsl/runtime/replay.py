@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl.record import Field, Record, columns, width
+from flowrl_dsl.runtime.table import Table
 
 _CHUNK = 1024
 
@@ -32,9 +33,12 @@ class Replay:
         self._device: Device | None = None
 
     @classmethod
-    def of(cls, program: Any) -> Replay:
-        """An empty replay for a program."""
-        return cls(program.data, program.axis_sizes)
+    def of(cls, program: Any, table: Table | None = None) -> Replay:
+        """A replay for a program: empty, or with the rows of a data set."""
+        replay = cls(program.data, program.axis_sizes)
+        if table is not None:
+            replay.restore(len(table.rows), table.rows)
+        return replay
 
     @property
     def size(self) -> int:

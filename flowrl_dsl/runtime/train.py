@@ -25,9 +25,10 @@ from flowrl_dsl.runtime.replay import Replay
 from flowrl_dsl.runtime.settings import Settings, passed
 from flowrl_dsl.runtime.signals import Stop
 from flowrl_dsl.runtime.sinks import Sink
+from flowrl_dsl.runtime.table import Table
 from flowrl_dsl.runtime.turns import base as turns
 from flowrl_dsl.runtime.worlds import catalogue
-from flowrl_dsl.runtime.worlds.base import Stepped, World
+from flowrl_dsl.runtime.worlds.base import NoWorld, Stepped, World
 
 _WARMUP_STREAM = 0x3A37
 _SHOW_EVERY = 50
@@ -45,20 +46,24 @@ class Training:
         open_sinks: Callable[[int], Sequence[Sink]] = lambda step: (),
         hyper: Mapping[str, float] | None = None,
         turn: str = "off_policy",
+        table: Table | None = None,
     ):
         """``open_sinks`` is called once, before the first step, with the number of that step.
 
-        ``hyper`` replaces the default inputs of the program; ``turn`` is the name of a registered turn.
+        ``hyper`` replaces the default inputs of the program; ``turn`` is the name of a registered turn.  With a ``table``
+        the batches are drawn from its rows, and no environment is stepped.
         """
         self.program, self.settings, self.folder = program, settings, folder
         self.display, self.open_sinks = display, open_sinks
         self.sinks: Sequence[Sink] = ()
         # plain numbers: reading them never waits for the device
         given = program.hyper if hyper is None else hyper
-        self.hyper = {name: float(value) for name, value in given.items()}
+        measured = {} if table is None else table.statistics
+        self.hyper = {name: float(measured.get(name, value)) for name, value in given.items()}
+        self.table = table
         self.turn = turns.named(turn)
         self.checkpoints = Checkpoints(folder.path)
-        self.replay = Replay.of(program)
+        self.replay = Replay.of(program, table)
         self._filled = filled_by_acting(program.data.stored)
         self.means = learner.Means()
         self.iteration = 0
@@ -72,7 +77,7 @@ class Training:
 
     @property
     def step(self) -> int:
-        """Environment steps done."""
+        """Environment steps done; without an environment, updates of the turn."""
         return self.iteration * self.settings.envs
 
     def run(self) -> Evaluation | None:
@@ -102,7 +107,9 @@ class Training:
     def open(self) -> None:
         """Everything that :meth:`close` closes."""
         settings = self.settings
-        self.world = catalogue.make(settings.task, settings.envs, settings.seed, settings.action_repeat)
+        self.world: World = NoWorld()
+        if self.table is None:
+            self.world = catalogue.make(settings.task, settings.envs, settings.seed, settings.action_repeat)
         self.metrics = Journal(self.folder.path / "metrics.jsonl")
         self.timing = Journal(self.folder.path / "timing.jsonl")
 
@@ -114,7 +121,7 @@ class Training:
 
     def begin(self) -> None:
         """Load the state of the newest checkpoint, or initialise it."""
-        self.state = self.program.init(self.settings.seed)
+        self.state = learner.initial(self.program, self.settings.seed, self.table)
         loaded = self.checkpoints.load()
         for notice in self.checkpoints.notices:
             self.display.say(f"note: {notice}")
@@ -123,7 +130,8 @@ class Training:
             self.obs = self.world.reset()
         else:
             self.state = learner.from_arrays(self.state, loaded.state)
-            self.replay.restore(loaded.total, loaded.rows)
+            if self.table is None:
+                self.replay.restore(loaded.total, loaded.rows)
             self._restore(loaded.rest)
             self._checkpointed = loaded.step
         self.sinks = self.open_sinks(self.step)
@@ -206,6 +214,10 @@ class Training:
         self.finished.extend(stepped.finished)
         self.iteration += 1
 
+    def count_step(self) -> None:
+        """Count a step in which no environment is stepped."""
+        self.iteration += 1
+
     def stepped(self, actions: np.ndarray) -> Stepped:
         """Step the environments once."""
         return self.world.step(actions)
@@ -220,7 +232,7 @@ class Training:
         """Raise an error if an update so far was not finite; waits for the device."""
         bad = int(np.asarray(self.state["bad_update"]))
         if bad >= 0:
-            rerun = guard.Rerun(self.program, self.settings, self.folder, self.replay.fresh(), self.hyper, bad)
+            rerun = guard.Rerun(self.program, self.settings, self.folder, self.replay.fresh(), self.hyper, bad, self.table)
             raise guard.investigate(rerun, self.turn)
 
     def _refuse_bad_actions(self) -> None:
@@ -288,7 +300,9 @@ class Training:
             "metrics_offset": self.metrics.offset(),
         }
         arrays, fresh = learner.to_arrays(self.state), self.replay.fresh()
-        self.checkpoints.save(self.step, arrays, rest, fresh, self.replay.total, self.replay.size)
+        # the rows of a data set are read from it again
+        kept = (0, 0) if self.table is not None else (self.replay.total, self.replay.size)
+        self.checkpoints.save(self.step, arrays, rest, fresh, *kept)
         self.replay.saved()
         self._checkpointed = self.step
 

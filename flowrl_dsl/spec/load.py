@@ -61,7 +61,7 @@ class Loader:
         around = Path(path).parent.glob("*" + SUFFIX) if os.path.isdir(os.path.dirname(path) or ".") else ()
         names = {*(name + SUFFIX for name in shipped), *(p.name for p in around)} - {os.path.basename(path)}
         close = nearest(base.value, names)
-        hint = f'did you mean "{close}"?' if close else f"shipped specs: {', '.join(shipped)}"
+        hint = f'did you mean "{close}"?' if close else "`flowrl-dsl list specs` prints the shipped ones"
         message = f'there is no file "{base.value}" beside this one, and no shipped spec of that name'
         self.diagnostics.error("FRL0202", message, base.span, hint)
         return None

@@ -332,6 +332,10 @@ STDLIB = {
     "direction(a_t)": BA,
     "shortened(a_t, tau)": BA,
     "huber(score - sigma, 1)": BP,
+    "expectile(score - sigma, 0.7)": BP,
+    "sparse_fit(score, sigma, tau)": BP,
+    "exponential_fit(score, sigma, tau)": BP,
+    "by_size(a_t)": BA,
 }
 
 

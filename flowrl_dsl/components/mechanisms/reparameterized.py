@@ -14,7 +14,7 @@ from flowrl_dsl.registry import Formula, Slot, register, slot
 
 OBJECTIVE = Slot(
     result=("batch",),
-    values={"s": ("batch", "obs"), "a": ("batch", "action")},
+    values={"s": ("batch", "obs"), "a": ("batch", "action"), "a_seen": ("batch", "action")},
     functions=("Q", "Q_target", "log_prob", "draw_log_prob"),
     sizes={"A": "action"},
     through="a",
@@ -24,6 +24,8 @@ OBJECTIVE = Slot(
 @register
 class Reparameterized(Mechanism):
     """Maximise ``E[objective(s, a)]``, a ~ pi(. | s), by differentiating through the sampling (all denoising steps).
+
+    ``a_seen`` is the action of the batch at s.
 
     Measures ``entropy = -E[log pi(a | s)]`` if the policy computes log-densities of its samples.
     """
@@ -46,5 +48,5 @@ class Reparameterized(Mechanism):
         if ctx.rated(ctx.owner, drawn):
             density = b.stop(ctx.log_prob(ctx.owner, s, drawn), "log_prob_constant")
             measures["entropy"] = b.add("Reduce", call(negative_mean, Arg(0)), (density,), SCALAR, "entropy")
-        objective = ctx.formula(self.objective, "objective", s=s, a=drawn)
+        objective = ctx.formula(self.objective, "objective", s=s, a=drawn, a_seen=a)
         return Loss(b.add("Loss", call(negative_mean, Arg(0)), (objective,), SCALAR, "loss"), measures)

@@ -8,7 +8,7 @@ from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.descent import Descent
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Call, call
-from flowrl_dsl.registry import POSITIVE, Scalar, option, register
+from flowrl_dsl.registry import NOT_NEGATIVE, POSITIVE, Scalar, option, register
 
 
 @register
@@ -18,7 +18,7 @@ class Adam(Descent):
     name = "adam"
     paper = "arXiv:1412.6980"
 
-    learning_rate: Scalar = option("step size", "3e-4", POSITIVE)
+    learning_rate: Scalar = option("step size", "3e-4", NOT_NEGATIVE)
     b1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment")
     b2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment")
     eps: float = Field(1e-8, gt=0, description="added to the denominator")

@@ -18,7 +18,7 @@ class AdamW(Descent):
     name = "adamw"
     paper = "arXiv:1711.05101"
 
-    learning_rate: Scalar = option("step size", "3e-4", POSITIVE)
+    learning_rate: Scalar = option("step size", "3e-4", NOT_NEGATIVE)
     decay: Scalar = option("weight decay", "1e-2", NOT_NEGATIVE)
     b1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment")
     b2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment")

@@ -22,9 +22,15 @@ class Act(Section):
     explore: Drawn[ActionChoice] = option("during data collection", "sample from policy")
     evaluate: Drawn[ActionChoice] = option("while evaluating", "sample from policy")
 
+    def idle(self, at: Position) -> dict[str, str]:
+        regime: Any = at.algorithm.regime
+        return {} if regime.acts else {"explore": f"the regime {regime.name} collects nothing"}
+
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         """Without randomness exploring collects the same action in the same state again and again."""
         algorithm, choice = at.algorithm, self.explore
+        if "explore" in self.idle(at):
+            return
         owner = algorithm.drawn_from(choice.source)
         policy: Any = algorithm.sections[owner]
         if not choice.value.explores(policy.backbone, algorithm):

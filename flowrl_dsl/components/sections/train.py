@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import Field
 
@@ -12,6 +13,9 @@ from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.registry import option, register
 
+FOR_COLLECTING = ("warmup", "replay", "envs")
+"""Options without effect where nothing is collected."""
+
 
 @register
 class Train(Section):
@@ -20,7 +24,7 @@ class Train(Section):
     name = "train"
     implied = True
 
-    steps: int = Field(1_000_000, ge=1, description="environment steps")
+    steps: int = Field(1_000_000, ge=1, description="environment steps; updates where nothing is collected")
     batch: int = Field(256, ge=1, description="transitions per update (B)")
     warmup: int = Field(5_000, ge=0, description="environment steps with uniformly random actions before the first update")
     replay: int = Field(1_000_000, ge=1, description="capacity of the replay buffer in transitions")
@@ -32,11 +36,22 @@ class Train(Section):
     episodes: int = Field(10, ge=1, description="episodes per evaluation")
 
     def idle(self, at: Position) -> dict[str, str]:
+        regime: Any = at.algorithm.regime
+        reason = f"the regime {regime.name} collects nothing"
+        found = {} if regime.acts else dict.fromkeys(FOR_COLLECTING, reason)
         if self.sampling.feedback and not feedback_of(at.algorithm):
-            return {"sampling": "no critic is trained that would report its errors; batches are drawn uniformly"}
-        return {}
+            found["sampling"] = "no critic is trained that would report its errors; batches are drawn uniformly"
+        return found
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
+        regime: Any = at.algorithm.regime
+        if regime.acts:
+            yield from self._of_collecting(at)
+        if self.evaluate_every > self.steps:
+            message = f"a run of {self.steps} steps ends before its first evaluation at {self.evaluate_every}"
+            yield warning("FRL0308", message, at.written("evaluate_every", "steps"))
+
+    def _of_collecting(self, at: Position) -> Iterator[Diagnostic]:
         if self.warmup < self.batch:
             message = f"updates start after {self.warmup} steps, before there is one batch of {self.batch}"
             hint = "the first batches repeat the same few transitions"
@@ -47,6 +62,3 @@ class Train(Section):
                 f"the replay buffer holds {self.replay} transitions, fewer than the {needed} of {getattr(self, needed)}"
             )
             yield warning("FRL0307", message, at.written("replay", "warmup", "batch"))
-        if self.evaluate_every > self.steps:
-            message = f"a run of {self.steps} steps ends before its first evaluation at {self.evaluate_every}"
-            yield warning("FRL0308", message, at.written("evaluate_every", "steps"))

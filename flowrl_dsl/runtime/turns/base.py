@@ -47,6 +47,10 @@ class Player(Protocol):
         """Step every environment with these actions and store the transitions."""
         ...
 
+    def count_step(self) -> None:
+        """Count a step in which no environment is stepped."""
+        ...
+
 
 class Turn(Component):
     """The order and the counts of acting, updating and stepping.
@@ -58,7 +62,7 @@ class Turn(Component):
 
     @abstractmethod
     def advance(self, player: Player) -> None:
-        """Take one turn, which contains at least one step of the environments.
+        """Take one turn, which contains at least one step.
 
         It depends only on the player's settings and counters, so a resumed or replayed run does the same.
         """

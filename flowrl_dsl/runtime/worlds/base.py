@@ -81,6 +81,30 @@ class World(Protocol):
     def close(self) -> None: ...
 
 
+class NoWorld:
+    """The world of a run that steps none: it has no copies, and nothing to save."""
+
+    task, count, observation_size, action_size, exact, pure = "", 0, 0, 0, True, None
+
+    def reset(self) -> Array:
+        return np.zeros((0, 0), np.float32)
+
+    def step(self, actions: Array, active: np.ndarray | None = None) -> Stepped:
+        raise TypeError("there is no environment to step; the turn of the run should not act")
+
+    def running(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros(0), np.zeros(0, np.int64)
+
+    def snapshot(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, snapshot: dict[str, Any]) -> Array:
+        return self.reset()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class Episode(NamedTuple):
     """One copy of a pure world between two steps, a tree of JAX arrays.
 
