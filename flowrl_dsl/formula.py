@@ -235,8 +235,8 @@ class Slot:
 
     ``values`` maps visible names to axes; ``functions`` lists visible functions; parameters of the algorithm are
     visible in every slot, and so are the sizes ``A`` (action components) and, where ``particle`` is among the axes of a
-    visible value, ``N``.  Where ``through`` names a value, the slot is differentiated: the formula must depend on that value
-    other than inside ``stop``.
+    visible value, ``N``.  Where ``through`` names a value or a function, the slot is differentiated: the formula must
+    depend on it other than inside ``stop``.
     """
 
     result: Axes

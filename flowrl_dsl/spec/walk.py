@@ -58,14 +58,14 @@ def members(term: Term) -> int | None:
 
 
 def depends_on(root: Term, name: str) -> bool:
-    """Whether a value enters a term other than through ``stop``."""
+    """Whether a value, or the result of a function, enters a term other than through ``stop``."""
     waiting, seen = [root], set()
     while waiting:
         term = waiting.pop()
         if id(term) in seen or (isinstance(term, Operation) and term.function == "stop"):
             continue
         seen.add(id(term))
-        if isinstance(term, Variable) and term.name == name:
+        if name == (term.name if isinstance(term, Variable) else term.function if isinstance(term, Operation) else None):
             return True
         waiting.extend(inner(term))
     return False

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic import model_validator
-
 from flowrl_dsl.algorithm import Position, formulas
 from flowrl_dsl.components.base import Network, Optimizer, Target
 from flowrl_dsl.components.context import Context, init_params, leading
@@ -22,6 +20,7 @@ FIT = Slot(
     values={"s": ("batch", "obs"), "a": ("batch", "action")},
     functions=("V", "V_target", "Q", "Q_target", "log_prob"),
     sizes={"A": "action"},
+    through="V",
 )
 
 
@@ -54,12 +53,6 @@ class ValueSection(Section):
     network: Network = option("network of the values", "mlp([256, 256])")
     optimizer: Optimizer = option("optimizer of the parameters", "adam(3e-4)")
     target: Target | None = option("update rule of the copy `V_target`", "none")
-
-    @model_validator(mode="after")
-    def _fits_its_values(self) -> ValueSection:
-        if "V" not in functions(self.fit):
-            raise ValueError("the fit is a loss of V: it must use V(s)")
-        return self
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         others = {path: part for path, part in at.components.items() if path.partition(".")[0] != at.path}

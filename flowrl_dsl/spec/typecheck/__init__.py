@@ -83,11 +83,12 @@ def _fits(term: Term, span: Span, checking: Checking) -> bool:
 
 
 def _reaches(term: Term, span: Span, checking: Checking) -> bool:
-    """Whether a slot that is differentiated depends on its variable."""
-    variable = checking.slot.through
-    if variable is None or depends_on(term, variable):
+    """Whether a slot that is differentiated depends on the value, or the function, that its gradient reaches."""
+    slot = checking.slot
+    if slot.through is None or depends_on(term, slot.through):
         return True
-    message = f"`{checking.slot_name}` is differentiated with respect to {variable}, and does not depend on it"
-    hint = f"use {variable} outside stop(...), for instance in Q(s, {variable})"
+    message = f"`{checking.slot_name}` is differentiated with respect to {slot.through}, and does not depend on it"
+    use = f"{slot.through} outside stop(...)"
+    hint = f"use {use}, for instance in Q(s, {slot.through})" if slot.through in slot.values else f"call {use}"
     checking.scope.error("FRL0256", message, checking.site, span, hint)
     return False

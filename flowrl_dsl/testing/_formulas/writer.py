@@ -20,8 +20,13 @@ class FormulaWriter(OperationWriter):
     def formula(self, depth: int = 3) -> str:
         """A formula that fits the slot and depends on the required value, or on an action if there is one."""
         piece = self.piece(self.slot.result, depth)
+        through = self.slot.through
+        if through in functions():
+            return self._limited(
+                piece + self._fitted(self._called(functions()[through]), self.slot.result), LARGEST_RESULT
+            ).text
         actions = [name for name, axes in self.slot.values.items() if "action" in axes]
-        wanted = [self.slot.through] if self.slot.through else actions or list(self.slot.values)
+        wanted = [through] if through else actions or list(self.slot.values)
         if wanted and not piece.reads & set(wanted):
             piece += self._depending_on(self._one_of(wanted), self.slot.result, 1)
         for name in sorted(OF_A_DRAW & {*self.slot.functions}):

@@ -108,7 +108,8 @@ class SectionWriter:
         options = dict(structure)
         backup = ""
         for key, kind in kinds(cls).items():
-            if kind.role == "formula" and (self.draft.perhaps() or not self.options.understands(kind)):
+            written = kind.default is None or self.draft.perhaps()
+            if kind.role == "formula" and (written or not self.options.understands(kind)):
                 backup = options[key] = self.options.formula(kind.slot, lets)
             elif kind.role == "formula":
                 backup = kind.default or ""

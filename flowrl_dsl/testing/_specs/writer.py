@@ -51,6 +51,8 @@ class SpecWriter:
             structure["critic"] = self.sections.structure("critic", kinds_of["critic"], given["critic"])
             default = kinds_of["critic"].model_fields["ensemble"].default
             draft.ensemble = int(structure["critic"].get("ensemble", default))
+        if "value" in draft.including or draft.draw(st.integers(0, 5)) == 5:
+            structure["value"] = self.sections.structure("value", kinds_of["value"], {})
         if kinds_of["encoder"].requires <= draft.capabilities and draft.draw(st.integers(0, 5)) == 5:
             structure["encoder"] = self.sections.structure("encoder", kinds_of["encoder"], {})
         if draft.draw(st.integers(0, 5)) == 5:
