@@ -15,9 +15,10 @@ from flowrl_dsl.registry import Scalar, register
 
 
 @kernel
-def deterministic_action(net, params, s, particles=None):
-    """tanh of the network's output; repeated along the particle axis if ``particles`` is set."""
-    a = jnp.tanh(net.apply({"params": params}, {"s": s}))
+def deterministic_action(net, params, s, particles=None, key=None):
+    """tanh of the network's output; repeated along the particle axis if ``particles`` is set.  A key turns dropout on."""
+    dropout = {} if key is None else {"rngs": {"dropout": key}}
+    a = jnp.tanh(net.apply({"params": params}, {"s": s}, **dropout))
     return a if particles is None else jnp.repeat(a[..., None, :], particles, axis=-2)
 
 
@@ -38,8 +39,10 @@ class Deterministic(Backbone):
         return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), example), (key,), TREE, ctx.owner)
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
-        expr = call(deterministic_action, self.module(ctx), Arg(0), Arg(1), particles=particles)
-        return Sampled(ctx.builder.add("Sample", expr, (params, s), Type(ctx.drawn_axes(s, particles)), name))
+        inputs = [params, s]
+        dropout = ctx.dropout(ctx.own.network, inputs)
+        expr = call(deterministic_action, self.module(ctx), Arg(0), Arg(1), particles=particles, **dropout)
+        return Sampled(ctx.builder.add("Sample", expr, inputs, Type(ctx.drawn_axes(s, particles)), name))
 
     def mode(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         return self.draw(ctx, params, s, name, None).action

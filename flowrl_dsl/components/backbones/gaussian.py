@@ -24,9 +24,10 @@ def init_gaussian(net, key, example, size, std):
 
 
 @kernel
-def gaussian_mean(net, params, s, squash):
-    """The network's output, squashed by tanh if the mean is to stay within the action bounds."""
-    mean = net.apply({"params": params["mean"]}, {"s": s})
+def gaussian_mean(net, params, s, squash, key=None):
+    """The network's output, squashed by tanh if the mean is to stay within the action bounds.  A key turns dropout on."""
+    dropout = {} if key is None else {"rngs": {"dropout": key}}
+    mean = net.apply({"params": params["mean"]}, {"s": s}, **dropout)
     return jnp.tanh(mean) if squash else mean
 
 
@@ -95,5 +96,7 @@ class Gaussian(Backbone):
         return ctx.builder.add("Select", call("jnp.clip", Arg(0), -1.0, 1.0), (mean,), mean.type, name)
 
     def _mean(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
-        expr = call(gaussian_mean, self.module(ctx), Arg(0), Arg(1), squash=self.squash)
-        return ctx.builder.add("Predict", expr, (params, s), Type(union(leading(s), ("action",))), name)
+        inputs = [params, s]
+        dropout = ctx.dropout(ctx.own.network, inputs)
+        expr = call(gaussian_mean, self.module(ctx), Arg(0), Arg(1), squash=self.squash, **dropout)
+        return ctx.builder.add("Predict", expr, inputs, Type(union(leading(s), ("action",))), name)

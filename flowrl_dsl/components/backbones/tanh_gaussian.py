@@ -18,9 +18,13 @@ from flowrl_dsl.registry import Scalar, register
 
 
 @kernel
-def gaussian_head(net, params, s, low, high):
-    """Mean and log standard deviation of the Gaussian before the tanh; log std is squashed into [low, high]."""
-    mean, raw = jnp.split(net.apply({"params": params}, {"s": s}), 2, axis=-1)
+def gaussian_head(net, params, s, low, high, key=None):
+    """Mean and log standard deviation of the Gaussian before the tanh; log std is squashed into [low, high].
+
+    With a key it uses dropout.
+    """
+    dropout = {} if key is None else {"rngs": {"dropout": key}}
+    mean, raw = jnp.split(net.apply({"params": params}, {"s": s}, **dropout), 2, axis=-1)
     return mean, low + (high - low) * jax.nn.sigmoid(2 * raw)
 
 
@@ -76,8 +80,10 @@ class TanhGaussian(Backbone):
 
     def _head(self, ctx: Context, params: Value, s: Value, lead: tuple[str, ...], name: str) -> Value:
         bounds = {"low": self.log_std_min, "high": self.log_std_max}
-        expr = call(gaussian_head, self.module(ctx), Arg(0), rows(1, s, lead), **bounds)
-        return ctx.builder.add("Predict", expr, (params, s), TREE, f"{name}_distribution")
+        inputs = [params, s]
+        dropout = ctx.dropout(ctx.own.network, inputs)
+        expr = call(gaussian_head, self.module(ctx), Arg(0), rows(1, s, lead), **bounds, **dropout)
+        return ctx.builder.add("Predict", expr, inputs, TREE, f"{name}_distribution")
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
         noise = ctx.normal(s, ctx.sizes.action, f"{name}_noise", particles)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.section import Section
+from flowrl_dsl.formula import variables
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.lazy import jnp
@@ -60,5 +61,5 @@ class DataSection(Section):
         return found
 
     def _reward(self, ctx: Context, r: Value) -> Value:
-        read = {name: ctx.statistic(name, value) for name, value in STATISTICS.items()}
+        read = {name: ctx.statistic(name, STATISTICS[name]) for name in sorted(variables(self.reward) & STATISTICS.keys())}
         return ctx.broadcast(ctx.formula(self.reward, "reward", {}, r=r, **read), r.axes, r)

@@ -79,7 +79,8 @@ class Policy(Section):
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         """Units are dropped only where an ``improve`` block fits the network by regression."""
         own = [block.mechanism for block in at.algorithm.improvements if block.owner == at.path]
-        if self.network.drops_units and not any("noise_process" in mechanism.needs() for mechanism in own):
+        fitted = {"imitation", "noise_process"}
+        if self.network.drops_units and not any(fitted & mechanism.needs() for mechanism in own):
             message = f"the {at.path}'s dropout is never on: no improve block fits its network by regression"
             place = at.written("network.dropout")
             yield warning("FRL0323", message, place, "actions are drawn without it")

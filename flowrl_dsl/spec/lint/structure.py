@@ -9,6 +9,7 @@ from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.formula import functions as called
 from flowrl_dsl.registry import Drawn, SectionKind, functions
 from flowrl_dsl.spec.lint.checked import Checked
+from flowrl_dsl.spec.scope import SET_FILE
 
 LONGEST = 30
 """Lines of an algorithm of its own; what is longer hides what is new in it."""
@@ -39,11 +40,14 @@ def _read(checked: Checked) -> set[str]:
 
 
 def idle_options(checked: Checked) -> Iterator[Diagnostic]:
-    """Options that a component reads but that have no effect in this algorithm."""
+    """Options that a component reads but that have no effect in this algorithm; not those of a base spec."""
+    own = (checked.statements.name.span.file, SET_FILE)
     for path, component in checked.components.items():
         for option, reason in component.idle(Position(checked.algorithm, checked.components, path)).items():
             message = f'"{path}.{option}" has no effect: {reason}'
-            yield warning("FRL0319", message, checked.algorithm.written(f"{path}.{option}"), "leave it out")
+            place = checked.algorithm.written(f"{path}.{option}")
+            if place is not None and place.file in own:
+                yield warning("FRL0319", message, place, "leave it out")
 
 
 def no_weight(checked: Checked) -> Iterator[Diagnostic]:
