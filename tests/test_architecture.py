@@ -27,12 +27,13 @@ ALLOWED: dict[str, set[str]] = {
     "components": {"components", "graph"} | BASE,
     "passes": {"passes", "graph", "axes"},
     "lowering": {"lowering", "graph"} | BASE,
-    "runtime": {"runtime", "lowering", "diagnostics", "record", "registry", "__init__"},
+    "datasets": {"datasets", "diagnostics"},
+    "runtime": {"runtime", "lowering", "datasets", "diagnostics", "record", "registry", "__init__"},
     "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
-    "top": {"driver", "plan", "catalogue", "cli", "arguments", "streams", "runs", "populations", "__init__"}
-    | {"syntax", "spec", "graph", "components", "passes", "lowering", "runtime", "bench"}
+    "top": {"driver", "plan", "catalogue", "cli", "arguments", "streams", "runs", "populations", "data", "__init__"}
+    | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "bench"}
     | BASE,
 }
 LIBRARIES: dict[str, set[str]] = {
@@ -43,6 +44,7 @@ LIBRARIES: dict[str, set[str]] = {
     "components": {"pydantic"},
     "passes": set(),
     "lowering": {"jax", "numpy"},
+    "datasets": {"numpy", "gymnasium", "h5py", "matplotlib", "minari"},
     "runtime": {"jax", "numpy", "gymnasium", "dm_control", "mujoco", "matplotlib", "rich", "tensorboardX", "wandb"},
     "testing": {"jax", "numpy", "hypothesis"},
     "bench": {"jax", "numpy", "gymnasium"},
