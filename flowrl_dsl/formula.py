@@ -31,13 +31,17 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A function of a section or of :data:`PRIMITIVES`; ``over`` holds the axes a reduction or softmax runs along."""
+    """A function of a section or of :data:`PRIMITIVES`; ``over`` holds the axes a reduction or softmax runs along.
+
+    ``source`` is the section or the copy whose parameters a function of a section reads; empty for that of the formula.
+    """
 
     function: str
     operands: tuple[Term, ...]
     axes: Axes
     over: Axes = ()
     span: Span | None = field(compare=False, default=None)
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class Function:
 
     ``arguments`` names the feature axis each argument must have (None: a value without feature axis).  The result has
     the union of the arguments' axes, less ``drops``, plus ``adds``.  ``needs`` is the capability some component must
-    provide.
+    provide.  ``from`` selects the parameters of one that is ``copied``; others read a copy of their own.
     """
 
     name: str
@@ -123,6 +127,7 @@ class Function:
     doc: str
     beside: str = ""
     """A function of a slot's own list that this one is visible with, wherever that is."""
+    copied: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -347,6 +347,28 @@ def sources(named: Mapping[str, type[SectionKind]] = MappingProxyType({})) -> di
     return found
 
 
+@dataclass(frozen=True)
+class Readable:
+    """What ``from`` in a formula can name: a section with functions, or a copy of its parameters.
+
+    ``functions`` are those it selects the parameters of; ``needs`` is the capability of a copy, empty for a section itself.
+    """
+
+    owner: str
+    functions: frozenset[str]
+    needs: str = ""
+
+
+def readable(named: Mapping[str, type[SectionKind]] = MappingProxyType({})) -> dict[str, Readable]:
+    """The sections and copies that formulas can read, under the sections' kinds and as ``named``."""
+    found: dict[str, Readable] = {}
+    for owner, cls in {**sections(), **named}.items():
+        calls = frozenset(function.name for function in cls.functions if function.copied)
+        groups = {owner: "", **{copy.group.format(owner): copy.provides.format(owner) for copy in cls.copies}}
+        found |= {group: Readable(owner, calls, needs) for group, needs in groups.items() if calls}
+    return found
+
+
 def stages() -> list[str]:
     """The kinds of sections that move, in the order in which they do unless a spec says otherwise."""
     moving = {name: cls.stage for name, cls in sections().items() if cls.stage is not None}
@@ -386,6 +408,7 @@ __all__ = [
     "names_of",
     "option",
     "providers",
+    "readable",
     "register",
     "sections",
     "slot",

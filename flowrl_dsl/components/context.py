@@ -99,7 +99,8 @@ class Context:
 
     ``owner`` names the section whose part of the graph is being built.  ``training`` is true for networks that are being
     fitted, which then use dropout.  ``batch`` contains the fields of the batch of an update.  ``candidates`` is the axis
-    along which several actions of one state are drawn.
+    along which several actions of one state are drawn.  ``source`` is the copy whose parameters a called function reads; empty
+    for the section's own.
     """
 
     builder: Builder
@@ -112,6 +113,7 @@ class Context:
     owner: str = ""
     batch: Mapping[str, Value] = field(default_factory=dict)
     candidates: str = "particle"
+    source: str = ""
 
     @property
     def own(self) -> Any:
@@ -303,8 +305,11 @@ class Context:
         """The functions of the sections available to formulas; of several sections of a kind, those of the current one."""
         return {name: partial(self._called, name) for name in functions()}
 
-    def _called(self, function: str, *arguments: Value) -> Value:
+    def _called(self, function: str, *arguments: Value, source: str = "") -> Value:
         sections: Any = self.algorithm.sections
+        if source:
+            owner = self.owner_of(source)
+            return sections[owner].called(replace(self, owner=owner, source=source), function, *arguments)
         having = {name: one for name, one in sections.items() if function in (f.name for f in one.functions)}
         owner = self.owner if self.owner in having else next(iter(having))
         return having[owner].called(self.of(owner), function, *arguments)

@@ -200,7 +200,8 @@ class FormulaBuilder:
         if function == "subset":
             return self._subset(term)
         if function not in PRIMITIVES:
-            return self.functions[function](*(self._term(operand) for operand in term.operands))
+            reading = {"source": term.source} if term.source else {}
+            return self.functions[function](*(self._term(operand) for operand in term.operands), **reading)
         if function in _REDUCTION:
             value = self._term(term.operands[0])
             return self.builder.reduce(_REDUCTION[function], value, term.over or value.axes, name or function)

@@ -22,7 +22,7 @@ def check(scope: Scope) -> None:
     available = {owner: _available(owner, acting, scope) for owner in {POLICY, *acting}}
     choosing = {path: owner for reached in scope.reached for path, owner in _drawn_from(reached, acting, scope).items()}
     for required in scope.required:
-        owner = _owner(required.site.path, acting, scope)
+        owner = required.owner if required.owner in available else _owner(required.site.path, acting, scope)
         if required.capability not in available[owner]:
             _report_required(required, owner, scope)
     for reached in scope.reached:
@@ -169,7 +169,7 @@ def _report_need(reached: Reached, capability: str, owner: str, scope: Scope) ->
 def _report_required(required: Required, owner: str, scope: Scope) -> None:
     if required.source:
         lacking, cure = _keeper(required.capability, scope) or ("nothing keeps", "")
-        message = f'"{required.subject}" draws from {required.source}, which {lacking}'
+        message = f'"{required.subject}" {required.how} {required.source}, which {lacking}'
         scope.error("FRL0220", message, required.site, required.span, cure)
         return
     capability = required.capability

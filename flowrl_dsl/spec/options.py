@@ -166,7 +166,7 @@ class Options:
         """The value of an option from its syntax; :data:`FAILED` after an error."""
         if kind.optional and isinstance(expr, tree.Name) and expr.id == "none":
             return None
-        if isinstance(expr, tree.From) and kind.role != "drawn":
+        if isinstance(expr, tree.From) and kind.role not in ("drawn", "formula"):
             message = f'"{site.path}" is not sampled from a policy: remove `from`'
             self.scope.error("FRL0218", message, site, expr.source.span)
             return FAILED

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span
-from flowrl_dsl.registry import sections, sources
+from flowrl_dsl.registry import readable, sections, sources
 from flowrl_dsl.spec import compatibility
 from flowrl_dsl.spec.blocks import read_improvements, read_sections
 from flowrl_dsl.spec.check import Check
@@ -129,7 +129,8 @@ def _checked(check: Check) -> Check:
     declare(check)
     known = sections()
     blocks = check.statements.sections.items()
-    check.scope.sources = sources({owner: known[block.name.id] for owner, block in blocks if block.name.id in known})
+    named = {owner: known[block.name.id] for owner, block in blocks if block.name.id in known}
+    check.scope.sources, check.scope.readable = sources(named), readable(named)
     regime = read_regime(check)
     read_sections(check)
     improvements = tuple(read_improvements(check))

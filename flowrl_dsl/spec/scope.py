@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from flowrl_dsl.algorithm import Origin, Parameter
 from flowrl_dsl.diagnostics import Diagnostics, Span
-from flowrl_dsl.registry import Component, sources
+from flowrl_dsl.registry import Component, Readable, readable, sources
 from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.syntax import tree
 
@@ -51,13 +51,19 @@ class Reached:
 
 @dataclass(frozen=True)
 class Required:
-    """Something other than a component that needs a capability: a function of a formula, a copy drawn from (``source``)."""
+    """Something other than a component that needs a capability: a function of a formula, or a copy (``source``).
+
+    ``how`` the copy is used completes "SUBJECT ... SOURCE".  ``owner`` is the section of which the capability is needed; empty
+    for that of the site.
+    """
 
     subject: str
     capability: str
     site: Site
     span: Span
     source: str = ""
+    how: str = "draws from"
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,8 @@ class Scope:
     library: str = ""
     sources: dict[str, str] = field(default_factory=sources)
     """What actions can be drawn from; of a copy with the capability that its section provides where it keeps it."""
+    readable: dict[str, Readable] = field(default_factory=readable)
+    """What ``from`` in a formula can name."""
     owners: dict[str, str] = field(default_factory=dict)
     """The section that each ``improve`` block improves, by label."""
     applied: tuple[tree.ForTask, ...] = ()

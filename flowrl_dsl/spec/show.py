@@ -263,6 +263,8 @@ def _term(term: Term) -> tree.Expr:
             return _name(name)
         case Gradient(value, wrt):
             return _call("grad", _argument(None, _term(value)), _argument("wrt", _name(wrt.name)))
+        case Operation(source=source) if source:
+            return tree.From(_term(replace(term, source="")), _name(source), _NOWHERE)
         case Operation("neg", (operand,)) if not isinstance(operand, Constant):
             return tree.Unary(_term(operand), _NOWHERE)
         case Operation(function, (left, right)) if function in _SYMBOLS:

@@ -1,4 +1,4 @@
-"""FRL0240 to FRL0257: names, calls, axes and gradients of formulas."""
+"""FRL0240 to FRL0258: names, calls, axes and gradients of formulas."""
 
 from __future__ import annotations
 
@@ -134,5 +134,12 @@ CODES = (
         "A subset of an ensemble has fewer members than the whole, so the two cannot be combined member by member.",
         objective("mean(Q(s, a) - subset(Q(s, a), 1), over = ensemble)"),
         "Reduce both over ensemble before combining them, or draw subsets of the same length.",
+    ),
+    Code(
+        "FRL0258",
+        "from without a function",
+        "`EXPR from COPY` selects the parameters that functions of networks in EXPR read; none in it is of that section.",
+        objective("min(Q(s, a), over = ensemble) - (square(norm(a, over = action)) from policy)"),
+        "Remove `from`, or call a function of the section.",
     ),
 )

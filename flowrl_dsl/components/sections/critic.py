@@ -99,9 +99,23 @@ class CriticSection(Section):
     functions = (
         Function("Q", ("obs", "action"), ("obs", "action"), ("ensemble",), "q_value", "action values of the critic"),
         Function(
-            "Q_target", ("obs", "action"), ("obs", "action"), ("ensemble",), "q_target", "action values of the target critic"
+            "Q_target",
+            ("obs", "action"),
+            ("obs", "action"),
+            ("ensemble",),
+            "q_target",
+            "action values of the target critic",
+            copied=False,
         ),
-        Function("within_seen", (None,), (), (), "seen_values", "the value, clipped to the range of the targets so far"),
+        Function(
+            "within_seen",
+            (None,),
+            (),
+            (),
+            "seen_values",
+            "the value, clipped to the range of the targets so far",
+            copied=False,
+        ),
     )
     copies = (
         Copy("target", "{}_target", "q_target", "ema(0.005)"),
@@ -258,4 +272,4 @@ class CriticSection(Section):
         if function == "within_seen":
             x, bounds = *arguments, ctx.versions[f"{ctx.owner}_bounds"]
             return ctx.builder.add("Arithmetic", call(bounded, Arg(0), Arg(1)), (x, bounds), x.type, "within_seen")
-        return ctx.q(ctx.owner if function == "Q" else f"{ctx.owner}_target", *arguments)
+        return ctx.q(ctx.source or ctx.owner if function == "Q" else f"{ctx.owner}_target", *arguments)

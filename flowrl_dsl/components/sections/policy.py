@@ -36,6 +36,7 @@ class Policy(Section):
             (),
             "draw_log_prob",
             "log-density, or an upper bound of it, of freshly sampled actions",
+            copied=False,
         ),
         Function("eps", ("obs", "action", None), ("obs",), (), "noise_prediction", "the policy's prediction of the noise"),
         Function("velocity", ("obs", "action", None), ("obs",), (), "flow_field", "the policy's velocity field"),
@@ -122,11 +123,12 @@ class Policy(Section):
         return written
 
     def called(self, ctx: Context, function: str, *arguments: Value) -> Value:
-        """log pi(a | s), the predicted noise or velocity of noisy actions a_t at times t: of the newest parameters."""
+        """log pi(a | s), the predicted noise or velocity of noisy actions a_t at times t: of the newest parameters, or a copy."""
+        group = ctx.source or ctx.owner
         if function in ("log_prob", "draw_log_prob"):
-            return ctx.log_prob(ctx.owner, *arguments)
+            return ctx.log_prob(group, *arguments)
         s, *rest = arguments
-        ctx, params, s = ctx.actor(ctx.owner, s)
+        ctx, params, s = ctx.actor(group, s)
         network = self.backbone.predict if function == "eps" else self.backbone.velocity
         return network(ctx, params, s, *rest)
 

@@ -45,7 +45,7 @@ class ValueSection(Section):
     provides = frozenset({"state_value"})
     functions = (
         Function("V", ("obs",), ("obs",), (), "state_value", "state values", beside="Q"),
-        Function("V_target", ("obs",), ("obs",), (), "value_target", "state values of the target copy", beside="Q"),
+        Function("V_target", ("obs",), ("obs",), (), "value_target", "state values of the target copy", "Q", False),
     )
     copies = (Copy("target", "{}_target", "value_target", "ema(0.005)"),)
 
@@ -78,8 +78,9 @@ class ValueSection(Section):
         return ctx.descend(ctx.owner, loss, self.optimizer)
 
     def called(self, ctx: Context, function: str, *arguments: Value) -> Value:
-        trained = function == "V"
-        ctx, params, s = ctx.actor(ctx.owner if trained else f"{ctx.owner}_target", *arguments)
+        group = ctx.source or ctx.owner if function == "V" else f"{ctx.owner}_target"
+        trained = group == ctx.owner
+        ctx, params, s = ctx.actor(group, *arguments)
         inputs = [params, s]
         dropout = ctx.dropout(self.network, inputs) if trained else {}
         expr = call(state_value, self.module(ctx), Arg(0), Arg(1), **dropout)

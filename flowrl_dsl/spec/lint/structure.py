@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from flowrl_dsl.algorithm import Condition, Position, conditions
 from flowrl_dsl.diagnostics import Diagnostic, warning
+from flowrl_dsl.formula import Operation, terms
 from flowrl_dsl.formula import functions as called
 from flowrl_dsl.registry import Drawn, SectionKind, functions
 from flowrl_dsl.spec.lint.checked import Checked
@@ -36,6 +37,8 @@ def _read(checked: Checked) -> set[str]:
     sources = {value.source for value in values if isinstance(value, Drawn)}
     needs = set().union(*(component.needs() for component in checked.components.values()))
     names = set().union(*map(called, checked.formulas.values()))
+    operations = (term for formula in checked.formulas.values() for term in terms(formula.term))
+    sources |= {term.source for term in operations if isinstance(term, Operation)}
     return sources | needs | {known[name].needs for name in names if name in known}
 
 

@@ -2,7 +2,7 @@
 
 The rules are functions of an expression and the :class:`~flowrl_dsl.spec.typecheck.frame.Frame` it stands in, one file for
 each theme: ``names``, ``calls`` (of the networks' functions and of definitions) with their ``arguments``, ``primitives``
-(arithmetic and axes), ``ensembles``, ``gradients``.  A rule returns the term of its expression; None where it, or a rule for
+(arithmetic and axes), ``copies``, ``ensembles``, ``gradients``.  A rule returns the term of its expression; None where it, or a rule for
 a part of it, reported an error.  An expression with such a part is checked no further, so that one mistake is one message,
 and its other parts are, so that every mistake of a formula is found.
 """
@@ -15,6 +15,7 @@ from flowrl_dsl.formula import OPERATORS, Formula, Slot, Term
 from flowrl_dsl.spec.scope import Scope, Site
 from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.spec.typecheck.calls import call
+from flowrl_dsl.spec.typecheck.copies import reading
 from flowrl_dsl.spec.typecheck.frame import DEEPEST, LARGEST, Checking, Frame, TooLarge
 from flowrl_dsl.spec.typecheck.gradients import FEATURES, GRADIENT
 from flowrl_dsl.spec.typecheck.names import constant, name
@@ -56,6 +57,8 @@ def _rule(expr: tree.Expr, frame: Frame) -> Term | None:
             return elementwise(OPERATORS[operator], (left, right), expr.span, frame)
         case tree.Call():
             return call(expr, frame)
+        case tree.From():
+            return reading(expr, frame)
     frame.error("FRL0251", _NOT_FORMULA[type(expr)], expr.span, "a formula is made of names, numbers and calls")
     return None
 
@@ -65,7 +68,6 @@ _NOT_FORMULA: dict[type, str] = {
     tree.Boolean: "a formula holds no true or false: use 1 and 0",
     tree.List: "a formula holds no lists",
     tree.Arrow: "an arrow has no meaning in a formula",
-    tree.From: "`from` has no meaning in a formula",
 }
 
 

@@ -53,7 +53,10 @@ def _unknown(call: tree.Call, frame: Frame) -> None:
 
 def _function(function: Function, call: tree.Call, frame: Frame) -> Term | None:
     here, place = frame.here(call.span), frame.call or call.span
-    frame.scope.required.append(Required(f"{function.name}(...)", function.needs, frame.checking.site, place))
+    read = frame.scope.readable.get(frame.source)
+    source, owner = (frame.source, read.owner) if read is not None and function.name in read.functions else ("", "")
+    required = Required(f"{function.name}(...)", function.needs, frame.checking.site, place, owner=owner)
+    frame.scope.required.append(required)
     operands = arguments.positional(call, len(function.arguments), frame)
     if operands is None:
         return None
@@ -62,7 +65,7 @@ def _function(function: Function, call: tree.Call, frame: Frame) -> Term | None:
     if len(terms) < len(values) or not same_members(terms, call.span, frame):
         return None
     axes = union(without(union(*(t.axes for t in terms)), *function.drops), function.adds)
-    return Operation(function.name, terms, axes, span=here)
+    return Operation(function.name, terms, axes, span=here, source=source)
 
 
 def _argument(function: Function, position: int, expr: tree.Expr, frame: Frame) -> Term | None:
@@ -102,5 +105,6 @@ def _define(define: tree.Define, call: tree.Call, frame: Frame) -> Term | None:
     terms = {parameter: frame.term(value) for parameter, value in given.items()}
     if any(term is None for term in terms.values()):
         return None
-    inner = Frame(frame.checking, terms, frame.call or call.span, define, active=(*frame.active, name))
+    active = (*frame.active, name)
+    inner = Frame(frame.checking, terms, frame.call or call.span, define, active=active, source=frame.source)
     return inner.term(define.value)

@@ -47,7 +47,7 @@ class Frame:
     """The names in scope of an expression: those of the slot, or those of a ``def`` being expanded.
 
     ``call`` is where the outermost def was called: errors inside a def are shown there.  ``active`` has the names of the
-    lets and defs that are being expanded.
+    lets and defs that are being expanded.  ``source`` is the section or copy that the functions of networks read.
     """
 
     checking: Checking
@@ -56,6 +56,7 @@ class Frame:
     define: tree.Define | None = None
     lets: Mapping[str, tree.Let] = field(default_factory=dict)
     active: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def slot(self) -> Slot:

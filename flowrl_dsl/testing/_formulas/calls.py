@@ -44,7 +44,11 @@ class CallWriter(LeafWriter):
             arguments.append(piece)
         axes = union(without(union(*(a.axes for a in arguments)), *function.drops), function.adds)
         reads = frozenset().union(*(a.reads for a in arguments))
-        return Piece(f"{function.name}({', '.join(a.text for a in arguments)})", axes, LARGE, reads)
+        text = f"{function.name}({', '.join(a.text for a in arguments)})"
+        copies = self.copies.get(function.name, ())
+        if copies and self._perhaps():
+            text = f"({text} from {self._one_of(copies)})"
+        return Piece(text, axes, LARGE, reads)
 
     def _carried(self, allowed: Axes, depth: int) -> Piece:
         """A value of a network, or one of the slot's, reduced to the allowed axes."""

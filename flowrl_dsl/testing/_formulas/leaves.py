@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
@@ -22,7 +22,7 @@ class LeafWriter(ABC):
     ``capabilities`` determines which network functions may be called.  ``parameter`` returns the name of a positive
     parameter, ``bind`` binds a part with a let and returns its name, ``define`` turns a template over arguments into a
     definition and returns its name; each may be None.  If ``differentiates`` is false, no ``grad`` is written.  ``members``
-    is the size of the critic's ensemble, if known.
+    is the size of the critic's ensemble, if known.  ``copies`` has the copies that each function may read.
     """
 
     draw: Draw
@@ -34,6 +34,7 @@ class LeafWriter(ABC):
     bound: list[Piece] = field(default_factory=list)
     differentiates: bool = True
     members: int = 1
+    copies: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     @abstractmethod
     def piece(self, allowed: Axes, depth: int) -> Piece:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from flowrl_dsl.algorithm import POLICY, RESERVED, Parameter
 from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.lazy import MODULES
-from flowrl_dsl.registry import Component, SectionKind, families, members_of, sections, sources
+from flowrl_dsl.registry import Component, SectionKind, families, functions, members_of, readable, sections, sources
 from flowrl_dsl.spec import stdlib
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.options import Options
@@ -118,6 +118,16 @@ class Draft:
         """The sources of actions, with the capability that each requires."""
         return sources(self.policies)
 
+    def copies(self) -> dict[str, list[str]]:
+        """The sections and copies that each function of a formula may read."""
+        found: dict[str, list[str]] = {}
+        for source, read in readable(self.policies).items():
+            there = self.provided_by(read.owner)
+            for name in read.functions if not read.needs or read.needs in there else ():
+                if functions()[name].needs in there:
+                    found.setdefault(name, []).append(source)
+        return found
+
     def one_of(self, options: Iterable[Any]) -> Any:
         return self.draw(st.sampled_from(list(options)))
 
@@ -167,6 +177,7 @@ class Draft:
 
     def scope(self) -> Scope:
         scope = Scope(Diagnostics(), dict(self.declared.parameters), library=stdlib.LIBRARY, sources=self.sources())
+        scope.readable = readable(self.policies)
         written = parse("\n".join(self.declared.definitions), "generated")[0] if self.declared.definitions else None
         scope.defines = {**stdlib.definitions(), **{d.name.id: d for d in (written.definitions if written else ())}}
         return scope

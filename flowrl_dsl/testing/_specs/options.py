@@ -176,6 +176,7 @@ class OptionWriter:
             bind=bind if block is not None else None,
             define=define,
             members=self.draft.ensemble,
+            copies=self.draft.copies(),
         )
         return writer.formula(self.draft.draw(st.integers(1, 3)))
 
@@ -187,6 +188,6 @@ def _calls(expr: tree.Expr) -> set[str]:
             return {function.id}.union(*(_calls(argument.value) for argument in arguments))
         case tree.Binary(_, left, right):
             return _calls(left) | _calls(right)
-        case tree.Unary(operand):
+        case tree.Unary(operand) | tree.From(operand):
             return _calls(operand)
     return set()
