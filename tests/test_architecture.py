@@ -16,7 +16,20 @@ from flowrl_dsl import registry
 
 PACKAGE = Path(__file__).parent.parent / "flowrl_dsl"
 
-BASE = {"diagnostics", "registry", "axes", "formula", "algorithm", "resources", "lazy", "codes", "record", "plugins"}
+_DATA = {"axes", "formula", "algorithm", "record", "registry", "copies"}
+BASE = {"diagnostics", "resources", "lazy", "codes", "plugins"} | _DATA
+    "diagnostics",
+    "registry",
+    "axes",
+    "formula",
+    "algorithm",
+    "resources",
+    "lazy",
+    "codes",
+    "record",
+    "plugins",
+    "copies",
+}
 """Plain data that every room may share; these files import one another and pydantic, nothing else."""
 
 ALLOWED: dict[str, set[str]] = {

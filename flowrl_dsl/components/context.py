@@ -99,8 +99,8 @@ class Context:
 
     ``owner`` names the section whose part of the graph is being built.  ``training`` is true for networks that are being
     fitted, which then use dropout.  ``batch`` contains the fields of the batch of an update.  ``candidates`` is the axis
-    along which several actions of one state are drawn.  ``source`` is the copy whose parameters a called function reads; empty
-    for the section's own.
+    along which several actions of one state are drawn.  ``source`` is the copy whose parameters a called function reads;
+    empty for the section's own.
     """
 
     builder: Builder

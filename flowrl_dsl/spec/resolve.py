@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from flowrl_dsl.algorithm import Algorithm
+from flowrl_dsl.copies import readable, sources
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span
-from flowrl_dsl.registry import readable, sections, sources
+from flowrl_dsl.registry import sections
 from flowrl_dsl.spec import compatibility
 from flowrl_dsl.spec.blocks import read_improvements, read_sections
 from flowrl_dsl.spec.check import Check

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from flowrl_dsl.algorithm import Origin, Parameter
+from flowrl_dsl.copies import Readable, readable, sources
 from flowrl_dsl.diagnostics import Diagnostics, Span
-from flowrl_dsl.registry import Component, Readable, readable, sources
+from flowrl_dsl.registry import Component
 from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.syntax import tree
 
@@ -53,8 +54,8 @@ class Reached:
 class Required:
     """Something other than a component that needs a capability: a function of a formula, or a copy (``source``).
 
-    ``how`` the copy is used completes "SUBJECT ... SOURCE".  ``owner`` is the section of which the capability is needed; empty
-    for that of the site.
+    ``how`` the copy is used completes "SUBJECT ... SOURCE".  ``owner`` is the section of which the capability is needed;
+    empty for that of the site.
     """
 
     subject: str

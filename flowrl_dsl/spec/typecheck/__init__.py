@@ -2,9 +2,9 @@
 
 The rules are functions of an expression and the :class:`~flowrl_dsl.spec.typecheck.frame.Frame` it stands in, one file for
 each theme: ``names``, ``calls`` (of the networks' functions and of definitions) with their ``arguments``, ``primitives``
-(arithmetic and axes), ``copies``, ``ensembles``, ``gradients``.  A rule returns the term of its expression; None where it, or a rule for
-a part of it, reported an error.  An expression with such a part is checked no further, so that one mistake is one message,
-and its other parts are, so that every mistake of a formula is found.
+(arithmetic and axes), ``copies``, ``ensembles``, ``gradients``.  A rule returns the term of its expression; None where it,
+or a rule for a part of it, reported an error.  An expression with such a part is checked no further, so that one mistake is
+one message, and its other parts are, so that every mistake of a formula is found.
 """
 
 from __future__ import annotations

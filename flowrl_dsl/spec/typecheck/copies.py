@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from flowrl_dsl.copies import Readable
 from flowrl_dsl.diagnostics import did_you_mean
 from flowrl_dsl.formula import Operation, Term, terms
-from flowrl_dsl.registry import Readable
 from flowrl_dsl.spec.scope import Required
 from flowrl_dsl.spec.typecheck.frame import Frame
 from flowrl_dsl.syntax import tree
@@ -21,11 +21,8 @@ def reading(expr: tree.From, frame: Frame) -> Term | None:
         return None
     copy = known[source]
     if copy.needs:
-        site = frame.checking.site
-        required = Required(
-            site.path, copy.needs, site, frame.call or expr.source.span, source, how="reads", owner=copy.owner
-        )
-        frame.scope.required.append(required)
+        site, place = frame.checking.site, frame.call or expr.source.span
+        frame.scope.required.append(Required(site.path, copy.needs, site, place, source, how="reads", owner=copy.owner))
     term = replace(frame, source=source).term(expr.value)
     if term is not None and not any(isinstance(part, Operation) and part.source == source for part in terms(term)):
         frame.error("FRL0258", f"nothing in this expression reads {source}", expr.value.span, _cure(copy))

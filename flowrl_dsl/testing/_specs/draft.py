@@ -13,9 +13,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from flowrl_dsl.algorithm import POLICY, RESERVED, Parameter
+from flowrl_dsl.copies import readable, sources
 from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.lazy import MODULES
-from flowrl_dsl.registry import Component, SectionKind, families, functions, members_of, readable, sections, sources
+from flowrl_dsl.registry import Component, SectionKind, families, functions, members_of, sections
 from flowrl_dsl.spec import stdlib
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.options import Options
