@@ -16,20 +16,8 @@ from flowrl_dsl import registry
 
 PACKAGE = Path(__file__).parent.parent / "flowrl_dsl"
 
-_DATA = {"axes", "formula", "algorithm", "record", "registry", "copies"}
-BASE = {"diagnostics", "resources", "lazy", "codes", "plugins"} | _DATA
-    "diagnostics",
-    "registry",
-    "axes",
-    "formula",
-    "algorithm",
-    "resources",
-    "lazy",
-    "codes",
-    "record",
-    "plugins",
-    "copies",
-}
+BASE = {"diagnostics", "resources", "lazy", "codes", "plugins"}
+BASE |= {"axes", "formula", "algorithm", "record", "registry", "copies"}
 """Plain data that every room may share; these files import one another and pydantic, nothing else."""
 
 ALLOWED: dict[str, set[str]] = {

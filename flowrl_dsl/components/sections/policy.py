@@ -123,7 +123,7 @@ class Policy(Section):
         return written
 
     def called(self, ctx: Context, function: str, *arguments: Value) -> Value:
-        """log pi(a | s), the predicted noise or velocity of noisy actions a_t at times t, by the section or the copy read."""
+        """log pi(a | s), predicted noise or velocity of noisy actions a_t at times t, by the section or the copy read."""
         group = ctx.source or ctx.owner
         if function in ("log_prob", "draw_log_prob"):
             return ctx.log_prob(group, *arguments)
