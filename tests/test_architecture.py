@@ -17,21 +17,22 @@ from flowrl_dsl import registry
 PACKAGE = Path(__file__).parent.parent / "flowrl_dsl"
 
 BASE = {"diagnostics", "registry", "axes", "formula", "algorithm", "resources", "lazy", "codes", "record", "plugins"}
+BASE |= {"reading"}
 """Plain data that every room may share; these files import one another and pydantic, nothing else."""
 
 ALLOWED: dict[str, set[str]] = {
     "base": BASE,
-    "syntax": {"syntax", "diagnostics", "resources"},
+    "syntax": {"syntax", "diagnostics", "resources", "reading"},
     "spec": {"spec", "syntax"} | BASE,
     "graph": {"graph", "diagnostics", "axes", "formula", "lazy"},
     "components": {"components", "graph"} | BASE,
     "passes": {"passes", "graph", "axes"},
     "lowering": {"lowering", "graph"} | BASE,
-    "runtime": {"runtime", "lowering", "diagnostics", "record", "registry", "__init__"},
+    "runtime": {"runtime", "lowering", "diagnostics", "record", "registry", "reading", "__init__"},
     "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
-    "top": {"driver", "plan", "catalogue", "cli", "arguments", "streams", "runs", "populations", "__init__"}
+    "top": {"driver", "plan", "catalogue", "cli", "arguments", "streams", "runs", "resuming", "populations", "__init__"}
     | {"syntax", "spec", "graph", "components", "passes", "lowering", "runtime", "bench"}
     | BASE,
 }
@@ -43,7 +44,8 @@ LIBRARIES: dict[str, set[str]] = {
     "components": {"pydantic"},
     "passes": set(),
     "lowering": {"jax", "numpy"},
-    "runtime": {"jax", "numpy", "gymnasium", "dm_control", "mujoco", "matplotlib", "rich", "tensorboardX", "wandb"},
+    "runtime": {"jax", "numpy", "gymnasium", "dm_control", "mujoco", "matplotlib", "rich", "tensorboardX", "wandb"}
+    | {"pydantic"},
     "testing": {"jax", "numpy", "hypothesis"},
     "bench": {"jax", "numpy", "gymnasium"},
     "top": {"jax"},
