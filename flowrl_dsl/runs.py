@@ -6,8 +6,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,11 +172,20 @@ def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
         "command": ["flowrl-dsl", *sys.argv[1:]],
         "device": str(jax.devices()[0].device_kind),
         "python": sys.version.split()[0],
-        "versions": {"flowrl-dsl": __version__} | {name: version(name) for name in _PACKAGES},
+        "versions": {"flowrl-dsl": __version__} | _versions(),
     }
     folder = RunFolder.create(Path("runs"), name, arguments.task, arguments.seed, said, prepared.contents, arguments.out)
     _resolved(folder)  # a run whose copy does not resolve by itself could not be resumed
     return folder
+
+
+def _versions() -> dict[str, str]:
+    """The installed packages that decide results; dm-control is not installed everywhere."""
+    installed = {}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            installed[name] = version(name)
+    return installed
 
 
 def _spec_copies(sources: dict[str, str]) -> dict[str, str]:
