@@ -8,8 +8,9 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -200,8 +201,12 @@ def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
 
 
 def versions() -> dict[str, str]:
-    """The versions of the packages that decide what a run computes."""
-    return {"flowrl-dsl": __version__} | {name: version(name) for name in _PACKAGES}
+    """The versions of the installed packages that decide what a run computes; dm-control is not installed everywhere."""
+    installed = {"flowrl-dsl": __version__}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            installed[name] = version(name)
+    return installed
 
 
 def _spec_copies(sources: dict[str, str]) -> dict[str, str]:

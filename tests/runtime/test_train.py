@@ -19,6 +19,7 @@ from flowrl_dsl.runtime import files, guard
 from flowrl_dsl.runtime.checkpoint import Checkpoints
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.logs import RunFolder
+from tests import needs
 from tests.runtime.test_checkpoint import Killed, _identical
 from tests.runtime.toy_program import ToyProgram
 from tests.runtime.toy_run import train
@@ -71,10 +72,10 @@ def test_the_csv_holds_the_same_numbers(undisturbed: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [
+    needs.marked(
         {"task": "dm_control/cartpole-swingup", "action_repeat": 2},
         {"task": "Hopper-v5", "envs": 3, "updates": 2, "replay": 128, "checkpoint_every": 70},
-    ],
+    ),
 )
 def test_runs_stopped_anywhere_are_equal_too(tmp_path: Path, monkeypatch, options: dict) -> None:
     options = {"steps": 300, "evaluate_every": 300, "episodes": 1} | options
