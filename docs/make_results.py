@@ -58,6 +58,7 @@ TD7 = (
     "policy.target=copy(every = 50)",
     "train.batch=64",
     "encoder.size=128",
+    "encoder.input_layer=128",
     "encoder.network=mlp([128, 128], activation = elu)",
     "encoder.optimizer=adam(1e-3)",
 )
@@ -97,7 +98,7 @@ HYBRIDS: dict[str, tuple[str, ...]] = {
     "flow_anchor": (*DENOISING, FEW, QUICK_DUAL, "anchor=linear(1.0 -> 0.1, over = 10_000)"),
     "drift_entropy": (*QUICK, "drift.particles=16"),
     "dime_redq": (*SMALL, STEADY, *TWICE),
-    "qsm_td7": (*SMALL, "encoder.network=mlp([64, 64], activation = elu)", *OFTEN),
+    "qsm_td7": (*SMALL, "encoder.network=mlp([64, 64], activation = elu)", "encoder.input_layer=64", *OFTEN),
 }
 """The hybrids except qsm_dpmd, which is in the first group."""
 SPECS = MAIN | OTHERS | HYBRIDS

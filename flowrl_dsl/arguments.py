@@ -181,6 +181,10 @@ def _add_train(commands: Commands) -> None:
 def _add_run_commands(commands: Commands) -> None:
     resume = _add(commands, "resume", "resume a run, bit for bit as if it had never stopped")
     resume.add_argument("run", type=Path, metavar="RUN")
+    help_text = "train to this number of environment steps, more than the run has had so far"
+    resume.add_argument("--steps", type=positive, metavar="N", help=help_text)
+    help_text = "begin again at step 0 if every checkpoint is lost or damaged"
+    resume.add_argument("--restart", action="store_true", help=help_text)
     evaluate = _add(commands, "eval", "evaluate the newest checkpoint of each run")
     evaluate.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     evaluate.add_argument("--episodes", type=positive, metavar="N")

@@ -18,6 +18,7 @@ from pathlib import Path
 from flowrl_dsl import streams
 from flowrl_dsl.arguments import REPLACED, parser
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, render_json, render_text
+from flowrl_dsl.reading import read_any
 
 OK, SPEC_ERROR, USAGE, RUN_FAILURE, INTERRUPTED = 0, 1, 2, 3, 130
 OUTLIVE_THEIR_SCREEN = ("train", "resume")
@@ -176,11 +177,22 @@ def _train(parsed: argparse.Namespace) -> int:
 
 
 def _resume(parsed: argparse.Namespace) -> int:
-    from flowrl_dsl import populations, runs
+    from flowrl_dsl import populations, resuming
+    from flowrl_dsl.runtime.errors import RunError
     from flowrl_dsl.runtime.logs import is_population
 
-    room = populations if is_population(parsed.run) else runs
-    return _interruptible(lambda: room.resume(parsed.run))
+    room = populations if is_population(parsed.run) else resuming
+    try:
+        return _interruptible(lambda: room.resume(parsed.run, parsed.steps, parsed.restart))
+    except RunError as error:
+        if error.code != "FRL0425" or not _agreed(f"{error.diagnostics[0].message}; begin it again?"):
+            raise
+        return _interruptible(lambda: room.resume(parsed.run, parsed.steps, True))
+
+
+def _agreed(question: str) -> bool:
+    """Whether the user, if there is one, answers yes."""
+    return sys.stdin.isatty() and input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _interruptible(work) -> int:
@@ -268,10 +280,12 @@ def _color(stream) -> bool:
 
 def _sources(diagnostics: Sequence[Diagnostic], parsed: argparse.Namespace) -> dict[str, str]:
     """The texts that diagnostics point into, as far as they can be read."""
+    from flowrl_dsl.syntax.parser import MOST_BYTES
+
     texts = {"--set": "\n".join(getattr(parsed, "set", ()))}
     for name in {d.span.file for d in diagnostics if d.span is not None}:
         if os.path.isfile(name):
-            texts[name] = Path(name).read_text(encoding="utf-8", errors="replace")
+            texts[name] = read_any(name, MOST_BYTES).decode("utf-8", errors="replace")
     return texts
 
 

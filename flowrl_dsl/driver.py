@@ -34,10 +34,15 @@ def check_files(paths: Iterable[str]) -> tuple[list[Diagnostic], dict[str, str]]
 def resolve_or_raise(spec: str, task: str | None, sets: Sequence[str]) -> tuple[Algorithm, Resolution]:
     """The checked algorithm; raises ``DiagnosticError`` with every error otherwise."""
     resolution = resolve(spec, task=task, sets=sets)
+    return algorithm_of(resolution), resolution
+
+
+def algorithm_of(resolution: Resolution) -> Algorithm:
+    """The checked algorithm; raises ``DiagnosticError`` with every error otherwise."""
     resolution.diagnostics.raise_if_errors()
     if resolution.algorithm is None:
         raise DiagnosticError(resolution.diagnostics)
-    return resolution.algorithm, resolution
+    return resolution.algorithm
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowrl_dsl import runs
+from flowrl_dsl import resuming, runs
 from flowrl_dsl.diagnostics import DiagnosticError
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.spec.scope import SET_FILE
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from flowrl_dsl.runtime.logs import RunFolder
 
 _SEEDS = 2**31
+_FILES_OF_A_MEMBER, _OTHER_FILES = 4, 64
+"""Open files of one run (its lock, two journals, TensorBoard), and of the process besides."""
 
 Sweep = Sequence[str]
 """The assignments to one name, one per value: ``temperature=0.03``, ``temperature=0.1``."""
@@ -49,12 +53,14 @@ def train(arguments: runs.TrainArguments, seeds: int, sweeps: Sequence[Sweep]) -
     """Train one run per seed, starting at ``arguments.seed``, and combination of swept values."""
     from flowrl_dsl.runtime import logs
 
+    _allow_open_files(seeds * prod(map(len, sweeps)))
     members = list(_members(arguments, seeds, sweeps))
     _check_alike(members)
     first = members[0].prepared
-    parent = logs.new_population(Path("runs"), first.algorithm.name, arguments.task, arguments.out)
-    folders = {one.name: runs.new_folder(replace(one.arguments, out=parent / one.name), one.prepared) for one in members}
-    logs.write_members(parent, list(folders))
+    base, names = Path("runs"), [*(one.name for one in members), "population.json"]
+    with logs.new_population(base, first.algorithm.name, arguments.task, arguments.out, names) as parent:
+        folders = {one.name: runs.new_folder(replace(one.arguments, out=parent / one.name), one.prepared) for one in members}
+        logs.write_members(parent, list(folders))
     _run(parent, first.program, {one.name: (folders[one.name], one.prepared) for one in members})
 
 
@@ -85,21 +91,42 @@ def _prepare(arguments: runs.TrainArguments, before: int, values: Sequence[str])
 def _check_alike(members: Sequence[_Member]) -> None:
     first = members[0]
     for other in members[1:]:
-        one, two = first.prepared, other.prepared
-        same = two.program is one.program or one.program.differs_in_numbers_alone(two.program)
-        if not (same and replace(two.settings, seed=one.settings.seed) == one.settings):
+        if not _alike(first.prepared, other.prepared):
             here, there = (" ".join(member.arguments.sets) for member in (first, other))
             hint = "only inputs of the program can be swept; start one run per value with --set"
             raise RunError("FRL0417", f'"{there}" compiles to another program than "{here}"', hint)
 
 
-def resume(parent: Path) -> None:
-    """Resume all members from their last checkpoints and train them to the end."""
+def _alike(one: runs.PreparedRun, two: runs.PreparedRun) -> bool:
+    """Whether the two differ in nothing but their seeds and input numbers."""
+    same = two.program is one.program or one.program.differs_in_numbers_alone(two.program)
+    return same and replace(two.settings, seed=one.settings.seed) == one.settings
+
+
+def resume(parent: Path, steps: int | None = None, restart: bool = False) -> None:
+    """Resume all members from their last checkpoints and train them to the end; the options are those of one run."""
     from flowrl_dsl.runtime import logs
 
     folders = [logs.RunFolder(path) for path in logs.members(parent)]
-    members = {folder.path.name: (folder, runs.rebuild(folder)) for folder in folders}
-    _run(parent, next(iter(members.values()))[1].program, members)
+    _allow_open_files(len(folders))
+    members = {folder.path.name: (folder, resuming.prepare(folder, steps, restart)) for folder in folders}
+    (first, prepared), *others = members.values()
+    for folder, other in others:
+        if not _alike(prepared, other):
+            hint = "if a `resume --steps` was stopped, repeat it; other members are resumed one by one"
+            raise RunError("FRL0411", f"{folder.path} and {first.path} are not members of one population", hint)
+    _run(parent, prepared.program, members)
+
+
+def _allow_open_files(members: int) -> None:
+    """Raise the number of files that this process may open to what a population needs; FRL0427 where it may not."""
+    needed = members * _FILES_OF_A_MEMBER + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        hint = f"`ulimit -n {needed}` allows as many, if the system does; or train fewer at a time"
+        raise RunError("FRL0427", f"{members} runs need about {needed} open files, this process may have {hard}", hint)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, runs.PreparedRun]]) -> None:
@@ -111,11 +138,12 @@ def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, run
 
     print(f"population of {len(members)} runs: {parent}\nif interrupted: flowrl-dsl resume {quoted(parent)}", flush=True)
     (folder, prepared), *_ = members.values()
-    shared = SharedDisplay(display(f"{folder.settings['spec']} on {prepared.settings.task}", prepared.settings.steps))
+    shared = SharedDisplay(display(f"{folder.said('spec')} on {prepared.settings.task}", prepared.settings.steps))
     with ExitStack() as locks:
         trainings = {}
         for name, (folder, prepared) in members.items():
             locks.enter_context(folder.locked())
+            folder.change(prepared.changes)
             trainings[name] = prepared.training(folder, shared.of(name), program)
         population = Population(trainings, shared, joined=jax.default_backend() != "cpu")
         try:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowrl_dsl import __version__, driver
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
-from flowrl_dsl.resources import cache_folder
+from flowrl_dsl.reading import read_regular
+from flowrl_dsl.resources import cache_folder, shipped_specs
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.spec.load import self_contained
+from flowrl_dsl.spec.resolve import resolve
 from flowrl_dsl.spec.scope import SET_FILE
 from flowrl_dsl.spec.show import show
+from flowrl_dsl.syntax.parser import MOST_BYTES
 
 if TYPE_CHECKING:
     from flowrl_dsl.algorithm import Algorithm
@@ -86,6 +92,10 @@ class PreparedRun:
     program: Program
     settings: Settings
     contents: dict[str, str]
+    restart: bool = False
+    """Whether a run that has lost its checkpoints begins again."""
+    changes: dict[str, Any] = field(default_factory=dict)
+    """Entries of run.json to be replaced before the training continues."""
 
     def training(self, folder: RunFolder, display: Display, program: Program | None = None) -> Training:
         """The training in its folder; ``program`` may replace the run's own if they differ only in input numbers."""
@@ -93,21 +103,14 @@ class PreparedRun:
 
         own = self.program
         regime: Any = self.algorithm.regime
-        return Training(program or own, self.settings, folder, display, sinks_of(folder), own.hyper, regime.turn)
+        sinks = sinks_of(folder)
+        return Training(program or own, self.settings, folder, display, sinks, own.hyper, regime.turn, self.restart)
 
 
 def train(arguments: TrainArguments) -> None:
     """Start a run and train it to the end."""
     prepared = prepare(arguments)
-    _run(prepared, new_folder(arguments, prepared))
-
-
-def resume(path: Path) -> None:
-    """Resume a run from its last checkpoint and train it to the end."""
-    from flowrl_dsl.runtime.logs import RunFolder
-
-    folder = RunFolder(path)
-    _run(rebuild(folder), folder)
+    run(prepared, new_folder(arguments, prepared))
 
 
 def prepare(arguments: TrainArguments) -> PreparedRun:
@@ -116,10 +119,10 @@ def prepare(arguments: TrainArguments) -> PreparedRun:
     if arguments.wandb is not None and find_spec("wandb") is None:
         raise RunError("FRL0440", "--wandb needs the extra: pip install 'flowrl-dsl[wandb]'")
     contents = _spec_copies(resolution.sources) | {"resolved.flowrl": show(algorithm)}
-    return PreparedRun(algorithm, *_build(algorithm, arguments.task, arguments.seed, arguments.replaced), contents)
+    return PreparedRun(algorithm, *build(algorithm, arguments.task, arguments.seed, arguments.replaced), contents)
 
 
-def _build(algorithm: Algorithm, task: str, seed: int, replaced: dict[str, int | None]) -> tuple[Program, Settings]:
+def build(algorithm: Algorithm, task: str, seed: int, replaced: dict[str, int | None]) -> tuple[Program, Settings]:
     from flowrl_dsl.runtime.settings import Settings
     from flowrl_dsl.runtime.worlds import catalogue
 
@@ -134,21 +137,38 @@ def rebuild(folder: RunFolder) -> PreparedRun:
     """Rebuild an existing run from the copy of the spec in its folder."""
     task, seed, replaced = map(folder.said, ("task", "seed", "given"))
     algorithm = _resolved(folder)
-    return PreparedRun(algorithm, *_build(algorithm, task, seed, replaced), {})
+    prepared = PreparedRun(algorithm, *build(algorithm, task, seed, replaced), {})
+    then, now = folder.said("settings"), json.loads(json.dumps(asdict(prepared.settings)))
+    changed = [name for name in now if then.get(name, now[name]) != now[name]]
+    if changed:
+        message = f"{folder.path / 'run.json'} was changed since `train` wrote it: its settings have another {changed[0]}"
+        raise RunError("FRL0411", message, f"{then[changed[0]]!r} there, {now[changed[0]]!r} by the rest of the file")
+    return prepared
 
 
 def _resolved(folder: RunFolder) -> Algorithm:
     """The algorithm by the copy of the spec in a run folder, which resolves as it did when the run began."""
     main, task, sets = map(folder.said, ("main", "task", "sets"))
+    home = folder.path / "spec"
     try:
-        resolved = (folder.path / "resolved.flowrl").read_text(encoding="utf-8")
+        written = read_regular(folder.path / "resolved.flowrl", MOST_BYTES).decode()
     except (OSError, ValueError) as error:
         raise RunError("FRL0411", f"{folder.path} is an incomplete run folder: {error}") from error
-    algorithm, _ = driver.resolve_or_raise(str(folder.path / "spec" / main), task, sets)
-    if show(algorithm) != resolved:
+    resolution = resolve(str(home / main), task=task, sets=sets)
+    _check_copies(folder, set(resolution.sources) - {SET_FILE})
+    algorithm = driver.algorithm_of(resolution)
+    if show(algorithm) != written:
         hint = "it depends on the version of flowrl-dsl and its shipped specs: use the version that started the run"
         raise RunError("FRL0416", f"the spec in {folder.path} now resolves differently", hint)
     return algorithm
+
+
+def _check_copies(folder: RunFolder, names: set[str]) -> None:
+    """Raise FRL0411 if the copy of the spec extends a file that is neither beside it nor shipped."""
+    homes = {(folder.path / "spec").resolve(), *(path.resolve().parent for path in shipped_specs().values())}
+    for name in names:
+        if Path(name).resolve().parent not in homes:
+            raise RunError("FRL0411", f"the spec in {folder.path} extends {name}, which is not in the folder")
 
 
 def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
@@ -171,11 +191,22 @@ def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
         "command": ["flowrl-dsl", *sys.argv[1:]],
         "device": str(jax.devices()[0].device_kind),
         "python": sys.version.split()[0],
-        "versions": {"flowrl-dsl": __version__} | {name: version(name) for name in _PACKAGES},
+        "versions": versions(),
     }
+    if arguments.wandb is not None:
+        said["wandb_id"] = secrets.token_hex(8)
     folder = RunFolder.create(Path("runs"), name, arguments.task, arguments.seed, said, prepared.contents, arguments.out)
     _resolved(folder)  # a run whose copy does not resolve by itself could not be resumed
     return folder
+
+
+def versions() -> dict[str, str]:
+    """The versions of the installed packages that decide what a run computes; dm-control is not installed everywhere."""
+    installed = {"flowrl-dsl": __version__}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            installed[name] = version(name)
+    return installed
 
 
 def _spec_copies(sources: dict[str, str]) -> dict[str, str]:
@@ -184,7 +215,8 @@ def _spec_copies(sources: dict[str, str]) -> dict[str, str]:
     return {f"spec/{name}": text for name, text in self_contained(chain).items()}
 
 
-def _run(prepared: PreparedRun, folder: RunFolder) -> None:
+def run(prepared: PreparedRun, folder: RunFolder) -> None:
+    """Train a run in its folder, from its last checkpoint or its start to its end."""
     from flowrl_dsl.runtime.logs import quoted
     from flowrl_dsl.runtime.progress import display
 
@@ -192,6 +224,7 @@ def _run(prepared: PreparedRun, folder: RunFolder) -> None:
     print(f"run folder: {path}\nif interrupted: flowrl-dsl resume {quoted(path)}", flush=True)
     name = f"{folder.said('spec')} on {settings.task}"
     with folder.locked():
+        folder.change(prepared.changes)
         training = prepared.training(folder, display(name, settings.steps))
         try:
             result = training.run()
@@ -213,7 +246,8 @@ def sinks_of(folder: RunFolder) -> Callable[[int], list[Any]]:
         sinks: list[Any] = [TensorBoard(folder.path / "tensorboard", step)]
         if folder.settings.get("wandb"):
             name = str(folder.path)
-            sinks.append(Wandb(folder.settings["wandb"], name, folder.path, folder.settings))
+            earlier = [record for record in folder.records() if record["step"] <= step]
+            sinks.append(Wandb(folder.settings["wandb"], name, folder.path, folder.settings, earlier))
         return sinks
 
     return opened
@@ -250,12 +284,11 @@ def print_means(found: Sequence[tuple[RunFolder, Evaluation]]) -> None:
     """Print the inter-quartile mean and its interval of runs that differ in their seed alone, where there are several."""
     from flowrl_dsl.runtime.aggregate import bootstrap_interval, interquartile_mean
 
-    said = [folder.settings for folder, _ in found]
-    common = set.intersection(*(set(one["sets"]) for one in said)) if said else set()
+    common = set.intersection(*(set(folder.said("sets")) for folder, _ in found)) if found else set()
     groups: dict[tuple[str, str, str], dict[int, float]] = {}
-    for one, (folder, evaluation) in zip(said, found, strict=True):
-        name = " ".join([one["spec"], *(text for text in one["sets"] if text not in common)])
-        by_seed = groups.setdefault((name, one["task"], folder.kind), {})
+    for folder, evaluation in found:
+        name = " ".join([folder.said("spec"), *(text for text in folder.said("sets") if text not in common)])
+        by_seed = groups.setdefault((name, folder.said("task"), folder.kind), {})
         by_seed.setdefault(folder.said("seed"), evaluation.returns.mean())
     for (spec, task, _), by_seed in groups.items():
         means = list(by_seed.values())

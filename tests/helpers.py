@@ -428,7 +428,7 @@ def td7() -> Algorithm:
         ),
         act=(noisy("act.explore", 0.1), Drawn(value=component("action", "mean"))),
         sampling=lap,
-        encoder=component("section", "encoder", size=3, target=copy(2), **fitted),
+        encoder=component("section", "encoder", size=3, input_layer=4, target=copy(2), **fitted),
         name="td7",
     )
 

@@ -38,14 +38,29 @@ def mlp(params: Any, inputs: list[np.ndarray], names: list[str], activation: str
     return h @ params["head"]["kernel"] + params["head"]["bias"]
 
 
+def member(tree: Any, e: int) -> Any:
+    """The parameters of one member of an ensemble."""
+    return {k: member(v, e) for k, v in tree.items()} if isinstance(tree, Mapping) else tree[e]
+
+
 def q_values(params: Any, s: np.ndarray, a: np.ndarray, activation: str = "tanh") -> np.ndarray:
     """Q_e(s, a) of each member, for one state and action."""
     members = params["bias"].shape[0]
-
-    def member(tree: Any, e: int) -> Any:
-        return {k: member(v, e) for k, v in tree.items()} if isinstance(tree, Mapping) else tree[e]
-
     return np.array([mlp(member(params, e), [s, a], ["s", "a"], activation)[0] for e in range(members)])
+
+
+def normalized_layer(params: Any, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """u = W x + b divided by the mean of |u|."""
+    u = params["bias"] + sum(x @ params["first"][name] for name, x in inputs.items())
+    return u / np.abs(u).mean()
+
+
+def beside_embeddings(
+    params: Any, raw: Mapping[str, np.ndarray], z: Mapping[str, np.ndarray], activation: str
+) -> np.ndarray:
+    """One row through a network of the normalised layer's output and of embeddings."""
+    u = normalized_layer(params["layer"], raw)
+    return mlp(params["net"], [u, *z.values()], ["x", *(f"z_{name}" for name in z)], activation)
 
 
 def gradient(f: Callable[[np.ndarray], float], x: np.ndarray, h: float = 1e-5) -> np.ndarray:

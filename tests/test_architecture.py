@@ -16,24 +16,25 @@ from flowrl_dsl import registry
 
 PACKAGE = Path(__file__).parent.parent / "flowrl_dsl"
 
-BASE = {"diagnostics", "resources", "lazy", "codes", "plugins"}
+BASE = {"diagnostics", "resources", "lazy", "codes", "plugins", "reading"}
 BASE |= {"axes", "formula", "algorithm", "record", "registry", "copies"}
 """Plain data that every room may share; these files import one another and pydantic, nothing else."""
 
 ALLOWED: dict[str, set[str]] = {
     "base": BASE,
-    "syntax": {"syntax", "diagnostics", "resources"},
+    "syntax": {"syntax", "diagnostics", "resources", "reading"},
     "spec": {"spec", "syntax"} | BASE,
     "graph": {"graph", "diagnostics", "axes", "formula", "lazy"},
     "components": {"components", "graph"} | BASE,
     "passes": {"passes", "graph", "axes"},
     "lowering": {"lowering", "graph"} | BASE,
     "datasets": {"datasets", "diagnostics"},
-    "runtime": {"runtime", "lowering", "datasets", "diagnostics", "record", "registry", "__init__"},
+    "runtime": {"runtime", "lowering", "datasets", "diagnostics", "record", "registry", "reading", "__init__"},
     "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
-    "top": {"driver", "plan", "catalogue", "cli", "arguments", "streams", "runs", "populations", "data", "__init__"}
+    "top": {"driver", "plan", "catalogue", "cli", "arguments", "streams", "__init__"}
+    | {"runs", "resuming", "populations", "data"}
     | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "bench"}
     | BASE,
 }
@@ -46,7 +47,8 @@ LIBRARIES: dict[str, set[str]] = {
     "passes": set(),
     "lowering": {"jax", "numpy"},
     "datasets": {"numpy", "gymnasium", "h5py", "matplotlib", "minari"},
-    "runtime": {"jax", "numpy", "gymnasium", "dm_control", "mujoco", "matplotlib", "rich", "tensorboardX", "wandb"},
+    "runtime": {"jax", "numpy", "gymnasium", "dm_control", "mujoco", "matplotlib", "rich", "tensorboardX", "wandb"}
+    | {"pydantic"},
     "testing": {"jax", "numpy", "hypothesis"},
     "bench": {"jax", "numpy", "gymnasium"},
     "top": {"jax"},

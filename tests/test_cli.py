@@ -167,10 +167,8 @@ def test_every_code_that_a_run_raises_is_explained() -> None:
     from flowrl_dsl.codes import run
 
     package = ROOT / "flowrl_dsl"
-    texts = [
-        p.read_text()
-        for p in [*package.glob("runtime/**/*.py"), package / "runs.py", package / "populations.py", package / "plugins.py"]
-    ]
+    TOP = ("runs", "resuming", "populations", "plugins")
+    texts = [p.read_text() for p in [*package.glob("runtime/**/*.py"), *(package / f"{name}.py" for name in TOP)]]
     raised = {code for text in texts for code in re.findall(r'"(FRL\d{4})"', text)}
     assert raised == {code.code for code in run.CODES}
 

@@ -62,15 +62,16 @@ CODES = (
     Code(
         "FRL0411",
         "not a run folder",
-        "A run folder contains run.json, resolved.flowrl and a copy of the spec.  This one does not, or `train` was killed "
-        "before writing them.",
+        "A run folder contains run.json, resolved.flowrl and a copy of the spec, as `train` wrote them.  In this one a file "
+        "is missing, was changed, or leads out of the folder, or `train` was killed before it was complete.",
         "flowrl-dsl resume /tmp",
         "Use the folder printed by `train` at its start.",
     ),
     Code(
         "FRL0412",
         "no usable checkpoint",
-        "The run has no checkpoint yet, all of them are damaged, or metrics.jsonl has been shortened since.",
+        "The run has no checkpoint yet, all of them are damaged, `train` did not write the newest one, or metrics.jsonl has "
+        "been shortened since.",
         "flowrl-dsl eval runs/qsm/Ant-v5/seed0",
         "Let the run reach its first checkpoint, or start a new run.",
     ),
@@ -121,6 +122,13 @@ CODES = (
         "Resume with the version in the message, or start a new run.",
     ),
     Code(
+        "FRL0419",
+        "a number is beyond reason",
+        "Counts are below 2^53, and at most 65536 copies of a task are stepped side by side in a training or an evaluation.",
+        "flowrl-dsl train qsm --envs 1_000_000_000",
+        "Use the smaller number that was meant.",
+    ),
+    Code(
         "FRL0420",
         "an update was not finite",
         "A loss or a gradient was infinite or NaN.  The run stopped before a checkpoint could contain the damage; "
@@ -160,6 +168,30 @@ CODES = (
         "Unset the variable in the message for this command.",
     ),
     Code(
+        "FRL0425",
+        "the run has lost its checkpoints",
+        "The run has records that were written after a checkpoint, but every checkpoint is damaged or gone.  Beginning "
+        "again replaces the records.",
+        "flowrl-dsl resume runs/with-damaged-checkpoints",
+        "Restore the folder checkpoints/ from a copy, or begin again with `flowrl-dsl resume RUN --restart`.",
+    ),
+    Code(
+        "FRL0426",
+        "the run cannot have this number of steps",
+        "`resume --steps` extends a run so that it continues as one that had the greater number from its start.  A smaller "
+        "number would cut records off, and a sampling with one priority per row of the replay would draw other rows.",
+        "flowrl-dsl resume runs/qsm/Ant-v5/seed0 --steps 10",
+        "Use a greater number, or start a new run.",
+    ),
+    Code(
+        "FRL0427",
+        "too few files may be open",
+        "Each run of a population keeps its lock, its records and its TensorBoard file open; the system allows this process "
+        "fewer.",
+        "(ulimit -n 64; flowrl-dsl train qsm --seeds 40)",
+        "Raise the limit with `ulimit -n`, or train fewer runs at a time.",
+    ),
+    Code(
         "FRL0431",
         "no evaluations to draw",
         "A learning curve needs evaluations: at least one in each run, and at the same steps in runs that differ only in "
@@ -188,5 +220,12 @@ CODES = (
         "Logging to it is an optional extra, because it is a large package needed by few runs.",
         "flowrl-dsl train qsm --wandb my-project",
         "pip install 'flowrl-dsl[wandb]', or omit --wandb.",
+    ),
+    Code(
+        "FRL0441",
+        "Weights & Biases cannot log this run",
+        "There is no key for it, no network, or the project belongs to someone else.  The message is that of wandb.",
+        "flowrl-dsl train qsm --wandb my-project",
+        "`wandb login`, or set WANDB_MODE=offline; then `flowrl-dsl resume` the run.",
     ),
 )

@@ -26,10 +26,14 @@ NO_SIZES: Mapping[str, int] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Sizes:
-    """Dimensions of an observation and of an action."""
+    """Dimensions of an observation and of an action, as networks read them.
+
+    ``raw``: the named inputs that include an embedding, each with its dimension without it.
+    """
 
     obs: int
     action: int
+    raw: tuple[tuple[str, int], ...] = ()
 
 
 @kernel
@@ -263,8 +267,9 @@ class Context:
         """The same context, with the sizes of observations (and actions) including their embeddings."""
         if self.encoder is None:
             return self
-        extra = self.encoder.size
-        return replace(self, sizes=Sizes(self.sizes.obs + extra, self.sizes.action + extra * action))
+        extra, obs, act = self.encoder.size, self.sizes.obs, self.sizes.action
+        raw = (("s", obs), ("a", act)) if action else (("s", obs),)
+        return replace(self, sizes=Sizes(obs + extra, act + extra * action, raw))
 
     def draw(
         self, source: str, s: Value, name: str, particles: int | None = None, frozen: bool = False, along: str = "particle"

@@ -9,6 +9,7 @@ from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Backbone, Embedding, Noised, Sampled, Widths
 from flowrl_dsl.components.common import weighted_squares
 from flowrl_dsl.components.context import Context, init_params, leading, rows
+from flowrl_dsl.components.embedded import network, observation_network
 from flowrl_dsl.components.random_numbers import normal_numbers, uniform_numbers
 from flowrl_dsl.components.stored import dense_layer
 from flowrl_dsl.graph.builder import Value
@@ -121,14 +122,15 @@ class Denoising(Backbone):
     obs: Widths
 
     def module(self, ctx: Context) -> Build:
-        network, size = ctx.own.network, ctx.sizes
+        size, name = ctx.sizes, f"{ctx.owner}_trunk"
+        time, inputs = self.time.module(f"{ctx.owner}_time"), (("a", size.action), ("t", self.time.hidden))
         embedding: Any = Literal(None)
         if self.obs:
-            embedding = build(f"{ctx.owner}_obs", observation_features, sizes=self.obs, activation="mish")
-        features = self.obs[-1] if self.obs else size.obs
-        time = self.time.module(f"{ctx.owner}_time")
-        inputs = (("a", size.action), ("t", self.time.hidden), ("s", features))
-        trunk = network.module(f"{ctx.owner}_trunk", inputs, size.action)
+            features = build(f"{ctx.owner}_obs", observation_features, sizes=self.obs, activation="mish")
+            embedding = observation_network(ctx, features)
+            trunk = ctx.own.network.module(name, (*inputs, ("s", self.obs[-1])), size.action)
+        else:
+            trunk = network(ctx, name, (*inputs, ("s", size.obs)), size.action)
         return build(f"{ctx.owner}_net", denoiser, trunk=trunk, time=time, obs=embedding)
 
     def init(self, ctx: Context, key: Value) -> Value:

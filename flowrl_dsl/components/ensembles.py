@@ -8,6 +8,7 @@ from collections.abc import Callable
 from flowrl_dsl.axes import Axes, union
 from flowrl_dsl.components.base import Critic, Future
 from flowrl_dsl.components.context import Context, leading, rows
+from flowrl_dsl.components.embedded import network
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Partial, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
@@ -94,7 +95,7 @@ class Ensemble(Critic):
         return (("s", ctx.sizes.obs), ("a", ctx.sizes.action))
 
     def module(self, ctx: Context) -> Build:
-        return ctx.own.network.module(f"{ctx.owner}_net", self.inputs(ctx), self.heads)
+        return network(ctx, f"{ctx.owner}_net", self.inputs(ctx), self.heads)
 
     def init(self, ctx: Context, key: Value, members: int) -> Value:
         example = {name: call("jnp.zeros", (1, size)) for name, size in self.inputs(ctx)}

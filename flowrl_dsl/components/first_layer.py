@@ -1,4 +1,4 @@
-"""The first layer of every network of named inputs: one kernel for each of them."""
+"""The first layer of every network of named inputs, with one kernel for each; normalised, for inputs beside embeddings."""
 
 from __future__ import annotations
 
@@ -49,3 +49,20 @@ def first_layer(inputs, width, gain=2.0**0.5, split=False):
             return joined_rows({**values, **(projected or {})}, inputs) @ whole + self.bias
 
     return FirstLayer
+
+
+@kernel
+def unit_size(x):
+    """x divided by the mean magnitude of its components."""
+    return x / jnp.maximum(jnp.mean(jnp.abs(x), axis=-1, keepdims=True), 1e-8)
+
+
+@kernel(split="split")
+def normalized_layer(inputs, width, split=False):
+    """unit_size([x_1, x_2, ...] W + b): one linear layer of named inputs, without an activation."""
+
+    class NormalizedLayer(first_layer(inputs, width, split=split)):
+        def __call__(self, values, projected=None):
+            return unit_size(self.start(values, projected))
+
+    return NormalizedLayer()

@@ -69,6 +69,11 @@ class Encoder(Section):
     encodes: ClassVar[bool] = True
     size: int
 
+    @property
+    def input_width(self) -> int | None:
+        """Width of a normalised layer through which networks read raw inputs beside embeddings; None for no such layer."""
+        return None
+
     @abstractmethod
     def copy_read_by(self, source: str) -> str:
         """The group of its parameters read by ``source``, a policy, a critic or a copy of one."""

@@ -15,31 +15,43 @@ file that can be hashed, synced and renamed with the others.
 
 from __future__ import annotations
 
-import io
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowrl_dsl.runtime import files, plain
+from flowrl_dsl.reading import Unreadable, read_regular
+from flowrl_dsl.runtime import arrays, files, plain
 from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.schema import MOST_BYTES, Manifest, Segment, read_json
 
 FORMAT = 2
 READERS = {1: "0.1.0"}
 """The last version of flowrl-dsl that reads each older format."""
 _KEEP = 2
+_MOST_REST = 1 << 30
+"""Bytes of the largest snapshot of environments that is read."""
+_SLACK = 1 << 20
+"""Bytes that names and headers may add to the arrays of a file."""
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Rows ``start`` to ``stop`` (exclusive, counted since the start of the run) in one file."""
+class Expected:
+    """What the program of a run can have saved, which bounds the memory that loading takes.
 
-    name: str
-    start: int
-    stop: int
-    digest: str
+    ``state`` are the bytes of the learner's arrays, ``width`` is the length of a replay row, ``rows`` the most kept ones.
+    """
+
+    state: int = 1 << 34
+    width: int | None = None
+    rows: int = 1 << 34
+
+
+ANY_SIZE = Expected()
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ class Checkpoints:
             draft.mkdir()
             self._write(draft, step, state, rest, total, kept)
             # a checkpoint of this or a later step can only be a damaged one that loading skipped
-            for stale in [folder for folder in self.steps() if folder.name >= target.name]:
+            for stale in [folder for folder in self.steps() if _step_of(folder) >= step]:
                 files.remove(stale)
             files.rename(draft, target)
             self.clean()
@@ -88,53 +100,63 @@ class Checkpoints:
             return
         start = total - len(rows)
         name = f"rows-{start:09d}-{total:09d}.npy"
-        digest = files.replace(self._replay / name, _npy(rows))
-        self._segments.append(Segment(name, start, total, digest))
+        digest = files.replace(self._replay / name, arrays.npy(rows))
+        self._segments.append(Segment(name=name, start=start, stop=total, digest=digest))
 
     def _write(self, draft: Path, step: int, state: dict[str, np.ndarray], rest: Any, total: int, kept: int) -> None:
-        text, arrays = plain.pack(rest)
-        contents = {"state.npz": npz(state), "rest.npz": npz(arrays), "rest.json": text.encode()}
+        text, parts = plain.pack(rest)
+        contents = {"state.npz": arrays.npz(state), "rest.npz": arrays.npz(parts), "rest.json": text.encode()}
         manifest = {
             "format": FORMAT,
             "step": step,
             "total": total,
             "kept": kept,
             "files": {name: files.write(draft / name, data) for name, data in contents.items()},
-            "segments": [asdict(segment) for segment in self._segments],
+            "segments": [segment.model_dump() for segment in self._segments],
         }
         files.write(draft / "manifest.json", json.dumps(manifest, indent=1).encode())
         files.sync_folder(draft)
 
-    def load(self) -> Loaded | None:
+    def load(self, expected: Expected = ANY_SIZE) -> Loaded | None:
         """The newest intact checkpoint, or None; skipped ones are listed in ``notices``."""
         for folder in reversed(self.steps()):
             try:
-                loaded, self._segments = self._read(folder)
+                loaded, self._segments = self._read(folder, expected)
                 return loaded
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                # the exceptions that reading a truncated or damaged file can raise
-                reason = str(error).split("\n")[0]
-                self.notices.append(f"{folder.name} is damaged and was skipped ({reason})")
+            except (OSError, Unreadable) as error:
+                self.notices.append(f"{folder.name} is damaged and was skipped ({error})")
         return None
 
     def steps(self) -> list[Path]:
         """The folders of finished checkpoints, oldest first."""
-        return sorted(self.folder.glob("step-*"))
+        return sorted(filter(_is_finished, self.folder.glob("step-*")), key=_step_of)
 
-    def _read(self, folder: Path) -> tuple[Loaded, list[Segment]]:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        if manifest["format"] != FORMAT:
-            raise _other_format(folder, manifest["format"])
-        for name, digest in manifest["files"].items():
-            _check(folder / name, digest)
-        segments = [Segment(**segment) for segment in manifest["segments"]]
-        for segment in segments:
-            _check(self._replay / segment.name, segment.digest)
-        rest = plain.unpack((folder / "rest.json").read_text(encoding="utf-8"), read_arrays(folder / "rest.npz"))
-        parts = [np.load(self._replay / segment.name, allow_pickle=False) for segment in segments]
-        rows = np.concatenate(parts)[-manifest["kept"] :] if parts else np.zeros((0, 0), np.float32)
-        state = read_arrays(folder / "state.npz")
-        return Loaded(manifest["step"], state, rest, manifest["total"], rows), segments
+    def numbers(self) -> list[int]:
+        """The steps of the finished checkpoints, in order."""
+        return [_step_of(folder) for folder in self.steps()]
+
+    def _read(self, folder: Path, expected: Expected) -> tuple[Loaded, list[Segment]]:
+        manifest = _manifest(folder)
+        if manifest.step != _step_of(folder) or (why := manifest.inconsistency()):
+            raise Unreadable(why or f"its manifest is that of step {manifest.step}")
+        if manifest.kept > expected.rows:
+            raise Unreadable(f"it has {manifest.kept} replay rows, the replay holds {expected.rows}")
+        state = arrays.read_npz(_genuine(folder / "state.npz", manifest.files.state, 2 * expected.state + _SLACK))
+        parts = arrays.read_npz(_genuine(folder / "rest.npz", manifest.files.arrays, _MOST_REST))
+        text = _genuine(folder / "rest.json", manifest.files.rest, MOST_BYTES)
+        rows = [self._rows(segment, manifest.total - manifest.kept, expected.width) for segment in manifest.segments]
+        joined = np.concatenate(rows) if rows else np.zeros((0, expected.width or 0), np.float32)
+        return Loaded(manifest.step, state, plain.unpack(text, parts), manifest.total, joined), manifest.segments
+
+    def _rows(self, segment: Segment, oldest: int, width: int | None) -> np.ndarray:
+        """The rows of a segment from the number ``oldest`` on."""
+        count = segment.stop - segment.start
+        limit = 1 << 34 if width is None else 4 * width * count + _SLACK
+        rows = arrays.read_npy(_genuine(self._replay / segment.name, segment.digest, limit))
+        shape = (count, *rows.shape[1:2]) if width is None else (count, width)
+        if rows.dtype != np.float32 or rows.shape != shape:
+            raise Unreadable(f"{segment.name} has {rows.dtype} rows of shape {list(rows.shape)}")
+        return rows[max(0, oldest - segment.start) :]
 
     def clean(self) -> None:
         """Remove all but the newest two checkpoints, unfinished drafts, and rows that no checkpoint needs."""
@@ -151,6 +173,23 @@ class Checkpoints:
                     files.remove(path)
 
 
+def _is_finished(folder: Path) -> bool:
+    return re.fullmatch(r"step-\d{1,18}", folder.name) is not None
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
+
+
+def _manifest(folder: Path) -> Manifest:
+    """The manifest of a checkpoint; raises FRL0418 for one of another format."""
+    path = folder / "manifest.json"
+    found = read_json(path, dict[str, Any]).get("format")
+    if isinstance(found, int) and found != FORMAT:
+        raise _other_format(folder, found)
+    return read_json(path, Manifest)
+
+
 def _other_format(folder: Path, found: int) -> RunError:
     message = f"{folder} has checkpoint format {found}; this version of flowrl-dsl reads format {FORMAT}"
     reader = READERS.get(found)
@@ -160,35 +199,18 @@ def _other_format(folder: Path, found: int) -> RunError:
 
 def _segment_names(folder: Path) -> set[str]:
     try:
-        return {
-            segment["name"] for segment in json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["segments"]
-        }
-    except (OSError, ValueError, KeyError, TypeError):
+        return {segment.name for segment in read_json(folder / "manifest.json", Manifest).segments}
+    except (OSError, Unreadable):
         # a damaged manifest can never be loaded, so it needs no rows
         return set()
 
 
-def _check(path: Path, digest: str) -> None:
-    if files.digest_of(path) != digest:
-        raise ValueError(f"{path.name} does not match its checksum")
-
-
-def npz(arrays: dict[str, np.ndarray]) -> bytes:
-    """The bytes of an ``.npz`` of these arrays."""
-    buffer = io.BytesIO()
-    # without the prefix an array named "file" would be an argument of savez
-    marked: dict[str, Any] = {f"_{name}": array for name, array in arrays.items()}
-    np.savez(buffer, **marked)
-    return buffer.getvalue()
-
-
-def _npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz`` file; never unpickles."""
-    with np.load(path, allow_pickle=False) as file:
-        return {name[1:]: file[name] for name in file.files}
+def _genuine(path: Path, digest: str, limit: int) -> bytes:
+    """The contents of a file of at most ``limit`` bytes with this digest."""
+    try:
+        data = read_regular(path, limit)
+    except Unreadable as error:
+        raise Unreadable(f"{path.name}: {error}") from error
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise Unreadable(f"{path.name} does not match its checksum")
+    return data

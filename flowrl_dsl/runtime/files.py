@@ -6,9 +6,12 @@ Disk errors become the diagnostic FRL0410.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +41,20 @@ def disk(path: Path) -> Iterator[None]:
         ) from error
 
 
+def open_to_append(path: Path) -> io.FileIO:
+    """A regular file opened at its end, without a buffer: one left over after a full disk would fail again at its close."""
+    return open(path, "ab", buffering=0, opener=_own)
+
+
+def _own(path: str, flags: int) -> int:
+    """As ``os.open``, but neither through a link, which may lead out of the folder, nor waiting for the reader of a pipe."""
+    handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
+    return handle
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable; a file's own sync covers only its contents."""
     handle = os.open(folder, os.O_RDONLY)
@@ -50,7 +67,7 @@ def sync_folder(folder: Path) -> None:
 def write(path: Path, data: bytes) -> str:
     """Write and sync one file that has no readers yet; returns the SHA-256 of its contents."""
     announce("create", path)
-    with open(path, "wb") as file:
+    with open(path, "wb", opener=_own) as file:
         half = len(data) // 2
         file.write(data[:half])
         announce("continue", path)
@@ -80,7 +97,7 @@ def replace(path: Path, data: bytes) -> str:
 def remove(path: Path) -> None:
     """Delete a file or a folder; a folder is renamed first, so an incomplete one is never read."""
     announce("remove", path)
-    if not path.is_dir():
+    if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
     doomed = path.with_name(f".removing-{path.name}")
@@ -90,9 +107,3 @@ def remove(path: Path) -> None:
     else:
         doomed = path
     shutil.rmtree(doomed)
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file's contents."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

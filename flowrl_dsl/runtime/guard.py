@@ -15,16 +15,20 @@ from typing import Any
 import numpy as np
 
 from flowrl_dsl.diagnostics import Span
-from flowrl_dsl.runtime import checkpoint, files, learner
+from flowrl_dsl.reading import Unreadable, read_regular
+from flowrl_dsl.runtime import arrays, files, learner
 from flowrl_dsl.runtime.checkpoint import Checkpoints
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.logs import RunFolder
 from flowrl_dsl.runtime.replay import Replay
+from flowrl_dsl.runtime.schema import Reproduction, read_json
 from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.table import Table
 from flowrl_dsl.runtime.turns.base import Turn
 
 FOLDER = "nonfinite"
+_LARGEST = 1 << 32
+"""Bytes of the largest state or batch that is read."""
 
 
 def investigate(rerun: Rerun, turn: Turn) -> RunError:
@@ -65,7 +69,7 @@ class Rerun:
         self.state, self.step, self.updates = learner.initial(program, settings.seed, table), 0, 0
         self.replay = Replay.of(program, table)
         self.reached = False
-        loaded = Checkpoints(folder.path).load()
+        loaded = Checkpoints(folder.path).load(learner.expected(self.state, self.replay))
         if loaded is not None:
             self.state = learner.from_arrays(self.state, loaded.state)
             self.step, self.updates = loaded.step, loaded.rest["updates"]
@@ -112,14 +116,18 @@ def found(update: int, report: Any, *notes: str) -> RunError:
 def again(program: Any, folder: RunFolder, seed: int) -> RunError | None:
     """Diagnose the saved reproduction of a run again; None if every value is finite now."""
     source = folder.path / FOLDER
+    template = program.init(seed)
     try:
-        report = json.loads((source / "report.json").read_text(encoding="utf-8"))
-        arrays, batch = checkpoint.read_arrays(source / "state.npz"), checkpoint.read_arrays(source / "batch.npz")
-    except (OSError, ValueError) as error:
-        raise RunError("FRL0422", f"{folder.path} contains no saved non-finite update") from error
-    state = learner.from_arrays(program.init(seed), arrays)
-    looked = program.diagnose_batch(state, batch, report["hyper"])
-    return None if looked is None else found(report["update"], looked)
+        report = read_json(source / "report.json", Reproduction)
+        saved, batch = (arrays.read_npz(read_regular(source / name, _LARGEST)) for name in ("state.npz", "batch.npz"))
+    except (OSError, Unreadable) as error:
+        raise RunError("FRL0422", f"{folder.path} contains no saved non-finite update", str(error)) from error
+    state = learner.from_arrays(template, saved)
+    try:
+        looked = program.diagnose_batch(state, batch, report.hyper)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise RunError("FRL0413", f"the batch in {source} is not one of this program", str(error)) from error
+    return None if looked is None else found(report.update, looked)
 
 
 def span_of(line: str) -> Span | None:
@@ -133,7 +141,7 @@ def span_of(line: str) -> Span | None:
 
 def _save(target: Path, state: Any, hyper: Mapping[str, float], bad: int, report: Any) -> None:
     target.mkdir(exist_ok=True)
-    files.replace(target / "state.npz", checkpoint.npz(learner.to_arrays(state)))
-    files.replace(target / "batch.npz", checkpoint.npz({} if report is None else dict(report.batch)))
+    files.replace(target / "state.npz", arrays.npz(learner.to_arrays(state)))
+    files.replace(target / "batch.npz", arrays.npz({} if report is None else dict(report.batch)))
     said = {name: None if report is None else getattr(report, name) for name in ("node", "line", "value")}
     files.replace(target / "report.json", json.dumps({"update": bad, **said, "hyper": dict(hyper)}, indent=1).encode())

@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowrl_dsl.runtime.checkpoint import Expected
 from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.replay import Replay
 from flowrl_dsl.runtime.table import Table
 
 
@@ -41,6 +43,12 @@ def from_arrays(template: Any, arrays: dict[str, np.ndarray]) -> Any:
     return jax.tree_util.tree_unflatten(structure, leaves)
 
 
+def expected(state: Any, replay: Replay) -> Expected:
+    """The sizes of what a checkpoint of this state and this replay contains."""
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    return Expected(size, replay.width, replay.capacity)
+
+
 def _leaf(name: str, like: Any, array: np.ndarray) -> jax.Array:
     if array.dtype.kind == "V" and array.dtype.itemsize == like.dtype.itemsize:
         # NumPy's format cannot represent bfloat16 and stores its bytes
@@ -58,9 +66,13 @@ class Means:
     def __init__(self) -> None:
         self._names: list[str] = []
         self._sums: Any = None
+        self._restored = False
 
     def add(self, metrics: dict[str, jax.Array]) -> None:
         """Add metrics; a NaN marks a stage that did not run and is not counted."""
+        if self._restored and self._names != sorted(metrics):
+            raise RunError("FRL0413", "the checkpoint has means of other metrics than the program reports")
+        self._restored = False
         if self._sums is None:
             self._names = sorted(metrics)
             self._sums = jnp.zeros((2, len(metrics), *next(iter(metrics.values())).shape))
@@ -80,8 +92,12 @@ class Means:
         return {"names": self._names, "sums": None if self._sums is None else np.array(self._sums)}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        self._names = snapshot["names"]
-        self._sums = None if snapshot["sums"] is None else jnp.array(snapshot["sums"], copy=True)
+        """Continue from :meth:`snapshot`; raises FRL0413 for sums of another number of metrics."""
+        names, sums = snapshot["names"], snapshot["sums"]
+        if sums is not None and (sums.shape != (2, len(names)) or sums.dtype != np.float32):
+            raise RunError("FRL0413", f"the checkpoint has {sums.dtype}{list(sums.shape)} sums of {len(names)} metrics")
+        self._names, self._restored = names, sums is not None
+        self._sums = None if sums is None else jnp.array(sums, copy=True)
 
     @staticmethod
     def joined(parts: Sequence[Means]) -> Means:

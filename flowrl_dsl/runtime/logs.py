@@ -16,30 +16,27 @@ A population is a folder of such folders, and ``population.json`` with their nam
 from __future__ import annotations
 
 import csv
-import fcntl
 import hashlib
 import io
 import json
 import math
 import os
-import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from flowrl_dsl.runtime import files
+from flowrl_dsl.reading import Unreadable, read_regular
+from flowrl_dsl.runtime import claims, files
+from flowrl_dsl.runtime.claims import Lock, quoted
 from flowrl_dsl.runtime.errors import RunError
-from flowrl_dsl.runtime.settings import Settings
+from flowrl_dsl.runtime.schema import MOST_BYTES, PopulationJson, Record, RunJson, parse_json, read_json
 
 Entry = dict[str, Any]
 _POPULATION = "population.json"
-
-
-def quoted(path: Path) -> str:
-    """A path as it can be pasted into a shell."""
-    return shlex.quote(str(path))
+_MOST_RECORDS, _LONGEST_RECORD = 1 << 30, 1 << 20
+"""Bytes of the longest journal and of its longest line that are read."""
 
 
 class RunFolder:
@@ -63,32 +60,45 @@ class RunFolder:
 
         ``run.json`` is written last: a folder that contains it is complete.
         """
-        path = _claim(out) if out is not None else _first_free(base / spec / task.replace("/", "_"), f"seed{seed}")
-        for name, text in contents.items():
-            _write(path, name, text)
-        _write(path, "run.json", json.dumps(settings, indent=1) + "\n")
+        names = [*dict.fromkeys(Path(name).parts[0] for name in contents), "run.json"]
+        home = base / spec / task.replace("/", "_")
+        with claims.claimed(out, names) if out is not None else claims.first_free(home, f"seed{seed}", names) as path:
+            for name, text in contents.items():
+                _write(path, name, text)
+            _write(path, "run.json", json.dumps(settings, indent=1) + "\n")
         return RunFolder(path)
 
     def write(self, name: str, text: str) -> None:
         """Write one file of the folder atomically."""
         _write(self.path, name, text)
 
+    def change(self, values: Mapping[str, Any]) -> None:
+        """Replace entries of run.json."""
+        if values:
+            self.settings |= values
+            self.write("run.json", json.dumps(self.settings, indent=1) + "\n")
+
     def locked(self) -> Lock:
-        return Lock(self.path / "lock")
+        """The lock of a folder that is about to be written to; raises FRL0411 for one with a link that leads out of it."""
+        home = self.path.resolve()
+        for folder, inside, names in os.walk(home):
+            for path in (Path(folder) / name for name in [*inside, *names]):
+                if path.is_symlink() and not path.resolve().is_relative_to(home):
+                    raise RunError("FRL0411", f"{path} is a link that leads out of the run folder", "replace it by a copy")
+            if "wandb" in inside:
+                inside.remove("wandb")  # written by wandb alone, which links its logs
+        return Lock(self.path / claims.LOCK)
 
     def records(self) -> list[Entry]:
         """All complete records of metrics.jsonl."""
         path = self.path / "metrics.jsonl"
         try:
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            records = [json.loads(line) for line in lines if line.endswith("\n")]
+            lines = _lines(read_regular(path, _MOST_RECORDS))
+            return [parse_json(line, Record).model_dump() for line in lines]
         except FileNotFoundError:
             return []
-        except (OSError, ValueError) as error:
-            raise RunError("FRL0411", f"{path} cannot be read: {error}") from error
-        if not all(isinstance(record, dict) and "kind" in record for record in records):
-            raise RunError("FRL0411", f"{path} contains a record that `train` did not write")
-        return records
+        except (OSError, Unreadable) as error:
+            raise RunError("FRL0411", f"{path} is not one that `train` wrote: {error}") from error
 
     def said(self, name: str) -> Any:
         """One of the settings that every run has."""
@@ -104,8 +114,8 @@ class RunFolder:
         """
         settings = {k: v for k, v in self.said("settings").items() if k not in ("seed", "checkpoint_every", "log_every")}
         try:
-            resolved = (self.path / "resolved.flowrl").read_bytes()
-        except OSError as error:
+            resolved = read_regular(self.path / "resolved.flowrl", MOST_BYTES)
+        except (OSError, Unreadable) as error:
             raise RunError("FRL0411", f"{self.path} is an incomplete run folder: {error}") from error
         return hashlib.sha256(resolved + json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
@@ -120,9 +130,13 @@ class RunFolder:
         self.write("metrics.csv", text.getvalue())
 
 
-def new_population(base: Path, spec: str, task: str, out: Path | None) -> Path:
-    """An empty folder for the members of a population: ``out`` itself, or the first free name below ``base``."""
-    return _claim(out) if out is not None else _first_free(base / spec / task.replace("/", "_"), "population")
+def new_population(base: Path, spec: str, task: str, out: Path | None, names: Sequence[str]) -> AbstractContextManager[Path]:
+    """A folder claimed for members of these names: ``out`` itself, or the first free name below ``base``.
+
+    It is complete after :func:`write_members`, in the body.
+    """
+    home = base / spec / task.replace("/", "_")
+    return claims.claimed(out, names) if out is not None else claims.first_free(home, "population", names)
 
 
 def write_members(path: Path, names: Sequence[str]) -> None:
@@ -137,9 +151,9 @@ def is_population(path: Path) -> bool:
 def members(path: Path) -> list[Path]:
     """The run folders of a population."""
     try:
-        return [path / name for name in json.loads((path / _POPULATION).read_text(encoding="utf-8"))["members"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError("FRL0411", f"{path} is not a population folder: {error}") from error
+        return [path / name for name in read_json(path / _POPULATION, PopulationJson).members]
+    except (OSError, Unreadable) as error:
+        raise RunError("FRL0411", f"{path / _POPULATION} is not one that `train` wrote: {error}") from error
 
 
 def expanded(paths: Sequence[Path]) -> list[Path]:
@@ -151,34 +165,13 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
     return list(found.values())
 
 
-class Lock:
-    """An advisory lock that the operating system releases when its process ends for any reason."""
-
-    def __init__(self, path: Path):
-        self._path = path
-
-    def __enter__(self) -> Lock:
-        with files.disk(self._path):
-            self._file = open(self._path, "a", encoding="utf-8")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            raise RunError("FRL0415", f"another process is training in {self._path.parent}") from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
 class Journal:
     """A file of JSON lines that can be truncated to its length at a checkpoint."""
 
     def __init__(self, path: Path):
         self._path = path
         with files.disk(path):
-            # without a buffer: one left over after a full disk would fail again when the file is closed
-            self._file = open(path, "ab", buffering=0)  # noqa: SIM115
+            self._file = files.open_to_append(path)
 
     def append(self, record: Entry) -> None:
         """Append one line and pass it to the operating system, after which a killed process cannot lose it."""
@@ -199,8 +192,15 @@ class Journal:
             size = self._path.stat().st_size
             if size < offset:
                 raise RunError("FRL0412", f"{self._path} is shorter than at the checkpoint")
+            if offset and not self._ends_line(offset):
+                raise RunError("FRL0412", f"{self._path} is not what it was at the checkpoint")
             self._file.truncate(offset)
             self._file.seek(0, os.SEEK_END)
+
+    def _ends_line(self, offset: int) -> bool:
+        with open(self._path, "rb") as file:
+            file.seek(offset - 1)
+            return file.read(1) == b"\n"
 
     def close(self) -> None:
         self._file.close()
@@ -220,60 +220,23 @@ def _write(folder: Path, name: str, text: str) -> None:
 
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        said = json.loads((path / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return read_json(path / "run.json", RunJson).model_dump(exclude_unset=True)
+    except OSError as error:
+        if claims.is_half_made(path):
+            hint = f"the same command begins it again: flowrl-dsl train SPEC --out {quoted(path)}"
+            raise RunError("FRL0411", f"`train` was stopped before {path} was complete", hint) from error
         raise RunError("FRL0411", f"{path} is not a run folder", "expected run.json, which `train` writes") from error
-    whole = isinstance(said, dict)
-    wrong = [name for name, fits in _FITS.items() if whole and name in said and not fits(said[name])]
-    if wrong or not whole:
-        what = ", ".join(f'"{name}"' for name in wrong) or "as a whole"
-        raise RunError("FRL0411", f"{path / 'run.json'} was changed since `train` wrote it: {what}")
-    return said
+    except Unreadable as error:
+        raise RunError("FRL0411", f"{path / 'run.json'} was changed since `train` wrote it: {error}") from error
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_given(value: object) -> bool:
-    """Whether these are settings of the loop, each a count or None."""
-    names = {field.name for field in fields(Settings)}
-    return isinstance(value, dict) and all(
-        name in names and (count is None or (isinstance(count, int) and count >= 1)) for name, count in value.items()
-    )
-
-
-_FITS: dict[str, Callable[[Any], bool]] = {
-    "spec": _is_text,
-    "main": _is_text,
-    "task": _is_text,
-    "seed": lambda value: isinstance(value, int) and 0 <= value < 2**31,
-    "sets": lambda value: isinstance(value, list) and all(map(_is_text, value)),
-    "given": _is_given,
-    "wandb": lambda value: value is None or _is_text(value),
-}
-"""Checks of the settings that later commands read from run.json, which users can edit."""
-
-
-def _claim(path: Path) -> Path:
-    with files.disk(path):
-        path.mkdir(parents=True, exist_ok=True)
-        # drafts left by a killed process belong to no run
-        if any(not inside.name.startswith(files.DRAFT) for inside in path.iterdir()):
-            hint = f"`flowrl-dsl resume {quoted(path)}` resumes a run; choose another --out for a new one"
-            raise RunError("FRL0414", f"{path} is not empty", hint)
-    return path
-
-
-def _first_free(parent: Path, name: str) -> Path:
-    with files.disk(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-        number = 1
-        while True:
-            path = parent / (name if number == 1 else f"{name}-{number}")
-            try:
-                # mkdir is atomic: it decides between two runs started at once
-                path.mkdir()
-                return path
-            except FileExistsError:
-                number += 1
+def _lines(data: bytes) -> Iterator[bytes]:
+    """The complete lines; the last one may still be being written."""
+    start = 0
+    while (end := data.find(b"\n", start)) >= 0:
+        if end - start > _LONGEST_RECORD:
+            break
+        yield data[start:end]
+        start = end + 1
+    if len(data) - start > _LONGEST_RECORD:
+        raise Unreadable(f"a line is longer than {_LONGEST_RECORD} bytes")

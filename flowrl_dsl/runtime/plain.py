@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from flowrl_dsl.reading import Unreadable
+
 _ARRAY, _TUPLE = "$array", "$tuple"
 
 
@@ -48,9 +50,12 @@ def _pack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     return value
 
 
-def unpack(text: str, arrays: dict[str, np.ndarray]) -> Any:
-    """The inverse of :func:`pack`."""
-    return _unpack(json.loads(text), arrays)
+def unpack(text: bytes | str, arrays: dict[str, np.ndarray]) -> Any:
+    """The inverse of :func:`pack`; raises :class:`Unreadable` for any other text and arrays."""
+    try:
+        return _unpack(json.loads(text), arrays)
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        raise Unreadable(f"it is not a packed value: {error}") from error
 
 
 def _unpack(value: Any, arrays: dict[str, np.ndarray]) -> Any:

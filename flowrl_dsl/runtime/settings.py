@@ -5,6 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from flowrl_dsl.runtime.errors import RunError
+
+MOST_STEPS = 2**53
+"""Counts are below this, the first number that a float64 cannot tell from the next."""
+MOST_COPIES = 2**16
+"""Copies of a task that are stepped side by side; each of most tasks has its own simulation."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -25,12 +32,19 @@ class Settings:
 
     @staticmethod
     def of(section: Any, task: str, seed: int, **given: int | None) -> Settings:
-        """The settings of a spec's section ``train``, overridden by those ``given`` (None: not given)."""
+        """The settings of a spec's section ``train``, overridden by those ``given`` (None: not given).
+
+        Raises FRL0419 for counts that no run can have.
+        """
         names = [field.name for field in fields(Settings)]
         values = {name: getattr(section, name) for name in names if hasattr(section, name)}
         values |= {name: value for name, value in given.items() if value is not None}
         # a checkpoint costs about as much as a hundred steps
         values.setdefault("checkpoint_every", max(5_000, values["steps"] // 100))
+        for name, value in values.items():
+            most = MOST_COPIES if name in ("envs", "episodes") else MOST_STEPS - 1
+            if isinstance(value, int) and value > most:
+                raise RunError("FRL0419", f"{name} = {value} is more than the largest number, {most}")
         return Settings(task=task, seed=seed, **values)
 
     @property

@@ -14,14 +14,17 @@ from typing import Any
 import jax
 import numpy as np
 
+from flowrl_dsl.diagnostics import DiagnosticError
+from flowrl_dsl.reading import Unreadable
 from flowrl_dsl.record import filled_by_acting
 from flowrl_dsl.runtime import guard, learner
-from flowrl_dsl.runtime.checkpoint import Checkpoints
+from flowrl_dsl.runtime.checkpoint import Checkpoints, Loaded
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.evaluation import Evaluation, evaluate
-from flowrl_dsl.runtime.logs import Journal, RunFolder
+from flowrl_dsl.runtime.logs import Journal, RunFolder, quoted
 from flowrl_dsl.runtime.progress import Display
 from flowrl_dsl.runtime.replay import Replay
+from flowrl_dsl.runtime.schema import Rest, checked
 from flowrl_dsl.runtime.settings import Settings, passed
 from flowrl_dsl.runtime.signals import Stop
 from flowrl_dsl.runtime.sinks import Sink
@@ -32,6 +35,8 @@ from flowrl_dsl.runtime.worlds.base import NoWorld, Stepped, World
 
 _WARMUP_STREAM = 0x3A37
 _SHOW_EVERY = 50
+_MAY_CHANGE = ("steps", "checkpoint_every")
+"""Settings with which a run may be resumed that differ from those it had: they decide no result before its last step."""
 
 
 class Training:
@@ -47,14 +52,16 @@ class Training:
         hyper: Mapping[str, float] | None = None,
         turn: str = "off_policy",
         table: Table | None = None,
+        restart: bool = False,
     ):
         """``open_sinks`` is called once, before the first step, with the number of that step.
 
         ``hyper`` replaces the default inputs of the program; ``turn`` is the name of a registered turn.  With a ``table``
-        the batches are drawn from its rows, and no environment is stepped.
+        the batches are drawn from its rows, and no environment is stepped.  With ``restart`` a run that has lost its
+        checkpoints begins again.
         """
         self.program, self.settings, self.folder = program, settings, folder
-        self.display, self.open_sinks = display, open_sinks
+        self.display, self.open_sinks, self._restart = display, open_sinks, restart
         self.sinks: Sequence[Sink] = ()
         # plain numbers: reading them never waits for the device
         given = program.hyper if hyper is None else hyper
@@ -122,7 +129,9 @@ class Training:
     def begin(self) -> None:
         """Load the state of the newest checkpoint, or initialise it."""
         self.state = learner.initial(self.program, self.settings.seed, self.table)
-        loaded = self.checkpoints.load()
+        loaded = self.checkpoints.load(learner.expected(self.state, self.replay))
+        if loaded is None and not self._restart:
+            self._refuse_lost_checkpoints()
         for notice in self.checkpoints.notices:
             self.display.say(f"note: {notice}")
         if loaded is None:
@@ -132,20 +141,52 @@ class Training:
             self.state = learner.from_arrays(self.state, loaded.state)
             if self.table is None:
                 self.replay.restore(loaded.total, loaded.rows)
-            self._restore(loaded.rest)
+            self._restore(loaded)
             self._checkpointed = loaded.step
         self.sinks = self.open_sinks(self.step)
         self._clock, self._clock_updates = time.monotonic(), self.updates
 
-    def _restore(self, rest: dict[str, Any]) -> None:
+    def _refuse_lost_checkpoints(self) -> None:
+        """Raise FRL0425 if the run had a checkpoint: beginning again would replace its records."""
+        envs, every = self.settings.envs, self.settings.checkpoint_every
+        first = -(-every // envs) * envs
+        path, damaged = self.folder.path, self.checkpoints.notices
+        # a record after the step of the first checkpoint was written after the checkpoint
+        if damaged or any(record["step"] > first for record in self.folder.records()):
+            hint = f"restore them, or begin again at step 0: flowrl-dsl resume {quoted(path)} --restart"
+            raise RunError("FRL0425", f"{path} has records, but no intact checkpoint", *damaged, hint)
+
+    def _restore(self, loaded: Loaded) -> None:
+        rest = self._checked(loaded)
         self.metrics.cut(rest["metrics_offset"])
         self.iteration, self.updates = rest["iteration"], rest["updates"]
         self.finished = [tuple(episode) for episode in rest["finished"]]
         self.latest_return = rest["latest_return"]
         self.means.restore(rest["means"])
-        self.obs = self.world.restore(rest["environments"])
+        try:
+            self.obs = self.world.restore(rest["environments"])
+        except DiagnosticError:
+            raise
+        except Exception as error:  # the world may be of a plugin, and the task anyone's
+            raise _not_ours(self.folder, loaded.step, f"the task refuses its state: {error!r}") from error
         if not self.world.exact:
             self.display.say(f"note: {self.settings.task} cannot be saved inside an episode: a fresh one begins")
+
+    def _checked(self, loaded: Loaded) -> dict[str, Any]:
+        """The plain values of a checkpoint; raises an error for those of another run or none."""
+        rest: dict[str, Any] = loaded.rest
+        try:
+            checked(rest, Rest)
+        except Unreadable as error:
+            raise _not_ours(self.folder, loaded.step, str(error)) from error
+        if rest["iteration"] * self.settings.envs != loaded.step:
+            raise _not_ours(self.folder, loaded.step, f"it has {rest['iteration']} iterations")
+        for name, ours in asdict(self.settings).items():
+            theirs = rest["settings"].get(name, ours)
+            if name not in _MAY_CHANGE and theirs != ours:
+                message = f"the run in {self.folder.path} was trained with {name} = {theirs!r}, run.json has {ours!r}"
+                raise RunError("FRL0411", message, "undo the change of run.json")
+        return rest
 
     def due(self, before: int, stopping: bool) -> bool:
         """Whether something other than showing the step is due after the step ``before``."""
@@ -309,7 +350,13 @@ class Training:
 
 def load_state(program: Any, folder: RunFolder, seed: int) -> tuple[int, Any]:
     """Step and learner state of the newest checkpoint; raises FRL0412 if the run has none."""
-    loaded = Checkpoints(folder.path).load()
+    template = jax.eval_shape(lambda: program.init(seed))
+    checkpoints = Checkpoints(folder.path)
+    loaded = checkpoints.load(learner.expected(template, Replay.of(program)))
     if loaded is None:
-        raise RunError("FRL0412", f"{folder.path} has no usable checkpoint")
-    return loaded.step, learner.from_arrays(jax.eval_shape(lambda: program.init(seed)), loaded.state)
+        raise RunError("FRL0412", f"{folder.path} has no usable checkpoint", *checkpoints.notices)
+    return loaded.step, learner.from_arrays(template, loaded.state)
+
+
+def _not_ours(folder: RunFolder, step: int, why: str) -> RunError:
+    return RunError("FRL0412", f"the checkpoint of step {step} in {folder.path} is not one that `train` wrote: {why}")

@@ -15,6 +15,7 @@ from typing import Literal, overload
 from lark import Tree, UnexpectedToken
 
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, did_you_mean, in_order
+from flowrl_dsl.reading import read_any
 from flowrl_dsl.syntax.brackets import balance
 from flowrl_dsl.syntax.builder import DEEPEST, TreeBuilder, too_deep
 from flowrl_dsl.syntax.lexer import Lexer, language
@@ -32,7 +33,7 @@ def read_source(path: str | Path) -> tuple[str | None, list[Diagnostic]]:
     found = Diagnostics()
     name = str(path)
     try:
-        data = sys.stdin.buffer.read(MOST_BYTES + 1) if name == "-" else _beginning(path)
+        data = sys.stdin.buffer.read(MOST_BYTES + 1) if name == "-" else read_any(path, MOST_BYTES)
     except FileNotFoundError:
         found.error("FRL0101", f'file not found: "{name}"', Span(name, 1, 1, 1, 1), _files_beside(Path(path)))
     except IsADirectoryError:
@@ -46,12 +47,6 @@ def read_source(path: str | Path) -> tuple[str | None, list[Diagnostic]]:
             return _decode(data, name, found), found.found
         found.error("FRL0103", f'cannot read "{name}": it is longer than {MOST_BYTES} bytes', Span(name, 1, 1, 1, 1))
     return None, found.found
-
-
-def _beginning(path: str | Path) -> bytes:
-    """The bytes of a file, or enough of them to see that it is too long: a device may never end."""
-    with open(path, "rb") as file:
-        return file.read(MOST_BYTES + 1)
 
 
 def parse_file(path: str | Path) -> tuple[File | None, list[Diagnostic]]:

@@ -16,6 +16,7 @@ from flowrl_dsl.bench.step import many_actions, synthetic_replay
 from flowrl_dsl.bench.train import PARTS, Watch, _train, shares
 from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.worlds import catalogue
+from tests import needs
 from tests.helpers import program_of, td3
 from tests.runtime.toy_program import ToyProgram, toy_settings
 
@@ -99,6 +100,7 @@ def _broken(task: str, count: int):
     raise OSError("no processes left")
 
 
+@needs.dm_control
 def test_gymnasium_has_no_tasks_of_dm_control(monkeypatch) -> None:
     monkeypatch.setattr(env, "_SECONDS", 0.01)
     monkeypatch.setattr(env, "COUNTS", (1,))

@@ -13,6 +13,7 @@ from tests import reference
 from tests.helpers import BATCH, SIZES, Seen, batch, graphs_of, random_state, same, td7
 
 SECTION = td7().sections["encoder"]
+CLOSE = {"rtol": 1e-3, "atol": 1e-4}
 
 
 def slow_state(p, s):
@@ -22,6 +23,26 @@ def slow_state(p, s):
 
 def slow_pair(p, s, a):
     return reference.mlp(p["pair"], [slow_state(p, s), a], ["z", "a"], "elu")
+
+
+def slow_policy(p, encoder, s):
+    """tanh(f(u(s), z(s)))"""
+    return np.tanh(reference.beside_embeddings(p, {"s": s}, {"s": slow_state(encoder, s)}, "mish"))
+
+
+def slow_value(p, encoder, s, a):
+    """Q(u(s, a), z(s), z(s, a)) of a member of the critic."""
+    z = {"s": slow_state(encoder, s), "a": slow_pair(encoder, s, a)}
+    return reference.beside_embeddings(p, {"s": s, "a": a}, z, "tanh")[0]
+
+
+def slow_values(p, encoder, s, a):
+    """The values of both members."""
+    return np.array([slow_value(reference.member(p, e), encoder, s, a) for e in range(2)])
+
+
+def huber(x, bound=0.5):
+    return np.where(np.abs(x) < bound, x**2 / 2, bound * (np.abs(x) - bound / 2))
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +84,48 @@ def test_policy_and_critic_read_the_copies_that_belong_to_theirs(stepped):
     fixed, old = reference.f64(state["encoder_fixed"]), reference.f64(state["encoder_target"])
     rows = reference.f64(data)
     a_next = np.asarray(seen["critic.a_next"], np.float64)
-    q, y = reference.f64(state["critic"]), reference.f64(state["critic_target"])
+    q, y, policy = (reference.f64(state[name]) for name in ("critic", "critic_target", "policy"))
     for i in range(BATCH):
         s, a, s_next = rows["s"][i], rows["a"][i], rows["s_next"][i]
-        wide = np.concatenate([s, slow_state(fixed, s)]), np.concatenate([a, slow_pair(fixed, s, a)])
-        np.testing.assert_allclose(seen["critic.q_2"][:, i], reference.q_values(q, *wide), rtol=1e-3, atol=1e-4)
-        pair = np.concatenate([a_next[i], slow_pair(old, s_next, a_next[i])])
-        wide = np.concatenate([s_next, slow_state(old, s_next)]), pair
-        np.testing.assert_allclose(seen["critic.q"][:, i], reference.q_values(y, *wide), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(seen["critic.q_2"][:, i], slow_values(q, fixed, s, a), **CLOSE)
+        np.testing.assert_allclose(seen["critic.q"][:, i], slow_values(y, old, s_next, a_next[i]), **CLOSE)
+        np.testing.assert_allclose(seen["policy.reparameterized.action"][i], slow_policy(policy, fixed, s), **CLOSE)
+
+
+def test_the_losses_of_one_update_follow_from_parameters_batch_and_noise(stepped):
+    """An update computed from the equations alone: targets at noisy actions of the target policy, Huber errors, and
+    the new critic's mean at the policy's actions."""
+    state, data, seen = stepped
+    groups = ("critic", "critic_target", "policy", "policy_target", "encoder_fixed", "encoder_target")
+    p, rows = reference.f64({name: state[name] for name in groups}), reference.f64(data)
+    new_critic, noise = reference.f64(seen["critic.new"]), np.asarray(seen["critic.a_next_added"], np.float64)
+    critic_loss = objective = 0.0
+    for i in range(BATCH):
+        s, a, s_next = rows["s"][i], rows["a"][i], rows["s_next"][i]
+        a_next = slow_policy(p["policy_target"], p["encoder_target"], s_next) + np.clip(0.2 * noise[i], -0.5, 0.5)
+        q_next = slow_values(p["critic_target"], p["encoder_target"], s_next, np.clip(a_next, -1, 1)).min()
+        y = rows["r"][i] + 0.9 * (1 - rows["d"][i]) * np.clip(q_next, -0.2, 0.3)
+        critic_loss += huber(slow_values(p["critic"], p["encoder_fixed"], s, a) - y).mean() / BATCH
+        chosen = slow_policy(p["policy"], p["encoder_fixed"], s)
+        objective += slow_values(new_critic, p["encoder_fixed"], s, chosen).mean() / BATCH
+    assert float(seen["critic.loss"]) == pytest.approx(critic_loss, rel=1e-3)
+    assert float(seen["policy.reparameterized.loss"]) == pytest.approx(-objective, rel=1e-3)
+
+
+def test_every_member_of_the_critic_learns_a_layer_of_its_own(stepped):
+    """The gradient of the layer's bias, by differences of one member's loss."""
+    state, data, seen = stepped
+    encoder, rows = reference.f64(state["encoder_fixed"]), reference.f64(data)
+    y = np.asarray(seen["critic.y"], np.float64)
+    for e, gradient in enumerate(seen["critic.gradient"]["layer"]["bias"]):
+        own = reference.member(reference.f64(state["critic"]), e)
+
+        def loss(bias, own=own):
+            moved = own | {"layer": own["layer"] | {"bias": bias}}
+            errors = [slow_value(moved, encoder, rows["s"][i], rows["a"][i]) - y[i] for i in range(BATCH)]
+            return huber(np.array(errors)).mean() / 2
+
+        np.testing.assert_allclose(gradient, reference.gradient(loss, own["layer"]["bias"]), rtol=1e-2, atol=1e-5)
 
 
 def test_values_of_targets_stay_in_the_range_seen_before(stepped):

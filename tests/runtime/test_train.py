@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import random
@@ -18,6 +19,7 @@ from flowrl_dsl.runtime import files, guard
 from flowrl_dsl.runtime.checkpoint import Checkpoints
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.logs import RunFolder
+from tests import needs
 from tests.runtime.test_checkpoint import Killed, _identical
 from tests.runtime.toy_program import ToyProgram
 from tests.runtime.toy_run import train
@@ -70,10 +72,10 @@ def test_the_csv_holds_the_same_numbers(undisturbed: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [
+    needs.marked(
         {"task": "dm_control/cartpole-swingup", "action_repeat": 2},
         {"task": "Hopper-v5", "envs": 3, "updates": 2, "replay": 128, "checkpoint_every": 70},
-    ],
+    ),
 )
 def test_runs_stopped_anywhere_are_equal_too(tmp_path: Path, monkeypatch, options: dict) -> None:
     options = {"steps": 300, "evaluate_every": 300, "episodes": 1} | options
@@ -164,11 +166,32 @@ def test_a_full_disk_is_an_error_and_the_run_goes_on_when_there_is_room(undistur
     _same(undisturbed, tmp_path / "run")
 
 
-def test_metrics_that_cannot_be_written_are_an_error_without_a_second_one_at_the_end(tmp_path: Path) -> None:
+class _FullDisk(io.FileIO):
+    def write(self, data) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_metrics_that_cannot_be_written_are_an_error_without_a_second_one_at_the_end(tmp_path: Path, monkeypatch) -> None:
+    opened = files.open_to_append
+
+    def full(path: Path) -> io.FileIO:
+        return _FullDisk(path, "ab") if path.suffix == ".jsonl" else opened(path)
+
+    monkeypatch.setattr(files, "open_to_append", full)
+    with pytest.raises(RunError, match=r"FRL0410.*No space left"):
+        train(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "tensorboard", "checkpoints", "checkpoints/replay"])
+def test_nothing_is_written_through_a_link_that_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     folder = RunFolder.create(tmp_path, "toy", "task", 0, {}, out=tmp_path / "run").path
-    (folder / "metrics.jsonl").symlink_to("/dev/full")
-    with pytest.raises(RunError, match="FRL0410"):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to(outside)
+    with pytest.raises(RunError, match=r"FRL0411.*leads out of the run folder"):
         train(folder)
+    assert list(outside.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:

@@ -108,6 +108,9 @@ class ToyProgram:
         state, sums = jax.lax.fori_loop(0, n, body, (state, start))
         return state, jax.tree.map(lambda total: total / n, sums)
 
+    def differs_in_numbers_alone(self, other: ToyProgram) -> bool:
+        return (self.obs_size, self.action_size, self.data) == (other.obs_size, other.action_size, other.data)
+
     def joined(self) -> ToyProgram:
         many = copy.copy(self)
         many._update = jax.jit(jax.vmap(self._updates, in_axes=(0, 0, None, 0)), donate_argnums=0)

@@ -7,6 +7,7 @@ from typing import ClassVar
 from flowrl_dsl.components.base import Backbone, Sampled
 from flowrl_dsl.components.common import weighted_squares
 from flowrl_dsl.components.context import Context, init_params
+from flowrl_dsl.components.embedded import network
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
@@ -32,7 +33,7 @@ class Deterministic(Backbone):
     random: ClassVar[bool] = False
 
     def module(self, ctx: Context) -> Build:
-        return ctx.own.network.module(f"{ctx.owner}_net", (("s", ctx.sizes.obs),), ctx.sizes.action)
+        return network(ctx, f"{ctx.owner}_net", (("s", ctx.sizes.obs),), ctx.sizes.action)
 
     def init(self, ctx: Context, key: Value) -> Value:
         example = {"s": call("jnp.zeros", (1, ctx.sizes.obs))}

@@ -10,6 +10,7 @@ from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Backbone, Sampled
 from flowrl_dsl.components.common import weighted_likelihood
 from flowrl_dsl.components.context import Context, leading, rows
+from flowrl_dsl.components.embedded import network
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
@@ -63,7 +64,7 @@ class Gaussian(Backbone):
     squash: bool = Field(True, description="whether tanh bounds the mean to [-1, 1]")
 
     def module(self, ctx: Context) -> Build:
-        return ctx.own.network.module(f"{ctx.owner}_net", (("s", ctx.sizes.obs),), ctx.sizes.action)
+        return network(ctx, f"{ctx.owner}_net", (("s", ctx.sizes.obs),), ctx.sizes.action)
 
     def init(self, ctx: Context, key: Value) -> Value:
         example = {"s": call("jnp.zeros", (1, ctx.sizes.obs))}

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from flowrl_dsl.components.base import Backbone, Sampled
 from flowrl_dsl.components.context import Context, gaussian_noise, init_params
+from flowrl_dsl.components.embedded import network
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
@@ -44,7 +45,7 @@ class Generator(Backbone):
 
     def module(self, ctx: Context) -> Build:
         inputs = (("z", self.noise), ("s", ctx.sizes.obs))
-        return ctx.own.network.module(f"{ctx.owner}_net", inputs, ctx.sizes.action)
+        return network(ctx, f"{ctx.owner}_net", inputs, ctx.sizes.action)
 
     def init(self, ctx: Context, key: Value) -> Value:
         example = {"z": call("jnp.zeros", (1, self.noise)), "s": call("jnp.zeros", (1, ctx.sizes.obs))}

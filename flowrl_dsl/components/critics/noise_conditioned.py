@@ -10,6 +10,7 @@ from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Embedding, Future
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context, leading, rows
+from flowrl_dsl.components.embedded import network
 from flowrl_dsl.components.ensembles import Ensemble, ensemble_loss, ensemble_values
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, Expr, build, call, kernel
@@ -90,7 +91,7 @@ class NoiseConditioned(Ensemble):
 
     def module(self, ctx: Context) -> Build:
         inputs = (*super().inputs(ctx), ("level", self.index.hidden))
-        trunk = ctx.own.network.module(f"{ctx.owner}_trunk", inputs, self.heads)
+        trunk = network(ctx, f"{ctx.owner}_trunk", inputs, self.heads)
         embedding = self.index.module(f"{ctx.owner}_level")
         return build(f"{ctx.owner}_net", with_embedded_level, trunk=trunk, embedding=embedding, levels=self.levels)
 

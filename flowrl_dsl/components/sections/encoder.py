@@ -9,18 +9,13 @@ from pydantic import Field
 from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Network, Optimizer, Target
 from flowrl_dsl.components.context import Context, init_params, leading, rows
+from flowrl_dsl.components.first_layer import unit_size
 from flowrl_dsl.components.section import Encoder
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, build, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR, TREE, Type
 from flowrl_dsl.lazy import jax, jnp, nn
 from flowrl_dsl.registry import option, register
-
-
-@kernel
-def unit_size(x):
-    """x divided by the mean magnitude of its components."""
-    return x / jnp.maximum(jnp.mean(jnp.abs(x), axis=-1, keepdims=True), 1e-8)
 
 
 @kernel
@@ -70,6 +65,10 @@ def joined(x, z):
 class EncoderSection(Encoder):
     """``z(s, a)`` is trained to predict ``z(s_next)``; policy and critic read z(s), the critic also z(s, a).
 
+    Each network has a linear layer u for what is not an embedding, its output divided by its mean magnitude: the policy is
+    f(u(s), z(s)), a member of the critic Q(u(s, a), z(s), z(s, a)).  With ``input_layer = none`` they are f(s, z(s)) and
+    Q(s, a, z(s), z(s, a)).
+
     Policy and critic read ``encoder_fixed``, their targets ``encoder_target``; at each refresh ``encoder_target <-
     encoder_fixed`` and ``encoder_fixed <- encoder``.
     """
@@ -80,9 +79,16 @@ class EncoderSection(Encoder):
     requires = frozenset({"reparameterized"})
 
     size: int = Field(256, ge=1, description="dimension of an embedding")
+    input_layer: int | None = Field(
+        256, ge=2, description="width of the layers u of policy and critic; none to leave them out"
+    )
     network: Network = option("network of each of the two encoders", "mlp([256, 256], activation = elu)")
     optimizer: Optimizer = option("optimizer of the parameters", "adam(3e-4)")
     target: Target = option("update rule of the copies", "copy(every = 250)")
+
+    @property
+    def input_width(self) -> int | None:
+        return self.input_layer
 
     def module(self, ctx: Context) -> Build:
         state = self.network.module("state_encoder", (("s", ctx.sizes.obs),), self.size)

@@ -7,7 +7,7 @@ discount 0 is terminal; one that ends with a positive discount has reached its t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,6 @@ from flowrl_dsl.runtime.plain import is_plain
 from flowrl_dsl.runtime.worlds.base import Rescale, World, WorldKind
 from flowrl_dsl.runtime.worlds.mujoco_state import MujocoState, quiet
 from flowrl_dsl.runtime.worlds.vector import SyncVector
-
-with warnings.catch_warnings():
-    # without a display its renderer, unused here, prints a warning on import
-    warnings.simplefilter("ignore")
-    from dm_control import suite
-    from dm_control.rl.control import PhysicsError
 
 
 @register
@@ -44,7 +38,8 @@ class DmControlEnv:
     exact = True
 
     def __init__(self, task: str, seed: int):
-        domain, name = _find(task)
+        suite, self._unstable = _imported(task)
+        domain, name = _find(task, suite.ALL_TASKS)
         quiet()
         self._task = task
         # the seed is set at construction because some domains (lqr) draw their model there
@@ -64,7 +59,7 @@ class DmControlEnv:
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
         try:
             step = self._env.step(self.rescale(action))
-        except PhysicsError as error:
+        except self._unstable as error:
             raise RunError("FRL0406", f"the simulation of {self._task} became unstable: {error}") from error
         terminal = step.last() and step.discount == 0
         return _flatten(step.observation), float(step.reward), bool(terminal), bool(step.last() and not terminal)
@@ -91,8 +86,22 @@ class DmControlEnv:
         self._env.close()
 
 
-def _find(task: str) -> tuple[str, str]:
-    known = {f"{DmControl.name}/{domain}-{name}": (domain, name) for domain, name in suite.ALL_TASKS}
+def _imported(task: str) -> tuple[Any, type[Exception]]:
+    """The package's suite of tasks and its exception for an unstable simulation."""
+    try:
+        with warnings.catch_warnings():
+            # without a display its renderer, unused here, prints a warning on import
+            warnings.simplefilter("ignore")
+            from dm_control import suite
+            from dm_control.rl.control import PhysicsError
+    except ImportError as error:
+        hint = "pip install dm-control; on Python 3.13, where labmaze has no wheel, use Python 3.11 or 3.12"
+        raise RunError("FRL0405", f"{task} needs dm-control, which cannot be imported", str(error), hint) from error
+    return suite, PhysicsError
+
+
+def _find(task: str, tasks: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    known = {f"{DmControl.name}/{domain}-{name}": (domain, name) for domain, name in tasks}
     if task not in known:
         raise RunError("FRL0401", f'unknown task "{task}"', did_you_mean(task, known))
     return known[task]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ from gymnasium import spaces
 from flowrl_dsl.runtime import plain
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.worlds import base, catalogue
+from tests import needs
 
-EXACT = [
+EXACT = needs.marked(
     "InvertedPendulum-v5",
     "HalfCheetah-v5",
     "Hopper-v5",
@@ -21,7 +24,7 @@ EXACT = [
     "dm_control/cheetah-run",
     "dm_control/walker-walk",
     "dm_control/reacher-easy",
-]
+)
 
 
 def _actions(steps: int, count: int, size: int) -> np.ndarray:
@@ -48,7 +51,7 @@ def test_a_restored_copy_continues_bit_for_bit(task: str) -> None:
     assert all(_equal(original.step(action), copy.step(action)) for action in later)
 
 
-@pytest.mark.parametrize("task", ["Hopper-v5", "dm_control/cartpole-swingup"])
+@pytest.mark.parametrize("task", needs.marked("Hopper-v5", "dm_control/cartpole-swingup"))
 def test_resetting_a_used_copy_gives_the_episodes_of_a_fresh_one(task: str) -> None:
     used, fresh = catalogue.make(task, 1, 0, evaluation=True), catalogue.make(task, 1, 7, evaluation=True)
     used.reset()
@@ -159,9 +162,9 @@ def _flexible() -> spaces.Box:
         ("FRL0401", lambda: "HalfCheeta-v5"),
         ("FRL0401", lambda: "half cheetah"),
         ("FRL0401", lambda: ""),
-        ("FRL0401", lambda: "dm_control/cartpole-swingupp"),
+        pytest.param("FRL0401", lambda: "dm_control/cartpole-swingupp", marks=needs.dm_control),
         ("FRL0402", lambda: "CartPole-v1"),
-        ("FRL0403", lambda: "dm_control/lqr-lqr_2_1"),
+        pytest.param("FRL0403", lambda: "dm_control/lqr-lqr_2_1", marks=needs.dm_control),
         ("FRL0403", lambda: _register("Infinite", action_space=_flexible())),
         ("FRL0404", lambda: _register("Words", observation_space=spaces.Sequence(spaces.Discrete(3)))),
     ],
@@ -172,11 +175,24 @@ def test_a_task_that_cannot_be_used_is_a_coded_error(code: str, task) -> None:
     assert caught.value.code == code
 
 
-def test_the_nearest_task_is_offered() -> None:
-    for wrong, right in (("HalfCheeta-v5", "HalfCheetah-v5"), ("dm_control/cartpole-swingupp", "cartpole-swingup")):
-        with pytest.raises(RunError) as caught:
-            catalogue.make(wrong, 1, 0)
-        assert right in caught.value.diagnostics[0].notes[0]
+@pytest.mark.parametrize(
+    "wrong, right",
+    [
+        ("HalfCheeta-v5", "HalfCheetah-v5"),
+        pytest.param("dm_control/cartpole-swingupp", "cartpole-swingup", marks=needs.dm_control),
+    ],
+)
+def test_the_nearest_task_is_offered(wrong: str, right: str) -> None:
+    with pytest.raises(RunError) as caught:
+        catalogue.make(wrong, 1, 0)
+    assert right in caught.value.diagnostics[0].notes[0]
+
+
+def test_a_task_of_dm_control_without_the_package_is_an_error_with_the_cure(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "dm_control", None)
+    with pytest.raises(RunError, match=r"FRL0405.*needs dm-control") as caught:
+        catalogue.make("dm_control/cartpole-swingup", 1, 0)
+    assert "pip install dm-control" in caught.value.diagnostics[0].notes[1]
 
 
 def test_what_a_task_raises_or_gives_is_reported_as_its_fault() -> None:
