@@ -176,6 +176,8 @@ def _add_train(commands: Commands) -> None:
         command.add_argument(f"--{name.replace('_', '-')}", type=positive, metavar="N", help=meaning)
     command.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default runs/SPEC/TASK/seedN)")
     command.add_argument("--wandb", metavar="PROJECT", help="also log to Weights & Biases")
+    help_text = "the data set that an offline algorithm learns from: a file, a folder, or an id of Minari"
+    command.add_argument("--data", metavar="SOURCE", help=help_text)
 
 
 def _add_run_commands(commands: Commands) -> None:

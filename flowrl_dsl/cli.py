@@ -166,7 +166,8 @@ def _train(parsed: argparse.Namespace) -> int:
 
     replaced = {name: getattr(parsed, name) for name in REPLACED}
     sets = tuple(parsed.set)
-    arguments = runs.TrainArguments(parsed.spec, parsed.task, parsed.seed, sets, replaced, parsed.out, parsed.wandb)
+    given = (parsed.spec, parsed.task, parsed.seed, sets, replaced, parsed.out, parsed.wandb, parsed.data)
+    arguments = runs.TrainArguments(*given)
     if parsed.seeds is None and not parsed.sweep:
         return _interruptible(lambda: runs.train(arguments))
     from flowrl_dsl import populations

@@ -1,10 +1,50 @@
-"""The command ``flowrl-dsl data``: the summary of a data set, and a picture of it."""
+"""Data sets of commands: the summary and the picture of ``flowrl-dsl data``, and the table that a run learns from."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flowrl_dsl.datasets import Dataset, load, picture
+from flowrl_dsl.datasets import DataError, Dataset, load, picture
+
+if TYPE_CHECKING:
+    from flowrl_dsl.runtime.table import Table
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The data set of a run, as run.json records it: its place, its name, its number of transitions and its digest."""
+
+    source: str
+    name: str
+    rows: int
+    sha256: str
+
+    @classmethod
+    def of(cls, source: str, task: str) -> DataSet:
+        """The data set at ``source``, checked against the task; raises ``DataError``."""
+        found = load_for(source, task)
+        place = os.path.abspath(source) if os.path.exists(source) else source
+        return cls(place, found.provenance.name, len(found), found.provenance.sha256)
+
+    def table(self, task: str) -> Table:
+        """Its contents; raises FRL0460 if they are not those that the run began with."""
+        found = _table(self.source, task)
+        if found.sha256 != self.sha256:
+            message = f"the data set {self.source} has changed since the run began"
+            raise DataError("FRL0460", message, f"its digest was {self.sha256}", "restore it, or start a new run")
+        return found
+
+
+@lru_cache(maxsize=1)
+def _table(source: str, task: str) -> Table:
+    """One table for all members of a population."""
+    from flowrl_dsl.runtime.table import Table
+
+    return Table.of(load_for(source, task))
 
 
 def load_for(source: str | Path, task: str | None) -> Dataset:

@@ -31,9 +31,11 @@ def check_files(paths: Iterable[str]) -> tuple[list[Diagnostic], dict[str, str]]
     return found.found, sources
 
 
-def resolve_or_raise(spec: str, task: str | None, sets: Sequence[str]) -> tuple[Algorithm, Resolution]:
+def resolve_or_raise(
+    spec: str, task: str | None, sets: Sequence[str], data: str | None = None
+) -> tuple[Algorithm, Resolution]:
     """The checked algorithm; raises ``DiagnosticError`` with every error otherwise."""
-    resolution = resolve(spec, task=task, sets=sets)
+    resolution = resolve(spec, task=task, sets=sets, data=data)
     return algorithm_of(resolution), resolution
 
 

@@ -56,7 +56,7 @@ def _extended(folder: RunFolder, prepared: runs.PreparedRun, steps: int) -> runs
     if steps == old.steps:
         return prepared
     given = folder.said("given") | {"steps": steps}
-    program, settings = runs.build(prepared.algorithm, old.task, old.seed, given)
+    program, settings = runs.build(prepared.algorithm, old.task, old.seed, given, prepared.data)
     if _shapes(program) != _shapes(prepared.program):
         message = f"the state of {folder.path} has one entry per row of its replay, as many as its steps fill"
         hint = f"with {steps} steps its sampling would draw other rows: start a new run with --steps {steps}"

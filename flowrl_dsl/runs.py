@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowrl_dsl import __version__, driver
+from flowrl_dsl.data import DataSet
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
 from flowrl_dsl.reading import read_regular
 from flowrl_dsl.resources import cache_folder, shipped_specs
@@ -49,6 +50,7 @@ class TrainArguments:
     replaced: dict[str, int | None] = field(default_factory=dict)
     out: Path | None = None
     wandb: str | None = None
+    data: str | None = None
 
 
 SWITCHES = {
@@ -92,6 +94,7 @@ class PreparedRun:
     program: Program
     settings: Settings
     contents: dict[str, str]
+    data: DataSet | None = None
     restart: bool = False
     """Whether a run that has lost its checkpoints begins again."""
     changes: dict[str, Any] = field(default_factory=dict)
@@ -103,8 +106,9 @@ class PreparedRun:
 
         own = self.program
         regime: Any = self.algorithm.regime
-        sinks = sinks_of(folder)
-        return Training(program or own, self.settings, folder, display, sinks, own.hyper, regime.turn, self.restart)
+        table = None if self.data is None else self.data.table(self.settings.task)
+        shared = (folder, display, sinks_of(folder), own.hyper, regime.turn, table, self.restart)
+        return Training(program or own, self.settings, *shared)
 
 
 def train(arguments: TrainArguments) -> None:
@@ -116,28 +120,49 @@ def train(arguments: TrainArguments) -> None:
 def prepare(arguments: TrainArguments) -> PreparedRun:
     """Check and build everything without writing a file."""
     algorithm, resolution = driver.resolve_or_raise(arguments.spec, arguments.task, arguments.sets)
+    data = _data(arguments, algorithm)
+    if data is not None:
+        algorithm, resolution = driver.resolve_or_raise(arguments.spec, arguments.task, arguments.sets, data.name)
     if arguments.wandb is not None and find_spec("wandb") is None:
         raise RunError("FRL0440", "--wandb needs the extra: pip install 'flowrl-dsl[wandb]'")
     contents = _spec_copies(resolution.sources) | {"resolved.flowrl": show(algorithm)}
-    return PreparedRun(algorithm, *build(algorithm, arguments.task, arguments.seed, arguments.replaced), contents)
+    built = build(algorithm, arguments.task, arguments.seed, arguments.replaced, data)
+    return PreparedRun(algorithm, *built, contents, data)
 
 
-def build(algorithm: Algorithm, task: str, seed: int, replaced: dict[str, int | None]) -> tuple[Program, Settings]:
+def _data(arguments: TrainArguments, algorithm: Algorithm) -> DataSet | None:
+    """The data set of an algorithm that learns from one; raises FRL0461 where it is missing or has no use."""
+    regime: Any = algorithm.regime
+    if regime.acts and arguments.data is not None:
+        hint = "leave out --data, or choose an algorithm with `regime = offline`"
+        raise RunError("FRL0461", f"{algorithm.name} collects its own data", hint)
+    if regime.acts:
+        return None
+    if arguments.data is None:
+        hint = f"flowrl-dsl train {arguments.spec} --data SOURCE, where SOURCE is a file, a folder or the id of a data set"
+        raise RunError("FRL0461", f"{algorithm.name} learns from a data set, and none is named", hint)
+    return DataSet.of(arguments.data, arguments.task)
+
+
+def build(
+    algorithm: Algorithm, task: str, seed: int, replaced: dict[str, int | None], data: DataSet | None = None
+) -> tuple[Program, Settings]:
     from flowrl_dsl.runtime.settings import Settings
     from flowrl_dsl.runtime.worlds import catalogue
 
     settings = Settings.of(algorithm.sections["train"], task, seed, **replaced)
     sizes = catalogue.sizes(task)
     prepare_jax()
-    program = driver.build_program(algorithm, *sizes, envs=settings.envs, capacity=settings.capacity)
+    capacity = settings.capacity if data is None else data.rows
+    program = driver.build_program(algorithm, *sizes, envs=settings.envs, capacity=capacity)
     return program, settings
 
 
 def rebuild(folder: RunFolder) -> PreparedRun:
     """Rebuild an existing run from the copy of the spec in its folder."""
     task, seed, replaced = map(folder.said, ("task", "seed", "given"))
-    algorithm = _resolved(folder)
-    prepared = PreparedRun(algorithm, *build(algorithm, task, seed, replaced), {})
+    algorithm, data = _resolved(folder), _recorded(folder)
+    prepared = PreparedRun(algorithm, *build(algorithm, task, seed, replaced, data), {}, data)
     then, now = folder.said("settings"), json.loads(json.dumps(asdict(prepared.settings)))
     changed = [name for name in now if then.get(name, now[name]) != now[name]]
     if changed:
@@ -154,13 +179,20 @@ def _resolved(folder: RunFolder) -> Algorithm:
         written = read_regular(folder.path / "resolved.flowrl", MOST_BYTES).decode()
     except (OSError, ValueError) as error:
         raise RunError("FRL0411", f"{folder.path} is an incomplete run folder: {error}") from error
-    resolution = resolve(str(home / main), task=task, sets=sets)
+    data = _recorded(folder)
+    resolution = resolve(str(home / main), task=task, sets=sets, data=None if data is None else data.name)
     _check_copies(folder, set(resolution.sources) - {SET_FILE})
     algorithm = driver.algorithm_of(resolution)
     if show(algorithm) != written:
         hint = "it depends on the version of flowrl-dsl and its shipped specs: use the version that started the run"
         raise RunError("FRL0416", f"the spec in {folder.path} now resolves differently", hint)
     return algorithm
+
+
+def _recorded(folder: RunFolder) -> DataSet | None:
+    """The data set of a run; None for one that collects its own data."""
+    found = folder.settings.get("data")
+    return None if found is None else DataSet(**found)
 
 
 def _check_copies(folder: RunFolder, names: set[str]) -> None:
@@ -193,6 +225,8 @@ def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
         "python": sys.version.split()[0],
         "versions": versions(),
     }
+    if prepared.data is not None:
+        said["data"] = asdict(prepared.data)
     if arguments.wandb is not None:
         said["wandb_id"] = secrets.token_hex(8)
     folder = RunFolder.create(Path("runs"), name, arguments.task, arguments.seed, said, prepared.contents, arguments.out)

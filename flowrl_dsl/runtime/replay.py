@@ -7,7 +7,7 @@ so the warm-up costs a few transfers instead of thousands.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -31,6 +31,7 @@ class Replay:
         self._waiting: list[np.ndarray] = []
         self._fresh: list[np.ndarray] = []
         self._device: Device | None = None
+        self._table: Table | None = None
 
     @classmethod
     def of(cls, program: Any, table: Table | None = None) -> Replay:
@@ -38,6 +39,7 @@ class Replay:
         replay = cls(program.data, program.axis_sizes)
         if table is not None:
             replay.restore(len(table.rows), table.rows)
+        replay._table = table
         return replay
 
     @property
@@ -58,7 +60,9 @@ class Replay:
     def view(self) -> dict[str, jax.Array]:
         """The storage on the device, all rows included.  Valid until the next call."""
         if self._device is None:
-            self._device = self.on_device(self.take())
+            rows = self.take()
+            store = partial(self.on_device, rows)
+            self._device = store() if self._table is None else self._table.stored(store)
         elif self._waiting:
             self._device.insert(self.take())
         return self._device.storage

@@ -60,6 +60,15 @@ class Given(_Part):
     action_repeat: Positive | None = None
 
 
+class DataJson(_Part):
+    """The data set that the run learns from."""
+
+    source: str
+    name: str
+    rows: Positive
+    sha256: Digest
+
+
 class Extension(_Part):
     """One ``resume --steps``: the number of steps before and after it, and the step it was resumed from."""
 
@@ -85,6 +94,7 @@ class RunJson(_Part):
     device: str = ""
     versions: dict[str, str] = {}
     extended: list[Extension] = []
+    data: DataJson | None = None
 
 
 class PopulationJson(_Part):

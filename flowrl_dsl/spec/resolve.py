@@ -38,29 +38,31 @@ class Resolution:
     sources: dict[str, str]
 
 
-def resolve(path: str, *, task: str | None = None, sets: Sequence[str] = ()) -> Resolution:
+def resolve(path: str, *, task: str | None = None, sets: Sequence[str] = (), data: str | None = None) -> Resolution:
     """Read and check the spec ``path`` as it stands for ``task`` with the overrides ``sets`` (``key=value``).
+
+    The names of a ``for task`` block are compared with the task and with the name of the data set, ``data``.
 
     Never raises for what a user wrote.  Overrides for other tasks are checked as well.
     """
     diagnostics = Diagnostics()
     loader = Loader(diagnostics)
     try:
-        algorithm = _resolve(loader, path, task, sets)
+        algorithm = _resolve(loader, path, task, sets, data)
     except RecursionError:
         diagnostics.error("FRL0229", "the spec is nested too deeply to be checked", None)
         algorithm = None
     return Resolution(None if diagnostics.errors else algorithm, diagnostics, loader.sources)
 
 
-def _resolve(loader: Loader, path: str, task: str | None, sets: Sequence[str]) -> Algorithm | None:
+def _resolve(loader: Loader, path: str, task: str | None, sets: Sequence[str], data: str | None) -> Algorithm | None:
     diagnostics = loader.diagnostics
     main = located(path)
     chain = loader.chain(main)
     if chain is None:
         return None
     statements = merge(chain, diagnostics)
-    blocks = [block for block in statements.tasks if _holds(block, task)]
+    blocks = [block for block in statements.tasks if _holds(block, task) or _holds(block, data)]
     chosen = _for_task(statements, blocks, diagnostics)
     edited = apply_sets(chosen, sets, diagnostics, loader.sources)
     checked = _checked(Check(edited, main, Scope(diagnostics, applied=tuple(edited.applied)), bool(sets), task))
@@ -73,7 +75,7 @@ def _resolve(loader: Loader, path: str, task: str | None, sets: Sequence[str]) -
 
 
 def _holds(block: tree.ForTask, task: str | None) -> bool:
-    """Whether a block applies to the task; ``*`` in its names matches any text."""
+    """Whether a block applies to the task or data set of this name; ``*`` in its names matches any text."""
     return task is not None and any(fnmatchcase(task, name.value) for name in block.tasks)
 
 
