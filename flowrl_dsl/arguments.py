@@ -111,6 +111,7 @@ def parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_run_commands(commands)
     _add_bench(commands)
+    _add_data(commands)
     return top
 
 
@@ -215,3 +216,11 @@ def _add_bench(commands: Commands) -> None:
         kind.add_argument("--task", metavar="TASK", help=f"a Gymnasium id or dm_control/DOMAIN-TASK (default {default})")
         kind.add_argument("--repeat", type=positive, metavar="N", help="samples per measurement")
         kind.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+
+
+def _add_data(commands: Commands) -> None:
+    data = _add(commands, "data", "summarise a data set: episodes, returns, lengths, and the range and coverage of actions")
+    data.add_argument("source", metavar="SOURCE", help="a Minari id or folder, a D4RL HDF5 file, or an OGBench .npz")
+    data.add_argument("--task", metavar="TASK", help="the task, whose sizes and bounds of actions are checked")
+    data.add_argument("--plot", type=Path, metavar="FILE", help="the picture: png, pdf or svg (default NAME.png)")
+    data.add_argument("--json", type=Path, metavar="FILE", help="also write the summary as JSON")

@@ -28,12 +28,22 @@ ALLOWED: dict[str, set[str]] = {
     "components": {"components", "graph"} | BASE,
     "passes": {"passes", "graph", "axes"},
     "lowering": {"lowering", "graph"} | BASE,
+<<<<<<< HEAD
     "runtime": {"runtime", "lowering", "diagnostics", "record", "registry", "reading", "__init__"},
     "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
     "top": {"driver", "plan", "catalogue", "cli", "arguments", "streams", "runs", "resuming", "populations", "__init__"}
     | {"syntax", "spec", "graph", "components", "passes", "lowering", "runtime", "bench"}
+=======
+    "datasets": {"datasets", "diagnostics"},
+    "runtime": {"runtime", "lowering", "datasets", "diagnostics", "record", "registry", "__init__"},
+    "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
+    | BASE,
+    "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
+    "top": {"driver", "plan", "catalogue", "cli", "arguments", "streams", "runs", "populations", "data", "__init__"}
+    | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "bench"}
+>>>>>>> ce7eb3f (Data sets: readers for Minari, D4RL and OGBench, their checks, summary, picture and scores)
     | BASE,
 }
 LIBRARIES: dict[str, set[str]] = {
@@ -44,8 +54,13 @@ LIBRARIES: dict[str, set[str]] = {
     "components": {"pydantic"},
     "passes": set(),
     "lowering": {"jax", "numpy"},
+<<<<<<< HEAD
     "runtime": {"jax", "numpy", "gymnasium", "dm_control", "mujoco", "matplotlib", "rich", "tensorboardX", "wandb"}
     | {"pydantic"},
+=======
+    "datasets": {"numpy", "gymnasium", "h5py", "matplotlib", "minari"},
+    "runtime": {"jax", "numpy", "gymnasium", "dm_control", "mujoco", "matplotlib", "rich", "tensorboardX", "wandb"},
+>>>>>>> ce7eb3f (Data sets: readers for Minari, D4RL and OGBench, their checks, summary, picture and scores)
     "testing": {"jax", "numpy", "hypothesis"},
     "bench": {"jax", "numpy", "gymnasium"},
     "top": {"jax"},

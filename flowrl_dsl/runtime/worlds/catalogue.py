@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
+import numpy as np
+
 from flowrl_dsl import registry
+from flowrl_dsl.datasets import TaskSpaces
 from flowrl_dsl.runtime.worlds.base import World, WorldKind, broken, evaluation_seed, seed_of
 
 _WITHOUT_PREFIX = "gymnasium"
@@ -30,6 +33,24 @@ def kind_of(task: str) -> type[WorldKind]:
     found = registry.find(WorldKind.family, prefix) if slash and prefix.isidentifier() else None
     # Gymnasium's ids may have prefixes too (namespaces)
     return cast(type[WorldKind], found or registry.find(WorldKind.family, _WITHOUT_PREFIX))
+
+
+def spaces(task: str) -> TaskSpaces:
+    """What a data set of the task must agree with: sizes, bounds of actions, and the time limit of a Gymnasium task.
+
+    The bounds of a world without ``rescale`` are ±1: its actions are taken as they are.
+    """
+    world = make(task, 1, 0)
+    world.close()
+    unit = np.ones(world.action_size)
+    rescale = getattr(world, "rescale", None) or np.asarray
+    low, high = (np.asarray(rescale(bound), np.float64) for bound in (-unit, unit))
+    limit = None
+    if kind_of(task).name == _WITHOUT_PREFIX:
+        from flowrl_dsl.runtime.worlds.gymnasium import time_limit
+
+        limit = time_limit(task)
+    return TaskSpaces(task, world.observation_size, low, high, limit)
 
 
 def sizes(task: str) -> tuple[int, int]:

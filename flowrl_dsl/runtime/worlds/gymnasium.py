@@ -103,6 +103,12 @@ def reward_threshold(task: str) -> float | None:
     return None if spec is None else spec.reward_threshold
 
 
+def time_limit(task: str) -> int | None:
+    """The frames after which Gymnasium's registry cuts an episode of the task."""
+    spec = gymnasium.registry.get(task)
+    return None if spec is None else spec.max_episode_steps
+
+
 def _make(task: str) -> gymnasium.Env:
     _quiet_mujoco(task)
     if "" not in sys.path:
