@@ -81,4 +81,32 @@ CODES = (
         "flowrl-dsl data empty.hdf5",
         "Choose another data set; where bounds are missing, name the task with --task.",
     ),
+    Code(
+        "FRL0460",
+        "not a name of a Minari data set",
+        "Data sets of Minari have ids of words with slashes between them and a version at the end.",
+        "flowrl-dsl collect runs/qsm/Hopper-v5/seed0 --steps 10_000 --out hopper",
+        "Write the id as [NAMESPACE/]NAME-vNUMBER, such as mine/hopper-medium-v0.",
+    ),
+    Code(
+        "FRL0461",
+        "the data set exists",
+        "Data sets are never overwritten: results refer to them by their id.",
+        "flowrl-dsl collect runs/qsm/Hopper-v5/seed0 --steps 10_000 --out mine/hopper-medium-v0",
+        "Choose another name or the next version; `minari delete ID` deletes a data set.",
+    ),
+    Code(
+        "FRL0462",
+        "no transitions in the replay",
+        "The checkpoints of these runs contain no transitions, so that there is nothing to write.",
+        "flowrl-dsl collect runs/just-begun --replay --out mine/replay-v0",
+        "Collect with the policy instead: --steps N without --replay.",
+    ),
+    Code(
+        "FRL0463",
+        "runs of different tasks",
+        "A data set has the observations and actions of one task, and one number of frames for which an action is held.",
+        "flowrl-dsl collect runs/qsm/Hopper-v5/seed0 runs/qsm/Ant-v5/seed0 --steps 10_000 --out mine/both-v0",
+        "Collect one data set per task.",
+    ),
 )
