@@ -11,6 +11,7 @@ from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.recording import record, replayed
 from flowrl_dsl.runtime.worlds import catalogue
 from tests.runtime.toy_program import ToyProgram
+from tests.runtime.worlds import cart
 
 TASK = "InvertedPendulum-v5"
 SIZES = {"obs": 4, "action": 1}
@@ -21,8 +22,8 @@ def program() -> ToyProgram:
     return ToyProgram(*catalogue.sizes(TASK))
 
 
-def _record(program: ToyProgram, steps: int, envs: int = 1, **options: float) -> list[Episode]:
-    world = catalogue.make(TASK, envs, 5)
+def _record(program: ToyProgram, steps: int, envs: int = 1, task: str = TASK, **options: float) -> list[Episode]:
+    world = catalogue.make(task, envs, 5)
     try:
         return record(program, program.init(0), program.hyper, world, steps, **options)
     finally:
@@ -36,11 +37,11 @@ def _same(left: list[Episode], right: list[Episode]) -> bool:
     )
 
 
-def test_the_world_repeats_what_was_recorded(program: ToyProgram) -> None:
-    episodes = _record(program, 60)
-    assert sum(map(len, episodes)) == 60 and [one.whole for one in episodes] == [True] * (len(episodes) - 1) + [False]
-    assert len(episodes) > 1
-    world = catalogue.make(TASK, 1, 5)
+@pytest.mark.parametrize("task", [TASK, "dm_control/cartpole-swingup", f"{cart.Carts.name}/walls"])
+def test_the_world_repeats_what_was_recorded(task: str) -> None:
+    episodes = _record(ToyProgram(*catalogue.sizes(task)), 60, task=task)
+    assert sum(map(len, episodes)) == 60 and all(one.whole for one in episodes[:-1])
+    world = catalogue.make(task, 1, 5)
     obs = world.reset()
     for episode in episodes:
         np.testing.assert_array_equal(episode.observations[0], obs[0])
