@@ -247,6 +247,17 @@ def _data(parsed: argparse.Namespace) -> int:
     return OK
 
 
+def _collect(parsed: argparse.Namespace) -> int:
+    from flowrl_dsl import collecting
+
+    names = ("runs", "steps", "seed", "envs", "noise", "replay")
+    arguments = collecting.CollectArguments(name=parsed.out, **{name: getattr(parsed, name) for name in names})
+    code = _unless_misused(lambda: collecting.check(arguments))
+    if code == OK:
+        collecting.collect(arguments)
+    return code
+
+
 def _bench(parsed: argparse.Namespace) -> int:
     from flowrl_dsl.bench import report
     from flowrl_dsl.bench.kind import Asked
@@ -305,6 +316,7 @@ _COMMANDS = {
     "diagnose": _diagnose,
     "bench": _bench,
     "data": _data,
+    "collect": _collect,
 }
 
 if __name__ == "__main__":

@@ -31,11 +31,11 @@ class DataSet:
         return cls(place, found.provenance.name, len(found), found.provenance.sha256)
 
     def table(self, task: str) -> Table:
-        """Its contents; raises FRL0460 if they are not those that the run began with."""
+        """Its contents; raises FRL0465 if they are not those that the run began with."""
         found = _table(self.source, task)
         if found.sha256 != self.sha256:
             message = f"the data set {self.source} has changed since the run began"
-            raise DataError("FRL0460", message, f"its digest was {self.sha256}", "restore it, or start a new run")
+            raise DataError("FRL0465", message, f"its digest was {self.sha256}", "restore it, or start a new run")
         return found
 
 

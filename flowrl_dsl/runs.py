@@ -131,16 +131,16 @@ def prepare(arguments: TrainArguments) -> PreparedRun:
 
 
 def _data(arguments: TrainArguments, algorithm: Algorithm) -> DataSet | None:
-    """The data set of an algorithm that learns from one; raises FRL0461 where it is missing or has no use."""
+    """The data set of an algorithm that learns from one; raises FRL0464 where it is missing or has no use."""
     regime: Any = algorithm.regime
     if regime.acts and arguments.data is not None:
         hint = "leave out --data, or choose an algorithm with `regime = offline`"
-        raise RunError("FRL0461", f"{algorithm.name} collects its own data", hint)
+        raise RunError("FRL0464", f"{algorithm.name} collects its own data", hint)
     if regime.acts:
         return None
     if arguments.data is None:
         hint = f"flowrl-dsl train {arguments.spec} --data SOURCE, where SOURCE is a file, a folder or the id of a data set"
-        raise RunError("FRL0461", f"{algorithm.name} learns from a data set, and none is named", hint)
+        raise RunError("FRL0464", f"{algorithm.name} learns from a data set, and none is named", hint)
     return DataSet.of(arguments.data, arguments.task)
 
 

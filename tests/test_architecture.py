@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
     "top": {"driver", "plan", "catalogue", "cli", "arguments", "streams", "__init__"}
-    | {"runs", "resuming", "populations", "data"}
+    | {"runs", "resuming", "populations", "data", "collecting"}
     | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "bench"}
     | BASE,
 }

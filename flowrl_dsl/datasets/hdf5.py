@@ -63,7 +63,8 @@ class Hdf5:
         numeric(found.dtype, place)
         self._allowance.take(place.key, found.shape, found.dtype)
         if found.size and not found.id.get_storage_size():
-            place.refuse("FRL0453", f"has the shape {list(found.shape)}, but its values were never written")
+            hint = "write all values of the array, also zeros"
+            place.refuse("FRL0453", f"has the shape {list(found.shape)}, but its values were never written", hint)
 
     def _entry(self, key: str) -> Any:
         """The object at ``key``, over hard links alone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -45,12 +45,17 @@ def spaces(task: str) -> TaskSpaces:
     unit = np.ones(world.action_size)
     rescale = getattr(world, "rescale", None) or np.asarray
     low, high = (np.asarray(rescale(bound), np.float64) for bound in (-unit, unit))
-    limit = None
-    if kind_of(task).name == _WITHOUT_PREFIX:
-        from flowrl_dsl.runtime.worlds.gymnasium import time_limit
+    found = specification(task)
+    return TaskSpaces(task, world.observation_size, low, high, None if found is None else found.max_episode_steps)
 
-        limit = time_limit(task)
-    return TaskSpaces(task, world.observation_size, low, high, limit)
+
+def specification(task: str) -> Any:
+    """The specification of a task of Gymnasium, from which it can be made; None for tasks of other worlds."""
+    if kind_of(task).name != _WITHOUT_PREFIX:
+        return None
+    from flowrl_dsl.runtime.worlds import gymnasium
+
+    return gymnasium.specification(task)
 
 
 def sizes(task: str) -> tuple[int, int]:

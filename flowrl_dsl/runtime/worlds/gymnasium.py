@@ -103,10 +103,9 @@ def reward_threshold(task: str) -> float | None:
     return None if spec is None else spec.reward_threshold
 
 
-def time_limit(task: str) -> int | None:
-    """The frames after which Gymnasium's registry cuts an episode of the task."""
-    spec = gymnasium.registry.get(task)
-    return None if spec is None else spec.max_episode_steps
+def specification(task: str) -> gymnasium.envs.registration.EnvSpec | None:
+    """The task in Gymnasium's registry, if it is there by now."""
+    return gymnasium.registry.get(task.rpartition(":")[2])
 
 
 def _make(task: str) -> gymnasium.Env:
