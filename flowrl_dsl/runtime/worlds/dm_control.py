@@ -58,13 +58,8 @@ class DmControlEnv:
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
         try:
-<<<<<<< HEAD
-            step = self._env.step(self._rescale(action))
-        except self._unstable as error:
-=======
             step = self._env.step(self.rescale(action))
-        except PhysicsError as error:
->>>>>>> ce7eb3f (Data sets: readers for Minari, D4RL and OGBench, their checks, summary, picture and scores)
+        except self._unstable as error:
             raise RunError("FRL0406", f"the simulation of {self._task} became unstable: {error}") from error
         terminal = step.last() and step.discount == 0
         return _flatten(step.observation), float(step.reward), bool(terminal), bool(step.last() and not terminal)
