@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowrl_dsl.datasets import DataError, Dataset, load, picture
+from flowrl_dsl.datasets import DataError, Dataset, load, picture, summary
 
 if TYPE_CHECKING:
     from flowrl_dsl.runtime.table import Table
@@ -25,8 +25,9 @@ class DataSet:
 
     @classmethod
     def of(cls, source: str, task: str) -> DataSet:
-        """The data set at ``source``, checked against the task; raises ``DataError``."""
+        """The data set at ``source``, checked against the task and summarised on standard output; raises ``DataError``."""
         found = load_for(source, task)
+        print(summary.brief(summary.summarize(found)), flush=True)
         place = os.path.abspath(source) if os.path.exists(source) else source
         return cls(place, found.provenance.name, len(found), found.provenance.sha256)
 

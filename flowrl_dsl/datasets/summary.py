@@ -136,6 +136,15 @@ def text(summary: Summary) -> str:
     return "\n".join([*_lines(summary), "", *_tables(summary)])
 
 
+def brief(summary: Summary) -> str:
+    """The summary in a few lines: origin of the data, returns and lengths of its episodes, coverage of the actions."""
+    entropy, cells, at_bounds = (
+        float(np.mean([getattr(one, name) for one in summary.coverage])) for name in ("entropy", "cells", "at_bounds")
+    )
+    actions = f"actions: entropy {entropy:.2f}, {cells:.0%} of the cells, {at_bounds:.0%} at ±1 (means over components)"
+    return "\n".join([*_lines(summary), *_episodes(summary), actions])
+
+
 def _lines(summary: Summary) -> Iterator[str]:
     origin = summary.provenance
     yield f"{origin.name} ({origin.format}, sha256 {origin.sha256[:16]})"
@@ -148,10 +157,14 @@ def _lines(summary: Summary) -> Iterator[str]:
     yield from (f"note: {note}" for note in origin.notes)
 
 
-def _tables(summary: Summary) -> Iterator[str]:
+def _episodes(summary: Summary) -> Iterator[str]:
     rows = {"return": summary.returns if summary.rewarded else None, "score": summary.scores, "length": summary.lengths}
     yield _row("episode", "mean", "std", "min", "5 %", "25 %", "50 %", "75 %", "95 %", "max")
     yield from (_row(name, *asdict(spread).values()) for name, spread in rows.items() if spread is not None)
+
+
+def _tables(summary: Summary) -> Iterator[str]:
+    yield from _episodes(summary)
     yield ""
     yield _row("action", "mean", "std", "min", "max", "entropy", "cells", "at ±1")
     for number, (component, coverage) in enumerate(zip(summary.actions, summary.coverage, strict=True)):
