@@ -51,6 +51,13 @@ def population(text: str) -> int:
     return count
 
 
+def deviation(text: str) -> float:
+    """A standard deviation: a finite number, not negative."""
+    if not (_is_number(text) and float(text) >= 0):
+        raise argparse.ArgumentTypeError(f"expected a number, not negative, found {text!r}")
+    return float(text)
+
+
 def assignment(text: str) -> str:
     """``name=value``; the spec checks the name and the value."""
     name, equals, _ = text.partition("=")
@@ -111,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_run_commands(commands)
     _add_bench(commands)
+    _add_data(commands)
     return top
 
 
@@ -215,3 +223,21 @@ def _add_bench(commands: Commands) -> None:
         kind.add_argument("--task", metavar="TASK", help=f"a Gymnasium id or dm_control/DOMAIN-TASK (default {default})")
         kind.add_argument("--repeat", type=positive, metavar="N", help="samples per measurement")
         kind.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+
+
+def _add_data(commands: Commands) -> None:
+    data = _add(commands, "data", "summarise a data set: episodes, returns, lengths, and the range and coverage of actions")
+    data.add_argument("source", metavar="SOURCE", help="a Minari id or folder, a D4RL HDF5 file, or an OGBench .npz")
+    data.add_argument("--task", metavar="TASK", help="the task, whose sizes and bounds of actions are checked")
+    data.add_argument("--plot", type=Path, metavar="FILE", help="the picture: png, pdf or svg (default NAME.png)")
+    data.add_argument("--json", type=Path, metavar="FILE", help="also write the summary as JSON")
+    collect = _add(commands, "collect", "write a Minari data set of trained policies or of their replays")
+    collect.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run, a population, or RUN/checkpoints/STEP")
+    help_text = "steps of all policies together; of replays, the newest of each"
+    collect.add_argument("--steps", type=positive, metavar="N", help=help_text)
+    collect.add_argument("--out", required=True, metavar="NAME", help="id of the data set, such as mine/hopper-medium-v0")
+    collect.add_argument("--seed", type=seed, default=0, metavar="N")
+    collect.add_argument("--envs", type=positive, default=1, metavar="N", help="number of parallel environments")
+    help_text = "standard deviation of Gaussian noise on the actions in [-1, 1]"
+    collect.add_argument("--noise", type=deviation, default=0.0, metavar="X", help=help_text)
+    collect.add_argument("--replay", action="store_true", help="the transitions stored by the runs, not new ones")

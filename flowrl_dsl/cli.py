@@ -231,6 +231,32 @@ def _diagnose(parsed: argparse.Namespace) -> int:
     raise DiagnosticError([found])
 
 
+def _data(parsed: argparse.Namespace) -> int:
+    import json
+
+    from flowrl_dsl import data
+    from flowrl_dsl.datasets import summary
+
+    loaded = data.load_for(parsed.source, parsed.task)
+    found = summary.summarize(loaded)
+    print(summary.text(found))
+    if parsed.json is not None:
+        _write(parsed.json, json.dumps(found.as_json(), indent=1) + "\n")
+    print(f"picture: {data.draw(loaded, parsed.plot)}")
+    return OK
+
+
+def _collect(parsed: argparse.Namespace) -> int:
+    from flowrl_dsl import collecting
+
+    names = ("runs", "steps", "seed", "envs", "noise", "replay")
+    arguments = collecting.CollectArguments(name=parsed.out, **{name: getattr(parsed, name) for name in names})
+    code = _unless_misused(lambda: collecting.check(arguments))
+    if code == OK:
+        collecting.collect(arguments)
+    return code
+
+
 def _bench(parsed: argparse.Namespace) -> int:
     from flowrl_dsl.bench import report
     from flowrl_dsl.bench.kind import Asked
@@ -288,6 +314,8 @@ _COMMANDS = {
     "plot": _plot,
     "diagnose": _diagnose,
     "bench": _bench,
+    "data": _data,
+    "collect": _collect,
 }
 
 if __name__ == "__main__":

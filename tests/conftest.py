@@ -11,6 +11,7 @@ import pytest
 HERE = Path(__file__).parent
 WITHOUT_XLA = (
     "bench/test_report.py",
+    "datasets/",
     "graph/test_expr.py",
     "graph/test_verify.py",
     "lowering/emit/",

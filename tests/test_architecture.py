@@ -28,12 +28,14 @@ ALLOWED: dict[str, set[str]] = {
     "components": {"components", "graph"} | BASE,
     "passes": {"passes", "graph", "axes"},
     "lowering": {"lowering", "graph"} | BASE,
-    "runtime": {"runtime", "lowering", "diagnostics", "record", "registry", "reading", "__init__"},
+    "datasets": {"datasets", "diagnostics", "reading"},
+    "runtime": {"runtime", "lowering", "datasets", "diagnostics", "record", "registry", "reading", "__init__"},
     "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
-    "top": {"driver", "plan", "catalogue", "cli", "arguments", "streams", "runs", "resuming", "populations", "__init__"}
-    | {"syntax", "spec", "graph", "components", "passes", "lowering", "runtime", "bench"}
+    "top": {"driver", "plan", "catalogue", "cli", "arguments", "streams", "__init__"}
+    | {"runs", "resuming", "populations", "data", "collecting"}
+    | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "bench"}
     | BASE,
 }
 LIBRARIES: dict[str, set[str]] = {
@@ -44,6 +46,7 @@ LIBRARIES: dict[str, set[str]] = {
     "components": {"pydantic"},
     "passes": set(),
     "lowering": {"jax", "numpy"},
+    "datasets": {"numpy", "gymnasium", "h5py", "matplotlib", "minari"},
     "runtime": {"jax", "numpy", "gymnasium", "dm_control", "mujoco", "matplotlib", "rich", "tensorboardX", "wandb"}
     | {"pydantic"},
     "testing": {"jax", "numpy", "hypothesis"},

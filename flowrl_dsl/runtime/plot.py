@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
@@ -29,6 +29,11 @@ def plot(paths: Sequence[Path], output: Path) -> None:
 
 def draw(curves: list[Curve], output: Path) -> None:
     """Plot the given curves, one panel per task."""
+    save(lambda: _draw(curves), output)
+
+
+def save(figure: Callable[[], Any], output: Path) -> None:
+    """Write the matplotlib figure that ``figure`` makes to ``output``."""
     if output.suffix not in _FORMATS:
         raise RunError("FRL0432", f'cannot draw "{output.name}"', f"expected a name ending in {', '.join(_FORMATS)}")
     buffer = io.BytesIO()
@@ -36,7 +41,7 @@ def draw(curves: list[Curve], output: Path) -> None:
         # matplotlib takes half a second to import; a Figure of its own needs neither a display nor pyplot's global state
         from matplotlib import rc_context
     with rc_context({"font.size": 10, "svg.fonttype": "none"}):
-        _draw(curves).savefig(buffer, format=output.suffix[1:], dpi=160)
+        figure().savefig(buffer, format=output.suffix[1:], dpi=160)
     with files.disk(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         files.replace(output, buffer.getvalue())

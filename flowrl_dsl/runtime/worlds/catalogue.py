@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
+
+import numpy as np
 
 from flowrl_dsl import registry
+from flowrl_dsl.datasets import TaskSpaces
 from flowrl_dsl.runtime.worlds.base import World, WorldKind, broken, evaluation_seed, seed_of
 
 _WITHOUT_PREFIX = "gymnasium"
@@ -30,6 +33,29 @@ def kind_of(task: str) -> type[WorldKind]:
     found = registry.find(WorldKind.family, prefix) if slash and prefix.isidentifier() else None
     # Gymnasium's ids may have prefixes too (namespaces)
     return cast(type[WorldKind], found or registry.find(WorldKind.family, _WITHOUT_PREFIX))
+
+
+def spaces(task: str) -> TaskSpaces:
+    """What a data set of the task must agree with: sizes, bounds of actions, and the time limit of a Gymnasium task.
+
+    The bounds of a world without ``rescale`` are ±1: its actions are taken as they are.
+    """
+    world = make(task, 1, 0)
+    world.close()
+    unit = np.ones(world.action_size)
+    rescale = getattr(world, "rescale", None) or np.asarray
+    low, high = (np.asarray(rescale(bound), np.float64) for bound in (-unit, unit))
+    found = specification(task)
+    return TaskSpaces(task, world.observation_size, low, high, None if found is None else found.max_episode_steps)
+
+
+def specification(task: str) -> Any:
+    """The specification of a task of Gymnasium, from which it can be made; None for tasks of other worlds."""
+    if kind_of(task).name != _WITHOUT_PREFIX:
+        return None
+    from flowrl_dsl.runtime.worlds import gymnasium
+
+    return gymnasium.specification(task)
 
 
 def sizes(task: str) -> tuple[int, int]:

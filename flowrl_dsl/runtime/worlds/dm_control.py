@@ -45,7 +45,7 @@ class DmControlEnv:
         # the seed is set at construction because some domains (lqr) draw their model there
         self._env = suite.load(domain, name, task_kwargs={"random": seed})
         spec = self._env.action_spec()
-        self._rescale = Rescale(task, _full(spec.minimum, spec), _full(spec.maximum, spec), spec.dtype)
+        self.rescale = Rescale(task, _full(spec.minimum, spec), _full(spec.maximum, spec), spec.dtype)
         self.action_size = int(np.prod(spec.shape))
         shapes = [value.shape for value in self._env.observation_spec().values()]
         self.observation_size = int(sum(np.prod(shape) for shape in shapes))
@@ -58,7 +58,7 @@ class DmControlEnv:
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
         try:
-            step = self._env.step(self._rescale(action))
+            step = self._env.step(self.rescale(action))
         except self._unstable as error:
             raise RunError("FRL0406", f"the simulation of {self._task} became unstable: {error}") from error
         terminal = step.last() and step.discount == 0

@@ -103,6 +103,11 @@ def reward_threshold(task: str) -> float | None:
     return None if spec is None else spec.reward_threshold
 
 
+def specification(task: str) -> gymnasium.envs.registration.EnvSpec | None:
+    """The task in Gymnasium's registry, if it is there by now."""
+    return gymnasium.registry.get(task.rpartition(":")[2])
+
+
 def _make(task: str) -> gymnasium.Env:
     _quiet_mujoco(task)
     if "" not in sys.path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -55,6 +55,11 @@ class SyncVector(Generic[S]):
         self._lengths = np.zeros(self.count, np.int64)
         self._episodes = np.zeros(self.count, np.int64)
         self._obs = np.zeros((self.count, self.observation_size), np.float32)
+
+    @property
+    def rescale(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """Maps [-1, 1] onto the bounds of the task's actions; None if the copies have no bounds of their own."""
+        return getattr(self._singles[0], "rescale", None)
 
     def reset(self) -> np.ndarray:
         self._returns[:] = 0
