@@ -14,6 +14,7 @@ from flowrl_dsl.datasets import writing
 from flowrl_dsl.datasets.writing import Episode
 from flowrl_dsl.runtime.checkpoint import Checkpoints
 from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.worlds.base import seed_of
 
 if TYPE_CHECKING:
     from flowrl_dsl.runtime.checkpoint import Loaded
@@ -47,27 +48,38 @@ class CollectArguments:
 
 @dataclass(frozen=True)
 class Behavior:
-    """The origin of a part of a data set: a run and one of its checkpoints."""
+    """The origin of a part of a data set: a run, rebuilt, and one of its checkpoints (None: the newest)."""
 
     folder: RunFolder
+    prepared: runs.PreparedRun
     checkpoint: str | None
 
     @staticmethod
     def at(path: Path) -> Behavior:
-        """The newest checkpoint of a run folder, or the one at the path ``RUN/checkpoints/STEP``."""
+        """The behavior of a run folder, or of a checkpoint ``RUN/checkpoints/STEP``."""
         from flowrl_dsl.runtime.logs import RunFolder
 
+        run, name = path, None
         if path.resolve().parent.name == "checkpoints" and not (path / "run.json").exists():
-            return Behavior(RunFolder(path.resolve().parent.parent), path.resolve().name)
-        return Behavior(RunFolder(path), None)
+            run, name = path.resolve().parent.parent, path.resolve().name
+        folder = RunFolder(run)
+        return Behavior(folder, runs.rebuild(folder), name)
 
-    def load(self) -> Loaded:
-        """The checkpoint; FRL0412 if it is damaged or there is none."""
-        loaded = _Chosen(self.folder.path, self.checkpoint).load()
+    def load(self) -> tuple[Loaded, Any]:
+        """The checkpoint, and the state of the learner in it; FRL0412 if there is none that can be read."""
+        import jax
+
+        from flowrl_dsl.runtime import learner
+        from flowrl_dsl.runtime.replay import Replay
+
+        program, seed = self.prepared.program, self.prepared.settings.seed
+        template = jax.eval_shape(lambda: program.init(seed))
+        checkpoints = _Chosen(self.folder.path, self.checkpoint)
+        loaded = checkpoints.load(learner.expected(template, Replay.of(program)))
         if loaded is None:
             name = "" if self.checkpoint is None else f" {self.checkpoint}"
-            raise RunError("FRL0412", f"{self.folder.path} has no usable checkpoint{name}")
-        return loaded
+            raise RunError("FRL0412", f"{self.folder.path} has no usable checkpoint{name}", *checkpoints.notices)
+        return loaded, learner.from_arrays(template, loaded.state)
 
 
 class _Chosen(Checkpoints):
@@ -123,7 +135,8 @@ def collect(arguments: CollectArguments) -> None:
 
 def _task(behaviors: Sequence[Behavior]) -> tuple[str, int]:
     """The task of all runs and its action repeat; FRL0463 if they differ."""
-    found = {(one.folder.said("task"), one.folder.said("settings")["action_repeat"]): one.folder.path for one in behaviors}
+    settings = {one.folder.path: one.prepared.settings for one in behaviors}
+    found = {(one.task, one.action_repeat): path for path, one in settings.items()}
     if len(found) > 1:
         tasks = [f"{path}: {task}, each action {repeat} times" for (task, repeat), path in found.items()]
         raise RunError("FRL0463", "a data set has one task, these runs have several", *tasks)
@@ -140,13 +153,14 @@ class _Part:
 
 def _parts(arguments: CollectArguments, behaviors: Sequence[Behavior]) -> Iterator[_Part]:
     for number, behavior in enumerate(behaviors):
-        loaded = behavior.load()
-        prepared = runs.rebuild(behavior.folder)
+        loaded, state = behavior.load()
         if arguments.replay:
-            episodes = _of_replay(prepared, loaded, arguments.steps)
+            episodes = _of_replay(behavior.prepared, loaded, arguments.steps)
         else:
             steps = _share(arguments.steps or 0, len(behaviors), number)
-            episodes = _of_policy(prepared, loaded, arguments, number, steps) if steps else []
+            # the policies of one data set meet other episodes each
+            seed = seed_of(arguments.seed, number)
+            episodes = _of_policy(behavior.prepared, state, arguments, seed, steps) if steps else []
         print(f"{behavior.folder.path} at step {loaded.step}: {_shown(episodes)}", flush=True)
         yield _Part(episodes, _about(behavior.folder, loaded.step, episodes))
 
@@ -164,20 +178,11 @@ def _of_replay(prepared: runs.PreparedRun, loaded: Loaded, steps: int | None) ->
     return replayed(rows, loaded.total, prepared.settings.envs, program.data.stored, program.axis_sizes)
 
 
-def _of_policy(
-    prepared: runs.PreparedRun, loaded: Loaded, arguments: CollectArguments, number: int, steps: int
-) -> list[Episode]:
-    import jax
-
-    from flowrl_dsl.runtime import learner
+def _of_policy(prepared: runs.PreparedRun, state: Any, arguments: CollectArguments, seed: int, steps: int) -> list[Episode]:
     from flowrl_dsl.runtime.recording import record
     from flowrl_dsl.runtime.worlds import catalogue
-    from flowrl_dsl.runtime.worlds.base import seed_of
 
     program, settings = prepared.program, prepared.settings
-    state = learner.from_arrays(jax.eval_shape(lambda: program.init(settings.seed)), loaded.state)
-    # the policies of one data set meet other episodes each
-    seed = seed_of(arguments.seed, number)
     world = catalogue.make(settings.task, min(arguments.envs, steps), seed, settings.action_repeat)
     try:
         return record(program, state, program.hyper, world, steps, arguments.noise, seed)

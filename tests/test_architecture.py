@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "components": {"components", "graph"} | BASE,
     "passes": {"passes", "graph", "axes"},
     "lowering": {"lowering", "graph"} | BASE,
-    "datasets": {"datasets", "diagnostics"},
+    "datasets": {"datasets", "diagnostics", "reading"},
     "runtime": {"runtime", "lowering", "datasets", "diagnostics", "record", "registry", "reading", "__init__"},
     "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
     | BASE,

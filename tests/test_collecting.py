@@ -21,12 +21,13 @@ FIELDS = ("s", "a", "r", "d", "end", "s_next")
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs of a program that compiles at once, ``seed0`` and ``two`` with two environments."""
+    """Runs of a program that compiles at once: ``one``, ``two`` with two environments, and ``other`` of another task."""
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver, "build_program", lambda algorithm, *sizes, **_: ToyProgram(*sizes))
         assert cli.main([*TRAIN, "--out", str(folder / "one")]) == 0
         assert cli.main([*TRAIN, "--envs", "2", "--seed", "3", "--out", str(folder / "two")]) == 0
+        assert cli.main([*TRAIN, "--task", "Pendulum-v1", "--out", str(folder / "other")]) == 0
     return folder
 
 
@@ -36,7 +37,7 @@ def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     monkeypatch.setattr(driver, "build_program", lambda algorithm, *sizes, **_: ToyProgram(*sizes))
-    for name in ("one", "two"):
+    for name in ("one", "two", "other"):
         shutil.copytree(trained / name, name)
 
 
@@ -150,11 +151,6 @@ def test_a_full_disk_is_an_error(monkeypatch, capsys) -> None:
     assert "error[FRL0410]" in (shown := capsys.readouterr().err) and "No space left" in shown
 
 
-def _other_task() -> None:
-    path = Path("two/run.json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"task": "Hopper-v5"}))
-
-
 def _existing() -> None:
     Path("minari/a-v0").mkdir(parents=True)
 
@@ -179,7 +175,7 @@ def _no_rows() -> None:
             ("one", "--steps", "9", "--out", "a-v0"),
             _existing,
         ),
-        ("FRL0463", "two: Hopper-v5", ("one", "two", "--steps", "9", "--out", "a-v0"), _other_task),
+        ("FRL0463", "other: Pendulum-v1", ("one", "other", "--steps", "9", "--out", "a-v0"), None),
         ("FRL0462", "the replays are empty", ("one", "--replay", "--out", "a-v0"), _no_rows),
         (
             "FRL0412",

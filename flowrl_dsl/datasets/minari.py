@@ -21,6 +21,7 @@ from flowrl_dsl.datasets.base import Source, Table, TaskSpaces
 from flowrl_dsl.datasets.errors import DataError, Place, damaged, library
 from flowrl_dsl.datasets.hdf5 import Hdf5, opened
 from flowrl_dsl.datasets.scores import Reference
+from flowrl_dsl.reading import read_regular
 
 METADATA, STEPS = "metadata.json", "main_data.hdf5"
 _LONGEST_METADATA = 2**24
@@ -57,9 +58,7 @@ def read(source: Source, allowance: Allowance, task: TaskSpaces | None) -> Table
 
 def _metadata(path: Path) -> dict[str, Any]:
     with damaged(path, OSError, ValueError, RecursionError):
-        if path.stat().st_size > _LONGEST_METADATA:
-            raise DataError("FRL0458", f"{path} is longer than {_LONGEST_METADATA} bytes")
-        metadata = json.loads(path.read_text(encoding="utf-8"))
+        metadata = json.loads(read_regular(path, _LONGEST_METADATA))
     if not isinstance(metadata, dict):
         raise DataError("FRL0454", f"{path} is not a JSON object")
     if metadata.get("data_format", "hdf5") != "hdf5":
