@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from flowrl_dsl.algorithm import Position, formulas
 from flowrl_dsl.components.base import Network, Optimizer, Target
 from flowrl_dsl.components.context import Context, init_params, leading
+from flowrl_dsl.components.embedded import network
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.formula import Function, functions
@@ -61,7 +62,7 @@ class ValueSection(Section):
             yield warning("FRL0325", "these values are trained, but nothing reads V or V_target", at.span, "leave them out")
 
     def module(self, ctx: Context) -> Build:
-        return self.network.module(f"{ctx.owner}_net", (("s", ctx.sizes.obs),), 1)
+        return network(ctx, f"{ctx.owner}_net", (("s", ctx.sizes.obs),), 1)
 
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
         wide, steps = ctx.widened(), f"{ctx.owner}_opt"
