@@ -338,7 +338,8 @@ def test_changed_bytes_are_read_or_refused(
 
 def test_every_code_is_raised_by_a_data_set_and_explained(capsys) -> None:
     package = ROOT / "flowrl_dsl"
-    texts = [path.read_text() for path in [*(package / "datasets").glob("*.py"), package / "collecting.py"]]
+    files = [*(package / "datasets").glob("*.py"), *(package / f"{name}.py" for name in ("collecting", "data", "runs"))]
+    texts = [path.read_text() for path in files]
     raised = {code for text in texts for code in re.findall(r'"(FRL\d{4})"', text)}
     assert raised - {code.code for code in codes_of_runs.CODES} == CODES_OF_DATA
     for code in raised:

@@ -47,6 +47,9 @@ class Recorder:
     def update(self, count: int) -> None:
         self.asked.append(f"update {count}")
 
+    def count_step(self) -> None:
+        self.asked.append("count")
+
     def interact(self, actions: str) -> None:
         self.asked.append(f"step with {actions} actions")
         self.step += self.settings.envs
@@ -68,6 +71,13 @@ def test_off_policy_updates_after_it_acts_and_before_it_steps(counts: dict[str, 
     assert player.asked == expected
 
 
+def test_offline_steps_are_updates() -> None:
+    player, turn = Recorder(updates=2, warmup=5), named("offline")
+    for _ in range(2):
+        turn.advance(player)
+    assert player.asked == ["update 2", "count"] * 2
+
+
 def test_an_unknown_turn_is_the_authors_mistake() -> None:
     with pytest.raises(ValueError, match=r'unknown turn "of_policy"; known: off_policy'):
         named("of_policy")
@@ -77,7 +87,7 @@ def test_an_unknown_turn_is_the_authors_mistake() -> None:
 def test_the_rerun_from_logged_rows_leads_to_the_state_before_the_bad_update(turn: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"FRL0420.*update 230"):
         train(tmp_path / "bad", blow_up_at=230, turn=turn)
-    good = train(tmp_path / "good", steps=280 if turn == "off_policy" else 275, turn=turn)
+    good = train(tmp_path / "good", steps={"off_policy": 280, "offline": 230}.get(turn, 275), turn=turn)
     assert good.updates == 230
     loaded = Checkpoints(tmp_path / "good").load()
     saved = dict(np.load(tmp_path / "bad/nonfinite/state.npz"))
