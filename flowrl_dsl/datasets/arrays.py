@@ -26,14 +26,19 @@ class Allowance:
         self._limit = limit or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
         self._taken = 0
 
-    def take(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """Count an array before it is read; FRL0458 if it does not fit."""
+    def take(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any], chunk: tuple[int, ...] = ()) -> None:
+        """Count an array before it is read; FRL0458 if it does not fit.
+
+        ``chunk`` is the shape of the part that is decompressed at once, which can be larger than the array.
+        """
         # in float32 at the end
         self._taken += prod(shape) * max(dtype.itemsize, 4)
-        if self._taken > self._limit:
+        needed = self._taken + (prod(chunk) * dtype.itemsize if chunk else 0)
+        if needed > self._limit:
+            stored = f" in chunks of {list(chunk)}" if chunk else ""
             Place(self._file, key).refuse(
                 "FRL0458",
-                f"has the shape {list(shape)}, with which the data set needs {_size(self._taken)} of memory",
+                f"has the shape {list(shape)}{stored}, with which the data set needs {_size(needed)} of memory",
                 f"the limit is {_size(self._limit)}, half of the memory of this machine",
                 "split the data set, or use a machine with more memory",
             )

@@ -61,7 +61,7 @@ class Hdf5:
         if found.is_virtual or found.external:
             place.refuse("FRL0457", "refers to data in other files", "copy the data into one file")
         numeric(found.dtype, place)
-        self._allowance.take(place.key, found.shape, found.dtype)
+        self._allowance.take(place.key, found.shape, found.dtype, found.chunks or ())
         if found.size and not found.id.get_storage_size():
             hint = "write all values of the array, also zeros"
             place.refuse("FRL0453", f"has the shape {list(found.shape)}, but its values were never written", hint)

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from contextlib import AbstractContextManager
+from math import prod
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
@@ -57,28 +60,36 @@ class Npz:
         if key not in self.names:
             place.refuse("FRL0454", "does not exist", did_you_mean(key, self.names))
         with _damaged(self._path):
-            with zipfile.ZipFile(self._path) as archive, archive.open(f"{key}.npy") as member:
-                shape, dtype = _header(member)
-                stated = archive.getinfo(f"{key}.npy").file_size
+            with zipfile.ZipFile(self._path) as archive:
+                info = archive.getinfo(f"{key}.npy")
+                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    # others decompress without a limit
+                    place.refuse(
+                        "FRL0453", "is compressed by another method than NumPy's", "save it with numpy.savez_compressed"
+                    )
+                with archive.open(info) as member:
+                    shape, dtype = _header(member)
             numeric(dtype, place)
             self._allowance.take(key, shape, dtype)
-            if np.prod(shape, dtype=object) * dtype.itemsize > stated:
-                place.refuse("FRL0453", f"has the shape {list(shape)}, but only {stated} bytes", "copy the file again")
+            if prod(shape) * dtype.itemsize > info.file_size:
+                place.refuse(
+                    "FRL0453", f"has the shape {list(shape)}, but only {info.file_size} bytes", "copy the file again"
+                )
             with np.load(self._path, allow_pickle=False) as file:
                 return file[key], place
 
 
-def _header(member) -> tuple[tuple[int, ...], np.dtype]:
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and type from the beginning of an array's file."""
     version = np.lib.format.read_magic(member)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        raise ValueError(f"unknown version {version} of NumPy's format")
-    shape, _, dtype = readers[version](member)
+    if version != (1, 0):
+        # later ones are for structured arrays; their headers can have any length
+        raise ValueError(f"version {version} of NumPy's format is not that of an array of numbers")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(member)
     return shape, dtype
 
 
-def _damaged(path: Path):
+def _damaged(path: Path) -> AbstractContextManager[None]:
     """What zipfile and NumPy raise for files that are truncated, encrypted or otherwise damaged."""
     return damaged(
         path, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError

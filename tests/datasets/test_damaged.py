@@ -118,6 +118,11 @@ def _huge(file: h5py.File) -> None:
     file.create_dataset("observations", (2**45, OBS), "f4", chunks=(1024, OBS))
 
 
+def _huge_chunk(file: h5py.File) -> None:
+    del file["rewards"]
+    file.create_dataset("rewards", (8,), "f8", np.ones(8), chunks=(2**22,), maxshape=(None,), compression="gzip")
+
+
 def _never_written(file: h5py.File) -> None:
     del file["rewards"]
     file.create_dataset("rewards", (8,), "f4", chunks=(8,))
@@ -150,6 +155,17 @@ def _archive(member: bytes, name: str = "observations.npy") -> Callable[[Path], 
         return folder / "walk.npz"
 
     return write
+
+
+def _lzma(folder: Path) -> Path:
+    with zipfile.ZipFile(folder / "walk.npz", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("observations.npy", _npy((2, 1)))
+    return folder / "walk.npz"
+
+
+def _long_header() -> bytes:
+    """An array of version 2 of the format, whose header states a length of four gigabytes."""
+    return b"\x93NUMPY\x02\x00" + b"\xff" * 4 + b" " * 1000
 
 
 def _objects(folder: Path) -> Path:
@@ -189,6 +205,8 @@ BAD = [
     ("FRL0453", "never written", _edited(_never_written, _hdf5())),
     ("FRL0453", "only 136 bytes", _archive(_npy((1000, 3)))),
     ("FRL0453", "cannot be read", _archive(b"not an array")),
+    ("FRL0453", "version (2, 0)", _archive(_long_header())),
+    ("FRL0453", "compressed by another method", _lzma),
     ("FRL0453", "metadata.json cannot be read", _metadata("{")),
     ("FRL0453", "metadata.json cannot be read", _metadata("[" * 100_000)),
     ("FRL0453", "main_data.hdf5 cannot be read", _no_steps),
@@ -289,6 +307,18 @@ def test_a_compressed_bomb_is_refused_before_it_is_decompressed(tmp_path: Path) 
     assert path.stat().st_size < 2**16
     with pytest.raises(DataError, match="FRL0458"):
         load(path, memory=2**20)
+
+
+def test_chunks_that_are_larger_than_their_array_count(tmp_path: Path) -> None:
+    path = _edited(_huge_chunk, _hdf5())(tmp_path)
+    assert path.stat().st_size < 2**17
+    with pytest.raises(DataError, match=r"FRL0458.*in chunks of \[4194304\]"):
+        load(path, memory=2**20)
+
+
+def test_every_code_of_reading_has_a_bad_data_set() -> None:
+    shown = {code for code, _, _ in BAD} | {"FRL0452", "FRL0456"}
+    assert shown == {code for code in CODES_OF_DATA if code < "FRL0460"}
 
 
 def test_a_missing_library_is_named_with_the_command_that_installs_it(tmp_path: Path, monkeypatch) -> None:
