@@ -39,7 +39,7 @@ class Allowance:
             Place(self._file, key).refuse(
                 "FRL0458",
                 f"has the shape {list(shape)}{stored}, with which the data set needs {_size(needed)} of memory",
-                f"the limit is {_size(self._limit)}, half of the memory of this machine",
+                f"the limit is {_size(self._limit)}; by default it is half of the memory of this machine",
                 "split the data set, or use a machine with more memory",
             )
 

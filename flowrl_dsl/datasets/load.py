@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -52,7 +52,7 @@ def load(source: str | Path, task: TaskSpaces | None = None, memory: int | None 
         rows=len(table.r),
         dropped=len(table.r) - len(kept.r),
         clipped=clipped,
-        notes=table.notes,
+        notes=(*table.notes, *_contradictions(table, task)),
     )
     d, end = kept.terminal.astype(np.float32), kept.end.astype(np.float32)
     fields = kept.s, a, kept.r, d, end, s_next
@@ -104,7 +104,7 @@ def _check_sizes(source: Source, table: Table, task: TaskSpaces | None) -> None:
     ):
         if found != expected:
             message = f"{source.name}: {what} have {found} components, those of {task.name} have {expected}"
-            raise DataError("FRL0456", message, "name the task with --task, or choose a data set of this task")
+            raise DataError("FRL0456", message, f"choose the task of the data set, or a data set of {task.name}")
 
 
 def _transitions(table: Table) -> tuple[Table, np.ndarray]:
@@ -137,6 +137,15 @@ def _bounds(source: Source, table: Table, task: TaskSpaces | None) -> tuple[np.n
         message = f"{source.name}: action component {np.flatnonzero(bad)[0]} has no finite bounds"
         raise DataError("FRL0459", message, "name the task, whose bounds are then used: --task TASK")
     return table.low, table.high
+
+
+def _contradictions(table: Table, task: TaskSpaces | None) -> Iterator[str]:
+    if task is not None and table.low is not None and table.high is not None:
+        own, given = np.stack([table.low, table.high]), np.stack([task.low, task.high])
+        if not np.allclose(own, given):
+            component = int(np.flatnonzero(~np.isclose(own, given).all(axis=0))[0])
+            bounds = f"{own[:, component].tolist()} in the file, {given[:, component].tolist()} in {task.name}"
+            yield f"the bounds of action component {component} are {bounds}, which are used"
 
 
 def _scaled(a: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, int]:

@@ -25,6 +25,7 @@ from flowrl_dsl.reading import read_regular
 
 METADATA, STEPS = "metadata.json", "main_data.hdf5"
 _LONGEST_METADATA = 2**24
+_LARGEST = 1e30
 _ID = re.compile(r"[\w/-]{1,200}")
 
 
@@ -129,6 +130,6 @@ def _beside(file: Hdf5, key: str, parts: dict[str, Any]) -> np.ndarray:
 def _reference(metadata: dict[str, Any]) -> Reference | None:
     """The reference returns that data sets imported from D4RL have."""
     low, high = metadata.get("ref_min_score"), metadata.get("ref_max_score")
-    if isinstance(low, int | float) and isinstance(high, int | float) and np.isfinite([low, high]).all() and low < high:
+    if isinstance(low, int | float) and isinstance(high, int | float) and -_LARGEST < low < high < _LARGEST:
         return Reference(float(low), float(high))
     return None

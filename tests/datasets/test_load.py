@@ -124,6 +124,8 @@ def test_actions_are_scaled_by_the_bounds_of_the_file_or_of_the_task(tmp_path: P
     np.testing.assert_array_equal(own.a, d4rl_arrays()["actions"])
     np.testing.assert_array_equal(wide.a, own.a / 2)
     assert own.low.tolist() == [-2, -2] and wide.high.tolist() == [4, 4]
+    note = "the bounds of action component 0 are [-2.0, 2.0] in the file, [-4.0, 4.0] in walk, which are used"
+    assert wide.provenance.notes == (note,) and own.provenance.notes == ()
     off_center = load(folder, TaskSpaces("walk", OBS, np.full(ACT, -2.0), np.full(ACT, 4.0)))
     np.testing.assert_allclose(off_center.a, (2 * own.a - 1) / 3, rtol=1e-5, atol=1e-6)
 

@@ -60,6 +60,11 @@ def test_scores_appear_where_reference_returns_are_known(tmp_path: Path) -> None
     assert found.scores is not None and found.scores.mean == pytest.approx(50)
 
 
+@pytest.mark.parametrize("low", [None, "1", 10**400, float("nan"), 20.0])
+def test_reference_returns_that_make_no_sense_are_left_out(tmp_path: Path, low: object) -> None:
+    assert load(write_minari(tmp_path / "minari", ref_min_score=low, ref_max_score=20.0)).reference is None
+
+
 def test_a_file_without_rewards_has_no_returns(tmp_path: Path) -> None:
     data = load(write_npz(tmp_path / "walk.npz", ogbench_arrays()))
     shown = text(summarize(data))
