@@ -162,7 +162,6 @@ def key_of(spec: str, shape: str) -> Record:
         "shape": shape,
         "updates": entry.updates,
         "observation": entry.observation,
-        "sets": list(entry.sets),
         "algorithm": fingerprint(spec, None, entry.sets),
     }
 
@@ -176,7 +175,8 @@ def train(job: tuple[str, str]) -> Record:
     asked = {"sets": entry.sets, "exact": entry.exact, "updates": entry.updates, "observation": entry.observation}
     found = learn(spec, shape, draws=DRAWS, **asked)
     sharpness = sharpness_of(entry, found.sharpness)
-    kept = key_of(spec, shape) | score(found.actions, shape, sharpness) | {"shown": packed(found.actions)}
+    kept = key_of(spec, shape) | {"sets": list(entry.sets)}
+    kept |= score(found.actions, shape, sharpness) | {"shown": packed(found.actions)}
     if entry.answer:
         drawn = own_answer(entry.answer, shape, sharpness)
         own = score(drawn, shape, sharpness)

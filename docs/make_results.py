@@ -74,6 +74,9 @@ MAIN: dict[str, tuple[str, ...]] = {
     "qsm_dpmd": MIRROR,
 }
 """One or two specs of each mechanism, with their command-line settings; sac, td3 and qsm run at their full settings."""
+AT_FULL = ("sac", "td3", "qsm")
+SMALLER = ("policy.network=mlp([256, 256])", "critic.network=mlp([256, 256])", "train.batch=256")
+"""For these, in place of the networks of 512-512-512 units and batches of 512 of their blocks for DeepMind Control."""
 SCORES: dict[str, tuple[str, ...]] = {
     "sdac": REVERSE,
     "idem": (*REVERSE, CUT),
@@ -139,17 +142,21 @@ class Job:
 
     @property
     def sets(self) -> tuple[str, ...]:
-        return (*SPECS[self.spec], f"train.warmup={self.task.warmup}", f"train.action_repeat={self.task.action_repeat}")
+        loop = (f"train.warmup={self.task.warmup}", f"train.action_repeat={self.task.action_repeat}")
+        smaller = SMALLER if self.spec in AT_FULL and self.task.name.startswith("dm_control/") else ()
+        return (*smaller, *SPECS[self.spec], *loop)
 
     @property
     def key(self) -> Record:
         """The fields that identify the record of this run."""
-        asked = {"spec": self.spec, "task": self.task.name, "seed": self.seed, "steps": self.task.steps}
-        return (
-            asked
-            | {"evaluate_every": self.task.evaluate_every, "sets": list(self.sets)}
-            | {"algorithm": fingerprint(self.spec, self.task.name, self.sets)}
-        )
+        return {
+            "spec": self.spec,
+            "task": self.task.name,
+            "seed": self.seed,
+            "steps": self.task.steps,
+            "evaluate_every": self.task.evaluate_every,
+            "algorithm": fingerprint(self.spec, self.task.name, self.sets),
+        }
 
     def command(self) -> list[str]:
         base = [sys.executable, "-m", "flowrl_dsl.cli"]
@@ -177,7 +184,7 @@ def run(job: Job) -> None:
     with log.open("w") as out:
         code = subprocess.run(job.command(), env=env, stdout=out, stderr=subprocess.STDOUT, check=False).returncode
     if code == 0:
-        RECORDS.add(job.key | measured(job.folder))
+        RECORDS.add(job.key | {"sets": list(job.sets)} | measured(job.folder))
     print(f"{'done' if code == 0 else f'failed with {code}'}: {job.spec} {job.task.name} seed {job.seed}", flush=True)
 
 

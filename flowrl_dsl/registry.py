@@ -293,12 +293,12 @@ def find(family: str, name: str) -> type[Component] | None:
 
 
 def members_of(family: str) -> dict[str, type[Component]]:
-    """The components of one family by name."""
+    """The components of one family by name, in the order of the names: that of their imports depends on who asked first."""
     load_plugins()
     shipped = _shipped(family)
     if shipped:
         _load_family(shipped)
-    return _REGISTRY.get(family, {})
+    return dict(sorted(_REGISTRY.get(family, {}).items()))
 
 
 def names_of(family: str) -> set[str]:
@@ -317,7 +317,7 @@ def families() -> dict[str, dict[str, type[Component]]]:
     for folder in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         if folder.ispkg:
             _load_family(folder.name)
-    return {family: members for family, members in _REGISTRY.items() if family not in HOMES}
+    return {family: dict(sorted(members.items())) for family, members in sorted(_REGISTRY.items()) if family not in HOMES}
 
 
 def sections() -> dict[str, type[SectionKind]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import ClassVar
 
 import pytest
@@ -114,3 +116,14 @@ def test_registering_a_class_again_from_its_module_replaces_it() -> None:
     register(Still)
     assert members_of("target")["still"] is register(Still)
     del members_of("target")["still"]
+
+
+def test_members_are_in_the_order_of_their_names_whoever_is_imported_first() -> None:
+    """Else the resolved spec of a run, and with it the digest of its algorithm, would depend on what was imported before."""
+    show = "from flowrl_dsl.driver import resolve_or_raise; from flowrl_dsl.spec.show import show; import hashlib; "
+    show += "print(hashlib.sha256(show(resolve_or_raise('dpmd', None, ())[0]).encode()).hexdigest())"
+    firsts = ("", "import flowrl_dsl.components.sections.train; ", "import flowrl_dsl.components.sections.observe; ")
+    found = {subprocess.run([sys.executable, "-c", first + show], capture_output=True, text=True).stdout for first in firsts}
+    assert len(found) == 1 and found != {""}
+    for family in families():
+        assert list(members_of(family)) == sorted(members_of(family))
