@@ -24,9 +24,15 @@ class DataSet:
     sha256: str
 
     @classmethod
-    def of(cls, source: str, task: str) -> DataSet:
-        """The data set at ``source``, checked against the task and summarised on standard output; raises ``DataError``."""
+    def of(cls, source: str, task: str, rewards: bool = True) -> DataSet:
+        """The data set at ``source``, checked against the task and summarised on standard output.
+
+        Raises ``DataError``; also for a data set without the ``rewards`` that a critic learns from.
+        """
         found = load_for(source, task)
+        if rewards and not found.rewarded:
+            message = f"{source} has no rewards, and the critic learns from them"
+            raise DataError("FRL0459", message, "an algorithm without a critic, such as bc, can imitate it")
         print(summary.brief(summary.summarize(found)), flush=True)
         place = os.path.abspath(source) if os.path.exists(source) else source
         return cls(place, found.provenance.name, len(found), found.provenance.sha256)

@@ -141,7 +141,8 @@ def _data(arguments: TrainArguments, algorithm: Algorithm) -> DataSet | None:
     if arguments.data is None:
         hint = f"flowrl-dsl train {arguments.spec} --data SOURCE, where SOURCE is a file, a folder or the id of a data set"
         raise RunError("FRL0464", f"{algorithm.name} learns from a data set, and none is named", hint)
-    return DataSet.of(arguments.data, arguments.task)
+    critic: Any = algorithm.sections.get("critic")
+    return DataSet.of(arguments.data, arguments.task, rewards=critic is not None and critic.trains)
 
 
 def build(

@@ -142,3 +142,14 @@ def test_blocks_for_a_task_hold_for_a_data_set_of_that_name(home: Path) -> None:
     spec.write_text(SPEC.rstrip().removesuffix("}") + '  for task "walk-*" { train { batch = 7 } }\n}\n')
     for data, batch in ((None, 16), ("walk-medium", 7)):
         assert resolve_or_raise(str(spec), TASK, (), data)[0].sections["train"].batch == batch
+
+
+def test_data_without_rewards_can_be_imitated_only(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    count, rng = 20, np.random.default_rng(0)
+    arrays = {"observations": rng.normal(size=(count, 3)), "actions": rng.uniform(-2, 2, (count, 1))}
+    np.savez(home / "goals.npz", **arrays, terminals=np.arange(count) % 10 == 9)
+    assert train(home, "goals", "--data", str(home / "goals.npz")) == 3
+    assert "error[FRL0459]" in capsys.readouterr().err
+    small = ["--set", "policy.network=mlp([4])", "--set", "policy.sampler.steps=2", "--set", "train.batch=4"]
+    words = ["--data", str(home / "goals.npz"), "--steps", "4", "--episodes", "1", *small]
+    assert cli.main(["train", "bc", "--task", TASK, "--out", str(home / "cloned"), *words]) == 0
