@@ -8,7 +8,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -341,9 +341,8 @@ def _evaluate_one(folder: RunFolder, episodes: int | None) -> Evaluation:
     settings = prepared.settings
     step, state = load_state(prepared.program, folder, settings.seed)
     count = episodes or settings.episodes
-    world = catalogue.make(settings.task, count, 0, settings.action_repeat, evaluation=True)
-    evaluation = evaluate(prepared.program, state, prepared.program.hyper, world)
-    world.close()
+    with closing(catalogue.make(settings.task, count, 0, settings.action_repeat, evaluation=True)) as world:
+        evaluation = evaluate(prepared.program, state, prepared.program.hyper, world)
     record = evaluation.record()
     shown = f"return {record['return_mean']:.1f} ± {record['return_std']:.1f}"
     shown += f" (from {record['return_min']:.1f} to {record['return_max']:.1f})"

@@ -8,7 +8,9 @@ import numpy as np
 
 from flowrl_dsl import registry
 from flowrl_dsl.datasets import TaskSpaces
-from flowrl_dsl.runtime.worlds.base import World, WorldKind, broken, evaluation_seed, seed_of
+from flowrl_dsl.runtime.worlds.base import World, WorldKind, evaluation_seed, seed_of
+from flowrl_dsl.runtime.worlds.boundary import FAILURES, Boundary
+from flowrl_dsl.runtime.worlds.generators import Generators
 
 _WITHOUT_PREFIX = "gymnasium"
 
@@ -20,11 +22,11 @@ def make(task: str, count: int, seed: int, action_repeat: int = 1, *, evaluation
     """
     seeds = [evaluation_seed(k) if evaluation else seed_of(seed, k) for k in range(count)]
     kind = kind_of(task)
+    Generators(seeds[0]).install()
     try:
         return kind().make(task, seeds, action_repeat)
-    except Exception as error:
-        # making a task runs third-party code: any exception is reported as its failure
-        raise broken(task, error) from error
+    except FAILURES as error:
+        raise Boundary(task).failed(error, "when it was made") from error
 
 
 def kind_of(task: str) -> type[WorldKind]:

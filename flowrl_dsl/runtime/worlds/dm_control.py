@@ -29,7 +29,7 @@ class DmControl(WorldKind):
     paper = "arXiv:1801.00690"
 
     def make(self, task: str, seeds: Sequence[int], action_repeat: int) -> World:
-        return SyncVector(task, [DmControlEnv(task, seed) for seed in seeds], seeds, action_repeat)
+        return SyncVector(task, [DmControlEnv(task, seed) for seed in seeds], seeds, action_repeat, reusable=True)
 
 
 class DmControlEnv:
