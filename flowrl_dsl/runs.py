@@ -80,8 +80,9 @@ def prepare_jax() -> None:
         hint = "JAX_PLATFORMS=cpu selects the processor; an accelerator needs the jaxlib made for it"
         raise RunError("FRL0424", f"JAX has no device: {error or os.environ.get('JAX_PLATFORMS', '')}", hint) from error
     folder = "jax_compilation_cache_dir"
-    if not getattr(jax.config, folder):
-        jax.config.update(folder, str(cache_folder() / "jax"))
+    home = cache_folder()
+    if home is not None and not getattr(jax.config, folder):
+        jax.config.update(folder, str(home / "jax"))
         # below this, compiling is about as fast as reading the file
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

@@ -53,6 +53,14 @@ CODES = (
         "Fix the task; in MuJoCo a smaller time step or stronger damping helps.",
     ),
     Code(
+        "FRL0408",
+        "the task cannot be made with these arguments",
+        "`--env NAME=VALUE` is a constructor argument of the task.  The task has none of this name, or its constructor "
+        "raised an exception for the value.",
+        "flowrl-dsl train qsm --task Hopper-v5 --env frame_skp=2",
+        "Use a name in the note, with a value of the type of its default.",
+    ),
+    Code(
         "FRL0409",
         "the task breaks its interface",
         "`reset` returns (observation, info) and `step` returns (observation, reward, terminated, truncated, info), where a "

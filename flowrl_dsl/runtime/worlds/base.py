@@ -156,6 +156,8 @@ class WorldKind(Component):
     """
 
     family: ClassVar[str] = "world"
+    configurable: ClassVar[bool] = False
+    """Whether ``make`` has a fourth parameter ``arguments``, a mapping of constructor arguments of the task."""
 
     @abstractmethod
     def make(self, task: str, seeds: Sequence[int], action_repeat: int) -> World:

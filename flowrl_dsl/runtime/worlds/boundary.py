@@ -47,7 +47,8 @@ class Boundary:
         own = [frame for frame in frames if frame.filename == self._file] or frames
         place = f"raised at {own[-1].filename}:{own[-1].lineno}" if own else ""
         message = f"{self._task} failed {when}: {type(error).__name__}: {error}"
-        return RunError("FRL0405", message, place, "" if self._file in place else self._origin)
+        hint = "training renders nothing: MUJOCO_GL=disabled leaves OpenGL out" if "/OpenGL/" in place else ""
+        return RunError("FRL0405", message, place, "" if self._file in place else self._origin, hint)
 
     def not_finite(self, obs: np.ndarray, reward: float, when: str) -> RunError:
         """FRL0406 for an observation [O] or a reward that is infinite or NaN as a 32-bit number."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import gymnasium
@@ -16,6 +18,7 @@ from flowrl_dsl.diagnostics import did_you_mean, nearest
 from flowrl_dsl.registry import names_of, register
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.plain import is_plain
+from flowrl_dsl.runtime.worlds.arguments import accepted_by, refused
 from flowrl_dsl.runtime.worlds.base import Rescale, World, WorldKind, signed_seed
 from flowrl_dsl.runtime.worlds.boundary import Violation, flag, number, origin_of, vector
 from flowrl_dsl.runtime.worlds.mujoco_formulas import FORMULAS
@@ -32,11 +35,14 @@ class Gymnasium(WorldKind):
     """
 
     name = "gymnasium"
+    configurable = True
 
-    def make(self, task: str, seeds: Sequence[int], action_repeat: int) -> World:
-        singles = [GymnasiumEnv(task) for _ in seeds]
+    def make(
+        self, task: str, seeds: Sequence[int], action_repeat: int, arguments: Mapping[str, Any] = MappingProxyType({})
+    ) -> World:
+        singles = [GymnasiumEnv(task, arguments) for _ in seeds]
         options: dict[str, Any] = {"reusable": singles[0].reusable, "source": singles[0].task}
-        if len(seeds) > 1 and task in FORMULAS:
+        if len(seeds) > 1 and task in FORMULAS and not arguments:
             # mujoco takes long to import: only tasks that use it pay
             from flowrl_dsl.runtime.worlds import batched
 
@@ -51,8 +57,8 @@ class GymnasiumEnv:
     It is ``reusable`` if the task is also Gymnasium's own: others may keep moments, curricula or pools across episodes.
     """
 
-    def __init__(self, task: str):
-        self._env = _make(task)
+    def __init__(self, task: str, arguments: Mapping[str, Any] = MappingProxyType({})):
+        self._env = _make(task, arguments)
         _check_spaces(task, self._env)
         self.rescale = _rescaling(task, self._env.action_space)
         self._flatten, self.observation_size = _flattening(task, self._env.observation_space)
@@ -146,14 +152,14 @@ def specification(task: str) -> gymnasium.envs.registration.EnvSpec | None:
     return gymnasium.registry.get(task.rpartition(":")[2])
 
 
-def _make(task: str) -> gymnasium.Env:
+def _make(task: str, arguments: Mapping[str, Any]) -> gymnasium.Env:
     _quiet_mujoco(task)
     if "" not in sys.path:
         # the module of a task (module:Task-v0) may lie in the working folder; last, so that no file there hides a library
         sys.path.append("")
     try:
         # the checker costs a tenth of a step, and its findings concern the author of the task
-        return gymnasium.make(task, disable_env_checker=True)
+        return gymnasium.make(task, disable_env_checker=True, **arguments)
     except (gymnasium.error.UnregisteredEnv, gymnasium.error.DeprecatedEnv) as error:
         raise RunError("FRL0401", f'unknown task "{task}"', _nearest_task(task), str(error).split("\n")[0]) from error
     except gymnasium.error.DependencyNotInstalled as error:
@@ -162,7 +168,19 @@ def _make(task: str) -> gymnasium.Env:
         # gymnasium has no exception class for a malformed name
         if isinstance(error, gymnasium.error.Error) and "Malformed environment ID" in str(error):
             raise RunError("FRL0401", f'unknown task "{task}"', _nearest_task(task)) from error
+        if arguments:
+            raise refused(task, arguments, _accepted(task), error) from error
         raise
+
+
+def _accepted(task: str) -> dict[str, str]:
+    """The arguments that a task accepts, those that its class hands on to its bases included."""
+    spec = gymnasium.spec(task)
+    creator: Any = spec.entry_point
+    creator = gymnasium.envs.registration.load_env_creator(creator) if isinstance(creator, str) else creator
+    classes = [cls for cls in inspect.getmro(creator) if cls is not object] if inspect.isclass(creator) else [creator]
+    makers = [vars(cls)["__init__"] for cls in classes if "__init__" in vars(cls)] if inspect.isclass(creator) else classes
+    return accepted_by(makers, apart_from=("self",)) | {"max_episode_steps": f"={spec.max_episode_steps}"}
 
 
 def _quiet_mujoco(task: str) -> None:
