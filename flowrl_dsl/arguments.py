@@ -173,6 +173,8 @@ def _add_train(commands: Commands) -> None:
     command.add_argument("spec", metavar="SPEC")
     help_text = f"a Gymnasium id or dm_control/DOMAIN-TASK (default {_DEFAULT_TASK})"
     command.add_argument("--task", default=_DEFAULT_TASK, metavar="TASK", help=help_text)
+    help_text = "constructor argument of the task, such as frame_skip=2; may be repeated"
+    command.add_argument("--env", action="append", default=[], type=assignment, metavar="NAME=VALUE", help=help_text)
     command.add_argument("--seed", type=seed, default=0, metavar="N")
     help_text = "train a population of N runs with consecutive seeds from --seed, in one compiled program"
     command.add_argument("--seeds", type=population, metavar="N", help=help_text)

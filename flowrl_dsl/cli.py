@@ -166,7 +166,12 @@ def _train(parsed: argparse.Namespace) -> int:
 
     replaced = {name: getattr(parsed, name) for name in REPLACED}
     sets = tuple(parsed.set)
-    given = (parsed.spec, parsed.task, parsed.seed, sets, replaced, parsed.out, parsed.wandb, parsed.data)
+    task = parsed.task
+    if parsed.env:
+        from flowrl_dsl.runtime.worlds.arguments import named
+
+        task = named(task, parsed.env)
+    given = (parsed.spec, task, parsed.seed, sets, replaced, parsed.out, parsed.wandb, parsed.data)
     arguments = runs.TrainArguments(*given)
     if parsed.seeds is None and not parsed.sweep:
         return _interruptible(lambda: runs.train(arguments))

@@ -19,6 +19,12 @@ def shipped_specs() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder("specs").glob("*.flowrl"))}
 
 
-def cache_folder() -> Path:
-    """Where what can be made again is kept between processes: compiled programs, the parser's tables."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowrl-dsl"
+def cache_folder() -> Path | None:
+    """Where what can be made again is kept between processes: compiled programs, the parser's tables.
+
+    None for a user without a home, as in some containers: nothing is kept.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowrl-dsl"
+    except RuntimeError:
+        return None

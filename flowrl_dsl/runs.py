@@ -8,7 +8,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -80,8 +80,9 @@ def prepare_jax() -> None:
         hint = "JAX_PLATFORMS=cpu selects the processor; an accelerator needs the jaxlib made for it"
         raise RunError("FRL0424", f"JAX has no device: {error or os.environ.get('JAX_PLATFORMS', '')}", hint) from error
     folder = "jax_compilation_cache_dir"
-    if not getattr(jax.config, folder):
-        jax.config.update(folder, str(cache_folder() / "jax"))
+    home = cache_folder()
+    if home is not None and not getattr(jax.config, folder):
+        jax.config.update(folder, str(home / "jax"))
         # below this, compiling is about as fast as reading the file
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
@@ -342,9 +343,8 @@ def _evaluate_one(folder: RunFolder, episodes: int | None) -> Evaluation:
     settings = prepared.settings
     step, state = load_state(prepared.program, folder, settings.seed)
     count = episodes or settings.episodes
-    world = catalogue.make(settings.task, count, 0, settings.action_repeat, evaluation=True)
-    evaluation = evaluate(prepared.program, state, prepared.program.hyper, world)
-    world.close()
+    with closing(catalogue.make(settings.task, count, 0, settings.action_repeat, evaluation=True)) as world:
+        evaluation = evaluate(prepared.program, state, prepared.program.hyper, world)
     record = evaluation.record()
     shown = f"return {record['return_mean']:.1f} ± {record['return_std']:.1f}"
     shown += f" (from {record['return_min']:.1f} to {record['return_max']:.1f})"

@@ -27,6 +27,7 @@ WITHOUT_XLA = (
     "test_architecture.py",
     "test_diagnostics.py",
     "test_docs.py",
+    "test_resources.py",
     "test_studies.py",
     "test_types.py",
 )

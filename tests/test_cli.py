@@ -362,6 +362,8 @@ def _once(function):
         (["train", "qsm", "--set", "nonsense=3"], 1, "nonsense"),
         (["train", "qsm", "--task", "HalfCheeta-v5"], 3, "HalfCheetah-v5"),
         (["train", "qsm", "--task", "CartPole-v1"], 3, "error[FRL0402]"),
+        (["train", "qsm", "--task", "Hopper-v5", "--env", "frame_skp=2"], 3, 'did you mean "frame_skip"'),
+        (["train", "qsm", "--env", "frame skip=2"], 3, "error[FRL0408]"),
         (["train", "qsm", "--out", "/dev/null/run"], 3, "error[FRL0410]"),
         (["resume", "."], 3, "error[FRL0411]"),
         (["eval", "nowhere"], 3, "error[FRL0411]"),

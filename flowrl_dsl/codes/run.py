@@ -31,9 +31,10 @@ CODES = (
     Code(
         "FRL0404",
         "observations cannot be flattened",
-        "Networks take one vector of numbers.  Graphs, sequences and texts have no fixed length.",
+        "Networks take one vector of numbers, of the same length in all steps.  Graphs, sequences and texts have no fixed "
+        "length; or the task returned an observation of another shape than its observation space.",
         "flowrl-dsl train qsm --task mine:SequenceOfThings-v0",
-        "Wrap the task so that it observes a Box, or a Dict or Tuple of them.",
+        "Wrap the task so that it observes a Box, or a Dict or Tuple of them, and returns what its space declares.",
     ),
     Code(
         "FRL0405",
@@ -50,6 +51,23 @@ CODES = (
         "would destroy the networks.",
         "flowrl-dsl train qsm --task mine:Exploding-v0",
         "Fix the task; in MuJoCo a smaller time step or stronger damping helps.",
+    ),
+    Code(
+        "FRL0408",
+        "the task cannot be made with these arguments",
+        "`--env NAME=VALUE` is a constructor argument of the task.  The task has none of this name, or its constructor "
+        "raised an exception for the value.",
+        "flowrl-dsl train qsm --task Hopper-v5 --env frame_skp=2",
+        "Use a name in the note, with a value of the type of its default.",
+    ),
+    Code(
+        "FRL0409",
+        "the task breaks its interface",
+        "`reset` returns (observation, info) and `step` returns (observation, reward, terminated, truncated, info), where a "
+        "reward is one number and the two ends are true or false; a task has an observation and an action space.  "
+        "Tasks written for gym before 0.26 differ.",
+        "flowrl-dsl train qsm --task mine:OfOldGym-v0",
+        "Change the task at the file in the note, or wrap it.",
     ),
     Code(
         "FRL0410",

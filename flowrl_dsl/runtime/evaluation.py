@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,10 +36,39 @@ class Evaluation:
         }
 
 
+class Evaluator:
+    """Evaluates on copies of a task made for the purpose: one world if it is reusable, else a new one for each evaluation.
+
+    The first world is made at once, so that a task that cannot have so many copies fails before training begins.
+    """
+
+    def __init__(self, make: Callable[[], World]):
+        self._make = make
+        try:
+            self._world: World | None = make()
+        except RunError as error:
+            first = error.diagnostics[0]
+            hint = "evaluation needs copies of its own beside those of training: `episodes` of them at the same time"
+            raise RunError(first.code, first.message, *first.notes, hint) from error
+
+    def evaluate(self, program: Any, state: Any, hyper: Mapping[str, Any]) -> Evaluation:
+        """As :func:`evaluate`, independently of earlier evaluations."""
+        world = self._world = self._world or self._make()
+        result = evaluate(program, state, hyper, world)
+        if not world.reusable:
+            self.close()
+        return result
+
+    def close(self) -> None:
+        if self._world is not None:
+            self._world.close()
+            self._world = None
+
+
 def evaluate(program: Any, state: Any, hyper: Mapping[str, Any], world: World) -> Evaluation:
     """One episode in every copy of ``world``, in parallel, with the mode ``evaluate``.
 
-    The result is a function of the state alone, independent of earlier evaluations.
+    With a new or a reusable world, the result is a function of the state alone.
     """
     count = world.count
     returns, lengths = np.zeros(count), np.zeros(count, np.int64)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,7 +22,7 @@ from flowrl_dsl.record import filled_by_acting
 from flowrl_dsl.runtime import guard, learner
 from flowrl_dsl.runtime.checkpoint import Checkpoints, Loaded
 from flowrl_dsl.runtime.errors import Interrupted, RunError
-from flowrl_dsl.runtime.evaluation import Evaluation, evaluate
+from flowrl_dsl.runtime.evaluation import Evaluation, Evaluator
 from flowrl_dsl.runtime.logs import Journal, RunFolder, quoted
 from flowrl_dsl.runtime.progress import Display
 from flowrl_dsl.runtime.replay import Replay
@@ -79,7 +81,7 @@ class Training:
         self.latest_return: float | None = None
         self.result: Evaluation | None = None
         """The newest evaluation since :meth:`begin`."""
-        self.evaluation: World | None = None
+        self._notices: set[str] = set()
         self._checkpointed = -1
 
     @property
@@ -114,17 +116,19 @@ class Training:
     def open(self) -> None:
         """Everything that :meth:`close` closes."""
         settings = self.settings
-        self.world: World = NoWorld()
-        if self.table is None:
-            self.world = catalogue.make(settings.task, settings.envs, settings.seed, settings.action_repeat)
-        self.metrics = Journal(self.folder.path / "metrics.jsonl")
-        self.timing = Journal(self.folder.path / "timing.jsonl")
+        make = partial(catalogue.make, settings.task, action_repeat=settings.action_repeat)
+        with ExitStack() as opened:
+            world: World = make(settings.envs, settings.seed) if self.table is None else NoWorld()
+            self.world = opened.enter_context(closing(world))
+            self.evaluator = opened.enter_context(closing(Evaluator(partial(make, settings.episodes, 0, evaluation=True))))
+            self.metrics = opened.enter_context(closing(Journal(self.folder.path / "metrics.jsonl")))
+            self.timing = opened.enter_context(closing(Journal(self.folder.path / "timing.jsonl")))
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
-        worlds = [self.world] if self.evaluation is None else [self.world, self.evaluation]
-        resources: list[Journal | World | Sink] = [self.metrics, self.timing, *worlds, *self.sinks]
-        for resource in resources:
-            resource.close()
+        for sink in self.sinks:
+            self._opened.callback(sink.close)
+        self._opened.close()
 
     def begin(self) -> None:
         """Load the state of the newest checkpoint, or initialise it."""
@@ -311,11 +315,8 @@ class Training:
 
     def _evaluate(self) -> Evaluation:
         self._check()
-        settings = self.settings
-        if self.evaluation is None:
-            self.evaluation = catalogue.make(settings.task, settings.episodes, 0, settings.action_repeat, evaluation=True)
         began = time.monotonic()
-        result = evaluate(self.program, self.state, self.hyper, self.evaluation)
+        result = self.evaluator.evaluate(self.program, self.state, self.hyper)
         # the displayed speed is that of training
         self._clock += time.monotonic() - began
         record = result.record()
@@ -346,6 +347,14 @@ class Training:
         self.checkpoints.save(self.step, arrays, rest, fresh, *kept)
         self.replay.saved()
         self._checkpointed = self.step
+        self._notify()
+
+    def _notify(self) -> None:
+        """Display what the world has found about its task, once."""
+        for notice in self.world.notices():
+            if notice not in self._notices:
+                self._notices.add(notice)
+                self.display.say(f"note: {notice}")
 
 
 def load_state(program: Any, folder: RunFolder, seed: int) -> tuple[int, Any]:

@@ -75,8 +75,12 @@ def _resolve(loader: Loader, path: str, task: str | None, sets: Sequence[str], d
 
 
 def _holds(block: tree.ForTask, task: str | None) -> bool:
-    """Whether a block applies to the task or data set of this name; ``*`` in its names matches any text."""
-    return task is not None and any(fnmatchcase(task, name.value) for name in block.tasks)
+    """Whether a block applies to the task or data set of this name; ``*`` in its names matches any text.
+
+    A task with arguments, ``NAME(frame_skip=2)``, is also one of its name.
+    """
+    names = () if task is None else (task, task.partition("(")[0])
+    return any(fnmatchcase(name, pattern.value) for pattern in block.tasks for name in names)
 
 
 def _for_task(statements: Statements, blocks: Sequence[tree.ForTask], diagnostics: Diagnostics) -> Statements:

@@ -43,11 +43,14 @@ def _table_file() -> str | bool:
 
     Lark compares a hash of the grammar before it uses them, and goes on without them where they are not to be had.
     """
+    home = cache_folder()
+    if home is None:
+        return False
     try:
-        cache_folder().mkdir(parents=True, exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
     except OSError:
         return False
-    return str(cache_folder() / "grammar.lalr")
+    return str(home / "grammar.lalr")
 
 
 @cache

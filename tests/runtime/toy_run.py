@@ -34,9 +34,9 @@ class Quiet(Lines):
 
 
 @cache
-def _program(task: str, blow_up_at: int) -> ToyProgram:
-    """One program, so compiled once, for all runs of a test session."""
-    return ToyProgram(*catalogue.sizes(task), blow_up_at=blow_up_at)
+def _program(obs_size: int, action_size: int, blow_up_at: int) -> ToyProgram:
+    """One program, so compiled once, for all runs of a test session on tasks of these sizes."""
+    return ToyProgram(obs_size, action_size, blow_up_at=blow_up_at)
 
 
 def die_at(operation: int) -> None:
@@ -62,7 +62,7 @@ def train(
     """Begin or resume a run in ``folder``."""
     if not (folder / "run.json").exists():
         RunFolder.create(folder.parent, "toy", task, 0, {}, out=folder)
-    program = _program(task, blow_up_at)
+    program = _program(*catalogue.sizes(task), blow_up_at)
     settings = toy_settings(task, 3, **options)
     run = RunFolder(folder)
     training = Training(program, settings, run, Quiet(settings.steps, at_log), turn=turn)

@@ -12,7 +12,6 @@ Every plugin that adds a world imports this file, also in ``flowrl-dsl check``; 
 from __future__ import annotations
 
 import sys
-import traceback
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +38,8 @@ class World(Protocol):
         task: the name the user gave.
         count, observation_size, action_size: N, O and A in the shapes below.
         exact: whether :meth:`restore` continues bit for bit.
+        reusable: whether an episode after :meth:`reset` depends on its seed alone, whatever happened before, so that the
+            world may serve several evaluations.
         pure: the episodes of one copy as pure functions, so that acting and stepping can be compiled into one executable;
             None for a world that is stepped on the host.
     """
@@ -48,6 +49,7 @@ class World(Protocol):
     observation_size: int
     action_size: int
     exact: bool
+    reusable: bool
 
     @property
     def pure(self) -> Pure | None: ...
@@ -59,7 +61,8 @@ class World(Protocol):
     def step(self, actions: Array, active: np.ndarray | None = None) -> Stepped:
         """Step every copy with its row of ``actions`` [N, A]; copies that are not ``active`` [N] are not stepped.
 
-        Raises FRL0405 if the task raises an exception, FRL0406 for a non-finite observation or reward.
+        Raises FRL0405 if the task raises an exception, FRL0404 or FRL0409 if a result breaks its interface, FRL0406 for a
+        non-finite observation or reward.
         """
         ...
 
@@ -78,13 +81,17 @@ class World(Protocol):
         """
         ...
 
+    def notices(self) -> list[str]:
+        """Facts about the task, found while stepping it, that its user should learn."""
+        ...
+
     def close(self) -> None: ...
 
 
 class NoWorld:
     """The world of a run that steps none: it has no copies, and nothing to save."""
 
-    task, count, observation_size, action_size, exact, pure = "", 0, 0, 0, True, None
+    task, count, observation_size, action_size, exact, reusable, pure = "", 0, 0, 0, True, True, None
 
     def reset(self) -> Array:
         return np.zeros((0, 0), np.float32)
@@ -100,6 +107,9 @@ class NoWorld:
 
     def restore(self, snapshot: dict[str, Any]) -> Array:
         return self.reset()
+
+    def notices(self) -> list[str]:
+        return []
 
     def close(self) -> None:
         """Nothing is open."""
@@ -146,6 +156,8 @@ class WorldKind(Component):
     """
 
     family: ClassVar[str] = "world"
+    configurable: ClassVar[bool] = False
+    """Whether ``make`` has a fourth parameter ``arguments``, a mapping of constructor arguments of the task."""
 
     @abstractmethod
     def make(self, task: str, seeds: Sequence[int], action_repeat: int) -> World:
@@ -175,32 +187,12 @@ class Stepped:
         return self.terminal | self.truncated
 
 
-def broken(task: str, error: Exception) -> RunError:
-    """FRL0405 for an exception raised by a task, with its place."""
-    if isinstance(error, RunError):
-        return error
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"raised at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return RunError("FRL0405", f"{task} failed: {type(error).__name__}: {error}", place)
-
-
-def misshapen(task: str, when: str, found: Any, size: int) -> RunError:
-    """The diagnostic for an observation of another size than the task's observation space."""
-    message = f"{task} returned an observation of {np.size(found)} numbers {when}, but its observation space has {size}"
-    return RunError("FRL0404", message, "observations are flat vectors of one size for all steps of all episodes")
-
-
 def close_quietly(task: str, close: Callable[[], None]) -> None:
     """Close a task; one that cannot be closed costs nothing but a line on standard error."""
     try:
         close()
     except Exception as error:
         print(f"{task} could not be closed ({type(error).__name__}: {error}); nothing is lost", file=sys.stderr)
-
-
-def not_finite(task: str) -> RunError:
-    """FRL0406 for an observation or a reward."""
-    return RunError("FRL0406", f"{task} returned a non-finite observation or reward")
 
 
 def seed_of(seed: int, k: int) -> int:
@@ -211,6 +203,14 @@ def seed_of(seed: int, k: int) -> int:
 def evaluation_seed(k: int) -> int:
     """The seed of evaluation episode ``k``: the same in every run, and never a training seed."""
     return 2**31 + k
+
+
+def signed_seed(seed: int) -> int:
+    """The seed of an episode for simulators that take signed 32-bit numbers: below 2³¹.
+
+    The largest 2²⁰ are those of evaluation episodes, so that these stay apart from those of training.
+    """
+    return 2**32 - 1 - seed if seed >= 2**31 else seed % (2**31 - 2**20)
 
 
 class Rescale:

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import mujoco
 import numpy as np
 
-from flowrl_dsl.runtime.worlds.base import Stepped, broken
+from flowrl_dsl.runtime.worlds.base import Stepped
+from flowrl_dsl.runtime.worlds.boundary import FAILURES
 from flowrl_dsl.runtime.worlds.mujoco_formulas import FORMULAS
 from flowrl_dsl.runtime.worlds.simulations import Rows, Simulations
 from flowrl_dsl.runtime.worlds.vector import Single, SyncVector
@@ -45,8 +46,9 @@ class MujocoSingle(Single, Protocol):
 class BatchedVector(SyncVector[MujocoSingle]):
     """Computes the same numbers as :class:`SyncVector`, faster; for a task of ``FORMULAS``."""
 
-    def __init__(self, task: str, singles: Sequence[MujocoSingle], seeds: Sequence[int], action_repeat: int):
-        super().__init__(task, singles, seeds, action_repeat)
+    def __init__(self, task: str, singles: Sequence[MujocoSingle], seeds: Sequence[int], action_repeat: int, **options: Any):
+        """``options`` are those of :class:`SyncVector`."""
+        super().__init__(task, singles, seeds, action_repeat, **options)
         self._tasks: list[Any] = [single.task for single in singles]
         self._simulations = Simulations(self._tasks[0].model, self.count)
         limit = singles[0].time_limit
@@ -76,9 +78,8 @@ class BatchedVector(SyncVector[MujocoSingle]):
                 which = which[~(terminal | truncated)[which]]
                 if not which.size:
                     break
-        except Exception as error:
-            # the task is foreign code, as for copies one by one
-            raise broken(self.task, error) from error
+        except FAILURES as error:
+            raise self._boundary.failed(error, "at a step of its copies together") from error
         self._returns += total
         reward[:] = total
 

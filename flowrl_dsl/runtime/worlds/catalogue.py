@@ -8,23 +8,31 @@ import numpy as np
 
 from flowrl_dsl import registry
 from flowrl_dsl.datasets import TaskSpaces
-from flowrl_dsl.runtime.worlds.base import World, WorldKind, broken, evaluation_seed, seed_of
+from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.worlds import arguments
+from flowrl_dsl.runtime.worlds.base import World, WorldKind, evaluation_seed, seed_of
+from flowrl_dsl.runtime.worlds.boundary import FAILURES, Boundary
+from flowrl_dsl.runtime.worlds.generators import Generators
 
 _WITHOUT_PREFIX = "gymnasium"
 
 
 def make(task: str, count: int, seed: int, action_repeat: int = 1, *, evaluation: bool = False) -> World:
-    """``count`` copies of a task; with ``evaluation``, on seeds never used in training, independent of ``seed``.
+    """``count`` copies of a task, whose name may contain arguments (:mod:`flowrl_dsl.runtime.worlds.arguments`).
 
+    With ``evaluation``, they have seeds that are never used in training, independent of ``seed``.
     Raises :class:`RunError` for an unknown task, and for spaces that a continuous policy does not support.
     """
     seeds = [evaluation_seed(k) if evaluation else seed_of(seed, k) for k in range(count)]
-    kind = kind_of(task)
+    name, given = arguments.split(task)
+    kind = kind_of(name)
+    if given and not kind.configurable:
+        raise RunError("FRL0408", f"{name} takes no arguments, as all tasks of {kind.name}/")
+    Generators(seeds[0]).install()
     try:
-        return kind().make(task, seeds, action_repeat)
-    except Exception as error:
-        # making a task runs third-party code: any exception is reported as its failure
-        raise broken(task, error) from error
+        return kind().make(name, seeds, action_repeat, **({"arguments": given} if given else {}))
+    except FAILURES as error:
+        raise Boundary(task).failed(error, "when it was made") from error
 
 
 def kind_of(task: str) -> type[WorldKind]:

@@ -7,7 +7,8 @@ discount 0 is terminal; one that ends with a positive discount has reached its t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from flowrl_dsl.diagnostics import did_you_mean
 from flowrl_dsl.registry import register
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.plain import is_plain
+from flowrl_dsl.runtime.worlds.arguments import accepted_by, refused
 from flowrl_dsl.runtime.worlds.base import Rescale, World, WorldKind
 from flowrl_dsl.runtime.worlds.mujoco_state import MujocoState, quiet
 from flowrl_dsl.runtime.worlds.vector import SyncVector
@@ -28,8 +30,12 @@ class DmControl(WorldKind):
     name = "dm_control"
     paper = "arXiv:1801.00690"
 
-    def make(self, task: str, seeds: Sequence[int], action_repeat: int) -> World:
-        return SyncVector(task, [DmControlEnv(task, seed) for seed in seeds], seeds, action_repeat)
+    configurable = True
+
+    def make(
+        self, task: str, seeds: Sequence[int], action_repeat: int, arguments: Mapping[str, Any] = MappingProxyType({})
+    ) -> World:
+        return SyncVector(task, [DmControlEnv(task, seed, arguments) for seed in seeds], seeds, action_repeat, reusable=True)
 
 
 class DmControlEnv:
@@ -37,13 +43,19 @@ class DmControlEnv:
 
     exact = True
 
-    def __init__(self, task: str, seed: int):
+    def __init__(self, task: str, seed: int, arguments: Mapping[str, Any] = MappingProxyType({})):
         suite, self._unstable = _imported(task)
         domain, name = _find(task, suite.ALL_TASKS)
         quiet()
         self._task = task
         # the seed is set at construction because some domains (lqr) draw their model there
-        self._env = suite.load(domain, name, task_kwargs={"random": seed})
+        try:
+            self._env = suite.load(domain, name, task_kwargs={"random": seed, **arguments})
+        except Exception as error:
+            if not arguments:
+                raise
+            accepted = accepted_by([getattr(suite, domain).SUITE[name]], apart_from=("random", "environment_kwargs"))
+            raise refused(task, arguments, accepted, error) from error
         spec = self._env.action_spec()
         self.rescale = Rescale(task, _full(spec.minimum, spec), _full(spec.maximum, spec), spec.dtype)
         self.action_size = int(np.prod(spec.shape))

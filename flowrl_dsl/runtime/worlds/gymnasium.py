@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import gymnasium
@@ -15,7 +18,9 @@ from flowrl_dsl.diagnostics import did_you_mean, nearest
 from flowrl_dsl.registry import names_of, register
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.plain import is_plain
-from flowrl_dsl.runtime.worlds.base import Rescale, World, WorldKind, broken
+from flowrl_dsl.runtime.worlds.arguments import accepted_by, refused
+from flowrl_dsl.runtime.worlds.base import Rescale, World, WorldKind, signed_seed
+from flowrl_dsl.runtime.worlds.boundary import Violation, flag, number, origin_of, vector
 from flowrl_dsl.runtime.worlds.mujoco_formulas import FORMULAS
 from flowrl_dsl.runtime.worlds.vector import SyncVector
 
@@ -30,23 +35,31 @@ class Gymnasium(WorldKind):
     """
 
     name = "gymnasium"
+    configurable = True
 
-    def make(self, task: str, seeds: Sequence[int], action_repeat: int) -> World:
-        singles = [GymnasiumEnv(task) for _ in seeds]
-        if len(seeds) > 1 and task in FORMULAS:
+    def make(
+        self, task: str, seeds: Sequence[int], action_repeat: int, arguments: Mapping[str, Any] = MappingProxyType({})
+    ) -> World:
+        singles = [GymnasiumEnv(task, arguments) for _ in seeds]
+        options: dict[str, Any] = {"reusable": singles[0].reusable, "source": singles[0].task}
+        if len(seeds) > 1 and task in FORMULAS and not arguments:
             # mujoco takes long to import: only tasks that use it pay
             from flowrl_dsl.runtime.worlds import batched
 
             if batched.agrees(task, action_repeat, GymnasiumEnv):
-                return batched.BatchedVector(task, singles, seeds, action_repeat)
-        return SyncVector(task, singles, seeds, action_repeat)
+                return batched.BatchedVector(task, singles, seeds, action_repeat, **options)
+        return SyncVector(task, singles, seeds, action_repeat, **options)
 
 
 class GymnasiumEnv:
-    """One copy of a Gymnasium task; ``exact`` for MuJoCo tasks whose wrappers store only numbers."""
+    """One copy of a Gymnasium task; ``exact`` for MuJoCo tasks whose wrappers store only numbers.
 
-    def __init__(self, task: str):
-        self._env = _make(task)
+    It is ``reusable`` if the task is also Gymnasium's own: others may keep moments, curricula or pools across episodes.
+    """
+
+    def __init__(self, task: str, arguments: Mapping[str, Any] = MappingProxyType({})):
+        self._env = _make(task, arguments)
+        _check_spaces(task, self._env)
         self.rescale = _rescaling(task, self._env.action_space)
         self._flatten, self.observation_size = _flattening(task, self._env.observation_space)
         self._shape = self._env.action_space.shape or ()
@@ -55,6 +68,8 @@ class GymnasiumEnv:
         self._physics = _physics(self._env)
         wrappers = {type(layer).__name__ for layer in self._layers[:-1]}
         self.exact = self._physics is not None and wrappers <= set(_TRANSPARENT)
+        self._own = type(self.task).__module__.startswith("gymnasium.envs.")
+        self.reusable = self.exact and self._own
 
     @property
     def task(self) -> gymnasium.Env:
@@ -67,17 +82,34 @@ class GymnasiumEnv:
         return next((layer for layer in self._layers if isinstance(layer, gymnasium.wrappers.TimeLimit)), None)
 
     def reset(self, seed: int | None = None) -> np.ndarray:
-        obs, _ = self._env.reset(seed=seed)
-        return self._flatten(obs)
+        if seed is not None and not self._own:
+            seed = signed_seed(seed)
+        result = self._env.reset(seed=seed)
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise Violation("FRL0409", f"{_kind(result)} from `reset`", "`reset` returns two values: observation, info")
+        return self._flatten(result[0])
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
         return self.step_scaled(self.rescale(action).reshape(self._shape))
 
     def step_scaled(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
         """As :meth:`step`, with an action within the task's own bounds."""
-        obs, reward, terminal, truncated, _ = self._env.step(action)
+        obs, reward, terminal, truncated = self._stepped(action)
+        ended = flag("terminated", terminal)
         # an end at the time limit is still an end
-        return self._flatten(obs), float(reward), bool(terminal), bool(truncated) and not terminal
+        return self._flatten(obs), number(reward), ended, flag("truncated", truncated) and not ended
+
+    def _stepped(self, action: np.ndarray) -> tuple[Any, Any, Any, Any]:
+        found = "values that a wrapper of Gymnasium cannot unpack"
+        try:
+            result = self._env.step(action)
+            if isinstance(result, tuple) and len(result) == 5:
+                return result[:4]
+            found = _kind(result)
+        except ValueError as error:
+            if not _raised_by_a_wrapper(error):
+                raise
+        raise Violation("FRL0409", f"{found} from `step`", f"`step` returns five values: {_STEPPED}")
 
     def snapshot(self) -> dict[str, Any]:
         """Physics, random generator, and the plain attributes of the task and of each wrapper around it."""
@@ -97,6 +129,18 @@ class GymnasiumEnv:
         self._env.close()
 
 
+_STEPPED = "observation, reward, terminated, truncated, info"
+
+
+def _kind(result: Any) -> str:
+    return f"{len(result)} values" if isinstance(result, tuple) else f"a value of type {type(result).__name__}"
+
+
+def _raised_by_a_wrapper(error: ValueError) -> bool:
+    """Whether the exception comes from one of Gymnasium's wrappers, which unpack the results of the task."""
+    return "/gymnasium/wrappers/" in traceback.extract_tb(error.__traceback__)[-1].filename
+
+
 def reward_threshold(task: str) -> float | None:
     """The mean return at which the task counts as solved in Gymnasium's registry."""
     spec = gymnasium.registry.get(task)
@@ -108,14 +152,14 @@ def specification(task: str) -> gymnasium.envs.registration.EnvSpec | None:
     return gymnasium.registry.get(task.rpartition(":")[2])
 
 
-def _make(task: str) -> gymnasium.Env:
+def _make(task: str, arguments: Mapping[str, Any]) -> gymnasium.Env:
     _quiet_mujoco(task)
     if "" not in sys.path:
         # the module of a task (module:Task-v0) may lie in the working folder; last, so that no file there hides a library
         sys.path.append("")
     try:
         # the checker costs a tenth of a step, and its findings concern the author of the task
-        return gymnasium.make(task, disable_env_checker=True)
+        return gymnasium.make(task, disable_env_checker=True, **arguments)
     except (gymnasium.error.UnregisteredEnv, gymnasium.error.DeprecatedEnv) as error:
         raise RunError("FRL0401", f'unknown task "{task}"', _nearest_task(task), str(error).split("\n")[0]) from error
     except gymnasium.error.DependencyNotInstalled as error:
@@ -124,8 +168,19 @@ def _make(task: str) -> gymnasium.Env:
         # gymnasium has no exception class for a malformed name
         if isinstance(error, gymnasium.error.Error) and "Malformed environment ID" in str(error):
             raise RunError("FRL0401", f'unknown task "{task}"', _nearest_task(task)) from error
-        # making a task runs third-party code
-        raise broken(task, error) from error
+        if arguments:
+            raise refused(task, arguments, _accepted(task), error) from error
+        raise
+
+
+def _accepted(task: str) -> dict[str, str]:
+    """The arguments that a task accepts, those that its class hands on to its bases included."""
+    spec = gymnasium.spec(task)
+    creator: Any = spec.entry_point
+    creator = gymnasium.envs.registration.load_env_creator(creator) if isinstance(creator, str) else creator
+    classes = [cls for cls in inspect.getmro(creator) if cls is not object] if inspect.isclass(creator) else [creator]
+    makers = [vars(cls)["__init__"] for cls in classes if "__init__" in vars(cls)] if inspect.isclass(creator) else classes
+    return accepted_by(makers, apart_from=("self",)) | {"max_episode_steps": f"={spec.max_episode_steps}"}
 
 
 def _quiet_mujoco(task: str) -> None:
@@ -152,29 +207,38 @@ def _worlds() -> list[str]:
     return sorted(names_of(WorldKind.family) - {Gymnasium.name})
 
 
+def _check_spaces(task: str, env: gymnasium.Env) -> None:
+    for name in ("observation_space", "action_space"):
+        space = getattr(env, name, None)
+        if not isinstance(space, spaces.Space):
+            origin = origin_of(env.unwrapped)
+            message = f"{task} has no {name}" if space is None else f"the {name} of {task} is {space!r}, not a space"
+            raise RunError("FRL0409", message, f"the task is defined in {origin}" if origin else "")
+
+
 def _rescaling(task: str, space: spaces.Space) -> Rescale:
     if not isinstance(space, spaces.Box) or space.dtype.kind != "f":
         kind = "discrete" if isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary) else "other"
         hint = "Pendulum-v1 is a small task with continuous actions" if kind == "discrete" else ""
         raise RunError("FRL0402", f"{task} has action space {space}; only continuous boxes are supported", hint)
+    if 0 in space.shape:
+        raise RunError("FRL0402", f"{task} has actions of shape {space.shape}: there is nothing to choose")
     return Rescale(task, space.low, space.high, space.dtype)
 
 
 def _flattening(task: str, space: spaces.Space) -> tuple[Any, int]:
     if isinstance(space, spaces.Box):
-        return _ravel, int(np.prod(space.shape))
+        if 0 in space.shape:
+            raise RunError("FRL0404", f"{task} has observations of shape {space.shape}: a policy needs at least one number")
+        return functools.partial(vector, shape=space.shape), int(np.prod(space.shape))
     flat = spaces.flatten_space(space) if space.is_np_flattenable else None
     if not isinstance(flat, spaces.Box):
         raise RunError("FRL0404", f"{task} has observations {space}, which cannot be flattened to a vector of numbers")
-    return functools.partial(_flatten, space), int(np.prod(flat.shape))
+    return functools.partial(_flatten, space, flat.shape), int(np.prod(flat.shape))
 
 
-def _ravel(obs: Any) -> np.ndarray:
-    return np.asarray(obs, np.float32).reshape(-1)
-
-
-def _flatten(space: spaces.Space, obs: Any) -> np.ndarray:
-    return _ravel(spaces.flatten(space, obs))
+def _flatten(space: spaces.Space, shape: tuple[int, ...], obs: Any) -> np.ndarray:
+    return vector(spaces.flatten(space, obs), shape)
 
 
 def _layers(env: gymnasium.Env) -> list[gymnasium.Env]:

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl.runtime.errors import RunError
-from flowrl_dsl.runtime.worlds.base import Array, Episode, Stepped, not_finite
+from flowrl_dsl.runtime.worlds.base import Array, Episode, Stepped
+from flowrl_dsl.runtime.worlds.boundary import Boundary, Violation, origin_of
 
 
 class Dynamics(Protocol):
@@ -95,10 +96,15 @@ class PureVector:
     The keys of a step are a function of the seeds and of the number of steps since :meth:`reset`.
     """
 
-    exact = True
+    exact = reusable = True
 
     def __init__(self, task: str, dynamics: Dynamics, seeds: Sequence[int], action_repeat: int):
         self.task = task
+        self._boundary = Boundary(task, origin_of(dynamics))
+        try:
+            _check(dynamics)
+        except Violation as error:
+            raise self._boundary.failed(error, "when it was traced") from error
         self.count = len(seeds)
         self.observation_size, self.action_size = dynamics.observation_size, dynamics.action_size
         self.pure = Episodes(dynamics, action_repeat)
@@ -122,7 +128,8 @@ class PureVector:
         self._episodes, result = self._step(self._episodes, actions, active, np.int32(self._steps))
         next_obs, reward, terminal, truncated, totals, lengths = jax.device_get(result)
         if not (np.isfinite(next_obs).all() and np.isfinite(reward).all()):
-            raise not_finite(self.task)
+            k = int(np.flatnonzero(~(np.isfinite(next_obs).all(axis=1) & np.isfinite(reward)))[0])
+            raise self._boundary.not_finite(next_obs[k], float(reward[k]), f"in copy {k} at step {self._steps}")
         ended = np.flatnonzero(terminal | truncated)
         finished = [(float(totals[k]), int(lengths[k])) for k in ended]
         return Stepped(self._episodes.obs, next_obs, reward, terminal, truncated, finished)
@@ -153,5 +160,25 @@ class PureVector:
         self._episodes = jax.tree.unflatten(structure, [jnp.array(leaf, copy=True) for leaf in found])
         return self._episodes.obs
 
+    def notices(self) -> list[str]:
+        return []
+
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _check(dynamics: Dynamics) -> None:
+    """Check the shapes of what the functions of a world return; broadcasting would hide wrong ones."""
+    key, action = jax.random.PRNGKey(0), jnp.zeros(dynamics.action_size, jnp.float32)
+    state, first = jax.eval_shape(dynamics.init, key)
+    after, obs, *others = jax.eval_shape(dynamics.step, state, action, key)
+    for name, found, shape in (
+        ("an observation", first, (dynamics.observation_size,)),
+        ("an observation", obs, (dynamics.observation_size,)),
+        *((name, found, ()) for name, found in zip(("a reward", "terminal", "truncated"), others, strict=True)),
+    ):
+        if jnp.shape(found) != shape:
+            raise Violation("FRL0409", f"{name} of shape {jnp.shape(found)}", f"its shape must be {shape}")
+    before, later = (jax.tree.map(jnp.shape, tree) for tree in (state, after))
+    if before != later:
+        raise Violation("FRL0409", f"a state of shapes {later}", f"`init` returned {before}")

@@ -7,7 +7,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from flowrl_dsl.runtime.worlds.base import Array, Stepped, broken, close_quietly, misshapen, not_finite, seed_of
+from flowrl_dsl.runtime.worlds.base import Array, Stepped, close_quietly, seed_of
+from flowrl_dsl.runtime.worlds.boundary import FAILURES, Boundary, Violation, origin_of
+from flowrl_dsl.runtime.worlds.generators import Generators
 
 
 class Single(Protocol):
@@ -38,12 +40,27 @@ S = TypeVar("S", bound=Single)
 
 
 class SyncVector(Generic[S]):
-    """A :class:`~flowrl_dsl.runtime.worlds.base.World` of single copies, each with its own seed."""
+    """A :class:`~flowrl_dsl.runtime.worlds.base.World` of single copies, each with its own seed.
+
+    The global generators of random and NumPy are seeded too, with the first seed.
+    """
 
     pure = None
 
-    def __init__(self, task: str, singles: Sequence[S], seeds: Sequence[int], action_repeat: int):
-        self.task = task
+    def __init__(
+        self,
+        task: str,
+        singles: Sequence[S],
+        seeds: Sequence[int],
+        action_repeat: int,
+        *,
+        reusable: bool = False,
+        source: object = None,
+    ):
+        """``reusable`` as in ``World``; ``source`` is an object of the class that defines the task, for messages."""
+        self.task, self.reusable = task, reusable
+        self._boundary = Boundary(task, origin_of(singles[0] if source is None else source))
+        self._generators = Generators(seeds[0])
         self._singles = list(singles)
         self._seeds = list(seeds)
         self._repeat = action_repeat
@@ -62,6 +79,7 @@ class SyncVector(Generic[S]):
         return getattr(self._singles[0], "rescale", None)
 
     def reset(self) -> np.ndarray:
+        self._generators.seed(self._seeds[0])
         self._returns[:] = 0
         self._lengths[:] = 0
         self._episodes[:] = 0
@@ -74,9 +92,13 @@ class SyncVector(Generic[S]):
         terminal = np.zeros(self.count, bool)
         truncated = np.zeros(self.count, bool)
         which = np.arange(self.count) if active is None else np.flatnonzero(active)
-        self._advance(which, np.asarray(actions), next_obs, reward, terminal, truncated)
+        self._generators.install()
+        # a number too large for 32 bits becomes infinite, which is reported below
+        with np.errstate(over="ignore"):
+            self._advance(which, np.asarray(actions), next_obs, reward, terminal, truncated)
         if not (np.isfinite(next_obs).all() and np.isfinite(reward).all()):
-            raise not_finite(self.task)
+            k = int(np.flatnonzero(~(np.isfinite(next_obs).all(axis=1) & np.isfinite(reward)))[0])
+            raise self._boundary.not_finite(next_obs[k], float(reward[k]), self._place(k))
         return self._continue(next_obs, reward, terminal, truncated)
 
     def _advance(
@@ -96,21 +118,25 @@ class SyncVector(Generic[S]):
         total = 0.0
         try:
             for _ in range(self._repeat):
+                self._lengths[k] += 1
                 obs, reward, terminal, truncated = self._singles[k].step(action)
                 total += reward
-                self._lengths[k] += 1
                 if terminal or truncated:
                     break
-        except Exception as error:
-            # the task is third-party code: any exception is reported as its failure
-            raise broken(self.task, error) from error
+            self._check(obs)
+        except FAILURES as error:
+            raise self._boundary.failed(error, self._place(k)) from error
         self._returns[k] += total
-        return self._shaped(obs, f"at step {self._lengths[k]} of an episode"), total, terminal, truncated
+        return obs, total, terminal, truncated
 
-    def _shaped(self, obs: np.ndarray, when: str) -> np.ndarray:
+    def _place(self, k: int) -> str:
+        return f"at step {self._lengths[k]} of an episode"
+
+    def _check(self, obs: np.ndarray) -> None:
+        """Check an observation of a single copy, whose adapter may be a plugin's."""
         if np.shape(obs) != (self.observation_size,):
-            raise misshapen(self.task, when, obs, self.observation_size)
-        return obs
+            expected = f"its observations are vectors of {self.observation_size}"
+            raise Violation("FRL0404", f"an observation of shape {np.shape(obs)}", expected)
 
     def _continue(self, next_obs: np.ndarray, reward: np.ndarray, terminal: np.ndarray, truncated: np.ndarray) -> Stepped:
         done = terminal | truncated
@@ -128,12 +154,16 @@ class SyncVector(Generic[S]):
         return Stepped(obs, next_obs, reward, terminal, truncated, finished)
 
     def _reset(self, k: int, seed: int | None = None) -> np.ndarray:
+        self._generators.install()
         try:
-            obs = self._singles[k].reset(seed)
-        except Exception as error:
-            # third-party code, as above
-            raise broken(self.task, error) from error
-        return self._shaped(obs, "at a reset")
+            with np.errstate(over="ignore"):
+                obs = self._singles[k].reset(seed)
+            self._check(obs)
+        except FAILURES as error:
+            raise self._boundary.failed(error, "at a reset") from error
+        if not np.isfinite(obs).all():
+            raise self._boundary.not_finite(obs, 0.0, "at a reset")
+        return obs
 
     def running(self) -> tuple[np.ndarray, np.ndarray]:
         return self._returns.copy(), self._lengths.copy()
@@ -146,12 +176,14 @@ class SyncVector(Generic[S]):
             "lengths": self._lengths.copy(),
             "episodes": self._episodes.copy(),
             "copies": [single.snapshot() for single in self._singles] if self.exact else [],
+            "generators": self._generators.snapshot() if self.exact else None,
         }
 
     def restore(self, snapshot: dict[str, Any]) -> np.ndarray:
         self._episodes = snapshot["episodes"].copy()
         if not self.exact:
             seeds = [seed_of(seed, int(n) + 1) for seed, n in zip(self._seeds, self._episodes, strict=True)]
+            self._generators.seed(seeds[0])
             self._returns[:] = 0
             self._lengths[:] = 0
             self._obs = np.stack([self._reset(k, seed) for k, seed in enumerate(seeds)])
@@ -161,7 +193,13 @@ class SyncVector(Generic[S]):
         self._obs = snapshot["obs"].copy()
         for single, state in zip(self._singles, snapshot["copies"], strict=True):
             single.restore(state)
+        self._generators.restore(snapshot.get("generators"))
         return self._obs
+
+    def notices(self) -> list[str]:
+        if self._generators.snapshot() is None:
+            return []
+        return [f"{self.task} draws from the global generators of random or NumPy, which are seeded with the run"]
 
     def close(self) -> None:
         for single in self._singles:

@@ -121,3 +121,23 @@ def test_episodes_can_be_scanned_in_one_executable_and_are_those_of_the_host() -
     assert np.allclose(obs, [step.obs[0] for step in steps], atol=1e-5)
     assert np.allclose(next_obs, [step.next_obs[0] for step in steps], atol=1e-5)
     assert np.array_equal(truncated | terminal, [step.done[0] for step in steps])
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (1, jnp.zeros(1), r"an observation of shape \(1,\) when it was traced, but its shape must be \(3,\)"),
+        (2, jnp.zeros(1), r"a reward of shape \(1,\)"),
+        (3, jnp.zeros((2, 1), bool), r"terminal of shape \(2, 1\)"),
+        (0, {"x": jnp.zeros(2)}, "a state of shapes"),
+    ],
+)
+def test_a_world_whose_results_have_other_shapes_is_an_error(place: int, value: object, message: str) -> None:
+    class Other(Cart):
+        def step(self, state, action, key):
+            result = list(super().step(state, action, key))
+            result[place] = value
+            return tuple(result)
+
+    with pytest.raises(RunError, match=f"FRL0409: test/cart returned {message}"):
+        PureVector("test/cart", Other(), (0,), 1)

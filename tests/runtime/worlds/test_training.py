@@ -80,10 +80,16 @@ def test_the_prefixes_of_all_worlds_are_offered_for_an_unknown_one() -> None:
 
 
 def test_what_a_kind_raises_is_the_tasks_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch, pytest.raises(RunError, match=r"FRL0405.*cart/walls failed: TypeError"):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(RunError, match=r"FRL0405.*cart/walls failed when.*TypeError"),
+    ):
         patch.setattr(Carts, "make", lambda self, task, seeds, action_repeat: seeds["none"])
         catalogue.make(TASK, 1, 0)
     # dynamics are traced when the world is made
-    with monkeypatch.context() as patch, pytest.raises(RunError, match=r"FRL0405.*cart/walls failed: KeyError"):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(RunError, match=r"FRL0405.*cart/walls failed when.*KeyError"),
+    ):
         patch.setattr(Cart, "step", lambda self, state, action, key: state["y"])
         catalogue.make(TASK, 1, 0)
