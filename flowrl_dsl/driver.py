@@ -170,7 +170,7 @@ def _show_tree(tree: object, depth: int = 0) -> str:
         plain, nested = [], []
         for field in fields(tree):
             value = getattr(tree, field.name)
-            if field.name in ("span", "comments", "text"):
+            if field.name in ("span", "comments", "complete", "text"):
                 continue
             if is_dataclass(value) or (isinstance(value, tuple) and value):
                 nested.append(f"{pad}  {field.name}:\n{_show_tree(value, depth + 2)}")

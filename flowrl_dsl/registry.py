@@ -283,6 +283,15 @@ def _load_family(module: str) -> None:
         importlib.import_module(found.name)
 
 
+@cache
+def _load_families() -> None:
+    import flowrl_dsl.components as package
+
+    for folder in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        if folder.ispkg:
+            _load_family(folder.name)
+
+
 def find(family: str, name: str) -> type[Component] | None:
     """One component; of the package's own, only its file is imported."""
     load_plugins()
@@ -311,12 +320,8 @@ def names_of(family: str) -> set[str]:
 
 def families() -> dict[str, dict[str, type[Component]]]:
     """All registered components that specs can name, ``members_of(family)[name]``."""
-    import flowrl_dsl.components as package
-
     load_plugins()
-    for folder in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-        if folder.ispkg:
-            _load_family(folder.name)
+    _load_families()
     return {family: dict(sorted(members.items())) for family, members in sorted(_REGISTRY.items()) if family not in HOMES}
 
 

@@ -1,4 +1,7 @@
-"""Sections and ``improve`` blocks: each becomes a component under its name in the algorithm."""
+"""Sections and ``improve`` blocks: each becomes a component under its name in the algorithm.
+
+Of a block with a syntax error inside, only the header is checked.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def read_sections(check: Check) -> None:
             continue
         if cls.implied:
             _section(check, cls, name, Block(tree.Name(name, check.place)))
-        elif name == POLICY:
+        elif name == POLICY and check.statements.complete:
             check.error("FRL0210", "the algorithm has no policy", check.place, "add: policy { backbone = ... }")
             check.scope.maybe |= {c for members in families().values() for m in members.values() for c in m.provides}
     for owner, section in check.sections.items():
@@ -52,6 +55,8 @@ def sections_of(check: Check, kind: str) -> list[tuple[str, Block]]:
 def _section(check: Check, cls: type[SectionKind], owner: str, block: Block) -> None:
     if block.given is not None:
         _check_section_name(check, cls, block.given)
+    if not block.complete:
+        return
     site = Site(owner, block.name.span, block.lets)
     given = _given(check, cls, block, f'section "{owner}"')
     check.sections[owner] = Options(check.scope).build(cls, given, block.name.span, site)
@@ -63,8 +68,9 @@ def _check_section_name(check: Check, cls: type[SectionKind], name: tree.Name) -
         message = f'section "{cls.name}" occurs once and cannot be named'
         check.error("FRL0205", message, name.span, f"write {cls.name} {{ ... }}")
     check_name(name, check.scope)
-    others = [owner for owner in {*check.statements.sections, *sections()} if owner != name.id]
-    near = [o for o in others if name.id.startswith(f"{o}_") or name.id == f"old_{o}"]
+    starts = [name.id[:end] for end, letter in enumerate(name.id) if letter == "_"]
+    of_copy = [name.id.removeprefix("old_")] if name.id.startswith("old_") else []
+    near = [other for other in (*starts, *of_copy) if other in check.statements.sections or other in sections()]
     if name.id in RESERVED or near:
         whose = f"a group of section {near[0]}" if near else "a group of the state"
         check.error("FRL0227", f'"{name.id}" is already the name of {whose}', name.span, "choose another name")
@@ -93,7 +99,8 @@ def _unknown_section(check: Check, block: Block) -> None:
 
 
 def read_improvements(check: Check) -> list[Improvement]:
-    if not check.statements.improvements:
+    whole = check.statements.whole
+    if whole and not check.statements.improvements:
         names = ", ".join(sorted(members_of("mechanism")))
         hint = f"add one: improve MECHANISM {{ ... }}, where MECHANISM is one of {names}"
         check.error("FRL0210", "the algorithm has no improve block", check.place, hint)
@@ -105,6 +112,8 @@ def read_improvements(check: Check) -> list[Improvement]:
             _unknown_mechanism(check, term.block.name)
             continue
         check.scope.owners[label] = term.owner
+        if not term.block.complete:
+            continue
         site = Site(label, term.block.name.span, term.block.lets)
         given = _given(check, cls, term.block, cls.name)
         mechanism = Options(check.scope).build(cls, given, term.block.name.span, site)
@@ -113,7 +122,8 @@ def read_improvements(check: Check) -> list[Improvement]:
         if factor is not FAILED:
             place = term.block.name.span
             found.append(Improvement(label=label, owner=term.owner, factor=factor, mechanism=mechanism, span=place))
-    _check_trained(check, found)
+    if whole:
+        _check_trained(check, found)
     return found
 
 
@@ -144,6 +154,8 @@ def _check_improved(check: Check) -> None:
         if term.owner not in acting and term.owner in check.statements.sections:
             message = f'section "{term.owner}" has no policy and cannot contain an improve block'
             check.error("FRL0205", message, term.span, "write it at the top level or inside a policy")
+    if not check.statements.whole:
+        return
     improved = {term.owner for term in check.statements.improvements}
     for owner in sorted(acting - improved - {POLICY}):
         message = f'section "{owner}" has no improve block, so its policy is never trained'

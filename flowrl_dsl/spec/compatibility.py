@@ -18,9 +18,8 @@ def check(scope: Scope) -> None:
     acting = _acting(scope)
     silent = set().union(*(_unused_sampler(owner, scope) for owner in acting))
     drawn = {(r.site.path.split(".")[0], r.capability) for r in scope.required if r.source}
-    # the same wherever a path of one policy stands: computed once for each
-    available = {owner: _available(owner, acting, scope) for owner in {POLICY, *acting}}
-    choosing = {path: owner for reached in scope.reached for path, owner in _drawn_from(reached, acting, scope).items()}
+    available, policies = _available(acting, scope), _policies(acting, scope)
+    choosing = {path: owner for reached in scope.reached for path, owner in _drawn_from(reached, policies).items()}
     for required in scope.required:
         owner = required.owner if required.owner in available else _owner(required.site.path, acting, scope)
         if required.capability not in available[owner]:
@@ -32,14 +31,15 @@ def check(scope: Scope) -> None:
         for capability in sorted(needs(reached.component, scope) - available[owner]):
             if (reached.path.split(".")[0], capability) not in drawn:
                 _report_need(reached, capability, owner, scope)
-        for owner in _drawn_from(reached, acting, scope).values():
+        for owner in _drawn_from(reached, policies).values():
             for capability in sorted(getattr(reached.component, "of_source", frozenset()) - available[owner]):
                 _report_need(reached, capability, owner, scope)
 
 
-def _acting(scope: Scope) -> list[str]:
-    """The sections that have a policy."""
-    return [r.path for r in scope.reached if isinstance(r.component, SectionKind) and r.component.acts] or [POLICY]
+def _acting(scope: Scope) -> dict[str, None]:
+    """The sections that have a policy, in order."""
+    acting = [r.path for r in scope.reached if isinstance(r.component, SectionKind) and r.component.acts]
+    return dict.fromkeys(acting or [POLICY])
 
 
 def _owner(path: str, acting: Collection[str], scope: Scope) -> str:
@@ -49,30 +49,36 @@ def _owner(path: str, acting: Collection[str], scope: Scope) -> str:
     return owner if owner in acting else POLICY
 
 
-def _drawn_from(reached: Reached, acting: Collection[str], scope: Scope) -> dict[str, str]:
+def _policies(acting: Collection[str], scope: Scope) -> dict[str, str]:
+    """The policy that each source of actions is, or is a copy of."""
+    found: dict[str, str] = {}
+    for owner in acting:
+        section = scope.places.get(owner)
+        copies = section.component.kept(owner) if section and isinstance(section.component, SectionKind) else {}
+        found |= dict.fromkeys((owner, *copies), owner)
+    return found
+
+
+def _drawn_from(reached: Reached, policies: Mapping[str, str]) -> dict[str, str]:
     """The policies that a component draws actions from, directly or through a copy, by option path."""
     component, found = reached.component, {}
     for name, kind in kinds(type(component)).items():
         value = getattr(component, name, None) if kind.role == "drawn" else None
-        source = value.source if isinstance(value, Drawn) else ""
-        for owner in acting:
-            section = _at(scope, owner)
-            copies = section.component.kept(owner) if section and isinstance(section.component, SectionKind) else {}
-            if source == owner or source in copies:
-                found[f"{reached.path}.{name}"] = owner
+        if isinstance(value, Drawn) and value.source in policies:
+            found[f"{reached.path}.{name}"] = policies[value.source]
     return found
 
 
-def _available(owner: str, acting: Collection[str], scope: Scope) -> set[str]:
-    """Capabilities available to a policy and the components that serve it; other policies contribute only their copies."""
-    found, others = set(scope.maybe), {*acting} - {owner}
+def _available(acting: Collection[str], scope: Scope) -> dict[str, set[str]]:
+    """Capabilities available to each policy and the components that serve it; of other policies only their copies."""
+    shared, own = set(scope.maybe), {owner: set[str]() for owner in (POLICY, *acting)}
     for reached in scope.reached:
         head = reached.path.partition(".")[0]
-        if scope.owners.get(head, head) not in others:
-            found |= _capabilities(reached, scope)
-        elif isinstance(reached.component, SectionKind):
-            found |= {copy.provides.format(head) for copy in reached.component.kept(head).values()}
-    return found
+        owner = scope.owners.get(head, head)
+        (own[owner] if owner in acting else shared).update(_capabilities(reached, scope))
+        if isinstance(reached.component, SectionKind):
+            shared |= {copy.provides.format(head) for copy in reached.component.kept(head).values()}
+    return {owner: shared | found for owner, found in own.items()}
 
 
 def _check_subsets(scope: Scope) -> None:
@@ -97,6 +103,8 @@ def _lengths(axis: str, scope: Scope) -> dict[str, int]:
 
 def check_unread(component: Component, what: str, written: Mapping[str, tree.Assign], scope: Scope) -> None:
     """Report explicit options that are unused given the other options; ``what`` names their owner."""
+    if not scope.complete:
+        return
     for option, reason in unread(component).items():
         if option in written:
             message = f'"{what}.{option}" goes unread: {reason}'
@@ -140,7 +148,7 @@ def needs(component: Component, scope: Scope) -> frozenset[str]:
 
 def _unused_sampler(owner: str, scope: Scope) -> set[str]:
     """Report a sampler whose backbone draws actions by itself; the paths of samplers to say nothing more about."""
-    backbone, sampler = _at(scope, f"{owner}.backbone"), _at(scope, f"{owner}.sampler")
+    backbone, sampler = scope.places.get(f"{owner}.backbone"), scope.places.get(f"{owner}.sampler")
     if backbone is None or sampler is None or type(backbone.component) is Component:
         return set()
     wanted = needs(backbone.component, scope)
@@ -153,14 +161,10 @@ def _unused_sampler(owner: str, scope: Scope) -> set[str]:
     return {sampler.path}
 
 
-def _at(scope: Scope, path: str) -> Reached | None:
-    return next((reached for reached in scope.reached if reached.path == path), None)
-
-
 def _report_need(reached: Reached, capability: str, owner: str, scope: Scope) -> None:
     place = reached.span
     if reached.path == f"{owner}.backbone":
-        sampler = _at(scope, f"{owner}.sampler")
+        sampler = scope.places.get(f"{owner}.sampler")
         place = sampler.span if sampler is not None else place
     message = f"{_subject(reached.component)} needs {capability}, which {_lacking(capability, owner, scope)}"
     scope.diagnostics.error("FRL0212", message, place, _doc(capability), _cure(capability, scope))
@@ -190,7 +194,7 @@ def _lacking(capability: str, owner: str, scope: Scope) -> str:
     families = set(providers(capability))
     if families and families <= {"mechanism"}:
         return "no improve block provides"
-    backbone, sampler = _at(scope, f"{owner}.backbone"), _at(scope, f"{owner}.sampler")
+    backbone, sampler = scope.places.get(f"{owner}.backbone"), scope.places.get(f"{owner}.sampler")
     if backbone is None or type(backbone.component) is Component:
         return "nothing provides"
     if sampler is None:

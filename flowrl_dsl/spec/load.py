@@ -11,7 +11,7 @@ from pathlib import Path
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, nearest
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.syntax import tree
-from flowrl_dsl.syntax.parser import parse, read_source
+from flowrl_dsl.syntax.parser import parse, parse_certain, read_source
 
 SUFFIX = ".flowrl"
 
@@ -24,7 +24,10 @@ class Loader:
     sources: dict[str, str] = field(default_factory=dict)
 
     def chain(self, path: str) -> list[tree.Algorithm] | None:
-        """The algorithm of ``path`` and those it extends, nearest first; None after an error that leaves nothing."""
+        """The algorithm of ``path`` and those it extends, nearest first; None after an error that leaves nothing.
+
+        Of a file with syntax errors the algorithm is the certain part of what it says (:mod:`flowrl_dsl.syntax.damage`).
+        """
         found: list[tree.Algorithm] = []
         seen: list[str] = []
         while True:
@@ -72,7 +75,7 @@ class Loader:
         if text is None:
             return None
         self.sources[path] = text
-        file, found = parse(text, path)
+        file, found = parse_certain(text, path)
         self.diagnostics.extend(found)
         if file is not None and file.algorithm is None:
             at = file.definitions[0].span if file.definitions else Span(path, 1, 1, 1, 1)

@@ -17,17 +17,20 @@ class Block:
     """The inside of a section or of an ``improve`` block.
 
     ``name`` is the kind of section or the mechanism, ``given`` the name that the spec gives a section of its own.
+    An incomplete block is one with a syntax error inside, in this spec or a base: its options are unknown.
     """
 
     name: tree.Name
     options: dict[str, tree.Assign] = field(default_factory=dict)
     lets: dict[str, tree.Let] = field(default_factory=dict)
     given: tree.Name | None = None
+    complete: bool = True
 
     def over(self, base: Block) -> Block:
         """This block's options and lets, and the base's where this one has neither them nor an alternative to them."""
         kept = {name: assign for name, assign in base.options.items() if name not in self._replaced()}
-        return replace(self, options={**kept, **self.options}, lets={**base.lets, **self.lets})
+        options, lets = {**kept, **self.options}, {**base.lets, **self.lets}
+        return replace(self, options=options, lets=lets, complete=self.complete and base.complete)
 
     def _replaced(self) -> frozenset[str]:
         cls = find("mechanism", self.name.id) or find("section", self.name.id)
@@ -53,7 +56,10 @@ class Term:
 
 @dataclass
 class Statements:
-    """The statements of an algorithm, by kind and name; what was declared first comes first."""
+    """The statements of an algorithm, by kind and name; what was declared first comes first.
+
+    They are incomplete where a syntax error may hide statements of any kind.
+    """
 
     name: tree.Name
     title: str = ""
@@ -65,6 +71,13 @@ class Statements:
     improvements: list[Term] = field(default_factory=list)
     tasks: list[tree.ForTask] = field(default_factory=list)
     applied: list[tree.ForTask] = field(default_factory=list)
+    complete: bool = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether every statement outside of ``for task`` blocks is known, so that something missing is an error."""
+        blocks = (*self.sections.values(), *(term.block for term in self.improvements))
+        return self.complete and all(block.complete for block in blocks)
 
     def copy(self) -> Statements:
         """The same statements, in tables that can be edited without changing these."""
@@ -96,7 +109,7 @@ class Statements:
 
 def merge(chain: Sequence[tree.Algorithm], diagnostics: Diagnostics) -> Statements:
     """The first algorithm of the chain laid over those it extends; tasks are kept aside, the base's first."""
-    read = [_Reader(diagnostics).statements(algorithm) for algorithm in chain]
+    read = [_Reader(diagnostics, algorithm.complete).statements(algorithm) for algorithm in chain]
     merged = read[-1]
     for child in reversed(read[:-1]):
         merged = _extend(merged, child)
@@ -127,12 +140,16 @@ def _improve_in_place(statements: Statements, changes: list[Term], diagnostics: 
                 statements.improvements[position] = Term(weight, change.block.over(term.block), change.span, term.owner)
                 break
         else:
+            if not statements.whole:
+                continue
             has = ", ".join(term.mechanism for term in statements.improvements) or "none"
             message = f"the algorithm has no `improve {change.mechanism}` for this task to change"
             diagnostics.error("FRL0204", message, change.block.name.span, f"its improve blocks: {has}")
 
 
 def _extend(base: Statements, child: Statements) -> Statements:
+    if not child.complete:
+        return _over_unknown(base, child)
     params = {**base.params}
     for name, param in child.params.items():
         inherited = params[name].range if name in params else None
@@ -151,7 +168,21 @@ def _extend(base: Statements, child: Statements) -> Statements:
         improvements=_improvements(base.improvements, child.improvements),
         tasks=[*base.tasks, *child.tasks],
         applied=base.applied,
+        complete=base.complete and child.complete,
     )
+
+
+def _over_unknown(base: Statements, child: Statements) -> Statements:
+    """The certain part of an incomplete child over a base, any statement of which the child may override.
+
+    The child's blocks stand alone, and the base's others are incomplete; nothing else of the base remains.
+    """
+    result = child.copy()
+    inherited = {name: replace(block, complete=False) for name, block in base.sections.items()}
+    result.sections = {**inherited, **child.sections}
+    if not child.improvements:
+        result.improvements = [replace(term, block=replace(term.block, complete=False)) for term in base.improvements]
+    return result
 
 
 def _improvements(base: list[Term], child: list[Term]) -> list[Term]:
@@ -170,13 +201,15 @@ def _improvements(base: list[Term], child: list[Term]) -> list[Term]:
 
 @dataclass
 class _Reader:
-    """Groups the statements of one body; reports misplaced and duplicate statements."""
+    """Groups the statements of one body; reports misplaced and, in a ``complete`` text, duplicate statements."""
 
     diagnostics: Diagnostics
+    complete: bool = True
 
     def statements(self, algorithm: tree.Algorithm) -> Statements:
         title = algorithm.title.value if algorithm.title else ""
-        return self.body(Statements(algorithm.name, title), algorithm.body, "an algorithm")
+        statements = Statements(algorithm.name, title, complete=algorithm.complete)
+        return self.body(statements, algorithm.body, "an algorithm")
 
     def body(self, statements: Statements, body: Sequence[tree.Statement], where: str) -> Statements:
         for statement in body:
@@ -189,20 +222,28 @@ class _Reader:
                     self._put(statements.lets, name, statement, "let")
                 case tree.Define(name):
                     self._put(statements.defines, name, statement, "def")
-                case tree.Section(name, inner, _, given):
-                    block = replace(self._block(name, inner, improves=True), given=given)
-                    self._put(statements.sections, given or name, block, "section")
-                    statements.improvements += self._terms(statement.improvements, (given or name).id)
+                case tree.Section(name, given=given):
+                    self._put(statements.sections, given or name, self._section(statement), "section")
+                    statements.improvements += self._terms(statement, (given or name).id)
                 case tree.Improve():
-                    statements.improvements += self._terms([statement], POLICY)
+                    statements.improvements.append(self._term(statement, POLICY))
                 case tree.ForTask() if where == "an algorithm":
                     statements.tasks.append(statement)
                 case tree.ForTask():
                     self._misplaced(statement, where)
         return statements
 
-    def _terms(self, blocks: Sequence[tree.Improve], owner: str) -> list[Term]:
-        return [Term(one.weight, self._block(one.mechanism, one.body), one.span, owner) for one in blocks]
+    def _section(self, section: tree.Section) -> Block:
+        if not section.complete:
+            return Block(section.name, given=section.given, complete=False)
+        return replace(self._block(section.name, section.body, improves=True), given=section.given)
+
+    def _terms(self, section: tree.Section, owner: str) -> list[Term]:
+        return [self._term(one, owner) for one in section.improvements] if section.complete else []
+
+    def _term(self, one: tree.Improve, owner: str) -> Term:
+        block = self._block(one.mechanism, one.body) if one.complete else Block(one.mechanism, complete=False)
+        return Term(one.weight, block, one.span, owner)
 
     def _block(self, name: tree.Name, body: Sequence[tree.Statement], improves: bool = False) -> Block:
         """``improves``: ``improve`` blocks may stand inside."""
@@ -223,6 +264,8 @@ class _Reader:
         earlier = table.get(name.id)
         if earlier is None:
             table[name.id] = statement
+            return
+        if not self.complete:
             return
         first = earlier.name.span if isinstance(earlier, Block) else earlier.span
         message = f'{what} "{name.id}" is given twice'

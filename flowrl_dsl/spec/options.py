@@ -98,7 +98,7 @@ class Options:
         """A component from its given options; defaults are resolved like text in a spec."""
         values = {name: self._option(cls, name, kind, given.get(name), span, site) for name, kind in kinds(cls).items()}
         built = self._construct(cls, values, given, span, site)
-        self.scope.reached.append(Reached(built, site.path, site.at(span)))
+        self.scope.reach(Reached(built, site.path, site.at(span)))
         return built
 
     def _construct(
@@ -115,7 +115,9 @@ class Options:
     def _contradictions(
         self, cls: type[Component], error: ValidationError, given: Mapping[str, tree.Expr], span: Span, site: Site
     ) -> None:
-        """Report the errors of the component's own validators."""
+        """Report the errors of the component's own validators, which relate several options."""
+        if not self.scope.complete:
+            return
         for problem in error.errors():
             cause = problem.get("ctx", {}).get("error")
             message = str(cause) if cause is not None else problem["msg"]
@@ -157,6 +159,8 @@ class Options:
         return value
 
     def _missing(self, cls: type[Component], name: str, span: Span, site: Site) -> None:
+        if not self.scope.complete:
+            return
         what = f'section "{cls.name}"' if cls.family == "section" else cls.name
         description = cls.model_fields[name].description
         hint = f"{name}: {description}" if description else ""
@@ -191,6 +195,8 @@ class Options:
         place = expr.source.span if isinstance(expr, tree.From) else expr.span
         sources = self.scope.sources
         if source not in sources:
+            if not self.scope.complete:
+                return FAILED
             self.scope.error("FRL0219", f'unknown source "{source}"', site, place, did_you_mean(source, sources))
             return FAILED
         if sources[source]:
@@ -252,6 +258,8 @@ class Options:
         return value in interval
 
     def _no_scalar(self, expr: tree.Expr, site: Site) -> None:
+        if isinstance(expr, tree.Name) and not self.scope.complete:
+            return
         schedules = sorted(members_of("schedule"))
         expected = f'"{site.path}" is a number' + ("" if site.in_schedule else ", a parameter or a schedule")
         call = as_call(expr)

@@ -62,13 +62,16 @@ def _resolve(loader: Loader, path: str, task: str | None, sets: Sequence[str], d
     if chain is None:
         return None
     statements = merge(chain, diagnostics)
+    complete = statements.whole and all(block.complete for block in statements.tasks)
+    statements.tasks = [block for block in statements.tasks if block.complete]
     blocks = [block for block in statements.tasks if _holds(block, task) or _holds(block, data)]
     chosen = _for_task(statements, blocks, diagnostics)
-    edited = apply_sets(chosen, sets, diagnostics, loader.sources)
+    edited = apply_sets(chosen, sets, diagnostics, loader.sources) if complete else chosen
     checked = _checked(Check(edited, main, Scope(diagnostics, applied=tuple(edited.applied)), bool(sets), task))
     text = loader.sources.get(main, "")
     used = checked.scope.used | _used_elsewhere(statements, blocks, main, text, diagnostics, chosen if sets else None)
-    report_unused(checked, used)
+    if complete:
+        report_unused(checked, used)
     if not diagnostics.errors:
         diagnostics.extend(lint(checked, text))
     return checked.algorithm
@@ -132,7 +135,11 @@ def _because_of(block: tree.ForTask, own: Diagnostics, plain: Diagnostics) -> li
 
 
 def _checked(check: Check) -> Check:
-    """Check everything; ``algorithm`` is filled in even after errors, as far as it could be made out."""
+    """Check everything; ``algorithm`` is filled in even after errors, as far as it could be made out.
+
+    After a syntax error each block that is complete is checked by itself; what depends on all blocks is not checked.
+    """
+    check.scope.complete = check.statements.complete
     declare(check)
     known = sections()
     blocks = check.statements.sections.items()
@@ -141,6 +148,8 @@ def _checked(check: Check) -> Check:
     regime = read_regime(check)
     read_sections(check)
     improvements = tuple(read_improvements(check))
+    if not check.statements.whole:
+        return check
     drop_unused_inherited(check)
     compatibility.check(check.scope)
     parameters = check.scope.parameters

@@ -92,9 +92,13 @@ class Scope:
     owners: dict[str, str] = field(default_factory=dict)
     """The section that each ``improve`` block improves, by label."""
     applied: tuple[tree.ForTask, ...] = ()
+    complete: bool = True
+    """Whether every declaration and option could be read.  Where not, nothing is reported as missing or unknown."""
     origins: dict[str, Origin] = field(default_factory=dict)
     used: set[tuple[str, Span]] = field(default_factory=set)
     reached: list[Reached] = field(default_factory=list)
+    places: dict[str, Reached] = field(default_factory=dict)
+    """The first component reached at each path."""
     required: list[Required] = field(default_factory=list)
     subsets: list[Subset] = field(default_factory=list)
     maybe: set[str] = field(default_factory=set)
@@ -116,6 +120,11 @@ class Scope:
         span = None if isinstance(value, str) else value.span
         self.origins[site.path] = Origin(text=text, source=self.source(site, span), span=site.at(span or site.owner))
 
+    def reach(self, reached: Reached) -> None:
+        """Note a component of the algorithm."""
+        self.reached.append(reached)
+        self.places.setdefault(reached.path, reached)
+
     def forget(self, path: str) -> None:
         """Drop the records for a path and all paths below it."""
 
@@ -124,6 +133,7 @@ class Scope:
 
         self.origins = {other: origin for other, origin in self.origins.items() if kept(other)}
         self.reached = [reached for reached in self.reached if kept(reached.path)]
+        self.places = {other: reached for other, reached in self.places.items() if kept(other)}
         self.required = [required for required in self.required if kept(required.site.path)]
 
     def source(self, site: Site, span: Span | None) -> str:

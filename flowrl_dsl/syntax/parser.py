@@ -2,7 +2,7 @@
 
 The way of a text: :mod:`lexer` cuts it into tokens, :mod:`brackets` pairs the brackets, the grammar reads the tokens;
 only where it does not fit, :mod:`recovery` finds out why (:mod:`mistakes` says it) and how to go on; :mod:`builder`
-makes our tree of what was read.
+makes our tree of what was read, and :mod:`damage` finds the part of it that is certain after a mistake.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, did_you_mean, 
 from flowrl_dsl.reading import read_any
 from flowrl_dsl.syntax.brackets import balance
 from flowrl_dsl.syntax.builder import DEEPEST, TreeBuilder, too_deep
+from flowrl_dsl.syntax.damage import certain
 from flowrl_dsl.syntax.lexer import Lexer, language
 from flowrl_dsl.syntax.mistakes.scene import names_section
 from flowrl_dsl.syntax.recovery import Recovery
@@ -57,18 +58,25 @@ def parse_file(path: str | Path) -> tuple[File | None, list[Diagnostic]]:
 
 def parse(text: str, file: str) -> tuple[File | None, list[Diagnostic]]:
     """The tree of a whole file's text; None where there are errors.  ``file`` is the name that places give."""
+    tree, diagnostics = parse_certain(text, file)
+    return (None if any(d.severity == "error" for d in diagnostics) else tree), diagnostics
+
+
+def parse_certain(text: str, file: str) -> tuple[File | None, list[Diagnostic]]:
+    """The tree of a text; with errors that of its certain part (:mod:`damage`), or None where nothing is certain."""
     lexer = Lexer(text, file)
     if len(lexer.tokens) == 1 and not lexer.diagnostics.found:
         what = "holds only comments" if lexer.comments else "is empty"
         lexer.diagnostics.error("FRL0105", f"the file {what}", Span(file, 1, 1, 1, 1), "write algorithm name { ... }")
         return None, lexer.diagnostics.found
     tree, diagnostics = _read(lexer, "file")
-    return (replace(tree, comments=tuple(lexer.comments)) if tree is not None else None), diagnostics
+    return (None if tree is None else replace(tree, comments=tuple(lexer.comments))), diagnostics
 
 
 def parse_expression(text: str, file: str) -> tuple[Expr | None, list[Diagnostic]]:
     """The tree of one expression, such as the value of ``--set key=value``; None where there are errors."""
-    return _read(Lexer(text, file), "expression")
+    expression, diagnostics = _read(Lexer(text, file), "expression")
+    return (None if diagnostics else expression), diagnostics
 
 
 @overload
@@ -76,8 +84,10 @@ def _read(lexer: Lexer, start: Literal["file"]) -> tuple[File | None, list[Diagn
 @overload
 def _read(lexer: Lexer, start: Literal["expression"]) -> tuple[Expr | None, list[Diagnostic]]: ...
 def _read(lexer: Lexer, start: str) -> tuple[File | Expr | None, list[Diagnostic]]:
-    """Tokens to tree; without a tree there is at least one error."""
+    """Tokens to tree, of a file the certain part of it; without a tree there is at least one error."""
     diagnostics, file = lexer.diagnostics, lexer.file
+    mended = {(d.span.line, d.span.column) for d in diagnostics if d.span is not None}
+    written = [token for token in lexer.tokens if token.type == ERROR or (token.line, token.column) not in mended]
     if (deep := _deep_bracket(lexer.tokens)) is not None:
         return None, [*diagnostics, _nested_too_deep(deep, file)]
     tokens = balance(lexer.tokens, file, diagnostics)
@@ -93,7 +103,17 @@ def _read(lexer: Lexer, start: str) -> tuple[File | Expr | None, list[Diagnostic
         result = TreeBuilder(file, diagnostics).transform(grown)
     elif not diagnostics.errors:  # no rule saw a mistake, yet the grammar does not fit: never be silent about it
         diagnostics.error("FRL0139", "the grammar does not fit this text", span_of(tokens[0], file))
-    return (None if diagnostics.errors else result), in_order(diagnostics)
+    if diagnostics.errors and grown is not None and isinstance(result, File):
+        result = _certain_file(result, grown, written, diagnostics)
+    return result, in_order(diagnostics)
+
+
+def _certain_file(file: File, grown: Tree, written: list[Token], diagnostics: Diagnostics) -> File | None:
+    """The certain part of a file with errors; None of one that holds definitions alone."""
+    if file.algorithm is None:
+        return None
+    algorithm = certain(file.algorithm, grown.children[0], written, diagnostics)
+    return None if algorithm is None else replace(file, algorithm=algorithm)
 
 
 def _grow(tokens: list[Token], start: str) -> Tree | None:

@@ -14,6 +14,11 @@ def _span() -> Span:
     return field(compare=False, repr=False)
 
 
+def _complete() -> bool:
+    """Whether every statement of a body was read as it is written; see :mod:`~flowrl_dsl.syntax.damage`."""
+    return field(default=True, compare=False, repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
     """``text`` is the number as written (``200_000``), for the formatter."""
@@ -152,6 +157,7 @@ class Section:
     body: tuple[Statement, ...]
     span: Span = _span()
     given: Name | None = None
+    complete: bool = _complete()
 
     @property
     def improvements(self) -> tuple[Improve, ...]:
@@ -167,6 +173,7 @@ class Improve:
     mechanism: Name
     body: tuple[Statement, ...]
     span: Span = _span()
+    complete: bool = _complete()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +183,7 @@ class ForTask:
     tasks: tuple[String, ...]
     body: tuple[Statement, ...]
     span: Span = _span()
+    complete: bool = _complete()
 
 
 Statement = Assign | Param | Let | Define | Section | Improve | ForTask
@@ -188,6 +196,7 @@ class Algorithm:
     base: String | None
     body: tuple[Statement, ...]
     span: Span = _span()
+    complete: bool = _complete()
 
 
 @dataclass(frozen=True, slots=True)

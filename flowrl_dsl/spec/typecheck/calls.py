@@ -42,6 +42,8 @@ def _unknown(call: tree.Call, frame: Frame) -> None:
     if name in {*frame.slot.values, *frame.slot.sizes, *frame.scope.parameters, *frame.lets}:
         frame.error("FRL0242", f'"{name}" is a value, not a function', span)
         return
+    if not frame.scope.complete:
+        return
     names = {*seen, *PRIMITIVES, *frame.scope.defines, GRADIENT}
     close = nearest(name, names)
     hint = f'did you mean "{close}"?' if close else f"functions of `{slot}`: {', '.join(sorted(names))}"

@@ -86,6 +86,8 @@ def _unknown(expr: tree.Name, frame: Frame) -> None:
     if key in visible(frame.slot) or key in PRIMITIVES or key in frame.scope.defines or key == GRADIENT:
         frame.error("FRL0240", f'"{key}" is a function, not a value', span, f"call it: {key}(...)")
         return
+    if not frame.scope.complete:
+        return
     seen = {*frame.slot.values, *frame.slot.sizes, *frame.scope.parameters, *frame.lets, *(frame.arguments or ())}
     if key in _values_of_slots() or key in functions():
         message = f'`{frame.checking.slot_name}` cannot see "{key}"'

@@ -1,0 +1,152 @@
+"""What remains certain of a text with mistakes: the statements that the parser read exactly as they are written.
+
+A **wound** is a token that was dropped, a token that was made up, or the place of a syntax error.  A block (a section, an
+``improve`` or ``for task`` block) with a wound in its body is *incomplete*: its header is known, its statements are not.
+Any other wound leaves the whole algorithm incomplete, for it may hide statements of any kind; the statement that it stands
+in, or next to, is left out.  Where a bracket outside of bodies or any brace is wounded, the text is *torn*: the parser
+guessed where a statement or block ends, so that only the blocks without wounds remain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from lark import Tree
+
+from flowrl_dsl.diagnostics import Diagnostic
+from flowrl_dsl.syntax import tree
+from flowrl_dsl.syntax.tokens import END, Token
+
+_BRACES = ("LBRACE", "RBRACE")
+_BRACKETS = ("LPAR", "RPAR", "LSQB", "RSQB")
+
+_Place = tuple[int, int]
+_Stretch = tuple[_Place, _Place]
+_Block = tree.Section | tree.Improve | tree.ForTask
+
+
+def certain(
+    algorithm: tree.Algorithm, grown: Tree, written: Sequence[Token], found: Iterable[Diagnostic]
+) -> tree.Algorithm | None:
+    """The certain part of an algorithm, with its incomplete parts marked; None where its header is wounded.
+
+    ``grown`` is lark's tree of the algorithm, ``written`` are the tokens of the text, ``found`` its syntax errors.
+    """
+    *header, body = grown.children
+    bodies = [node.children[-1] for node in body.children[1:-1] if _is_block(node)]
+    wounds = _Wounds.of(grown, bodies, written, found)
+    if wounds.in_header([*header, body.children[0]]):
+        return None
+    body_parts = zip(body.children[1:-1], algorithm.body, strict=True)
+    statements = [(node, _certain(node, statement, wounds)) for node, statement in body_parts]
+    kept = tuple(statement for _, statement in statements if statement is not None)
+    complete = len(kept) == len(statements) and not wounds.torn and wounds.all_inside
+    return replace(algorithm, body=kept, complete=complete)
+
+
+def _certain(node: Tree, statement: tree.Statement, wounds: _Wounds) -> tree.Statement | None:
+    if not isinstance(statement, _Block):
+        return None if wounds.torn or wounds.near(node) else statement
+    *header, body = node.children
+    if wounds.in_header([*header, body.children[0]]):
+        return None
+    if not wounds.in_body(body):
+        return statement
+    return None if wounds.torn else replace(statement, complete=False)
+
+
+@dataclass(frozen=True)
+class _Wounds:
+    """Wounds as stretches of the text, and the tokens that are not in it, by identity."""
+
+    stretches: list[_Stretch]
+    made: frozenset[int]
+    torn: bool
+    all_inside: bool
+    """Whether every wound is in the body of a block."""
+
+    @classmethod
+    def of(cls, grown: Tree, bodies: list[Tree], written: Sequence[Token], found: Iterable[Diagnostic]) -> _Wounds:
+        read, inside = list(_tokens([grown])), [list(_tokens([body])) for body in bodies]
+        kept, known = {id(token) for token in read}, {id(token) for token in written}
+        within = {id(token) for tokens in inside for token in tokens}
+        insides = [(_end(tokens[0]), _end(tokens[-1])) for tokens in inside]
+        lost = [
+            (token, _around(written, n)) for n, token in enumerate(written) if id(token) not in kept and token.type != END
+        ]
+        made = [token for token in read if id(token) not in known]
+        outside = [token for token, stretch in lost if not _within(stretch, insides)]
+        outside += [token for token in made if id(token) not in within]
+        spans = [diagnostic.span for diagnostic in found if diagnostic.span is not None]
+        errors = [((span.line, span.column), (span.end_line, span.end_column)) for span in spans]
+        braces = any(token.type in _BRACES for token in (*made, *(token for token, _ in lost)))
+        return cls(
+            stretches=[*errors, *(stretch for _, stretch in lost)],
+            made=frozenset(map(id, made)),
+            torn=braces or any(token.type in _BRACKETS for token in outside),
+            all_inside=not outside and all(_within(error, insides) for error in errors),
+        )
+
+    def _made(self, tokens: Iterable[Token]) -> bool:
+        return any(id(token) in self.made for token in tokens)
+
+    def in_header(self, parts: list[Tree | Token]) -> bool:
+        """Whether a header is wounded, up to its brace.
+
+        An error placed at its first token is about what precedes it, unless the token itself was replaced.
+        """
+        tokens = list(_tokens(parts))
+        first, brace = _start(tokens[0]), _start(tokens[-1])
+        return self._made(tokens) or any(begin <= brace and first <= end and begin != first for begin, end in self.stretches)
+
+    def in_body(self, body: Tree) -> bool:
+        """Whether a body is wounded, its closing brace included; in a torn text also right behind that brace."""
+        tokens = list(_tokens([body]))
+        first, last = _end(tokens[0]), _end(tokens[-1])
+        before_end = [(begin, end) for begin, end in self.stretches if begin < last or (self.torn and begin == last)]
+        return self._made(tokens) or any(first <= end for _, end in before_end)
+
+    def near(self, node: Tree) -> bool:
+        """Whether a statement without a body is wounded, or shares a line with a wound."""
+        tokens = list(_tokens([node]))
+        first, last = _start(tokens[0])[0], _end(tokens[-1])
+        return self._made(tokens) or any(begin <= (last[0] + 1, 0) and first <= end[0] for begin, end in self.stretches)
+
+
+def _within(stretch: _Stretch, insides: list[_Stretch]) -> bool:
+    begin, end = stretch
+    return any(first <= begin < last and end <= last for first, last in insides)
+
+
+def _around(written: Sequence[Token], index: int) -> _Stretch:
+    """From the end of the token before a dropped one to its own end, or to the start of the next one on its line.
+
+    So a dropped token is a wound of the statement that it may have continued, and of the one that it may have begun.
+    """
+    begin, token, following = written[max(index - 1, 0)], written[index], written[index + 1]
+    return _end(begin), _start(following) if following.line == token.end_line else _end(token)
+
+
+def _is_block(node: Tree) -> bool:
+    body = node.children[-1]
+    return isinstance(body, Tree) and body.data == "body"
+
+
+def _tokens(parts: Iterable[Tree | Token]) -> Iterable[Token]:
+    """The tokens of parts of lark's tree, in the order of the text."""
+    waiting = list(parts)[::-1]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Tree):
+            waiting.extend(reversed(part.children))
+        else:
+            yield part
+
+
+def _start(token: Token) -> _Place:
+    return token.line, token.column
+
+
+def _end(token: Token) -> _Place:
+    return token.end_line, token.end_column
