@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = "np.ndarray | jax.Array"
 
+FAILURES = (Exception, SystemExit)
+"""What a task may raise.  Licence checks and simulators leave by ``sys.exit``; Ctrl-C remains the user's."""
+
 # MuJoCo uses 1e10 for a missing bound
 _UNBOUNDED = 1e9
 
@@ -191,7 +194,7 @@ def close_quietly(task: str, close: Callable[[], None]) -> None:
     """Close a task; one that cannot be closed costs nothing but a line on standard error."""
     try:
         close()
-    except Exception as error:
+    except FAILURES as error:
         print(f"{task} could not be closed ({type(error).__name__}: {error}); nothing is lost", file=sys.stderr)
 
 

@@ -15,8 +15,7 @@ from typing import Any, Protocol
 import mujoco
 import numpy as np
 
-from flowrl_dsl.runtime.worlds.base import Stepped
-from flowrl_dsl.runtime.worlds.boundary import FAILURES
+from flowrl_dsl.runtime.worlds.base import FAILURES, Stepped
 from flowrl_dsl.runtime.worlds.mujoco_formulas import FORMULAS
 from flowrl_dsl.runtime.worlds.simulations import Rows, Simulations
 from flowrl_dsl.runtime.worlds.vector import Single, SyncVector

@@ -13,9 +13,6 @@ import numpy as np
 
 from flowrl_dsl.runtime.errors import RunError
 
-FAILURES = (Exception, SystemExit)
-"""What a task may raise.  Licence checks and simulators leave by ``sys.exit``; Ctrl-C remains the user's."""
-
 
 class Violation(Exception):
     """A result that breaks the interface of a task, raised where neither the task nor the step is known.

@@ -10,8 +10,8 @@ from flowrl_dsl import registry
 from flowrl_dsl.datasets import TaskSpaces
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.worlds import arguments
-from flowrl_dsl.runtime.worlds.base import World, WorldKind, evaluation_seed, seed_of
-from flowrl_dsl.runtime.worlds.boundary import FAILURES, Boundary
+from flowrl_dsl.runtime.worlds.base import FAILURES, World, WorldKind, evaluation_seed, seed_of
+from flowrl_dsl.runtime.worlds.boundary import Boundary
 from flowrl_dsl.runtime.worlds.generators import Generators
 
 _WITHOUT_PREFIX = "gymnasium"

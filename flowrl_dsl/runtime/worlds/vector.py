@@ -7,8 +7,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from flowrl_dsl.runtime.worlds.base import Array, Stepped, close_quietly, seed_of
-from flowrl_dsl.runtime.worlds.boundary import FAILURES, Boundary, Violation, origin_of
+from flowrl_dsl.runtime.worlds.base import FAILURES, Array, Stepped, close_quietly, seed_of
+from flowrl_dsl.runtime.worlds.boundary import Boundary, Violation, origin_of
 from flowrl_dsl.runtime.worlds.generators import Generators
 
 

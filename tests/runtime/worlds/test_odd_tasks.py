@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,8 @@ def test_a_task_that_cannot_be_closed_costs_nothing(capsys) -> None:
     world.close()
     world.close()
     assert "could not be closed (RuntimeError: the viewer is gone); nothing is lost" in capsys.readouterr().err
+    base.close_quietly("odd", sys.exit)
+    assert "odd could not be closed (SystemExit: )" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("task", [odd.Tank, odd.GlobalDraws, odd.normalized], ids=lambda task: task.__name__)
