@@ -248,8 +248,10 @@ class Options:
             return FAILED
         fits = True
         for name, value in ends(schedule, self.scope).items():
-            place = self.scope.origins[f"{site.path}.{name}"].span or expr.span
-            fits = self._in_interval(value, interval, place, site) and fits
+            origin = self.scope.origins.get(f"{site.path}.{name}")
+            if origin is None:  # the schedule lacks this end, which has been reported
+                return FAILED
+            fits = self._in_interval(value, interval, origin.span or expr.span, site) and fits
         return Scalar(name=site.path, schedule=schedule) if fits else FAILED
 
     def _in_interval(self, value: float, interval: Interval, place: Span, site: Site) -> bool:

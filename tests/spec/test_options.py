@@ -200,3 +200,9 @@ def test_what_a_parameter_learns_from_may_depend_on_the_parameter(tmp_path: Path
 def test_reading_itself_is_no_use_of_a_parameter(tmp_path: Path) -> None:
     text = spec("order = [critic, policy, scale] -> targets", DIFFUSION, CRITIC, IMPROVE, LEARNED)
     assert "FRL0225" in codes(resolve_text(tmp_path, text))
+
+
+@pytest.mark.parametrize(("schedule", "lacks"), [("cosine", 3), ("linear(over = 9)", 2), ("linear(0.1 -> 0.2)", 1)])
+def test_a_schedule_without_its_ends_is_an_error(tmp_path: Path, schedule: str, lacks: int) -> None:
+    found = resolve_text(tmp_path, policy(f"optimizer = adam({schedule})"))
+    assert codes(found) == ["FRL0209"] * lacks
