@@ -1,6 +1,6 @@
 """Each kind of thing is added by one file outside of the package, announced by an entry point, with no edit of the package.
 
-A state value with a stage, a fit and a function; a record field that acting fills; a source of batches; a pure world and one
+A baseline with a stage, a fit and a function; a record field that acting fills; a source of batches; a pure world and one
 of NumPy; a second policy; an encoder with a loss of its own; a turn.
 """
 
@@ -16,12 +16,12 @@ import pytest
 SPECS = Path(__file__).parent / "specs"
 ROOT = Path(__file__).parent.parent.parent
 MODULES = {
-    **{name: f"tests.house.{name}" for name in ("state_value", "remembered", "shuffled", "features", "point")},
+    **{name: f"tests.house.{name}" for name in ("baseline", "remembered", "shuffled", "features", "point")},
     "cart": "tests.runtime.worlds.cart",
     "rounds": "tests.runtime.turns.rounds",
 }
 CASES = [
-    ("state_value", "point/origin"),
+    ("baseline", "point/origin"),
     ("remembered", "point/origin"),
     ("shuffled", "cart/walls"),
     ("rounds", "cart/walls"),
@@ -57,19 +57,19 @@ def test_what_a_plugin_adds_does_all_that_the_package_does(site: Path, spec: str
 def test_messages_know_what_plugins_declare(site: Path, tmp_path: Path) -> None:
     """A misspelt stage, a function whose section is missing, a copy that is not kept."""
     spec = tmp_path / "bad.flowrl"
-    text = (SPECS / "state_value.flowrl").read_text()
-    spec.write_text(text.replace("order = value", "order = valve"))
-    assert 'did you mean "value"?' in run(site, "flowrl_dsl.cli", "check", str(spec)).stdout
-    spec.write_text('algorithm bad extends "td3.flowrl" { critic { backup = r + V(s_next) } }')
+    text = (SPECS / "baseline.flowrl").read_text()
+    spec.write_text(text.replace("order = baseline", "order = basline"))
+    assert 'did you mean "baseline"?' in run(site, "flowrl_dsl.cli", "check", str(spec)).stdout
+    spec.write_text('algorithm bad extends "td3.flowrl" { critic { backup = r + B(s_next) } }')
     found = run(site, "flowrl_dsl.cli", "check", str(spec)).stdout
-    assert "FRL0212" in found and "state_value" in found and "section value provides it" in found
-    assert "value" in run(site, "flowrl_dsl.cli", "list", "section").stdout
+    assert "FRL0212" in found and "baseline" in found and "section baseline provides it" in found
+    assert "baseline" in run(site, "flowrl_dsl.cli", "list", "section").stdout
 
 
 def test_imports_of_the_command_line_stay_light(site: Path) -> None:
     code = (
         "import sys\nfrom flowrl_dsl import cli\n"
-        f"cli.main(['check', {str(SPECS / 'state_value.flowrl')!r}])\n"
+        f"cli.main(['check', {str(SPECS / 'baseline.flowrl')!r}])\n"
         "assert not {'jax', 'gymnasium', 'mujoco'} & set(sys.modules), sorted(sys.modules)"
     )
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}

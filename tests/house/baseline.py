@@ -1,4 +1,4 @@
-"""A state value: a section with a stage, a fit that a formula gives, and a function that formulas call."""
+"""A baseline: a section with a stage, a fit that a formula gives, and a function that formulas call."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from flowrl_dsl.registry import Copy, Formula, Slot, option, register, slot
 FIT = Slot(
     result=("batch",),
     values={"s": ("batch", "obs"), "a": ("batch", "action"), "r": ("batch",)},
-    functions=("Q", "Q_target", "V"),
+    functions=("Q", "Q_target", "B"),
     sizes={"A": "action"},
 )
 
 
 @kernel
-def state_value(net, params, s):
-    """V(s)."""
+def baseline_value(net, params, s):
+    """B(s)."""
     return net.apply({"params": params}, {"s": s})[..., 0]
 
 
 @register
-class StateValue(Section):
-    """V(s), fitted by descending the mean of ``fit``; whatever else ``fit`` reads is constant."""
+class Baseline(Section):
+    """B(s), fitted by descending the mean of ``fit``; whatever else ``fit`` reads is constant."""
 
-    name = "value"
+    name = "baseline"
     stage = 15
-    provides = frozenset({"state_value"})
-    functions = (Function("V", ("obs",), ("obs",), (), "state_value", "the value of a state", beside="Q"),)
-    copies = (Copy("target", "{}_target", "value_target", "ema(0.005)"),)
+    provides = frozenset({"baseline"})
+    functions = (Function("B", ("obs",), ("obs",), (), "baseline", "the baseline of a state", beside="Q"),)
+    copies = (Copy("target", "{}_target", "baseline_target", "ema(0.005)"),)
 
-    network: Network = option("network of the value", "mlp([256, 256])")
+    network: Network = option("network of the baseline", "mlp([256, 256])")
     optimizer: Optimizer = option("turns gradients into parameters", "adam(3e-4)")
-    target: Target | None = option("keeps the copy `value_target`", "none")
+    target: Target | None = option("keeps the copy `baseline_target`", "none")
     fit: Formula = slot("descended in the mean over the batch", FIT)
 
     def module(self, ctx: Context) -> Build:
@@ -61,7 +61,7 @@ class StateValue(Section):
         (s,) = arguments
         inputs = (ctx.versions[ctx.owner], s)
         type = Type(without(leading(s), "obs"))
-        return ctx.builder.add("Predict", call(state_value, self.module(ctx), Arg(0), Arg(1)), inputs, type, "v")
+        return ctx.builder.add("Predict", call(baseline_value, self.module(ctx), Arg(0), Arg(1)), inputs, type, "b")
 
 
 @kernel
