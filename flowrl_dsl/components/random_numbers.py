@@ -72,6 +72,18 @@ def quick_normal(key, shape):
     return 2**0.5 * x * jnp.where(w < 5, near, far)
 
 
+def quick_integers(key, shape, bound):
+    """The numbers of ``jax.random.randint(key, shape, 0, bound)``, from the bits of ``quick_bits``.
+
+    With two words h and l of 32 bits each, a number is (2^32 h + l) mod bound; the power is reduced first, as 2^16 squared.
+    """
+    high, low = (quick_bits(half, shape) for half in jax.random.split(key))
+    bound = jnp.asarray(bound).astype(jnp.uint32)
+    half = jnp.uint32(2**16) % bound
+    power = (half * half) % bound
+    return (((high % bound) * power + low % bound) % bound).astype(jnp.int32)
+
+
 @kernel
 def normal_numbers(key, shape, quick):
     """Standard normal numbers."""

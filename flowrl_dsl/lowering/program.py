@@ -81,6 +81,7 @@ class Program:
         self.jit_update = jax.jit(self._update, donate_argnums=0)
         modes = [key for key, graph in self.graphs.items() if graph.role == "act"]
         self.jit_act = {mode: jax.jit(partial(self._act, mode)) for mode in modes}
+        self._read_in_acting = {mode: groups_read(self.graphs[mode]) for mode in modes}
 
     # the compiled functions, pure functions of arrays
 
@@ -176,10 +177,17 @@ class Program:
 
         In the mode ``explore`` the result also contains the fields of the record that acting fills.
         """
-        return self.jit_act[mode](state, obs, np.int32(counter), self._inputs(hyper))
+        # each array costs a call time, also one that the compiled function does not read
+        read = {group: state[group] for group in self._read_in_acting[mode]}
+        return self.jit_act[mode](read, obs, np.int32(counter), self._inputs(hyper))
+
+    def on_device(self, hyper: Hyper) -> Hyper:
+        """The numeric inputs as arrays on the device, which calls need not transfer."""
+        return {name: jnp.asarray(value) for name, value in self._inputs(hyper).items()}
 
     def _inputs(self, hyper: Hyper) -> Hyper:
-        return {name: np.asarray(hyper[name], np.float32) for name in self.hyper}
+        given = {name: hyper[name] for name in self.hyper}
+        return {k: v if isinstance(v, jax.Array) else np.asarray(v, np.float32) for k, v in given.items()}
 
     def joined(self) -> Program:
         """The program vectorised over members: state, replay, observations, ``hyper`` and results have a member axis.
@@ -238,6 +246,12 @@ class Program:
 
 def _named(outputs: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): value for name, value in outputs.items() if name.startswith(prefix)}
+
+
+def groups_read(graph: Graph) -> list[str]:
+    """The groups of the state that a value or an output of the graph depends on."""
+    read = {name for node in graph.nodes.values() for name in node.inputs} | set(graph.outputs.values())
+    return sorted(name.removeprefix("state.") for name in read if name.startswith("state."))
 
 
 def _reports_absence(node: Node) -> bool:

@@ -34,7 +34,7 @@ class Joined:
         first = each[0]
         self._program = first.program.joined()
         self._state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(member.state for member in each))
-        self._hyper = {name: np.array([member.hyper[name] for member in each], np.float32) for name in first.hyper}
+        self._hyper = self._program.on_device({name: [member.hyper[name] for member in each] for name in first.hyper})
         rows = np.stack([member.replay.leave() for member in each])
         self._device = first.replay.on_device(rows)
         self.collect()

@@ -69,6 +69,7 @@ class Training:
         given = program.hyper if hyper is None else hyper
         measured = {} if table is None else table.statistics
         self.hyper = {name: float(measured.get(name, value)) for name, value in given.items()}
+        self._inputs = program.on_device(self.hyper)
         self.table = table
         self.turn = turns.named(turn)
         self.checkpoints = Checkpoints(folder.path)
@@ -220,7 +221,7 @@ class Training:
 
     def act(self) -> dict[str, Any]:
         """Dispatch the policy's next ``action`` [envs, A] and the other outputs of acting; does not wait for them."""
-        return self.program.act(self.state, self.obs, self.iteration, "explore", self.hyper)
+        return self.program.act(self.state, self.obs, self.iteration, "explore", self._inputs)
 
     @property
     def fills(self) -> bool:
@@ -245,12 +246,12 @@ class Training:
 
     def learn(self, replay: dict[str, Any], count: int) -> dict[str, Any]:
         """Update the state; returns the metrics."""
-        self.state, metrics = self.program.update(self.state, replay, count, self.hyper)
+        self.state, metrics = self.program.update(self.state, replay, count, self._inputs)
         return metrics
 
     def interact(self, acted: Mapping[str, Any]) -> None:
         """Step the environments with ``action`` and store the transitions."""
-        taken = jax.device_get(dict(acted))
+        taken = {name: np.asarray(value) for name, value in acted.items()}
         if not np.isfinite(taken["action"]).all():
             self._refuse_bad_actions()
         stepped = self.stepped(taken["action"])
@@ -316,7 +317,7 @@ class Training:
     def _evaluate(self) -> Evaluation:
         self._check()
         began = time.monotonic()
-        result = self.evaluator.evaluate(self.program, self.state, self.hyper)
+        result = self.evaluator.evaluate(self.program, self.state, self._inputs)
         # the displayed speed is that of training
         self._clock += time.monotonic() - began
         record = result.record()

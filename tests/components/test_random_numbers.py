@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from scipy.special import erfinv
 
 from flowrl_dsl.components import random_numbers
-from flowrl_dsl.components.random_numbers import normal_numbers, quick_bits, quick_normal, quick_uniform, uniform_numbers
+from flowrl_dsl.components.random_numbers import (
+    normal_numbers,
+    quick_bits,
+    quick_integers,
+    quick_normal,
+    quick_uniform,
+    uniform_numbers,
+)
 from flowrl_dsl.testing.primitives.random_numbers import threefry
 
 SHAPES = [(), (1,), (7,), (3, 5), (2, 3, 4), (0, 3), (100, 6)]
@@ -69,3 +76,9 @@ def test_both_ways_draw_the_same_numbers(quick):
     normal, uniform = normal_numbers(key, shape, quick), uniform_numbers(key, shape, -1.0, 1.0, quick, rows=True)
     np.testing.assert_allclose(normal, jax.random.normal(key, shape), rtol=1e-5, atol=0)
     np.testing.assert_array_equal(uniform, jax.random.uniform(key, shape, minval=-1.0, maxval=1.0))
+
+
+@pytest.mark.parametrize("bound", [1, 2, 3, 255, 4096, 65_536, 65_537, 1_000_000, 2**31 - 1])
+def test_quick_integers_are_those_of_jax(bound):
+    key = jax.random.PRNGKey(11)
+    np.testing.assert_array_equal(quick_integers(key, (1000,), jnp.int32(bound)), jax.random.randint(key, (1000,), 0, bound))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from flowrl_dsl.lowering.cost import host_callbacks, matrix_product_flops
+from flowrl_dsl.lowering.program import groups_read
 from tests.helpers import BATCH, batch, fresh, kept, program, replay, same
 
 
@@ -139,3 +140,24 @@ def test_members_joined_in_one_program_are_updated_and_act_as_each_alone():
         assert float(metrics["critic_loss"][k]) == pytest.approx(float(means["critic_loss"]), rel=1e-4)
         losses.append(float(means["critic_loss"]))
     assert losses[0] != losses[1]
+
+
+def test_acting_reads_the_groups_its_graph_depends_on():
+    p = program("td3")
+    for mode in ("explore", "evaluate"):
+        read = groups_read(p.graphs[mode])
+        assert "policy" in read and "critic" not in read
+        obs, state = batch()["s"], on_device()
+        few = p.act({group: state[group] for group in read}, obs, 3, mode, p.hyper)
+        assert same(few, p.act(state, obs, 3, mode, p.hyper))
+        for group in read:
+            with pytest.raises(KeyError):
+                p.act({name: value for name, value in state.items() if name != group}, obs, 3, mode, p.hyper)
+
+
+def test_inputs_on_the_device_are_the_inputs():
+    p = program("td3")
+    plain, _ = p.update(on_device(), replay(), 3, p.hyper)
+    moved, _ = p.update(on_device(), replay(), 3, p.on_device(p.hyper))
+    assert same(kept(plain), kept(moved))
+    assert set(p.on_device(p.hyper)) == set(p.hyper)

@@ -111,6 +111,9 @@ class ToyProgram:
     def differs_in_numbers_alone(self, other: ToyProgram) -> bool:
         return (self.obs_size, self.action_size, self.data) == (other.obs_size, other.action_size, other.data)
 
+    def on_device(self, hyper: Any) -> dict[str, jax.Array]:
+        return {name: jnp.asarray(value, jnp.float32) for name, value in hyper.items()}
+
     def joined(self) -> ToyProgram:
         many = copy.copy(self)
         many._update = jax.jit(jax.vmap(self._updates, in_axes=(0, 0, None, 0)), donate_argnums=0)

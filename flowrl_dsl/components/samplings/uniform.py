@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowrl_dsl.components.data import Sampling
-from flowrl_dsl.lazy import jax
+from flowrl_dsl.components.random_numbers import quick_integers
 from flowrl_dsl.registry import register
 
 
@@ -16,4 +16,4 @@ class Uniform(Sampling):
     name = "uniform"
 
     def draw(self, memory: Any, storage: Any, key: Any, count: int) -> tuple[Any, Any]:
-        return memory, jax.random.randint(key, (count,), 0, storage["size"])
+        return memory, quick_integers(key, (count,), storage["size"])
