@@ -86,7 +86,8 @@ def _fmt(parsed: argparse.Namespace) -> int:
 
 def _fmt_one(path: Path, only_check: bool) -> int:
     from flowrl_dsl.syntax.formatter import format_file
-    from flowrl_dsl.syntax.parser import parse, read_source
+    from flowrl_dsl.syntax.parser import parse
+    from flowrl_dsl.syntax.sources import read_source
 
     text, found = read_source(path)
     tree, found = parse(text, str(path)) if text is not None else (None, found)

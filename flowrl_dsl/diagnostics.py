@@ -11,7 +11,7 @@ import difflib
 import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,6 +78,7 @@ class DiagnosticError(Exception):
 class Diagnostics:
     """A bag that rooms add to; a code already reported at the same place is not repeated.
 
+    A diagnostic without a note gets the cure of its code from the table, so that every one says what to do.
     With a ``limit`` the bag keeps only the first so many: nobody reads the thousandth error of a broken file.
     """
 
@@ -93,6 +94,8 @@ class Diagnostics:
             self._add(diagnostic)
 
     def _add(self, diagnostic: Diagnostic) -> None:
+        if not diagnostic.notes:
+            diagnostic = replace(diagnostic, notes=cure_of(diagnostic.code))
         if not self.full and diagnostic not in self._known:
             self.found.append(diagnostic)
             self._known.add(diagnostic)
@@ -121,6 +124,14 @@ class Diagnostics:
         return iter(self.found)
 
 
+def cure_of(code: str) -> tuple[str, ...]:
+    """The cure of a code in the table as a note; none for a code of a plugin, which is not in the table."""
+    from flowrl_dsl.codes import CODES  # large, and needed only after a mistake
+
+    cure = CODES[code].cure if code in CODES else ""
+    return (f"{cure[0].lower()}{cure[1:]}".removesuffix("."),) if cure else ()
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate a person most likely meant by ``name``, or None when nothing is close."""
     close = difflib.get_close_matches(name, sorted(set(candidates)), n=1, cutoff=0.6)
@@ -134,6 +145,19 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     if close is not None:
         return f'did you mean "{close}"?'
     return f"expected one of: {', '.join(names)}" if names else ""
+
+
+_LONGEST = 80
+
+
+def quoted(text: str) -> str:
+    """A text from outside as a message names it: in quotes, cut, and without what a terminal would obey."""
+    return f'"{_harmless(text if len(text) <= _LONGEST else text[:_LONGEST] + "...")}"'
+
+
+def _harmless(text: str) -> str:
+    """The text with its unprintable characters, such as those that move a cursor or that no encoding has, as escapes."""
+    return "".join(c if c.isprintable() or unicodedata.combining(c) else ascii(c)[1:-1] for c in text)
 
 
 _TAB = 4
@@ -172,17 +196,18 @@ def render_text(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], c
 
 def _render(diagnostic: Diagnostic, lines: list[str] | None, paint) -> str:
     span, severity = diagnostic.span, diagnostic.severity
-    out = [paint(severity, f"{severity}[{diagnostic.code}]") + paint("bold", f": {diagnostic.message}")]
+    message = _harmless(diagnostic.message)
+    out = [paint(severity, f"{severity}[{diagnostic.code}]") + paint("bold", f": {message}")]
     margin = " " * (len(str(span.line)) if span is not None else 2)
     if span is not None:
-        out.append(f"{margin}{paint('frame', '-->')} {span}")
+        out.append(f"{margin}{paint('frame', '-->')} {_harmless(str(span))}")
     if span is not None and lines is not None and span.line <= len(lines):
         text, underline = _underlined(lines[span.line - 1].removesuffix("\r"), span)
         bar = paint("frame", "|")
         out.append(f"{margin} {bar}")
         out.append(f"{paint('frame', str(span.line))} {bar} {text}".rstrip())
         out.append(f"{margin} {bar} {paint(severity, underline)}")
-    out += [f"{margin} {paint('frame', '=')} {note}" for note in diagnostic.notes]
+    out += [f"{margin} {paint('frame', '=')} {_harmless(note)}" for note in diagnostic.notes]
     return "\n".join(out)
 
 

@@ -6,14 +6,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, nearest
+from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, nearest, quoted
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.syntax import tree
-from flowrl_dsl.syntax.parser import parse, parse_certain, read_source
-
-SUFFIX = ".flowrl"
+from flowrl_dsl.syntax.parser import parse, parse_certain
+from flowrl_dsl.syntax.sources import SUFFIX, beside, is_file, read_source, same_file, specs_in
 
 
 @dataclass
@@ -45,7 +43,7 @@ class Loader:
             path = base
 
     def _circular(self, base: str, seen: list[str], place: Span) -> bool:
-        if os.path.realpath(base) not in map(os.path.realpath, seen):
+        if not any(same_file(base, path) for path in seen):
             return False
         names = " -> ".join(os.path.basename(p) for p in [*seen, base])
         self.diagnostics.error("FRL0203", "a spec extends itself", place, f"the chain is {names}")
@@ -54,18 +52,17 @@ class Loader:
     def _base(self, path: str, base: tree.String) -> str | None:
         """The file named by ``extends``: beside the extending file first, then among the shipped specs."""
         shipped = shipped_specs()
-        beside = os.path.join(os.path.dirname(path), base.value)
+        own = beside(path, base.value)
         named = shipped.get(base.value.removesuffix(SUFFIX))
-        # os.path.isfile is False for text that no file system can hold, where other questions about it raise
-        if os.path.isfile(beside) and (named is None or os.path.realpath(beside) != os.path.realpath(path)):
-            return beside
+        if is_file(own) and (named is None or not same_file(own, path)):
+            return own
         if named is not None:
             return str(named)
-        around = Path(path).parent.glob("*" + SUFFIX) if os.path.isdir(os.path.dirname(path) or ".") else ()
-        names = {*(name + SUFFIX for name in shipped), *(p.name for p in around)} - {os.path.basename(path)}
+        around = specs_in(os.path.dirname(path))
+        names = {*(name + SUFFIX for name in shipped), *around} - {os.path.basename(path)}
         close = nearest(base.value, names)
         hint = f'did you mean "{close}"?' if close else "`flowrl-dsl list specs` prints the shipped ones"
-        message = f'there is no file "{base.value}" beside this one, and no shipped spec of that name'
+        message = f"there is no file {quoted(base.value)} beside this one, and no shipped spec of that name"
         self.diagnostics.error("FRL0202", message, base.span, hint)
         return None
 

@@ -67,7 +67,7 @@ def bind(component: type[Component], call: tree.Call, report: Report) -> dict[st
             place = argument.name.span if argument.name else value.span
             report("FRL0208", f'{component.name} has no option "{name}"', place, did_you_mean(name, names))
         elif name in found:
-            report("FRL0206", f'option "{name}" of {component.name} is given twice', argument.span)
+            report("FRL0206", f'option "{name}" of {component.name} is given twice', argument.span, "give it once")
         else:
             found[name] = value
     return found

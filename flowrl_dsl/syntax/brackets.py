@@ -238,7 +238,7 @@ class _Braces:
     def _report_missing_opener(self, index: int, end: int) -> None:
         if self.tokens[end - 1].type != ERROR:
             message = f'missing "{{" before the body of "{self.tokens[index]}"'
-            self.diagnostics.error("FRL0118", message, after(self.tokens[end - 1], self.file))
+            self.diagnostics.error("FRL0118", message, after(self.tokens[end - 1], self.file), 'insert "{" here')
 
     def _drop_closer(self) -> None:
         """Remove one ``}`` of those that are more than the ``{``."""

@@ -9,8 +9,10 @@ guessed where a statement or block ends, so that only the blocks without wounds 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from lark import Tree
 
@@ -56,11 +58,29 @@ def _certain(node: Tree, statement: tree.Statement, wounds: _Wounds) -> tree.Sta
     return None if wounds.torn else replace(statement, complete=False)
 
 
+class _Stretches:
+    """Stretches of a text, asked in a time that hardly grows with their number."""
+
+    def __init__(self, stretches: Iterable[_Stretch]):
+        ordered = sorted(stretches)
+        self._begins = [begin for begin, _ in ordered]
+        self._ends = list(accumulate((end for _, end in ordered), max))  # the last end of the first so many
+
+    def begin_within(self, first: _Place, last: _Place) -> bool:
+        """Whether one begins behind ``first`` and not behind ``last``."""
+        return bisect_right(self._begins, first) < bisect_right(self._begins, last)
+
+    def reach(self, first: _Place, last: _Place) -> bool:
+        """Whether one begins before ``last`` and ends at ``first`` or behind it."""
+        count = bisect_left(self._begins, last)
+        return count > 0 and self._ends[count - 1] >= first
+
+
 @dataclass(frozen=True)
 class _Wounds:
     """Wounds as stretches of the text, and the tokens that are not in it, by identity."""
 
-    stretches: list[_Stretch]
+    stretches: _Stretches
     made: frozenset[int]
     torn: bool
     all_inside: bool
@@ -82,7 +102,7 @@ class _Wounds:
         errors = [((span.line, span.column), (span.end_line, span.end_column)) for span in spans]
         braces = any(token.type in _BRACES for token in (*made, *(token for token, _ in lost)))
         return cls(
-            stretches=[*errors, *(stretch for _, stretch in lost)],
+            stretches=_Stretches([*errors, *(stretch for _, stretch in lost)]),
             made=frozenset(map(id, made)),
             torn=braces or any(token.type in _BRACKETS for token in outside),
             all_inside=not outside and all(_within(error, insides) for error in errors),
@@ -98,25 +118,26 @@ class _Wounds:
         """
         tokens = list(_tokens(parts))
         first, brace = _start(tokens[0]), _start(tokens[-1])
-        return self._made(tokens) or any(begin <= brace and first <= end and begin != first for begin, end in self.stretches)
+        return self._made(tokens) or self.stretches.reach(first, first) or self.stretches.begin_within(first, brace)
 
     def in_body(self, body: Tree) -> bool:
         """Whether a body is wounded, its closing brace included; in a torn text also right behind that brace."""
         tokens = list(_tokens([body]))
-        first, last = _end(tokens[0]), _end(tokens[-1])
-        before_end = [(begin, end) for begin, end in self.stretches if begin < last or (self.torn and begin == last)]
-        return self._made(tokens) or any(first <= end for _, end in before_end)
+        first, (line, column) = _end(tokens[0]), _end(tokens[-1])
+        return self._made(tokens) or self.stretches.reach(first, (line, column + self.torn))
 
     def near(self, node: Tree) -> bool:
         """Whether a statement without a body is wounded, or shares a line with a wound."""
         tokens = list(_tokens([node]))
-        first, last = _start(tokens[0])[0], _end(tokens[-1])
-        return self._made(tokens) or any(begin <= (last[0] + 1, 0) and first <= end[0] for begin, end in self.stretches)
+        first, last = (_start(tokens[0])[0], 0), (_end(tokens[-1])[0] + 1, 0)
+        return self._made(tokens) or self.stretches.reach(first, last)
 
 
-def _within(stretch: _Stretch, insides: list[_Stretch]) -> bool:
+def _within(stretch: _Stretch, insides: Sequence[_Stretch]) -> bool:
+    """Whether a stretch lies in one of these, which are in order."""
     begin, end = stretch
-    return any(first <= begin < last and end <= last for first, last in insides)
+    at = bisect_right(insides, begin, key=lambda inside: inside[0]) - 1
+    return at >= 0 and begin < insides[at][1] and end <= insides[at][1]
 
 
 def _around(written: Sequence[Token], index: int) -> _Stretch:

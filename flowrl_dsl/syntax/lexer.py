@@ -21,7 +21,7 @@ from flowrl_dsl.syntax.slips import SLIPS, Slip, meant, too_large
 from flowrl_dsl.syntax.tokens import END, Token, placed, span_of
 from flowrl_dsl.syntax.tree import Comment
 
-MOST_ERRORS = 100  # of one file
+MOST_ERRORS = 2000  # of one file: far more than are shown, so that the rest can be counted
 
 _MEANT = "MEANT_"
 

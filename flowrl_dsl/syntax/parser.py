@@ -7,47 +7,22 @@ makes our tree of what was read, and :mod:`damage` finds the part of it that is 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, overload
 
 from lark import Tree, UnexpectedToken
 
-from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, did_you_mean, in_order
-from flowrl_dsl.reading import read_any
+from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, in_order
 from flowrl_dsl.syntax.brackets import balance
 from flowrl_dsl.syntax.builder import DEEPEST, TreeBuilder, too_deep
 from flowrl_dsl.syntax.damage import certain
 from flowrl_dsl.syntax.lexer import Lexer, language
 from flowrl_dsl.syntax.mistakes.scene import names_section
 from flowrl_dsl.syntax.recovery import Recovery
+from flowrl_dsl.syntax.sources import read_source
 from flowrl_dsl.syntax.tokens import ERROR, Token, span_of
 from flowrl_dsl.syntax.tree import Expr, File
-
-MOST_BYTES = 1_000_000
-"""Length of the longest text that is read; shipped specs have two thousand bytes."""
-
-
-def read_source(path: str | Path) -> tuple[str | None, list[Diagnostic]]:
-    """The text of a file (``-``: of standard input), or None and the reason (FRL0101 to FRL0104) why there is none."""
-    found = Diagnostics()
-    name = str(path)
-    try:
-        data = sys.stdin.buffer.read(MOST_BYTES + 1) if name == "-" else read_any(path, MOST_BYTES)
-    except FileNotFoundError:
-        found.error("FRL0101", f'file not found: "{name}"', Span(name, 1, 1, 1, 1), _files_beside(Path(path)))
-    except IsADirectoryError:
-        note = _files_beside(Path(path) / "any")
-        found.error("FRL0102", f'"{name}" is a folder, not a file', Span(name, 1, 1, 1, 1), note)
-    except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or str(problem)
-        found.error("FRL0103", f'cannot read "{name}": {reason}', Span(name, 1, 1, 1, 1))
-    else:
-        if len(data) <= MOST_BYTES:
-            return _decode(data, name, found), found.found
-        found.error("FRL0103", f'cannot read "{name}": it is longer than {MOST_BYTES} bytes', Span(name, 1, 1, 1, 1))
-    return None, found.found
 
 
 def parse_file(path: str | Path) -> tuple[File | None, list[Diagnostic]]:
@@ -148,25 +123,3 @@ def _deep_bracket(tokens: list[Token]) -> Token | None:
 def _nested_too_deep(token: Token, file: str) -> Diagnostic:
     note = "name a part of it with let, and use the name"
     return Diagnostic("FRL0131", f"nested more than {DEEPEST} levels deep", span_of(token, file), (note,))
-
-
-def _decode(data: bytes, name: str, found: Diagnostics) -> str | None:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        before = data[: problem.start]
-        line = before.count(b"\n") + 1
-        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-        message = f"the file is not UTF-8: byte 0x{data[problem.start]:02x} at offset {problem.start}"
-        span = Span(name, line, column, line, column)
-        found.error("FRL0104", message, span, "save it with the encoding UTF-8")
-        return None
-
-
-def _files_beside(path: Path) -> str:
-    """The specs that do exist in the folder of a file that does not: a hint line, possibly empty."""
-    try:
-        names = sorted(p.name for p in path.parent.glob("*.flowrl"))
-    except (OSError, ValueError):
-        return ""
-    return did_you_mean(path.name, names[:12])

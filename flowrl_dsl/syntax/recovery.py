@@ -80,7 +80,9 @@ class Recovery:
     def _lonely_word(self, token: Token) -> bool:
         """Whether a second word has no brace behind it, so that it is not the name of a section."""
         head = self.tokens[self.start]
-        if not self.whole_file or self.index != self.start + 1 or not head.type == token.type == "NAME":
+        if not self.whole_file or self.index <= self.start or not head.type == token.type == "NAME":
+            return False
+        if any(between.type != ERROR for between in self.tokens[self.start + 1 : self.index]):
             return False
         return self._follows(self.index) != "LBRACE" or not names_section(head, token)
 

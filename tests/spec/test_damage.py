@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -161,3 +162,24 @@ def test_a_base_with_a_syntax_error_leaves_the_rest_of_both_checked(tmp_path: Pa
     (tmp_path / "base.flowrl").write_text(QSM.replace("steps = 20", "steps = = 20"), encoding="utf-8")
     (tmp_path / "child.flowrl").write_text('algorithm c extends "base.flowrl" { act { explor = sample } }', encoding="utf-8")
     assert codes(resolve(str(tmp_path / "child.flowrl"))) == ["FRL0112", "FRL0208"]
+
+
+MANY = {
+    "sections": "  critic c{} {{ ensembl = 2  network = mlpp([256]) }}",
+    "policies": "  policy p{} {{ backbone = tanh }}",
+    "formulas": "  improve reparameterized {{ objective = mean(Qq(s, a), over = ensembl) + {} }}",
+    "syntax errors": "  critic c{} {{ ensemble = = 2 }}",
+    "blocks for tasks": '  for task "T{}" {{ critic {{ ensembl = 2 }} }}',
+}
+
+
+@pytest.mark.parametrize("line", MANY.values(), ids=MANY)
+def test_many_wrong_blocks_take_time_in_proportion_and_are_counted(line: str) -> None:
+    """1500 wrong blocks: all are found, the first hundred shown, and the time is far from that of their square."""
+    text = "\n".join(["algorithm many {", *(line.format(n) for n in range(1_500)), "}"])
+    start = time.process_time()
+    found = resolve_text(text).diagnostics
+    shown = render_text(found, {})
+    assert time.process_time() - start < 8  # 2 on an idle machine; it was 90
+    assert len(found.found) >= 1_500
+    assert shown.count("error[") == 100 and shown.endswith(f"... and {len(found.found) - 100} more")

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
+from unicodedata import combining
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowrl_dsl.diagnostics import Span, render_text
+from flowrl_dsl.diagnostics import Span, render_json, render_text
 from flowrl_dsl.registry import families
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec.resolve import Resolution, resolve
@@ -186,3 +187,49 @@ VALUES = st.one_of(st.sampled_from(NUMBERS + WORDS + CALLS), st.text(max_size=12
 @given(name=st.sampled_from(sorted(shipped_specs())), path=PATHS, value=VALUES)
 def test_any_override(name: str, path: list[str], value: str) -> None:
     says_something(resolve(name, sets=[f"{'.'.join(path)}={value}"]))
+
+
+NAMES_OF_NO_FILE = [
+    "zero\0byte",
+    "long" * 100,
+    "deep/" * 2_000,
+    "C:\\\\spec",
+    "C:/spec",
+    "CON",
+    "NUL.flowrl",
+    "/dev/null",
+    "/dev/zero",
+    "..",
+    "/",
+    "~",
+    "-",
+    "",
+    "\x1b[2J",
+    "line\\nbreak",
+]
+ANY_NAME = st.one_of(
+    st.sampled_from(NAMES_OF_NO_FILE), st.text(st.characters(exclude_characters='"\\\n', exclude_categories=["Cs"]))
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(name=ANY_NAME)
+def test_any_name_of_a_base(folder: Path, name: str) -> None:
+    """A name after ``extends`` that no file system holds is one of a file that is not there."""
+    path = folder / "child.flowrl"
+    path.write_text(f'algorithm child extends "{name}" {{ }}\n', encoding="utf-8")
+    found = resolve(str(path))
+    says_something(found)
+    shown = render_text(found.diagnostics, found.sources)
+    assert all(letter.isprintable() or letter == "\n" or combining(letter) for letter in shown)
+    assert len(shown) < 1_000
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(name=st.one_of(ANY_NAME.filter(lambda name: name != "-"), st.text(max_size=20)))
+def test_any_name_of_a_file(name: str) -> None:
+    """Standard input aside, what is no path of a spec is reported, lone surrogates and zero bytes included."""
+    found = resolve(name)
+    assert (found.algorithm is None) == bool(found.diagnostics.errors)
+    render_text(found.diagnostics, found.sources).encode("utf-8")
+    render_json(found.diagnostics)

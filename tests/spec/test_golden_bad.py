@@ -41,6 +41,13 @@ def test_messages_of_a_bad_program(path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (found.algorithm is None) == bool(found.diagnostics.errors)
 
 
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_every_occurrence_of_a_code_says_what_to_do(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(BAD)
+    found = resolved(path.read_text(encoding="utf-8"), path.name)
+    assert [d for d in found.diagnostics if not any(note.strip() for note in d.notes)] == []
+
+
 @pytest.mark.parametrize("path", [p for p in PROGRAMS if p.stem.startswith("FRL")], ids=lambda path: path.stem)
 def test_one_mistake_gives_one_kind_of_message(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(BAD)

@@ -13,7 +13,8 @@ import pytest
 from flowrl_dsl.codes import CODES, explain
 from flowrl_dsl.diagnostics import render_text
 from flowrl_dsl.resources import folder
-from flowrl_dsl.syntax.parser import parse, parse_file, read_source
+from flowrl_dsl.syntax.parser import parse, parse_file
+from flowrl_dsl.syntax.sources import read_source
 
 MALFORMED = sorted((folder("grammar") / "malformed").glob("*.flowrl"))
 GOLDEN = Path(__file__).parent.parent / "golden" / "syntax"
@@ -35,6 +36,12 @@ def test_message_of_malformed_file(path: Path):
     file, diagnostics = parse(text, path.name)
     assert file is None
     compare(path.stem, render_text(diagnostics, {path.name: text}))
+
+
+@pytest.mark.parametrize("path", MALFORMED, ids=lambda path: path.stem)
+def test_every_occurrence_of_a_code_says_what_to_do(path: Path):
+    _, diagnostics = parse_file(path)
+    assert [d for d in diagnostics if not any(note.strip() for note in d.notes)] == []
 
 
 @pytest.mark.parametrize("path", [p for p in MALFORMED if "several" not in p.stem], ids=lambda path: path.stem)

@@ -10,7 +10,9 @@ import pytest
 
 from flowrl_dsl.resources import folder, shipped_specs
 from flowrl_dsl.syntax import tree
-from flowrl_dsl.syntax.parser import parse, parse_expression, parse_file, read_source
+from flowrl_dsl.syntax.lexer import MOST_ERRORS
+from flowrl_dsl.syntax.parser import parse, parse_expression, parse_file
+from flowrl_dsl.syntax.sources import read_source
 from tests.syntax.programs import HYBRID, NOWHERE, QSM
 
 
@@ -217,9 +219,10 @@ def test_deep_nesting(opening: str, closing: str, levels: int):
         assert [d.code for d in diagnostics] == ["FRL0131"]
 
 
-def test_broken_files_give_at_most_a_hundred_errors():
-    _, diagnostics = parse("algorithm a {" + "\nx = " * 300 + "\n}", "broken")
-    assert len(diagnostics) == 100
+@pytest.mark.parametrize(("mistakes", "reported"), [(300, 300), (MOST_ERRORS + 1, MOST_ERRORS)])
+def test_broken_files_give_a_bounded_number_of_errors(mistakes: int, reported: int):
+    _, diagnostics = parse("algorithm a {" + "\nx = " * mistakes + "\n}", "broken")
+    assert len(diagnostics) == reported
 
 
 def test_mistakes_behind_a_broken_header_are_found():

@@ -38,7 +38,7 @@ def without_named(call: tree.Call, name: str, frame: Frame) -> tuple[tree.Expr |
     """The value of one named argument, and the call without it."""
     own = [a for a in call.arguments if a.name is not None and a.name.id == name]
     for extra in own[1:]:
-        frame.error("FRL0253", f'argument "{name}" is given twice', extra.span)
+        frame.error("FRL0253", f'argument "{name}" is given twice', extra.span, "give it once")
     rest = tuple(a for a in call.arguments if a not in own)
     return (own[0].value if own else None), replace(call, arguments=rest)
 

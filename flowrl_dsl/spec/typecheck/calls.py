@@ -40,7 +40,7 @@ def _unknown(call: tree.Call, frame: Frame) -> None:
         frame.error("FRL0241", f'`{slot}` cannot see "{name}"', span, sees)
         return
     if name in {*frame.slot.values, *frame.slot.sizes, *frame.scope.parameters, *frame.lets}:
-        frame.error("FRL0242", f'"{name}" is a value, not a function', span)
+        frame.error("FRL0242", f'"{name}" is a value, not a function', span, f"use it without parentheses: {name}")
         return
     if not frame.scope.complete:
         return

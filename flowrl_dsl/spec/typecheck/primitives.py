@@ -69,7 +69,7 @@ def _axes(expr: tree.Expr, frame: Frame) -> Axes | None:
         if isinstance(item, tree.Name) and item.id in AXES and item.id not in found:
             found.append(item.id)
         elif isinstance(item, tree.Name) and item.id in found:
-            frame.error("FRL0245", f'axis "{item.id}" is named twice', item.span)
+            frame.error("FRL0245", f'axis "{item.id}" is named twice', item.span, "name it once")
         elif isinstance(item, tree.Name):
             frame.error("FRL0245", f'unknown axis "{item.id}"', item.span, did_you_mean(item.id, AXES))
         else:
@@ -106,7 +106,7 @@ def _towards(use: Use, frame: Frame) -> Term | None:
     axes = use.axes or ()
     if axes[0] in use.function.reads:
         message = f"{use.function.name} cannot work along {axes[0]}, which holds the components of its points"
-        frame.error("FRL0247", message, use.over)
+        frame.error("FRL0247", message, use.over, "choose an axis that tells the points apart, such as particle")
         return None
     points = all([_is_point(use, position, frame) for position in (0, 1)])
     if set(axes) & set(x.axes):

@@ -12,7 +12,9 @@ def chained(scene: Scene) -> Finding | None:
     if "ARROW" not in scene.expected:
         return None
     if scene.token.type == "FROM":
-        return scene.at_token("FRL0130", 'a value is drawn from one place: a second "from" does not fit')
+        return scene.at_token(
+            "FRL0130", 'a value is drawn from one place: a second "from" does not fit', "leave one of them out"
+        )
     note = "two values are compared at a time; parentheses say which"
     return scene.at_token("FRL0130", "comparisons cannot be chained", note)
 

@@ -35,7 +35,7 @@ def repeated(scene: Scene) -> Finding | None:
         return None
     if not scene.cursor.takes([scene.following.type]):
         return None
-    return scene.at_token("FRL0139", f'"{token}" stands here twice', edit=Edit(scene.index, 1, ()))
+    return scene.at_token("FRL0139", f'"{token}" stands here twice', "remove one of them", edit=Edit(scene.index, 1, ()))
 
 
 def missing_task(scene: Scene) -> Finding | None:
