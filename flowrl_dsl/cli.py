@@ -298,7 +298,7 @@ def _color(stream) -> bool:
 
 def _sources(diagnostics: Sequence[Diagnostic], parsed: argparse.Namespace) -> dict[str, str]:
     """The texts that diagnostics point into, as far as they can be read."""
-    from flowrl_dsl.syntax.parser import MOST_BYTES
+    from flowrl_dsl.syntax.sources import MOST_BYTES
 
     texts = {"--set": "\n".join(getattr(parsed, "set", ()))}
     for name in {d.span.file for d in diagnostics if d.span is not None}:

@@ -25,7 +25,7 @@ from flowrl_dsl.spec.load import self_contained
 from flowrl_dsl.spec.resolve import resolve
 from flowrl_dsl.spec.scope import SET_FILE
 from flowrl_dsl.spec.show import show
-from flowrl_dsl.syntax.parser import MOST_BYTES
+from flowrl_dsl.syntax.sources import MOST_BYTES
 
 if TYPE_CHECKING:
     from flowrl_dsl.algorithm import Algorithm
