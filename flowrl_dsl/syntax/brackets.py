@@ -19,7 +19,9 @@ NEEDS_VALUE = OPERATORS | {"EQUAL", "COMMA", "LPAR", "LSQB", "IN"}  # behind the
 
 
 def first_on_line(tokens: list[Token], index: int) -> bool:
-    """Whether nothing but comments stands before the token on its line."""
+    """Whether nothing but comments, and tokens that are not in the text, stands before the token on its line."""
+    while index > 0 and tokens[index - 1].start_pos == tokens[index - 1].end_pos:
+        index -= 1
     return index == 0 or tokens[index - 1].end_line < tokens[index].line
 
 

@@ -82,6 +82,8 @@ class _Wounds:
 
     stretches: _Stretches
     made: frozenset[int]
+    braces: bool
+    """Whether a brace was dropped or made up."""
     torn: bool
     all_inside: bool
     """Whether every wound is in the body of a block."""
@@ -104,6 +106,7 @@ class _Wounds:
         return cls(
             stretches=_Stretches([*errors, *(stretch for _, stretch in lost)]),
             made=frozenset(map(id, made)),
+            braces=braces,
             torn=braces or any(token.type in _BRACKETS for token in outside),
             all_inside=not outside and all(_within(error, insides) for error in errors),
         )
@@ -121,10 +124,10 @@ class _Wounds:
         return self._made(tokens) or self.stretches.reach(first, first) or self.stretches.begin_within(first, brace)
 
     def in_body(self, body: Tree) -> bool:
-        """Whether a body is wounded, its closing brace included; in a torn text also right behind that brace."""
+        """Whether a body is wounded, its closing brace included, and its line where braces are in doubt."""
         tokens = list(_tokens([body]))
-        first, (line, column) = _end(tokens[0]), _end(tokens[-1])
-        return self._made(tokens) or self.stretches.reach(first, (line, column + self.torn))
+        first, last = _end(tokens[0]), _end(tokens[-1])
+        return self._made(tokens) or self.stretches.reach(first, (last[0] + 1, 0) if self.braces else last)
 
     def near(self, node: Tree) -> bool:
         """Whether a statement without a body is wounded, or shares a line with a wound."""
