@@ -163,7 +163,7 @@ def build(
 def rebuild(folder: RunFolder) -> PreparedRun:
     """Rebuild an existing run from the copy of the spec in its folder."""
     task, seed, replaced = map(folder.said, ("task", "seed", "given"))
-    algorithm, data = _resolved(folder), _recorded(folder)
+    algorithm, data = resolved(folder), _recorded(folder)
     prepared = PreparedRun(algorithm, *build(algorithm, task, seed, replaced, data), {}, data)
     then, now = folder.said("settings"), json.loads(json.dumps(asdict(prepared.settings)))
     changed = [name for name in now if then.get(name, now[name]) != now[name]]
@@ -173,7 +173,7 @@ def rebuild(folder: RunFolder) -> PreparedRun:
     return prepared
 
 
-def _resolved(folder: RunFolder) -> Algorithm:
+def resolved(folder: RunFolder) -> Algorithm:
     """The algorithm by the copy of the spec in a run folder, which resolves as it did when the run began."""
     main, task, sets = map(folder.said, ("main", "task", "sets"))
     home = folder.path / "spec"
@@ -226,14 +226,28 @@ def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
         "device": str(jax.devices()[0].device_kind),
         "python": sys.version.split()[0],
         "versions": versions(),
+        "spaces": _spaces(arguments.task),
     }
     if prepared.data is not None:
         said["data"] = asdict(prepared.data)
     if arguments.wandb is not None:
         said["wandb_id"] = secrets.token_hex(8)
     folder = RunFolder.create(Path("runs"), name, arguments.task, arguments.seed, said, prepared.contents, arguments.out)
-    _resolved(folder)  # a run whose copy does not resolve by itself could not be resumed
+    resolved(folder)  # a run whose copy does not resolve by itself could not be resumed
     return folder
+
+
+def _spaces(task: str) -> dict[str, Any]:
+    """What a policy of the task needs to be used without it: the size of an observation, and the bounds of its actions."""
+    from flowrl_dsl.runtime.worlds import catalogue
+
+    found = catalogue.spaces(task)
+    return {"observation": found.observation_size, "low": found.low.tolist(), "high": found.high.tolist()}
+
+
+def spaces_of(folder: RunFolder) -> dict[str, Any]:
+    """The spaces that a run has recorded; of an older run, those of its task."""
+    return folder.settings.get("spaces") or _spaces(folder.said("task"))
 
 
 def versions() -> dict[str, str]:
@@ -251,8 +265,11 @@ def _spec_copies(sources: dict[str, str]) -> dict[str, str]:
     return {f"spec/{name}": text for name, text in self_contained(chain).items()}
 
 
-def run(prepared: PreparedRun, folder: RunFolder) -> None:
-    """Train a run in its folder, from its last checkpoint or its start to its end."""
+def run(prepared: PreparedRun, folder: RunFolder, callback: Callable[[dict[str, Any]], bool | None] | None = None) -> None:
+    """Train a run in its folder, from its last checkpoint or its start to its end.
+
+    ``callback`` is called with each record; if it returns true, the training is interrupted.
+    """
     from flowrl_dsl.runtime.logs import quoted
     from flowrl_dsl.runtime.progress import display
 
@@ -262,6 +279,8 @@ def run(prepared: PreparedRun, folder: RunFolder) -> None:
     with folder.locked():
         folder.change(prepared.changes)
         training = prepared.training(folder, display(name, settings.steps))
+        if callback is not None:
+            training.open_sinks = _calling(callback, training)
         try:
             result = training.run()
         except (Interrupted, KeyboardInterrupt):
@@ -272,6 +291,18 @@ def run(prepared: PreparedRun, folder: RunFolder) -> None:
             print(f"learning curve: {path / 'curve.png'}")
     if result is None:
         print(f"{path} is already finished")
+
+
+def _calling(callback: Callable[[dict[str, Any]], bool | None], training: Training) -> Callable[[int], list[Any]]:
+    """The loggers of a training and one that calls a function with each record."""
+    from flowrl_dsl.runtime.sinks import Calls
+
+    others = training.open_sinks
+
+    def stop() -> None:
+        training.stopping = True
+
+    return lambda step: [*others(step), Calls(callback, stop)]
 
 
 def sinks_of(folder: RunFolder) -> Callable[[int], list[Any]]:
@@ -313,7 +344,7 @@ def evaluate(paths: Sequence[Path], episodes: int | None) -> None:
     from flowrl_dsl.runtime.logs import RunFolder, expanded
 
     folders = [RunFolder(path) for path in expanded(paths)]
-    print_means([(folder, _evaluate_one(folder, episodes)) for folder in folders])
+    print_means([(folder, evaluate_one(folder, episodes)) for folder in folders])
 
 
 def print_means(found: Sequence[tuple[RunFolder, Evaluation]]) -> None:
@@ -334,7 +365,8 @@ def print_means(found: Sequence[tuple[RunFolder, Evaluation]]) -> None:
             print(f"{spec} on {task}: inter-quartile mean {center:.1f} [{low:.1f}, {high:.1f}] over {len(means)} runs")
 
 
-def _evaluate_one(folder: RunFolder, episodes: int | None) -> Evaluation:
+def evaluate_one(folder: RunFolder, episodes: int | None) -> Evaluation:
+    """Evaluate the newest checkpoint of a run, and print the result."""
     from flowrl_dsl.runtime.evaluation import evaluate
     from flowrl_dsl.runtime.train import load_state
     from flowrl_dsl.runtime.worlds import catalogue

@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
     "top": {"driver", "plan", "catalogue", "cli", "arguments", "streams", "__init__"}
-    | {"runs", "resuming", "populations", "data", "collecting"}
+    | {"runs", "resuming", "populations", "data", "collecting", "api"}
     | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "bench"}
     | BASE,
 }
@@ -51,7 +51,7 @@ LIBRARIES: dict[str, set[str]] = {
     | {"pydantic"},
     "testing": {"jax", "numpy", "hypothesis"},
     "bench": {"jax", "numpy", "gymnasium"},
-    "top": {"jax"},
+    "top": {"jax", "numpy"},
 }
 LAZY = {"flax", "jax", "numpy", "optax"}
 """What ``lazy.py`` stands for, and imports for type checkers alone."""

@@ -181,6 +181,11 @@ class Program:
         read = {group: state[group] for group in self._read_in_acting[mode]}
         return self.jit_act[mode](read, obs, np.int32(counter), self._inputs(hyper))
 
+    @property
+    def acting_groups(self) -> set[str]:
+        """The groups of the state that acting reads."""
+        return set().union(*self._read_in_acting.values())
+
     def on_device(self, hyper: Hyper) -> Hyper:
         """The numeric inputs as arrays on the device, which calls need not transfer."""
         return {name: jnp.asarray(value) for name, value in self._inputs(hyper).items()}

@@ -127,6 +127,15 @@ class Checkpoints:
                 self.notices.append(f"{folder.name} is damaged and was skipped ({error})")
         return None
 
+    def load_state(self, expected: Expected = ANY_SIZE) -> tuple[int, dict[str, np.ndarray]] | None:
+        """As :meth:`load`, but only the step and the learner's arrays: not the replay, which is much larger."""
+        for folder in reversed(self.steps()):
+            try:
+                return _step_of(folder), self._state(folder, _manifest(folder), expected)
+            except (OSError, Unreadable) as error:
+                self.notices.append(f"{folder.name} is damaged and was skipped ({error})")
+        return None
+
     def steps(self) -> list[Path]:
         """The folders of finished checkpoints, oldest first."""
         return sorted(filter(_is_finished, self.folder.glob("step-*")), key=_step_of)
@@ -141,12 +150,16 @@ class Checkpoints:
             raise Unreadable(why or f"its manifest is that of step {manifest.step}")
         if manifest.kept > expected.rows:
             raise Unreadable(f"it has {manifest.kept} replay rows, the replay holds {expected.rows}")
-        state = arrays.read_npz(_genuine(folder / "state.npz", manifest.files.state, 2 * expected.state + _SLACK))
+        state = self._state(folder, manifest, expected)
         parts = arrays.read_npz(_genuine(folder / "rest.npz", manifest.files.arrays, _MOST_REST))
         text = _genuine(folder / "rest.json", manifest.files.rest, MOST_BYTES)
         rows = [self._rows(segment, manifest.total - manifest.kept, expected.width) for segment in manifest.segments]
         joined = np.concatenate(rows) if rows else np.zeros((0, expected.width or 0), np.float32)
         return Loaded(manifest.step, state, plain.unpack(text, parts), manifest.total, joined), manifest.segments
+
+    @staticmethod
+    def _state(folder: Path, manifest: Manifest, expected: Expected) -> dict[str, np.ndarray]:
+        return arrays.read_npz(_genuine(folder / "state.npz", manifest.files.state, 2 * expected.state + _SLACK))
 
     def _rows(self, segment: Segment, oldest: int, width: int | None) -> np.ndarray:
         """The rows of a segment from the number ``oldest`` on."""

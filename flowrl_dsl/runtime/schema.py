@@ -69,6 +69,14 @@ class DataJson(_Part):
     sha256: Digest
 
 
+class Spaces(_Part):
+    """The size of an observation of the task, and the bounds of its actions."""
+
+    observation: Positive
+    low: list[float]
+    high: list[float]
+
+
 class Extension(_Part):
     """One ``resume --steps``: the number of steps before and after it, and the step it was resumed from."""
 
@@ -95,6 +103,7 @@ class RunJson(_Part):
     versions: dict[str, str] = {}
     extended: list[Extension] = []
     data: DataJson | None = None
+    spaces: Spaces | None = None
 
 
 class PopulationJson(_Part):

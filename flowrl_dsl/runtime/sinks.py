@@ -6,7 +6,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -85,6 +85,20 @@ class Wandb:
 
     def close(self) -> None:
         self._run.finish()
+
+
+class Calls:
+    """Calls a function with each record; if it returns true, ``stop`` is called."""
+
+    def __init__(self, function: Callable[[Entry], bool | None], stop: Callable[[], None]):
+        self._function, self._stop = function, stop
+
+    def write(self, record: Entry) -> None:
+        if self._function(dict(record)):
+            self._stop()
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def _numbers(record: Entry) -> dict[str, float]:

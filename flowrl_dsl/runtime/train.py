@@ -76,14 +76,14 @@ class Training:
         self.replay = Replay.of(program, table)
         self._filled = filled_by_acting(program.data.stored)
         self.means = learner.Means()
-        self.iteration = 0
-        self.updates = 0
+        self.iteration = self.updates = 0
         self.finished: list[tuple[float, int]] = []
         self.latest_return: float | None = None
         self.result: Evaluation | None = None
         """The newest evaluation since :meth:`begin`."""
         self._notices: set[str] = set()
         self._checkpointed = -1
+        self.stopping = False  # set by a sink that asks for the end
 
     @property
     def step(self) -> int:
@@ -212,6 +212,7 @@ class Training:
             self._log()
         if passed(before, self.step, settings.evaluate_every) or not self.going:
             self.result = self._evaluate()
+        stop.asked = stop.asked or self.stopping
         if passed(before, self.step, settings.checkpoint_every) or not self.going or stop.asked:
             self.checkpoint()
 
@@ -366,6 +367,19 @@ def load_state(program: Any, folder: RunFolder, seed: int) -> tuple[int, Any]:
     if loaded is None:
         raise RunError("FRL0412", f"{folder.path} has no usable checkpoint", *checkpoints.notices)
     return loaded.step, learner.from_arrays(template, loaded.state)
+
+
+def load_acting(program: Any, folder: RunFolder) -> tuple[int, Any]:
+    """Step of the newest checkpoint, and the groups of its state that acting reads; raises FRL0412 if the run has none."""
+    checkpoints = Checkpoints(folder.path)
+    loaded = checkpoints.load_state()
+    if loaded is None:
+        raise RunError("FRL0412", f"{folder.path} has no usable checkpoint", *checkpoints.notices)
+    step, arrays = loaded
+    whole = jax.eval_shape(lambda: program.init(0))
+    template = {group: whole[group] for group in program.acting_groups}
+    read = {name: array for name, array in arrays.items() if any(name.startswith(f"['{group}']") for group in template)}
+    return step, learner.from_arrays(template, read)
 
 
 def _not_ours(folder: RunFolder, step: int, why: str) -> RunError:

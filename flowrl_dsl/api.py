@@ -1,0 +1,163 @@
+"""The package from Python: compile an algorithm, train it, read its records, and use its policy without an environment.
+
+Errors are :class:`~flowrl_dsl.diagnostics.DiagnosticError` with the code, place and cure of each diagnostic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flowrl_dsl import driver, runs
+from flowrl_dsl.runtime.errors import Interrupted, RunError
+
+if TYPE_CHECKING:
+    from flowrl_dsl.algorithm import Algorithm
+    from flowrl_dsl.lowering.program import Program
+    from flowrl_dsl.runtime.evaluation import Evaluation
+    from flowrl_dsl.runtime.logs import RunFolder
+
+Record = dict[str, Any]
+"""One line of metrics.jsonl: ``kind`` (``train`` or ``eval``), ``step``, and numbers by name."""
+Callback = Callable[[Record], "bool | None"]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A checked algorithm, and its program: ``init(seed)``, ``step``, ``update`` and ``act`` as compiled functions."""
+
+    algorithm: Algorithm
+    program: Program
+
+
+def load(spec: str, task: str | None = None, sets: Sequence[str] = (), sizes: tuple[int, int] | None = None) -> Compiled:
+    """The algorithm and program of a spec, by path or shipped name, for a task or for given ``sizes``.
+
+    ``sets`` are overrides such as ``"temperature=0.05"``; ``sizes`` are the components of an observation and an action, by
+    default those of the task, or of HalfCheetah without one.
+    """
+    algorithm, _ = driver.resolve_or_raise(spec, task, sets)
+    runs.prepare_jax()
+    return Compiled(algorithm, driver.build_program(algorithm, *(sizes or driver.task_sizes(task))))
+
+
+def train(
+    spec: str,
+    task: str,
+    *,
+    seed: int = 0,
+    sets: Sequence[str] = (),
+    steps: int | None = None,
+    evaluate_every: int | None = None,
+    episodes: int | None = None,
+    data: str | None = None,
+    out: str | Path | None = None,
+    callback: Callback | None = None,
+) -> Run:
+    """Train a spec on a task and return its run; the arguments are those of ``flowrl-dsl train``.
+
+    ``callback`` is called with each record, every 1000 steps and after each evaluation; if it returns true, a checkpoint is
+    written and the training stops.
+    """
+    replaced = {"steps": steps, "evaluate_every": evaluate_every, "episodes": episodes}
+    given = (spec, task, seed, tuple(sets), replaced, None if out is None else Path(out), None, data)
+    arguments = runs.TrainArguments(*given)
+    prepared = runs.prepare(arguments)
+    folder = runs.new_folder(arguments, prepared)
+    _run(prepared, folder, callback)
+    return Run(folder.path)
+
+
+def _run(prepared: runs.PreparedRun, folder: RunFolder, callback: Callback | None) -> None:
+    try:
+        runs.run(prepared, folder, callback)
+    except Interrupted:
+        if callback is None:
+            raise  # nobody but the user's Ctrl-C can have stopped it
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder."""
+
+    path: Path
+
+    def records(self) -> Iterator[Record]:
+        """The records of the run in order."""
+        from flowrl_dsl.runtime.logs import RunFolder
+
+        yield from RunFolder(self.path).records()
+
+    def resume(self, steps: int | None = None, callback: Callback | None = None) -> None:
+        """Train on to the end, which ``steps`` moves; the callback is as in :func:`train`."""
+        from flowrl_dsl import resuming
+        from flowrl_dsl.runtime.logs import RunFolder
+
+        folder = RunFolder(self.path)
+        _run(resuming.prepare(folder, steps, restart=False), folder, callback)
+
+    def evaluate(self, episodes: int | None = None) -> Evaluation:
+        """Evaluate the newest checkpoint: returns and lengths of the episodes."""
+        from flowrl_dsl.runtime.logs import RunFolder
+
+        return runs.evaluate_one(RunFolder(self.path), episodes)
+
+    def policy(self) -> Policy:
+        """The policy of the newest checkpoint."""
+        return load_policy(self.path)
+
+
+class Policy:
+    """A trained policy, without environment and training state; NumPy arrays in and out.
+
+    Attributes:
+        step: the training step of the checkpoint.
+        observation_size, action_size: O and A in the shapes of :meth:`act`.
+        low, high: the bounds of the task's actions [A].
+    """
+
+    def __init__(self, program: Program, state: Any, step: int, low: Any, high: Any):
+        self._program, self._state, self._counter = program, state, 0
+        self.step, self.observation_size, self.action_size = step, program.obs_size, program.action_size
+        self.low, self.high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+
+    def act(self, obs: Any, deterministic: bool = True) -> np.ndarray:
+        """Actions [A] within the bounds of the task for one observation [O]; [N, A] for several [N, O].
+
+        ``deterministic`` selects the mode ``evaluate`` of the spec, which may sample; otherwise it is ``explore``.  Each
+        number N of observations compiles once.  Raises FRL0404 for observations of another size.
+        """
+        rows = np.asarray(obs, np.float32)
+        if rows.ndim not in (1, 2) or rows.shape[-1] != self.observation_size:
+            message = f"the policy reads observations of {self.observation_size} numbers, found shape {list(rows.shape)}"
+            raise RunError("FRL0404", message, "pass one observation [O], or several [N, O]")
+        mode = "evaluate" if deterministic else "explore"
+        found = self._program.act(self._state, np.atleast_2d(rows), self._counter, mode, self._program.hyper)["action"]
+        self._counter += 1
+        actions = self.low + (np.asarray(found, np.float64) + 1) / 2 * (self.high - self.low)
+        actions = np.clip(actions, self.low, self.high).astype(np.float32)
+        return actions[0] if rows.ndim == 1 else actions
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, None]:
+        """:meth:`act` with the signature of Stable-Baselines3's ``predict``: its evaluation helpers take this policy."""
+        return self.act(observation, deterministic), None
+
+
+def load_policy(run: str | Path) -> Policy:
+    """The policy of the newest checkpoint of a run folder."""
+    from flowrl_dsl.runtime.logs import RunFolder
+    from flowrl_dsl.runtime.train import load_acting
+
+    folder = RunFolder(Path(run))
+    spaces = runs.spaces_of(folder)
+    algorithm = runs.resolved(folder)
+    runs.prepare_jax()
+    program = driver.build_program(algorithm, spaces["observation"], len(spaces["low"]), capacity=1)
+    step, state = load_acting(program, folder)
+    return Policy(program, state, step, spaces["low"], spaces["high"])
