@@ -199,9 +199,9 @@ def _recorded(folder: RunFolder) -> DataSet | None:
 
 def _check_copies(folder: RunFolder, names: set[str]) -> None:
     """Raise FRL0411 if the copy of the spec extends a file that is neither beside it nor shipped."""
-    homes = {(folder.path / "spec").resolve(), *(path.resolve().parent for path in shipped_specs().values())}
+    homes = {os.path.dirname(os.path.realpath(path)) for path in (folder.path / "spec" / "any", *shipped_specs().values())}
     for name in names:
-        if Path(name).resolve().parent not in homes:
+        if os.path.dirname(os.path.realpath(name)) not in homes:
             raise RunError("FRL0411", f"the spec in {folder.path} extends {name}, which is not in the folder")
 
 

@@ -80,10 +80,10 @@ class RunFolder:
 
     def locked(self) -> Lock:
         """The lock of a folder that is about to be written to; raises FRL0411 for one with a link that leads out of it."""
-        home = self.path.resolve()
+        home = Path(os.path.realpath(self.path))
         for folder, inside, names in os.walk(home):
             for path in (Path(folder) / name for name in [*inside, *names]):
-                if path.is_symlink() and not path.resolve().is_relative_to(home):
+                if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(home):
                     raise RunError("FRL0411", f"{path} is a link that leads out of the run folder", "replace it by a copy")
             if "wandb" in inside:
                 inside.remove("wandb")  # written by wandb alone, which links its logs
@@ -158,10 +158,10 @@ def members(path: Path) -> list[Path]:
 
 def expanded(paths: Sequence[Path]) -> list[Path]:
     """The run folders, with each population replaced by its members, and none of them twice."""
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     for path in paths:
         for run in members(path) if is_population(path) else [path]:
-            found.setdefault(run.resolve(), run)
+            found.setdefault(os.path.realpath(run), run)
     return list(found.values())
 
 
