@@ -18,14 +18,12 @@ from typing import TYPE_CHECKING, Any
 from flowrl_dsl import __version__, driver
 from flowrl_dsl.data import DataSet
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
-from flowrl_dsl.reading import read_regular
 from flowrl_dsl.resources import cache_folder, shipped_specs
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.spec.load import self_contained
 from flowrl_dsl.spec.resolve import resolve
 from flowrl_dsl.spec.scope import SET_FILE
 from flowrl_dsl.spec.show import show
-from flowrl_dsl.syntax.sources import MOST_BYTES
 
 if TYPE_CHECKING:
     from flowrl_dsl.algorithm import Algorithm
@@ -177,15 +175,12 @@ def _resolved(folder: RunFolder) -> Algorithm:
     """The algorithm by the copy of the spec in a run folder, which resolves as it did when the run began."""
     main, task, sets = map(folder.said, ("main", "task", "sets"))
     home = folder.path / "spec"
-    try:
-        written = read_regular(folder.path / "resolved.flowrl", MOST_BYTES).decode()
-    except (OSError, ValueError) as error:
-        raise RunError("FRL0411", f"{folder.path} is an incomplete run folder: {error}") from error
+    written = folder.resolved()
     data = _recorded(folder)
     resolution = resolve(str(home / main), task=task, sets=sets, data=None if data is None else data.name)
     _check_copies(folder, set(resolution.sources) - {SET_FILE})
     algorithm = driver.algorithm_of(resolution)
-    if show(algorithm) != written:
+    if show(algorithm).encode() != written:
         hint = "it depends on the version of flowrl-dsl and its shipped specs: use the version that started the run"
         raise RunError("FRL0416", f"the spec in {folder.path} now resolves differently", hint)
     return algorithm

@@ -106,6 +106,13 @@ class RunFolder:
             raise RunError("FRL0411", f'{self.path / "run.json"} lacks "{name}"')
         return self.settings[name]
 
+    def resolved(self) -> bytes:
+        """The text of the resolved spec."""
+        try:
+            return read_regular(self.path / "resolved.flowrl", MOST_BYTES)
+        except (OSError, Unreadable) as error:
+            raise RunError("FRL0411", f"{self.path} is an incomplete run folder: {error}") from error
+
     @property
     def kind(self) -> str:
         """A digest of all that decides its results but the seed: the resolved spec and the settings of the training.
@@ -113,11 +120,7 @@ class RunFolder:
         How often a run is logged and saved decides nothing.
         """
         settings = {k: v for k, v in self.said("settings").items() if k not in ("seed", "checkpoint_every", "log_every")}
-        try:
-            resolved = read_regular(self.path / "resolved.flowrl", MOST_BYTES)
-        except (OSError, Unreadable) as error:
-            raise RunError("FRL0411", f"{self.path} is an incomplete run folder: {error}") from error
-        return hashlib.sha256(resolved + json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(self.resolved() + json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
     def write_csv(self) -> None:
         """Rewrite metrics.csv from metrics.jsonl, which keeps the two consistent."""
