@@ -191,10 +191,9 @@ def _of_policy(prepared: runs.PreparedRun, state: Any, arguments: CollectArgumen
 
 
 def _about(folder: RunFolder, step: int, episodes: Sequence[Episode]) -> dict[str, Any]:
-    resolved = (folder.path / "resolved.flowrl").read_bytes()
     return {
         "spec": folder.said("spec"),
-        "spec_sha256": hashlib.sha256(resolved).hexdigest(),
+        "spec_sha256": hashlib.sha256(folder.resolved()).hexdigest(),
         "sets": folder.said("sets"),
         "seed": folder.said("seed"),
         "checkpoint": step,

@@ -18,14 +18,12 @@ from typing import TYPE_CHECKING, Any
 from flowrl_dsl import __version__, driver
 from flowrl_dsl.data import DataSet
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
-from flowrl_dsl.reading import read_regular
 from flowrl_dsl.resources import cache_folder, shipped_specs
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.spec.load import self_contained
 from flowrl_dsl.spec.resolve import resolve
 from flowrl_dsl.spec.scope import SET_FILE
 from flowrl_dsl.spec.show import show
-from flowrl_dsl.syntax.sources import MOST_BYTES
 
 if TYPE_CHECKING:
     from flowrl_dsl.algorithm import Algorithm
@@ -177,15 +175,12 @@ def resolved(folder: RunFolder) -> Algorithm:
     """The algorithm by the copy of the spec in a run folder, which resolves as it did when the run began."""
     main, task, sets = map(folder.said, ("main", "task", "sets"))
     home = folder.path / "spec"
-    try:
-        written = read_regular(folder.path / "resolved.flowrl", MOST_BYTES).decode()
-    except (OSError, ValueError) as error:
-        raise RunError("FRL0411", f"{folder.path} is an incomplete run folder: {error}") from error
+    written = folder.resolved()
     data = _recorded(folder)
     resolution = resolve(str(home / main), task=task, sets=sets, data=None if data is None else data.name)
     _check_copies(folder, set(resolution.sources) - {SET_FILE})
     algorithm = driver.algorithm_of(resolution)
-    if show(algorithm) != written:
+    if show(algorithm).encode() != written:
         hint = "it depends on the version of flowrl-dsl and its shipped specs: use the version that started the run"
         raise RunError("FRL0416", f"the spec in {folder.path} now resolves differently", hint)
     return algorithm
@@ -199,9 +194,9 @@ def _recorded(folder: RunFolder) -> DataSet | None:
 
 def _check_copies(folder: RunFolder, names: set[str]) -> None:
     """Raise FRL0411 if the copy of the spec extends a file that is neither beside it nor shipped."""
-    homes = {(folder.path / "spec").resolve(), *(path.resolve().parent for path in shipped_specs().values())}
+    homes = {os.path.dirname(os.path.realpath(path)) for path in (folder.path / "spec" / "any", *shipped_specs().values())}
     for name in names:
-        if Path(name).resolve().parent not in homes:
+        if os.path.dirname(os.path.realpath(name)) not in homes:
             raise RunError("FRL0411", f"the spec in {folder.path} extends {name}, which is not in the folder")
 
 

@@ -80,10 +80,10 @@ class RunFolder:
 
     def locked(self) -> Lock:
         """The lock of a folder that is about to be written to; raises FRL0411 for one with a link that leads out of it."""
-        home = self.path.resolve()
+        home = Path(os.path.realpath(self.path))
         for folder, inside, names in os.walk(home):
             for path in (Path(folder) / name for name in [*inside, *names]):
-                if path.is_symlink() and not path.resolve().is_relative_to(home):
+                if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(home):
                     raise RunError("FRL0411", f"{path} is a link that leads out of the run folder", "replace it by a copy")
             if "wandb" in inside:
                 inside.remove("wandb")  # written by wandb alone, which links its logs
@@ -106,6 +106,13 @@ class RunFolder:
             raise RunError("FRL0411", f'{self.path / "run.json"} lacks "{name}"')
         return self.settings[name]
 
+    def resolved(self) -> bytes:
+        """The text of the resolved spec."""
+        try:
+            return read_regular(self.path / "resolved.flowrl", MOST_BYTES)
+        except (OSError, Unreadable) as error:
+            raise RunError("FRL0411", f"{self.path} is an incomplete run folder: {error}") from error
+
     @property
     def kind(self) -> str:
         """A digest of all that decides its results but the seed: the resolved spec and the settings of the training.
@@ -113,11 +120,7 @@ class RunFolder:
         How often a run is logged and saved decides nothing.
         """
         settings = {k: v for k, v in self.said("settings").items() if k not in ("seed", "checkpoint_every", "log_every")}
-        try:
-            resolved = read_regular(self.path / "resolved.flowrl", MOST_BYTES)
-        except (OSError, Unreadable) as error:
-            raise RunError("FRL0411", f"{self.path} is an incomplete run folder: {error}") from error
-        return hashlib.sha256(resolved + json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(self.resolved() + json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
     def write_csv(self) -> None:
         """Rewrite metrics.csv from metrics.jsonl, which keeps the two consistent."""
@@ -158,10 +161,10 @@ def members(path: Path) -> list[Path]:
 
 def expanded(paths: Sequence[Path]) -> list[Path]:
     """The run folders, with each population replaced by its members, and none of them twice."""
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     for path in paths:
         for run in members(path) if is_population(path) else [path]:
-            found.setdefault(run.resolve(), run)
+            found.setdefault(os.path.realpath(run), run)
     return list(found.values())
 
 

@@ -44,7 +44,9 @@ class Generators:
         return None if _same(state, self._seeded) else state
 
     def restore(self, snapshot: State | None) -> None:
-        """Continue from a snapshot of a world with the same seed."""
+        """Continue from a snapshot of a world with the same seed; raises an error for one that generators refuse."""
+        if snapshot is not None:
+            _set_state(snapshot, random.Random(), np.random.RandomState())
         self._replace(self._seeded if snapshot is None else snapshot)
 
     def _replace(self, state: State) -> None:
@@ -64,8 +66,12 @@ def _global_state() -> State:
 
 
 def _set_global_state(state: State) -> None:
-    random.setstate((random.Random.VERSION, tuple(state["words"].tolist()), state["gauss"]))
-    np.random.set_state(state["numpy"])
+    _set_state(state, random, np.random)
+
+
+def _set_state(state: State, generator: Any, numpy_generator: Any) -> None:
+    generator.setstate((random.Random.VERSION, tuple(state["words"].tolist()), state["gauss"]))
+    numpy_generator.set_state(state["numpy"])
 
 
 def _same(one: State, two: State) -> bool:

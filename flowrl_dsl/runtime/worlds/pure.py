@@ -156,7 +156,7 @@ class PureVector:
         found = snapshot["leaves"]
         if [(one.shape, one.dtype) for one in leaves] != [(one.shape, one.dtype) for one in found]:
             raise RunError("FRL0413", f"the checkpoint was written by another version of {self.task}")
-        self._steps = snapshot["steps"]
+        self._steps = int(snapshot["steps"])
         self._episodes = jax.tree.unflatten(structure, [jnp.array(leaf, copy=True) for leaf in found])
         return self._episodes.obs
 

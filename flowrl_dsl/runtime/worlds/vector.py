@@ -180,7 +180,7 @@ class SyncVector(Generic[S]):
         }
 
     def restore(self, snapshot: dict[str, Any]) -> np.ndarray:
-        self._episodes = snapshot["episodes"].copy()
+        self._episodes = _fitting(snapshot["episodes"], self._episodes)
         if not self.exact:
             seeds = [seed_of(seed, int(n) + 1) for seed, n in zip(self._seeds, self._episodes, strict=True)]
             self._generators.seed(seeds[0])
@@ -188,9 +188,9 @@ class SyncVector(Generic[S]):
             self._lengths[:] = 0
             self._obs = np.stack([self._reset(k, seed) for k, seed in enumerate(seeds)])
             return self._obs
-        self._returns = snapshot["returns"].copy()
-        self._lengths = snapshot["lengths"].copy()
-        self._obs = snapshot["obs"].copy()
+        self._returns = _fitting(snapshot["returns"], self._returns)
+        self._lengths = _fitting(snapshot["lengths"], self._lengths)
+        self._obs = _fitting(snapshot["obs"], self._obs)
         for single, state in zip(self._singles, snapshot["copies"], strict=True):
             single.restore(state)
         self._generators.restore(snapshot.get("generators"))
@@ -204,3 +204,10 @@ class SyncVector(Generic[S]):
     def close(self) -> None:
         for single in self._singles:
             close_quietly(self.task, single.close)
+
+
+def _fitting(found: Any, like: np.ndarray) -> np.ndarray:
+    """A copy of an array of a snapshot; raises ``ValueError`` if it cannot replace ``like``."""
+    if not isinstance(found, np.ndarray) or (found.shape, found.dtype) != (like.shape, like.dtype):
+        raise ValueError(f"expected {like.dtype}{list(like.shape)}")
+    return found.copy()
