@@ -210,7 +210,13 @@ class Embedding(Component):
     """Features of the diffusion or flow time; ``hidden`` of them."""
 
     family: ClassVar[str] = "embedding"
-    hidden: int
+    asks: ClassVar[tuple[str, ...]] = ("hidden",)
+
+    if TYPE_CHECKING:
+
+        @property
+        def hidden(self) -> int:
+            """Number of features: an option or a class variable."""
 
     @abstractmethod
     def module(self, name: str) -> Build:

@@ -93,11 +93,6 @@ def _name(term: Term) -> str | None:
     return term.name if isinstance(term, Variable) else None
 
 
-def every_nth(b: Builder, counter: Value, n: int) -> Value:
-    """The condition of a copy that is updated every n-th update."""
-    return due(b, counter, Condition(every=n))
-
-
 def due(b: Builder, counter: Value, condition: Condition) -> Value:
     """Whether the condition holds in the update with this counter."""
     expr = call(is_nth, Arg(0), condition.every)

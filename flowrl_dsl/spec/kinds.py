@@ -81,7 +81,11 @@ def without_none(annotation: Any) -> tuple[Any, bool]:
 
 
 def choices(annotation: Any) -> tuple[str, ...]:
-    """The strings a ``Literal`` admits; empty for other annotations."""
+    """The words that a ``Literal``, or a union of truth values and one, admits; empty for other annotations."""
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        members = typing.get_args(annotation)
+        rest = [word for member in members for word in choices(member)]
+        return ("false", "true", *rest) if bool in members else ()
     return tuple(map(str, typing.get_args(annotation))) if typing.get_origin(annotation) is Literal else ()
 
 

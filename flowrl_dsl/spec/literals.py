@@ -42,7 +42,8 @@ def read_literal(cls: type[Component], name: str, expr: tree.Expr, scope: Scope,
         # Rejected items also make a list too short; that is not a separate error.
         problems = error.errors()
         refused = [problem for problem in problems if problem["type"] not in _LENGTHS]
-        for problem in refused or problems:
+        remaining = refused or problems
+        for problem in remaining[:1] if choices(annotation) else remaining:  # each member of a union refuses the value
             _report(annotation, problem, expr, scope, site)
         return None
 

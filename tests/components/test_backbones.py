@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowrl_dsl.components.backbones.deterministic import deterministic_action
-from flowrl_dsl.components.backbones.gaussian import gaussian_draw, gaussian_log_density
+from flowrl_dsl.components.backbones.gaussian import bounded_log_std, gaussian_draw, gaussian_log_density
 from flowrl_dsl.components.backbones.generator import generate, straight_through_clip
 from flowrl_dsl.components.backbones.tanh_gaussian import (
     gaussian_head,
@@ -276,3 +276,16 @@ def test_the_noise_of_the_generator_is_standard_normal():
 def test_the_clip_is_straight_through(x):
     value, slope = jax.value_and_grad(straight_through_clip)(np.float32(x))
     assert float(value) == np.clip(np.float32(x), -1, 1) and float(slope) == 1.0
+
+
+def test_a_bounded_log_std_is_the_clipped_one_and_has_no_gradient_beyond():
+    params = {"mean": {}, "log_std": jnp.array([-7.0, 0.5, 3.0])}
+    np.testing.assert_array_equal(bounded_log_std(params, -5.0, 2.0)["log_std"], [-5.0, 0.5, 2.0])
+    np.testing.assert_array_equal(bounded_log_std(params, None, 2.0)["log_std"], [-7.0, 0.5, 2.0])
+    slope = jax.grad(lambda x: jnp.sum(bounded_log_std({"log_std": x}, -5.0, 2.0)["log_std"]))(params["log_std"])
+    np.testing.assert_array_equal(slope, [0.0, 1.0, 0.0])
+
+
+def test_bounds_of_the_log_std_are_in_order():
+    with pytest.raises(ValueError, match="log_std_max must be greater"):
+        component("backbone", "gaussian", log_std_min=1.0, log_std_max=-1.0)

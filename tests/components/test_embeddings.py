@@ -7,6 +7,7 @@ import pytest
 
 from flowrl_dsl.components.embeddings.fourier import fourier_features
 from flowrl_dsl.components.embeddings.positional import positional_features
+from flowrl_dsl.components.embeddings.raw import raw_time
 from tests import reference
 from tests.helpers import random_params
 
@@ -48,3 +49,10 @@ def test_a_scalar_time_is_one_row_and_axes_are_kept(make):
     one = net.apply(params, jnp.float32(T[1]))
     assert one.shape == (6,)
     np.testing.assert_allclose(one, whole[0, 1], rtol=1e-4, atol=1e-5)
+
+
+def test_the_raw_time_is_one_feature_without_parameters():
+    variables = raw_time().init(jax.random.PRNGKey(0), T)
+    assert not variables
+    np.testing.assert_array_equal(raw_time().apply({}, T), T[:, None])
+    np.testing.assert_array_equal(raw_time().apply({}, jnp.float32(0.3)), np.array([0.3], "f"))

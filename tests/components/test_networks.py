@@ -148,3 +148,17 @@ def test_a_network_does_not_ask_how_stored_parameters_began():
     assert asked == [(4, 3)]
     whole = nn.Dense(3, kernel_init=rule).init(jax.random.PRNGKey(0), x)["params"]
     jax.tree.map(np.testing.assert_array_equal, params, whole)
+
+
+def test_layer_norm_may_follow_the_activation():
+    net, params = make("tanh", layer_norm="after")
+    p = reference.f64(params)
+    row = {name: np.random.default_rng(3).normal(size=size) for name, size in INPUTS}
+    h = sum(row[name] @ p["first"][name] for name, _ in INPUTS) + p["bias"]
+    for i in range(2):
+        h = h @ p[f"hidden_{i - 1}"]["kernel"] + p[f"hidden_{i - 1}"]["bias"] if i else h
+        h = np.tanh(h)
+        h = (h - h.mean()) / np.sqrt(h.var() + 1e-6) * p[f"norms_{i}"]["scale"] + p[f"norms_{i}"]["bias"]
+    expected = h @ p["head"]["kernel"] + p["head"]["bias"]
+    got = net.apply({"params": params}, {name: value.astype("f") for name, value in row.items()})
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)

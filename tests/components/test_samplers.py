@@ -290,3 +290,20 @@ def test_gradients_through_the_loop_are_the_gradients_of_the_loop():
 
     expected = reference.gradient(slow, np.array([0.7]))[0]
     assert float(jax.jit(jax.grad(total))(0.7)) == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_posterior_variance_is_that_of_the_forward_process_given_the_clean_action():
+    """Two steps from zero with eps = 0: the spread of the result comes from the noise of the first step alone."""
+
+    def alpha(t):
+        return jnp.sqrt(1 - 0.9 * t)
+
+    def spread(**options):
+        a_T = jnp.zeros((20_000, 1))
+        a = ddpm(lambda a, t: jnp.zeros_like(a), alpha, a_T, jax.random.PRNGKey(1), jnp.array([1.0, 0.5, 0.0]), **options)
+        return float(jnp.std(a))
+
+    abar_t, abar_u = 0.1, 0.55
+    posterior = (1 - abar_t / abar_u) * (1 - abar_u) / (1 - abar_t)
+    assert spread(posterior=True) == pytest.approx(np.sqrt(posterior / abar_u), rel=0.03)
+    assert spread() == pytest.approx(np.sqrt((1 - abar_t / abar_u) / abar_u), rel=0.03)

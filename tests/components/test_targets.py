@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 
 from flowrl_dsl.components.common import is_nth
+from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.targets.ema import moving_average
-from tests.helpers import batch, fresh, kept, program, same
+from flowrl_dsl.graph.builder import Builder
+from flowrl_dsl.graph.nodes import SCALAR, Type
+from flowrl_dsl.lowering.evaluate import interpret
+from tests.helpers import SIZES, algorithm, batch, component, fresh, kept, program, same, scalar
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.005, 1.0])
@@ -51,3 +55,21 @@ def test_the_target_critic_follows_the_new_critic():
         before["critic_target"], after["critic"], after["critic_target"])]  # fmt: skip
     np.testing.assert_allclose(kernel[2], 0.9 * kernel[0] + 0.1 * kernel[1], rtol=1e-5, atol=1e-7)
     assert not same(before["critic_target"], after["critic_target"])
+
+
+@pytest.mark.parametrize("kind", ["ema", "copy"])
+def test_a_copy_moves_in_every_nth_update_from_a_given_one_on(kind):
+    """Updates 0 ... 8, every = 2 and after = 3: the copy moves in the updates 3, 5 and 7 alone."""
+    options = {"rate": scalar("rate", 0.25)} if kind == "ema" else {}
+    target = component("target", kind, every=2, after=3, **options)
+    b = Builder("follow")
+    versions = {"x": b.input("x", SCALAR), "copy": b.input("copy", SCALAR)}
+    ctx = Context(b, algorithm(), SIZES, versions, b.input("key", Type(dtype="u32")))
+    b.output("new", target.follow(ctx, versions["copy"], versions["x"], "new"))
+    graph, copy, expected = b.finish(), np.float32(0), 0.0
+    for k in range(9):
+        inputs = {"x": np.float32(k), "copy": copy, "state.step": np.int32(k), "hyper.rate": np.float32(0.25)}
+        copy = np.float32(interpret(graph, inputs)["new"])
+        if k in (3, 5, 7):
+            expected = 0.75 * expected + 0.25 * k if kind == "ema" else k
+        assert float(copy) == pytest.approx(expected), k

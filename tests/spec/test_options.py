@@ -107,7 +107,7 @@ def test_parameters_inside_schedules_stand_still(tmp_path: Path) -> None:
         ("network = mlp([64.5])", "FRL0213", "64.5"),
         ("network = mlp(64)", "FRL0213", "64"),
         ('network = mlp(["64"])', "FRL0213", '"64"'),
-        ("network = mlp([64], layer_norm = 1)", "FRL0213", "1"),
+        ("network = mlp([64], layer_norm = 1)", "FRL0215", "1"),
         ("network = mlp([64], activation = true)", "FRL0215", "true"),
         ("network = 3", "FRL0213", "3"),
         ("network = none", "FRL0211", "none"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Backbone, Sampled
@@ -22,6 +22,12 @@ from flowrl_dsl.registry import Scalar, register
 def init_gaussian(net, key, example, size, std):
     """Parameters of the mean's network, and a log standard deviation for each component of the action."""
     return {"mean": net.init(key, example)["params"], "log_std": jnp.full((size,), jnp.log(std))}
+
+
+@kernel
+def bounded_log_std(params, low, high):
+    """The parameters with the log standard deviation between two bounds, beyond which it has no gradient."""
+    return params | {"log_std": jnp.clip(params["log_std"], low, high)}
 
 
 @kernel
@@ -53,7 +59,8 @@ class Gaussian(Backbone):
 
     ``log pi(a|s) = sum_i log N(a_i; mean_i, std_i^2)``: the density of the unclipped Gaussian, and
     for samples the density before the clip.  The clip has the gradient of the identity (straight-through).  The mean is
-    ``tanh(f(s))``, or ``f(s)`` without ``squash``; the initial value of std is ``std``.
+    ``tanh(f(s))``, or ``f(s)`` without ``squash``; the initial value of std is ``std``.  log std is used as clipped to
+    [log_std_min, log_std_max], where these are given.
     """
 
     name = "gaussian"
@@ -62,6 +69,15 @@ class Gaussian(Backbone):
 
     std: float = Field(1.0, gt=0, description="initial standard deviation")
     squash: bool = Field(True, description="whether tanh bounds the mean to [-1, 1]")
+    log_std_min: float | None = Field(None, description="smallest log standard deviation; none for no bound")
+    log_std_max: float | None = Field(None, description="largest log standard deviation; none for no bound")
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> Gaussian:
+        bounds = self.log_std_min, self.log_std_max
+        if None not in bounds and self.log_std_max <= self.log_std_min:  # type: ignore[operator]
+            raise ValueError("log_std_max must be greater than log_std_min")
+        return self
 
     def module(self, ctx: Context) -> Build:
         return network(ctx, f"{ctx.owner}_net", (("s", ctx.sizes.obs),), ctx.sizes.action)
@@ -73,6 +89,7 @@ class Gaussian(Backbone):
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
         noise = ctx.normal(s, ctx.sizes.action, f"{name}_noise", particles)
+        params = self._bounded(ctx, params)
         lead = leading(s, noise)
         axes = union(lead, ("action",))
         mean = self._mean(ctx, params, s, f"{name}_mean")
@@ -82,7 +99,7 @@ class Gaussian(Backbone):
         return Sampled(action, ctx.builder.item(drawn, 1, Type(lead), f"{name}_log_prob"))
 
     def log_prob(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
-        lead = leading(s, a)
+        lead, params = leading(s, a), self._bounded(ctx, params)
         mean = self._mean(ctx, params, s, "density_mean")
         expr = call(gaussian_log_density, rows(0, a, lead), rows(1, mean, lead), Arg(2))
         return ctx.builder.add("LogProb", expr, (a, mean, params), Type(lead), "log_prob")
@@ -95,6 +112,13 @@ class Gaussian(Backbone):
         """The mean, clipped to [-1, 1]."""
         mean = self._mean(ctx, params, s, f"{name}_mean")
         return ctx.builder.add("Select", call("jnp.clip", Arg(0), -1.0, 1.0), (mean,), mean.type, name)
+
+    def _bounded(self, ctx: Context, params: Value) -> Value:
+        """The parameters with the log standard deviation within its bounds; themselves where there are none."""
+        low, high = self.log_std_min, self.log_std_max
+        if low is None and high is None:
+            return params
+        return ctx.builder.add("Arithmetic", call(bounded_log_std, Arg(0), low, high), (params,), TREE, "bounded")
 
     def _mean(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         inputs = [params, s]

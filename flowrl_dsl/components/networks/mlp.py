@@ -19,6 +19,7 @@ from flowrl_dsl.registry import register
 def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0, split=False):
     """A perceptron of named inputs: h = act(sum_i x_i W_i + b), then dense layers, then a linear head.
 
+    ``layer_norm`` normalises each hidden layer before its activation, or with "after" its activations.
     With a random key ``dropout``, units are dropped after each activation.
     """
     act = activation_function(activation)
@@ -39,7 +40,8 @@ def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0, split=False
             h = self.start(values, projected)
             for i in range(len(sizes)):
                 h = self.hidden[i - 1](h) if i else h
-                h = act(self.norms[i](h) if layer_norm else h)
+                h = act(self.norms[i](h) if layer_norm is True else h)
+                h = self.norms[i](h) if layer_norm == "after" else h
                 h = self.drop(h, deterministic=not self.has_rng("dropout")) if dropout else h
             return self.head(h)
 
@@ -58,7 +60,9 @@ class MLP(Network):
 
     sizes: Widths = Field(min_length=1, description="widths of the hidden layers")
     activation: Literal["relu", "mish", "elu", "gelu", "silu", "tanh"] = Field("relu", description="between layers")
-    layer_norm: bool = Field(False, description="normalise each hidden layer before its activation")
+    layer_norm: bool | Literal["after"] = Field(
+        False, description="normalise each hidden layer before its activation, or after it"
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout rate after each activation")
 
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:

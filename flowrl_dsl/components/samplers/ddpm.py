@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from flowrl_dsl.components.base import Sampler
 from flowrl_dsl.components.random_numbers import normal_numbers
-from flowrl_dsl.graph.expr import kernel
+from flowrl_dsl.graph.expr import Expr, kernel
+from flowrl_dsl.graph.expr import Literal as Constant
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 
 @kernel(quick="quick")
-def ddpm(eps, alpha, a_T, key, times, clip=None, quick=False):
+def ddpm(eps, alpha, a_T, key, times, clip=None, posterior=False, quick=False):
     """Draw actions from the reverse chain of a variance-preserving process.
 
     With abar = alpha^2, beta = 1 - abar_t / abar_u for a step from time t to u, and the predicted clean action
@@ -22,7 +23,8 @@ def ddpm(eps, alpha, a_T, key, times, clip=None, quick=False):
 
         a_u = (sqrt(abar_u) beta a_0 + sqrt(1 - beta) (1 - abar_u) a_t) / (1 - abar_t) + sqrt(beta) noise
 
-    and no noise on the last step.  The result is clipped as well.
+    and no noise on the last step.  With ``posterior`` the variance is beta (1 - abar_u) / (1 - abar_t), that of the
+    forward process given a_0, instead of beta.  The result is clipped as well.
     """
     steps = times.shape[0] - 1
     keys = jax.random.split(key, steps)
@@ -35,7 +37,8 @@ def ddpm(eps, alpha, a_T, key, times, clip=None, quick=False):
         a_0 = (a_t - jnp.sqrt(1 - abar_t) * eps(a_t, t)) / jnp.sqrt(abar_t)
         a_0 = a_0 if clip is None else jnp.clip(a_0, -clip, clip)
         mean = (jnp.sqrt(abar_u) * beta * a_0 + jnp.sqrt(1 - beta) * (1 - abar_u) * a_t) / (1 - abar_t)
-        noise = normal_numbers(key, a_t.shape, quick) * jnp.where(last, 0.0, jnp.sqrt(beta))
+        variance = beta * (1 - abar_u) / (1 - abar_t) if posterior else beta
+        noise = normal_numbers(key, a_t.shape, quick) * jnp.where(last, 0.0, jnp.sqrt(variance))
         return mean + noise, None
 
     a, _ = jax.lax.scan(step, a_T, (times[:-1], times[1:], keys, is_last))
@@ -44,9 +47,11 @@ def ddpm(eps, alpha, a_T, key, times, clip=None, quick=False):
 
 @register
 class DDPM(Sampler):
-    """Ancestral sampling: each step draws from the Gaussian posterior of the forward process, with variance beta.
+    """Ancestral sampling: each step draws a Gaussian with the posterior mean of the forward process.
 
-    ``a_u ~ N((sqrt(abar_u) beta a_0 + sqrt(1 - beta) (1 - abar_u) a_t) / (1 - abar_t), beta)``; no noise on the last step.
+    ``a_u ~ N((sqrt(abar_u) beta a_0 + sqrt(1 - beta) (1 - abar_u) a_t) / (1 - abar_t), v)``; no noise on the last step.
+    v is ``beta``, the noise of the forward step, or its ``posterior`` variance ``beta (1 - abar_u) / (1 - abar_t)``: the
+    upper and the lower bound of the exact one.
     """
 
     name = "ddpm"
@@ -56,6 +61,10 @@ class DDPM(Sampler):
 
     steps: int = Field(20, ge=1, description="denoising steps K")
     clip: Scalar | None = option("bound on the predicted clean action; none for unbounded", "1.0", POSITIVE)
+    variance: Literal["beta", "posterior"] = Field("beta", description="variance of a step")
 
     kernel: ClassVar[str] = "ddpm"
     draws: ClassVar[bool] = True
+
+    def constants(self) -> dict[str, Expr]:
+        return {"posterior": Constant(True)} if self.variance == "posterior" else {}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowrl_dsl.algorithm import Position
+from pydantic import Field
+
+from flowrl_dsl.algorithm import Condition, Position
 from flowrl_dsl.components.base import Target
+from flowrl_dsl.components.common import due
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.graph.builder import Value
@@ -23,15 +26,22 @@ def moving_average(copy, params, rate):
 
 @register
 class EMA(Target):
-    """``copy <- (1 - rate) copy + rate parameters`` at every update."""
+    """``copy <- (1 - rate) copy + rate parameters`` at every update, or at every n-th one from the update ``after`` on."""
 
     name = "ema"
 
     rate: Scalar = option("weight of the new parameters", "0.005", UNIT)
 
+    every: int = Field(1, ge=1, description="updates between the steps of the copy")
+    after: int = Field(0, ge=0, description="updates before its first step")
+
     def follow(self, ctx: Context, copy: Value, params: Value, name: str) -> Value:
         expr = call(moving_average, Arg(0), Arg(1), Arg(2))
-        return ctx.builder.add("EMA", expr, (copy, params, ctx.scalar(self.rate)), TREE, name)
+        rhythm = Condition(every=self.every, after=self.after)
+        if rhythm == Condition():
+            return ctx.builder.add("EMA", expr, (copy, params, ctx.scalar(self.rate)), TREE, name)
+        moved = ctx.builder.add("EMA", expr, (copy, params, ctx.scalar(self.rate)), TREE, f"{name}_moved")
+        return ctx.builder.when(due(ctx.builder, ctx.update_counter, rhythm), [moved], [copy], name)[0]
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         rate = at.algorithm.start(self.rate)
