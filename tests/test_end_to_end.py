@@ -124,3 +124,33 @@ def test_an_update_that_is_not_finite_is_traced_to_its_line(tmp_path: Path, envi
     command = [sys.executable, "-m", "flowrl_dsl.cli", "diagnose", str(out)]
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert again.returncode == 3 and "FRL0420" in again.stderr
+
+
+DELAYED = """algorithm delayed "A temperature that is learned in every sixth update" extends "sac.flowrl" {
+  order = [critic, every(2, policy -> every(3, temperature))] -> targets
+}
+"""
+UNREACHED = DELAYED.replace("every(3,", "after(1_000_000,")
+
+
+SPECS = {"td3": ("td3", None), "learned parameter": (DELAYED, True), "never reached": (UNREACHED, False)}
+
+
+@pytest.mark.parametrize(("spec", "learns"), SPECS.values(), ids=SPECS)
+def test_stages_that_rest_do_not_stop_the_debuggers_of_jax(spec: str, learns: bool | None, tmp_path, environment) -> None:
+    """JAX_DEBUG_NANS and JAX_DEBUG_INFS raise an error at any result that contains NaN or infinity.
+
+    The metrics of a stage that never ran are null.
+    """
+    (tmp_path / "delayed.flowrl").write_text(spec)
+    debugging = environment | {"JAX_DEBUG_NANS": "1", "JAX_DEBUG_INFS": "1"}
+    command = _command(spec if learns is None else str(tmp_path / "delayed.flowrl"), tmp_path / "run")
+    command += ["--steps", "160", "--evaluate-every", "160"]
+    done = subprocess.run(command, env=debugging, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    trained = [record for record in records if record.get("updates")]
+    assert trained and not any(name.startswith("ran.") for record in records for name in record)
+    for record in trained:
+        assert np.isfinite([record["critic_loss"], record["policy_loss"]]).all()
+        assert learns is None or (record["temperature_loss"] is not None) == learns

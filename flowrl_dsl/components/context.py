@@ -88,6 +88,8 @@ class Report:
 
     hyper: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, Value] = field(default_factory=dict)
+    ran: dict[str, Value] = field(default_factory=dict)
+    """For each metric reported under a condition, a number that is 1 where the condition holds, else 0."""
     checks: dict[str, Value] = field(default_factory=dict)
     densities: dict[tuple[str, str], Value] = field(default_factory=dict)
     schedules: dict[str, Value] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from flowrl_dsl.components.context import MEASURE, Context, Report, Sizes, learn
 from flowrl_dsl.components.data import feedback_of
 from flowrl_dsl.graph.builder import Builder, Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
-from flowrl_dsl.graph.nodes import Graph, Type
+from flowrl_dsl.graph.nodes import RAN, Graph, Type
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.record import Field, Record
 from flowrl_dsl.registry import stages
@@ -140,7 +140,8 @@ def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], 
             b.output(f"state.{name}", value)
         elif name.startswith(FEEDBACK):
             b.output(name, value)
-    for name, value in ctx.report.metrics.items():
+    ran = {f"{RAN}{name}": value for name, value in ctx.report.ran.items()}
+    for name, value in (ctx.report.metrics | ran).items():
         b.output(f"metric.{name}", value)
     return b.finish()
 
@@ -232,16 +233,28 @@ class _Stages(StageVisitor[dict[str, Value]]):
         groups = [name for name in written if not name.startswith(MEASURE)]
         reported = [name for name in report.metrics if name not in metrics]
         checked = [name for name in report.checks if name not in checks]
-        new = [written[g] for g in groups] + [report.metrics[m] for m in reported] + [report.checks[c] for c in checked]
+        ran = self._ran(reported)
+        flags = list(dict.fromkeys(ran.values()))
+        new = [written[g] for g in groups] + [report.metrics[m] for m in reported] + flags
+        new += [report.checks[c] for c in checked]
         if not new:  # a critic without training
             return {}
         old = [self.ctx.versions[group] for group in groups]
         if reported:
-            old += [b.constant(float("nan"), "not_run")] * len(reported)
+            old += [b.constant(0.0, "not_run")] * len(reported + flags)
         if checked:
             old += [b.constant(1.0, "fine")] * len(checked)
         chosen = iter(b.when(due(b, self.ctx.update_counter, condition), new, old, f"every_{condition.every}"))
         result = written | {group: next(chosen) for group in groups}
         report.metrics |= {m: next(chosen) for m in reported}
+        chosen_flags = {flag: next(chosen) for flag in flags}
+        report.ran |= {m: chosen_flags[flag] for m, flag in ran.items()}
         report.checks |= {c: next(chosen) for c in checked}
         return result
+
+    def _ran(self, metrics: list[str]) -> dict[str, Value]:
+        """The flags of these metrics: those of conditions further in, and 1 for metrics under no other condition."""
+        known = {name: value for name, value in self.ctx.report.ran.items() if name in metrics}
+        if len(known) == len(metrics):
+            return known
+        return dict.fromkeys(metrics, self.ctx.builder.constant(1.0, "ran")) | known

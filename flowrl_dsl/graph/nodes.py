@@ -23,6 +23,13 @@ INPUT, GRAD, WHEN, STOP = "Input", "Grad", "When", "Stop"
 """
 
 
+RAN = "ran."
+"""``metric.ran.NAME`` is 1 if the stage that reports ``metric.NAME`` ran in this update, else 0, as is the metric then.
+
+A metric without such a flag is reported in every update.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Type:
     """``dtype`` is f32, i32, u32, or ``tree`` for parameters, optimizer states and tuples of values."""

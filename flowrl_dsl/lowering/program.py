@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowrl_dsl.graph.nodes import Graph, Node
+from flowrl_dsl.graph.nodes import RAN, Graph, Node
 from flowrl_dsl.lowering.evaluate import interpret, run_schedule
 from flowrl_dsl.lowering.schedule import Step, schedule
 from flowrl_dsl.record import Record
@@ -108,21 +108,24 @@ class Program:
         return state, metrics
 
     def _update(self, state: State, storage: Storage, n: jax.Array, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
-        """n updates; a metric is the mean over those updates that reported it, NaN if none did."""
+        """n updates; a metric is the mean over those updates that reported it, 0 if none did.
+
+        ``ran.NAME``, for every metric, is 1 if an update reported it, else 0.
+        """
+        names = self.metric_names
 
         def one(_: jax.Array, carry: Carry) -> Carry:
             state, sums, counts = carry
             state, metrics = self._train(state, storage, hyper)
-            for name, value in metrics.items():
-                ran = ~jnp.isnan(value)
-                sums[name] = sums[name] + jnp.where(ran, value, 0.0)
-                counts[name] = counts[name] + ran
+            for name in names:
+                sums[name] = sums[name] + metrics[name]
+                counts[name] = counts[name] + metrics.get(f"{RAN}{name}", 1.0)
             return state, sums, counts
 
-        names = self.metric_names
-        start = {name: jnp.zeros(()) for name in names}, {name: jnp.zeros((), jnp.int32) for name in names}
+        start = {name: jnp.zeros(()) for name in names}, {name: jnp.zeros(()) for name in names}
         state, sums, counts = jax.lax.fori_loop(0, n, one, (state, *start))
-        return state, {name: sums[name] / counts[name] for name in names}
+        means = {name: sums[name] / jnp.maximum(counts[name], 1.0) for name in names}
+        return state, means | {f"{RAN}{name}": jnp.minimum(counts[name], 1.0) for name in names}
 
     def _act(self, mode: str, state: State, obs: jax.Array, counter: jax.Array, hyper: Hyper) -> dict[str, jax.Array]:
         inputs = {f"state.{name}": value for name, value in state.items()}
@@ -142,7 +145,8 @@ class Program:
 
     @property
     def metric_names(self) -> list[str]:
-        return [o.removeprefix("metric.") for o in self.graphs["step"].outputs if o.startswith("metric.")]
+        """The metrics, without their flags ``ran.NAME``."""
+        return [name for name in _named(self.graphs["step"].outputs, "metric.") if not name.startswith(RAN)]
 
     @staticmethod
     def step_inputs(state: State, batch: Batch, hyper: Hyper) -> dict[str, Any]:
@@ -164,12 +168,16 @@ class Program:
     def step(self, state: State, batch: Batch, hyper: Hyper) -> tuple[State, dict[str, jax.Array], Feedback]:
         """One update on a given batch, as one executable: new state, metrics, feedback for the source of the batch.
 
+        A metric NAME of a stage under a condition comes with ``ran.NAME``; both are 0 if the stage did not run.
         The state is consumed.  The feedback is empty unless the source requests it.
         """
         return self.jit_step(state, batch, self._inputs(hyper))
 
     def update(self, state: State, storage: Storage, n: int, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
-        """n updates in one dispatch, each on a batch drawn on the device.  The state is consumed."""
+        """n updates in one dispatch, each on a batch drawn on the device: new state, means of the metrics.
+
+        Every metric NAME comes with ``ran.NAME``; both are 0 if no update reported it.  The state is consumed.
+        """
         return self.jit_update(state, storage, np.int32(n), self._inputs(hyper))
 
     def act(self, state: State, obs: Any, counter: int | np.integer, mode: str, hyper: Hyper) -> dict[str, jax.Array]:
@@ -242,7 +250,7 @@ class Program:
 
         def look(node: Node, value: Any) -> None:
             text = _non_finite(value)
-            if text and not found and not _reports_absence(node):
+            if text and not found:
                 found.append(Bad(node.name, str(node.span or ""), text, {k: np.asarray(v) for k, v in batch.items()}))
 
         interpret(self.graphs["step"], self.step_inputs(state, batch, self._inputs(hyper)), look)
@@ -259,11 +267,6 @@ def groups_read(graph: Graph) -> list[str]:
     return sorted(name.removeprefix("state.") for name in read if name.startswith("state."))
 
 
-def _reports_absence(node: Node) -> bool:
-    """Whether a NaN of this node only marks a stage that did not run, which is not an error."""
-    return node.op in ("Constant", "When", "Item")
-
-
 def _non_finite(value: Any) -> str:
     """``nan in 3 of 256`` for the first leaf with a non-finite value, otherwise an empty text."""
     for leaf in jax.tree.leaves(value):
@@ -274,4 +277,4 @@ def _non_finite(value: Any) -> str:
     return ""
 
 
-__all__ = ["Bad", "Data", "Program", "State"]
+__all__ = ["RAN", "Bad", "Data", "Program", "State"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowrl_dsl.lowering.program import RAN
 from flowrl_dsl.runtime.checkpoint import Expected
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.replay import Replay
@@ -69,13 +70,14 @@ class Means:
         self._restored = False
 
     def add(self, metrics: dict[str, jax.Array]) -> None:
-        """Add metrics; a NaN marks a stage that did not run and is not counted."""
-        if self._restored and self._names != sorted(metrics):
+        """Add the metrics of ``Program.update``, each of which counts by its flag ``ran.NAME``."""
+        names = _reported(metrics)
+        if self._restored and self._names != names:
             raise RunError("FRL0413", "the checkpoint has means of other metrics than the program reports")
         self._restored = False
         if self._sums is None:
-            self._names = sorted(metrics)
-            self._sums = jnp.zeros((2, len(metrics), *next(iter(metrics.values())).shape))
+            self._names = names
+            self._sums = jnp.zeros((2, len(names), *next(iter(metrics.values())).shape))
         self._sums = _add(self._sums, metrics)
 
     def take(self) -> dict[str, float]:
@@ -115,8 +117,13 @@ class Means:
         return one
 
 
+def _reported(metrics: Iterable[str]) -> list[str]:
+    """The names of metrics, without those of their flags, in order."""
+    return sorted(name for name in metrics if not name.startswith(RAN))
+
+
 @jax.jit
 def _add(sums: jax.Array, metrics: dict[str, jax.Array]) -> jax.Array:
-    values = jnp.stack([metrics[name].astype(jnp.float32) for name in sorted(metrics)])
-    ran = ~jnp.isnan(values)
-    return sums + jnp.stack([jnp.where(ran, values, 0.0), ran.astype(jnp.float32)])
+    names = _reported(metrics)
+    columns = [metrics[name] for name in names], [metrics[f"{RAN}{name}"] for name in names]
+    return sums + jnp.asarray(columns, jnp.float32)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from flowrl_dsl.lowering.cost import host_callbacks
-from flowrl_dsl.lowering.program import MEMORY
+from flowrl_dsl.lowering.program import MEMORY, RAN
 from flowrl_dsl.runtime import learner
 from flowrl_dsl.runtime.checkpoint import Checkpoints
 from flowrl_dsl.testing.instruments import trained_groups
@@ -83,10 +83,10 @@ def check_update_is_repeated_step(trial: Trial, n: int = 2) -> None:
             state, metrics = on_host(program.update(as_arrays(state), storage, 1, trial.hyper))
         reported.append(metrics)
     assert_close("update and repeated steps: state ", updated[0], state)
-    for name, value in updated[1].items():
-        values = [metrics[name] for metrics in reported if not np.isnan(metrics[name])]
-        mean = np.asarray(np.mean(values) if values else np.nan, np.float32)
-        assert_close(f"update and repeated steps: {name} ", np.asarray(value), mean)
+    for name in program.metric_names:
+        values = [metrics[name] for metrics in reported if metrics.get(f"{RAN}{name}", 1.0)]
+        expected = {name: np.float32(np.mean(values) if values else 0.0), f"{RAN}{name}": np.float32(bool(values))}
+        assert_close(f"update and repeated steps: {name} ", {key: updated[1][key] for key in expected}, expected)
 
 
 def check_checkpoint_restores(trial: Trial) -> None:

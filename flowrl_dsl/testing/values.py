@@ -134,9 +134,7 @@ def _first_bad(trial: Trial, batch: Mapping[str, Any] | None) -> str:
     """The location, in the step and in the spec, of the first non-finite value."""
     values = trial.values(batch)
     for node in trial.graph.nodes.values():
-        # nan in these may indicate that a stage did not run
-        leaves = [] if node.op in ("Constant", "When", "Item") else jax.tree.leaves(values[node.name])
-        for leaf in map(np.asarray, leaves):
+        for leaf in map(np.asarray, jax.tree.leaves(values[node.name])):
             if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
                 return f"\nfirst at {node.name}, {node.span or 'no line of the spec'}: {leaf}"
     return ""

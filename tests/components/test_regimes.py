@@ -155,14 +155,15 @@ def test_a_skipped_sequence_leaves_all_it_writes_untouched_and_reports_nothing()
     for group in ("policy", "policy_opt", "policy_target", "critic_target"):
         assert same(before[group], after[group]), group
     assert not same(before["critic"], after["critic"])
-    assert np.isnan(metrics["policy_loss"]) and np.isnan(metrics["policy_gradient_norm"])
-    assert np.isfinite(metrics["critic_loss"]) and int(after["bad_update"]) == -1
+    for name in ("policy_loss", "policy_gradient_norm"):
+        assert metrics[name] == metrics[f"ran.{name}"] == 0
+    assert metrics["critic_loss"] > 0 and "ran.critic_loss" not in metrics and int(after["bad_update"]) == -1
 
 
 def test_a_skipped_stage_does_not_hold_up_the_others():
     before, after, metrics = stepped("[critic, every(2, policy)] -> targets", 0)
     assert same(before["policy"], after["policy"]) and same(before["policy_opt"], after["policy_opt"])
-    assert np.isnan(metrics["policy_loss"])
+    assert metrics["policy_loss"] == metrics["ran.policy_loss"] == 0
     close(after["critic_target"], mix(before["critic_target"], after["critic"], 0.1))
     close(after["policy_target"], mix(before["policy_target"], before["policy"], 0.25))
 
@@ -359,6 +360,6 @@ def test_a_stage_runs_in_the_updates_of_its_condition(condition, expected):
         before = kept(state["policy"])
         state, metrics, _ = program.step(state, data, program.hyper)
         ran = not same(before, kept(state["policy"]))
-        assert np.isnan(metrics["policy_loss"]) == (not ran)
+        assert metrics["ran.policy_loss"] == ran and (metrics["policy_loss"] != 0) == ran
         moved += [update] * ran
     assert moved == expected

@@ -31,7 +31,8 @@ def test_no_updates_change_nothing():
     p = program("td3")
     state, metrics = p.update(on_device(), replay(), 0, p.hyper)
     assert same(kept(state), kept(on_device()))
-    assert all(np.isnan(value) for value in metrics.values())
+    assert set(metrics) == {*p.metric_names, *(f"ran.{name}" for name in p.metric_names)}
+    assert not any(metrics.values())
 
 
 def test_an_update_is_a_step_on_the_batch_it_draws():
@@ -62,13 +63,16 @@ def test_batches_are_rows_of_the_valid_part_of_the_replay():
 def test_metrics_of_several_updates_are_means_over_those_that_report():
     """td3: every(2, policy -> targets) reports a policy loss in updates 2 and 4 only."""
     p = program("td3")
-    state, losses = on_device(), []
+    state, losses, ran = on_device(), [], []
     for _ in range(4):
         state, metrics = p.update(state, replay(), 1, p.hyper)
         losses.append(float(metrics["policy_loss"]))
-    assert np.isnan(losses[0]) and np.isnan(losses[2]) and np.isfinite([losses[1], losses[3]]).all()
+        ran.append(float(metrics["ran.policy_loss"]))
+        assert metrics["ran.critic_loss"] == 1
+    assert ran == [0, 1, 0, 1] and losses[0] == losses[2] == 0 and losses[1] != 0 != losses[3]
     _, metrics = p.update(on_device(), replay(), 4, p.hyper)
     assert float(metrics["policy_loss"]) == pytest.approx((losses[1] + losses[3]) / 2, rel=1e-5)
+    assert metrics["ran.policy_loss"] == 1
 
 
 def test_the_state_is_consumed():

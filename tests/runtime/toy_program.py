@@ -95,7 +95,7 @@ class ToyProgram:
         finite = jnp.isfinite(loss) & jnp.isfinite(q).all()
         bad = jnp.where((state["bad_update"] < 0) & ~finite, state["step"], state["bad_update"])
         new = state | {"step": state["step"] + 1, "bad_update": bad, "nets": {"q": q, "policy": policy}}
-        return new, {"critic.loss": loss, "policy.norm": jnp.linalg.norm(policy), "never": jnp.float32(jnp.nan)}
+        return new, {"critic.loss": loss, "policy.norm": jnp.linalg.norm(policy), "never": jnp.float32(0)}
 
     def _updates(self, state: dict[str, Any], replay: dict[str, jax.Array], n: jax.Array, hyper: Any) -> tuple:
         start = {name: jnp.float32(0) for name in ("critic.loss", "policy.norm", "never")}
@@ -106,7 +106,8 @@ class ToyProgram:
             return state, jax.tree.map(jnp.add, sums, metrics)
 
         state, sums = jax.lax.fori_loop(0, n, body, (state, start))
-        return state, jax.tree.map(lambda total: total / n, sums)
+        ran = {f"ran.{name}": jnp.float32(name != "never") for name in sums}
+        return state, jax.tree.map(lambda total: total / n, sums) | ran
 
     def differs_in_numbers_alone(self, other: ToyProgram) -> bool:
         return (self.obs_size, self.action_size, self.data) == (other.obs_size, other.action_size, other.data)
