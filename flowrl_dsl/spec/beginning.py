@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from flowrl_dsl.algorithm import Action, CopyParameters, ResetOptimizers
 from flowrl_dsl.diagnostics import Span, did_you_mean
-from flowrl_dsl.registry import SectionKind
+from flowrl_dsl.registry import Component, SectionKind
 from flowrl_dsl.spec.check import Check
 from flowrl_dsl.spec.compatibility import unread
+from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.order import TARGETS
 from flowrl_dsl.spec.show import show_option
 from flowrl_dsl.spec.text import text_of
@@ -100,6 +101,7 @@ def _names(expr: tree.Expr) -> list[tree.Name] | None:
     return names if len(names) == len(arguments) else None
 
 
-def _steps(section: object) -> bool:
+def _steps(section: Component) -> bool:
     """Whether a section has an optimizer that trains its parameters."""
-    return isinstance(section, SectionKind) and hasattr(section, "optimizer") and "optimizer" not in unread(section)
+    silent = unread(section)
+    return any(kind.family == "optimizer" and name not in silent for name, kind in kinds(type(section)).items())
