@@ -104,4 +104,5 @@ def _names(expr: tree.Expr) -> list[tree.Name] | None:
 def _steps(section: Component) -> bool:
     """Whether a section has an optimizer that trains its parameters."""
     silent = unread(section)
-    return any(kind.family == "optimizer" and name not in silent for name, kind in kinds(type(section)).items())
+    options = {name: kind for name, kind in kinds(type(section)).items() if kind.role == "component"}
+    return any(kind.family == "optimizer" and name not in silent for name, kind in options.items())

@@ -80,7 +80,7 @@ class Statements:
     @property
     def whole(self) -> bool:
         """Whether every statement outside of ``for task`` blocks is known, so that something missing is an error."""
-        blocks = (*self.sections.values(), *(term.block for term in self.improvements))
+        blocks = (*self.sections.values(), *self.phases.values(), *(term.block for term in self.improvements))
         return self.complete and all(block.complete for block in blocks)
 
     def copy(self) -> Statements:
