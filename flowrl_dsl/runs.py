@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowrl_dsl import __version__, driver
+from flowrl_dsl.algorithm import starts
 from flowrl_dsl.data import DataSet
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
 from flowrl_dsl.reading import read_regular
@@ -108,7 +109,8 @@ class PreparedRun:
         own = self.program
         regime: Any = self.algorithm.regime
         table = None if self.data is None else self.data.table(self.settings.task)
-        shared = (folder, display, sinks_of(folder), own.hyper, regime.turn, table, self.restart)
+        phases = [(phase.name, at) for phase, at in zip(self.algorithm.phases, starts(self.algorithm.phases), strict=True)]
+        shared = (folder, display, sinks_of(folder), own.hyper, regime.turn, table, self.restart, phases)
         return Training(program or own, self.settings, *shared)
 
 
@@ -152,12 +154,25 @@ def build(
     from flowrl_dsl.runtime.settings import Settings
     from flowrl_dsl.runtime.worlds import catalogue
 
-    settings = Settings.of(algorithm.sections["train"], task, seed, **replaced)
+    settings = Settings.of(algorithm.sections["train"], task, seed, **_lasting(algorithm, replaced))
     sizes = catalogue.sizes(task)
     prepare_jax()
     capacity = settings.capacity if data is None else data.rows
     program = driver.build_program(algorithm, *sizes, envs=settings.envs, capacity=capacity)
     return program, settings
+
+
+def _lasting(algorithm: Algorithm, replaced: dict[str, int | None]) -> dict[str, int | None]:
+    """The replaced settings, with the steps that all phases take where neither the spec nor the command line sets any."""
+    phases = algorithm.phases
+    if not phases or phases[-1].updates is None or replaced.get("steps") or algorithm.written("train.steps"):
+        return replaced
+    total = sum(phase.updates or 0 for phase in phases)
+    regime: Any = algorithm.regime
+    train: Any = algorithm.sections["train"]
+    given = {name: getattr(train, name) if replaced.get(name) is None else replaced[name] for name in ("updates", "warmup")}
+    before = max(given["warmup"], 1) if regime.acts else 0
+    return {**replaced, "steps": before + -(-total // given["updates"])}
 
 
 def rebuild(folder: RunFolder) -> PreparedRun:

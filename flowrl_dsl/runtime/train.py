@@ -31,6 +31,7 @@ from flowrl_dsl.runtime.settings import Settings, passed
 from flowrl_dsl.runtime.signals import Stop
 from flowrl_dsl.runtime.sinks import Sink
 from flowrl_dsl.runtime.table import Table
+from flowrl_dsl.runtime.timetable import Timetable
 from flowrl_dsl.runtime.turns import base as turns
 from flowrl_dsl.runtime.worlds import catalogue
 from flowrl_dsl.runtime.worlds.base import NoWorld, Stepped, World
@@ -55,13 +56,15 @@ class Training:
         turn: str = "off_policy",
         table: Table | None = None,
         restart: bool = False,
+        phases: Sequence[tuple[str, int]] = (),
     ):
         """``open_sinks`` is called once, before the first step, with the number of that step.
 
         ``hyper`` replaces the default inputs of the program; ``turn`` is the name of a registered turn.  With a ``table``
-        the batches are drawn from its rows, and no environment is stepped.  With ``restart`` a run that has lost its
-        checkpoints begins again.
+        the batches are drawn from its rows and no environment is stepped; with ``restart`` a run that has lost its
+        checkpoints begins again.  ``phases``: names and first updates.
         """
+        self.phases = Timetable(phases)
         self.program, self.settings, self.folder = program, settings, folder
         self.display, self.open_sinks, self._restart = display, open_sinks, restart
         self.sinks: Sequence[Sink] = ()
@@ -76,12 +79,10 @@ class Training:
         self.replay = Replay.of(program, table)
         self._filled = filled_by_acting(program.data.stored)
         self.means = learner.Means()
-        self.iteration = 0
-        self.updates = 0
+        self.iteration, self.updates = 0, 0
         self.finished: list[tuple[float, int]] = []
         self.latest_return: float | None = None
-        self.result: Evaluation | None = None
-        """The newest evaluation since :meth:`begin`."""
+        self.result: Evaluation | None = None  # the newest since `begin`
         self._notices: set[str] = set()
         self._checkpointed = -1
 
@@ -238,6 +239,8 @@ class Training:
     def update(self, count: int) -> None:
         """Dispatch updates on the current replay; does not wait for them."""
         self.means.add(self.learn(self.remembered(), count))
+        for line in self.phases.begun(self.updates, self.updates + count):
+            self.display.say(line)
         self.updates += count
 
     def remembered(self) -> dict[str, Any]:
@@ -293,6 +296,7 @@ class Training:
         record = {
             "kind": "train",
             "step": self.step,
+            **self.phases.recorded(self.updates),
             "updates": self.updates,
             "episodes": len(returns),
             "return": float(np.mean(returns)) if returns else None,
@@ -321,7 +325,7 @@ class Training:
         # the displayed speed is that of training
         self._clock += time.monotonic() - began
         record = result.record()
-        self._record({"kind": "eval", "step": self.step, **record})
+        self._record({"kind": "eval", "step": self.step, **self.phases.recorded(self.updates), **record})
         self.folder.write_csv()
         spread = f"{record['return_mean']:.1f} ± {record['return_std']:.1f}"
         self.display.say(f"evaluation at step {self.step}: return {spread} over {record['episodes']} episodes")
