@@ -6,7 +6,7 @@ Plain data passed from the checker (``spec``) to the components that build the u
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -60,7 +60,35 @@ class When:
     stage: Stage
 
 
-Stage = Single | Then | Alongside | When
+@dataclass(frozen=True, slots=True)
+class CopyParameters:
+    """``copy(behavior_target, policy)``: the parameters of a section, and all copies it keeps, become those of ``source``.
+
+    ``source`` is a section or a copy of one, ``owner`` the section that is overwritten.
+    """
+
+    source: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResetOptimizers:
+    """``reset(policy, critic)``: the optimizers of these sections and learned parameters begin anew."""
+
+    owners: tuple[str, ...]
+
+
+Action = CopyParameters | ResetOptimizers
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """What happens where a phase begins, in the order written."""
+
+    actions: tuple[Action, ...]
+
+
+Stage = Single | Then | Alongside | When | Begin
 
 
 class StageVisitor(ABC, Generic[T]):
@@ -76,6 +104,8 @@ class StageVisitor(ABC, Generic[T]):
                 return self.together(parts)
             case When(condition, inner):
                 return self.when(condition, inner)
+            case Begin(actions):
+                return self.begin(actions)
 
     @abstractmethod
     def single(self, name: str) -> T:
@@ -93,6 +123,10 @@ class StageVisitor(ABC, Generic[T]):
     def when(self, condition: Condition, stage: Stage) -> T:
         """A stage that runs in some updates only."""
 
+    @abstractmethod
+    def begin(self, actions: tuple[Action, ...]) -> T:
+        """Copies of parameters and fresh optimizers."""
+
 
 class StageSearch(StageVisitor[list[T]]):
     """Gathers something from the parts of a stage, in the order they are written."""
@@ -108,6 +142,9 @@ class StageSearch(StageVisitor[list[T]]):
 
     def when(self, condition: Condition, stage: Stage) -> list[T]:
         return self.visit(stage)
+
+    def begin(self, actions: tuple[Action, ...]) -> list[T]:
+        return []
 
 
 class _Names(StageSearch[str]):
@@ -135,6 +172,18 @@ class _Text(StageVisitor[str]):
         named = "".join(f", {name} = {value}" for name, value in others.items())
         return f"{word}({count}, {self.visit(stage)}{named})"
 
+    def begin(self, actions: tuple[Action, ...]) -> str:
+        return f"[{', '.join(map(show_action, actions))}]"
+
+
+def show_action(action: Action) -> str:
+    """An entry of ``begin`` as a spec writes it."""
+    match action:
+        case CopyParameters(source, owner):
+            return f"copy({source}, {owner})"
+        case ResetOptimizers(owners):
+            return f"reset({', '.join(owners)})"
+
 
 def written_as(condition: Condition) -> tuple[str, int, dict[str, int]]:
     """A condition in spec syntax: a word, its count, and named counts after the stage."""
@@ -161,6 +210,40 @@ def conditions(stage: Stage) -> list[Condition]:
 def show_stage(stage: Stage) -> str:
     """The stage as a spec writes it."""
     return _Text().visit(stage)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """``phase NAME { updates = n  order = ...  begin = ... }``: a span of updates with an order of its own.
+
+    ``updates`` is None for a last phase of unspecified length.
+    """
+
+    name: str
+    order: Stage
+    updates: int | None = None
+    begin: tuple[Action, ...] = ()
+
+
+def starts(phases: Sequence[Phase]) -> list[int]:
+    """The first update of each phase, counted from 0: the sum of the updates of those before it."""
+    return [sum(before.updates or 0 for before in phases[:at]) for at in range(len(phases))]
+
+
+def order_of_phases(phases: Sequence[Phase]) -> Stage:
+    """One order: the orders of the phases, each in its span of updates.  The last phase ends only with the run.
+
+    A phase begins at the update k0 = (sum of the earlier phases' updates): ``begin`` happens in update k0, before its order.
+    """
+    stages: list[Stage] = []
+    for phase, start in zip(phases, starts(phases), strict=True):
+        last = phase is phases[-1]
+        if phase.begin:
+            stages.append(When(Condition(after=start, until=start + 1), Begin(phase.begin)))
+        span = Condition(after=start, until=None if last else start + (phase.updates or 0))
+        stages.append(phase.order if span == Condition() else When(span, phase.order))
+    flat = [part for stage in stages for part in (stage.stages if isinstance(stage, Then) else (stage,))]
+    return flat[0] if len(flat) == 1 else Then(tuple(flat))
 
 
 class _Model(BaseModel):
@@ -215,7 +298,8 @@ class Algorithm(_Model):
     """A checked algorithm.
 
     ``sections`` holds the section components by name (``policy``, ``critic``, ``act``, ``observe``, ``train``);
-    ``origins`` the source of every resolved option by path (``policy.sampler.steps``).
+    ``origins`` the source of every resolved option by path (``policy.sampler.steps``).  ``order`` is that of any update:
+    with ``phases``, the orders of all of them, each in its updates.
     """
 
     name: str
@@ -228,6 +312,7 @@ class Algorithm(_Model):
     improvements: tuple[Improvement, ...]
     origins: dict[str, Origin]
     task: str | None = None
+    phases: tuple[Phase, ...] = ()
 
     def learned(self) -> list[Parameter]:
         return [p for p in self.parameters.values() if p.learned is not None]

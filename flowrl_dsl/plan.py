@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowrl_dsl.algorithm import Algorithm, Origin, show_stage
+from flowrl_dsl.algorithm import Algorithm, Begin, Origin, show_stage, starts
 
 if TYPE_CHECKING:
     from flowrl_dsl.passes import Applied
@@ -31,7 +31,7 @@ def plan(algorithm: Algorithm, program: Any, applied: Sequence[Applied], flops: 
     sections = [
         _heading(algorithm, program, task),
         _axes(algorithm),
-        "order of one update\n  " + show_stage(algorithm.order),
+        _order(algorithm),
         _settings(algorithm),
         _networks(program),
         _passes(applied, flops),
@@ -72,6 +72,17 @@ def _axes(algorithm: Algorithm) -> str:
 
 def _drawn(drawn: Any) -> str:
     return f"{drawn.value.name} from {drawn.source}"
+
+
+def _order(algorithm: Algorithm) -> str:
+    if not algorithm.phases:
+        return "order of one update\n  " + show_stage(algorithm.order)
+    rows = []
+    for number, (phase, start) in enumerate(zip(algorithm.phases, starts(algorithm.phases), strict=True), start=1):
+        last = "" if phase.updates is None else f" to {start + phase.updates - 1:,}"
+        begin = f"begin {show_stage(Begin(phase.begin))}" if phase.begin else ""
+        rows.append((f"{number} {phase.name}", f"updates {start:,}{last or ' on'}", show_stage(phase.order), begin))
+    return _table("order of one update, by phase", rows)
 
 
 def _settings(algorithm: Algorithm) -> str:

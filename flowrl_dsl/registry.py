@@ -128,7 +128,8 @@ class SectionKind(Component):
     a spec does not write it.  ``functions`` are what formulas may call of it, ``copies`` the copies that its options keep.
     Actions can be drawn from one that ``acts``, and from its copies.  Policies and critics read the embeddings of one that
     ``encodes``.  An algorithm may have several that are ``named``, each under a name of its own.  ``lengths`` maps axes
-    that its functions add to the options that are their lengths.
+    that its functions add to the options that are their lengths.  ``shape`` are the options that decide which parameters it
+    has: where two sections of a kind agree in them, the parameters of one can be copied into the other.
     """
 
     family: ClassVar[str] = "section"
@@ -140,6 +141,7 @@ class SectionKind(Component):
     encodes: ClassVar[bool] = False
     named: ClassVar[bool] = False
     lengths: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    shape: ClassVar[tuple[str, ...]] = ()
 
     @property
     def trains(self) -> bool:

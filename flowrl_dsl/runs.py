@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowrl_dsl import __version__, driver
+from flowrl_dsl.algorithm import starts
 from flowrl_dsl.data import DataSet
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
 from flowrl_dsl.resources import cache_folder, shipped_specs
@@ -106,7 +107,8 @@ class PreparedRun:
         own = self.program
         regime: Any = self.algorithm.regime
         table = None if self.data is None else self.data.table(self.settings.task)
-        shared = (folder, display, sinks_of(folder), own.hyper, regime.turn, table, self.restart)
+        phases = [(phase.name, at) for phase, at in zip(self.algorithm.phases, starts(self.algorithm.phases), strict=True)]
+        shared = (folder, display, sinks_of(folder), own.hyper, regime.turn, table, self.restart, phases)
         return Training(program or own, self.settings, *shared)
 
 
@@ -147,10 +149,10 @@ def _data(arguments: TrainArguments, algorithm: Algorithm) -> DataSet | None:
 def build(
     algorithm: Algorithm, task: str, seed: int, replaced: dict[str, int | None], data: DataSet | None = None
 ) -> tuple[Program, Settings]:
-    from flowrl_dsl.runtime.settings import Settings
+    from flowrl_dsl.runtime.settings import Settings, lasting
     from flowrl_dsl.runtime.worlds import catalogue
 
-    settings = Settings.of(algorithm.sections["train"], task, seed, **replaced)
+    settings = Settings.of(algorithm.sections["train"], task, seed, **lasting(algorithm, replaced))
     sizes = catalogue.sizes(task)
     prepare_jax()
     capacity = settings.capacity if data is None else data.rows

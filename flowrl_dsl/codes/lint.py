@@ -195,4 +195,11 @@ CODES = (
         complete("value { fit = square(mean(Q_target(s, a), over = ensemble) - V(s)) }"),
         "Read them, for instance in the critic's backup, or remove the section.",
     ),
+    Code(
+        "FRL0326",
+        "order that no phase uses",
+        "Phases use the order of the algorithm where they have none of their own; here every phase has one.",
+        complete("order = policy -> critic -> targets", "phase main { order = critic -> policy -> targets }"),
+        "Remove the order, or that of a phase.",
+    ),
 )

@@ -84,15 +84,15 @@ def measure_group(owner: str, name: str) -> str:
 
 @dataclass
 class Report:
-    """The outputs collected while one graph is built, shared by all contexts of that graph."""
+    """The outputs collected while one graph is built, shared by all its contexts; ``by_stage``: the names of metrics."""
 
     hyper: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, Value] = field(default_factory=dict)
-    ran: dict[str, Value] = field(default_factory=dict)
-    """For each metric reported under a condition, a number that is 1 where the condition holds, else 0."""
+    ran: dict[str, Value] = field(default_factory=dict)  # of metrics under a condition: 1 where it holds, else 0
     checks: dict[str, Value] = field(default_factory=dict)
     densities: dict[tuple[str, str], Value] = field(default_factory=dict)
     schedules: dict[str, Value] = field(default_factory=dict)
+    by_stage: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def for_graph(self) -> Report:
         """An empty report for another graph, with the same defaults of the program's inputs."""

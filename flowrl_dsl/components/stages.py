@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flowrl_dsl.algorithm import Algorithm, Condition, Stage, StageVisitor, stage_names
+from flowrl_dsl.algorithm import Action, Algorithm, Condition, CopyParameters, Stage, StageVisitor, stage_names
 from flowrl_dsl.components.common import due
 from flowrl_dsl.components.context import MEASURE, Context, Report, Sizes, learned_group
 from flowrl_dsl.components.data import feedback_of
@@ -206,6 +206,17 @@ class _Stages(StageVisitor[dict[str, Value]]):
         return written
 
     def single(self, name: str) -> dict[str, Value]:
+        """A stage that an earlier phase also contains reports under the same names again."""
+        report = self.ctx.report
+        before, own = report.metrics, report.by_stage.get(name, frozenset())
+        others = {metric: value for metric, value in before.items() if metric not in own}
+        report.metrics = dict(others)
+        written = self._stage(name)
+        report.by_stage[name] = frozenset(report.metrics) - frozenset(others)
+        report.metrics = before | report.metrics
+        return written
+
+    def _stage(self, name: str) -> dict[str, Value]:
         ctx, sections = self.ctx, self.ctx.algorithm.sections
         with ctx.scope(name, ctx.algorithm.place(name)):
             if name in sections:
@@ -227,34 +238,68 @@ class _Stages(StageVisitor[dict[str, Value]]):
 
     def when(self, condition: Condition, stage: Stage) -> dict[str, Value]:
         b, report = self.ctx.builder, self.ctx.report
-        metrics, checks = set(report.metrics), set(report.checks)
+        metrics, checks, flags = dict(report.metrics), dict(report.checks), dict(report.ran)
         written = self.visit(stage)
         # measurements belong to this update: they have no earlier version
         groups = [name for name in written if not name.startswith(MEASURE)]
-        reported = [name for name in report.metrics if name not in metrics]
-        checked = [name for name in report.checks if name not in checks]
-        ran = self._ran(reported)
-        flags = list(dict.fromkeys(ran.values()))
-        new = [written[g] for g in groups] + [report.metrics[m] for m in reported] + flags
+        reported = [name for name, value in report.metrics.items() if metrics.get(name) != value]
+        checked = [name for name, value in report.checks.items() if checks.get(name) != value]
+        ran = self._ran(reported, flags)
+        pairs = list(dict.fromkeys(ran.values()))
+        new = [written[g] for g in groups] + [report.metrics[m] for m in reported] + [flag for flag, _ in pairs]
         new += [report.checks[c] for c in checked]
         if not new:  # a critic without training
             return {}
-        old = [self.ctx.versions[group] for group in groups]
-        if reported:
-            old += [b.constant(0.0, "not_run")] * len(reported + flags)
-        if checked:
-            old += [b.constant(1.0, "fine")] * len(checked)
+        old = [self.ctx.versions[group] for group in groups] + self._or(metrics, reported, 0.0, "not_run")
+        old += [flag for _, flag in pairs] + self._or(checks, checked, 1.0, "fine")
         chosen = iter(b.when(due(b, self.ctx.update_counter, condition), new, old, f"every_{condition.every}"))
         result = written | {group: next(chosen) for group in groups}
         report.metrics |= {m: next(chosen) for m in reported}
-        chosen_flags = {flag: next(chosen) for flag in flags}
-        report.ran |= {m: chosen_flags[flag] for m, flag in ran.items()}
+        chosen_flags = {pair: next(chosen) for pair in pairs}
+        report.ran |= {m: chosen_flags[pair] for m, pair in ran.items()}
         report.checks |= {c: next(chosen) for c in checked}
         return result
 
-    def _ran(self, metrics: list[str]) -> dict[str, Value]:
-        """The flags of these metrics: those of conditions further in, and 1 for metrics under no other condition."""
-        known = {name: value for name, value in self.ctx.report.ran.items() if name in metrics}
-        if len(known) == len(metrics):
-            return known
-        return dict.fromkeys(metrics, self.ctx.builder.constant(1.0, "ran")) | known
+    def _ran(self, metrics: list[str], before: Mapping[str, Value]) -> dict[str, tuple[Value, Value]]:
+        """The flags of these metrics where the condition holds, and where it does not.
+
+        They are those of conditions further in, or 1, and those of an earlier phase, or 0.
+        """
+        if not metrics:
+            return {}
+        one, none = (self.ctx.builder.constant(value, name) for value, name in ((1.0, "ran"), (0.0, "not_ran")))
+        inner = {name: flag for name, flag in self.ctx.report.ran.items() if before.get(name) != flag}
+        return {name: (inner.get(name, one), before.get(name, none)) for name in metrics}
+
+    def _or(self, values: Mapping[str, Value], names: list[str], default: float, name: str) -> list[Value]:
+        """The values of these names from an earlier phase, or a constant ``name`` for those without one."""
+        missing = [n for n in names if n not in values]
+        constant = {n: c for c in [self.ctx.builder.constant(default, name)] for n in missing} if missing else {}
+        return [{**values, **constant}[n] for n in names]
+
+    def begin(self, actions: tuple[Action, ...]) -> dict[str, Value]:
+        written: dict[str, Value] = {}
+        for action in actions:
+            ctx = self._reading(written).ctx
+            if isinstance(action, CopyParameters):
+                written |= dict.fromkeys(_parameters(ctx, action.owner), ctx.versions[action.source])
+            else:
+                written |= {f"{group}_opt": _fresh(ctx, name, group) for name, group in _groups(ctx, action.owners)}
+        return written
+
+
+def _parameters(ctx: Context, owner: str) -> list[str]:
+    """The groups of the state with the parameters of a section: its own, and its copies of them."""
+    section: Any = ctx.algorithm.sections[owner]
+    return [owner, *(group for group, original in section.follows(owner).items() if original == owner)]
+
+
+def _groups(ctx: Context, owners: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The sections and learned parameters of these names, each with its parameter group."""
+    return [(name, name if name in ctx.algorithm.sections else learned_group(name)) for name in owners]
+
+
+def _fresh(ctx: Context, name: str, group: str) -> Value:
+    """The state of an optimizer that has made no step."""
+    trained: Any = ctx.algorithm.sections.get(name) or ctx.algorithm.parameters[name].learned
+    return trained.optimizer.init(ctx, ctx.versions[group], f"{name}_fresh_opt")

@@ -31,6 +31,7 @@ from flowrl_dsl.runtime.settings import Settings, passed
 from flowrl_dsl.runtime.signals import Stop
 from flowrl_dsl.runtime.sinks import Sink
 from flowrl_dsl.runtime.table import Table
+from flowrl_dsl.runtime.timetable import Timetable
 from flowrl_dsl.runtime.turns import base as turns
 from flowrl_dsl.runtime.worlds import catalogue
 from flowrl_dsl.runtime.worlds.base import NoWorld, Stepped, World
@@ -55,20 +56,19 @@ class Training:
         turn: str = "off_policy",
         table: Table | None = None,
         restart: bool = False,
+        phases: Sequence[tuple[str, int]] = (),
     ):
         """``open_sinks`` is called once, before the first step, with the number of that step.
 
         ``hyper`` replaces the default inputs of the program; ``turn`` is the name of a registered turn.  With a ``table``
-        the batches are drawn from its rows, and no environment is stepped.  With ``restart`` a run that has lost its
-        checkpoints begins again.
+        the batches are drawn from its rows and no environment is stepped; with ``restart`` a run that has lost its
+        checkpoints begins again.  ``phases``: names and first updates.
         """
+        self.phases = Timetable(phases)
         self.program, self.settings, self.folder = program, settings, folder
         self.display, self.open_sinks, self._restart = display, open_sinks, restart
         self.sinks: Sequence[Sink] = ()
-        # plain numbers: reading them never waits for the device
-        given = program.hyper if hyper is None else hyper
-        measured = {} if table is None else table.statistics
-        self.hyper = {name: float(measured.get(name, value)) for name, value in given.items()}
+        self.hyper = _numbers(program.hyper if hyper is None else hyper, table)
         self._inputs = program.on_device(self.hyper)
         self.table = table
         self.turn = turns.named(turn)
@@ -79,8 +79,7 @@ class Training:
         self.iteration = self.updates = 0
         self.finished: list[tuple[float, int]] = []
         self.latest_return: float | None = None
-        self.result: Evaluation | None = None
-        """The newest evaluation since :meth:`begin`."""
+        self.result: Evaluation | None = None  # the newest since `begin`
         self._notices: set[str] = set()
         self._checkpointed = -1
         self.stopping = False  # set by a sink that asks for the end
@@ -239,6 +238,8 @@ class Training:
     def update(self, count: int) -> None:
         """Dispatch updates on the current replay; does not wait for them."""
         self.means.add(self.learn(self.remembered(), count))
+        for line in self.phases.begun(self.updates, self.updates + count):
+            self.display.say(line)
         self.updates += count
 
     def remembered(self) -> dict[str, Any]:
@@ -294,6 +295,7 @@ class Training:
         record = {
             "kind": "train",
             "step": self.step,
+            **self.phases.recorded(self.updates),
             "updates": self.updates,
             "episodes": len(returns),
             "return": float(np.mean(returns)) if returns else None,
@@ -322,7 +324,7 @@ class Training:
         # the displayed speed is that of training
         self._clock += time.monotonic() - began
         record = result.record()
-        self._record({"kind": "eval", "step": self.step, **record})
+        self._record({"kind": "eval", "step": self.step, **self.phases.recorded(self.updates), **record})
         self.folder.write_csv()
         spread = f"{record['return_mean']:.1f} ± {record['return_std']:.1f}"
         self.display.say(f"evaluation at step {self.step}: return {spread} over {record['episodes']} episodes")
@@ -357,6 +359,12 @@ class Training:
             if notice not in self._notices:
                 self._notices.add(notice)
                 self.display.say(f"note: {notice}")
+
+
+def _numbers(given: Mapping[str, Any], table: Table | None) -> dict[str, float]:
+    """The inputs of the program, the statistics of a data set among them, as plain numbers: they never wait for the device."""
+    measured = {} if table is None else table.statistics
+    return {name: float(measured.get(name, value)) for name, value in given.items()}
 
 
 def load_state(program: Any, folder: RunFolder, seed: int) -> tuple[int, Any]:

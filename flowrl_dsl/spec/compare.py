@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flowrl_dsl.algorithm import Algorithm, Improvement, Parameter, show_stage
+from flowrl_dsl.algorithm import Algorithm, Begin, Improvement, Parameter, show_stage
 from flowrl_dsl.formula import Bound, Formula, Gradient, Operation, Term
 from flowrl_dsl.registry import Component, Drawn, Scalar
 from flowrl_dsl.spec.compatibility import unread
@@ -33,7 +33,9 @@ def compare(left: Algorithm, right: Algorithm) -> list[Difference]:
 def _compare(left: Algorithm, right: Algorithm) -> Iterator[Difference]:
     if left.regime != right.regime:
         yield Difference("regime", left.regime.name, right.regime.name)
-    if left.order != right.order:
+    if left.phases or right.phases:
+        yield from _phases(left, right)
+    elif left.order != right.order:
         yield Difference("order", show_stage(left.order), show_stage(right.order))
     for name in _either(left.sections, right.sections):
         yield from _sections(name, left.sections.get(name), right.sections.get(name))
@@ -42,6 +44,28 @@ def _compare(left: Algorithm, right: Algorithm) -> Iterator[Difference]:
     blocks = [{block.label: block for block in of.improvements} for of in (left, right)]
     for label in _either(*blocks):
         yield from _improvements(label, blocks[0].get(label), blocks[1].get(label))
+
+
+def _phases(left: Algorithm, right: Algorithm) -> Iterator[Difference]:
+    """An algorithm without phases has the one order; phases in another sequence differ as a whole."""
+    texts = [_phase_texts(of) for of in (left, right)]
+    names = [[phase.name for phase in of.phases] for of in (left, right)]
+    if names[0] != names[1]:
+        yield Difference("phases", *(" -> ".join(one) or ABSENT for one in names))
+    for path in _either(*texts):
+        values = [text.get(path, ABSENT) for text in texts]
+        if values[0] != values[1]:
+            yield Difference(path, values[0], values[1])
+
+
+def _phase_texts(of: Algorithm) -> dict[str, str]:
+    """The options of all phases as text by path."""
+    texts: dict[str, str] = {} if of.phases else {"order": show_stage(of.order)}
+    for phase in of.phases:
+        updates = {} if phase.updates is None else {f"{phase.name}.updates": str(phase.updates)}
+        begin = {f"{phase.name}.begin": show_stage(Begin(phase.begin))} if phase.begin else {}
+        texts |= updates | {f"{phase.name}.order": show_stage(phase.order)} | begin
+    return texts
 
 
 def _either(left: Iterable[str], right: Iterable[str]) -> list[str]:

@@ -42,6 +42,10 @@ def _check_repeats(check: Check) -> None:
         if block.given is not None:
             _check_repeat(check, "section", block.given, seen)
             seen.setdefault(block.given.id, ("section", block.given.span))
+    for name, block in check.statements.phases.items():
+        place = block.given or block.name
+        _check_repeat(check, "phase", place, seen)
+        seen.setdefault(name, ("phase", place.span))
     blocks = [*check.statements.sections.values(), *(term.block for term in check.statements.improvements)]
     for block in blocks:
         for let in block.lets.values():

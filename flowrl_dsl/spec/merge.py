@@ -11,6 +11,9 @@ from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.registry import find
 from flowrl_dsl.syntax import tree
 
+PHASE_OPTIONS = ("updates", "order", "begin")
+"""What ``phase NAME { ... }`` can set."""
+
 
 @dataclass
 class Block:
@@ -68,6 +71,7 @@ class Statements:
     lets: dict[str, tree.Let] = field(default_factory=dict)
     defines: dict[str, tree.Define] = field(default_factory=dict)
     sections: dict[str, Block] = field(default_factory=dict)
+    phases: dict[str, Block] = field(default_factory=dict)
     improvements: list[Term] = field(default_factory=list)
     tasks: list[tree.ForTask] = field(default_factory=list)
     applied: list[tree.ForTask] = field(default_factory=list)
@@ -76,7 +80,7 @@ class Statements:
     @property
     def whole(self) -> bool:
         """Whether every statement outside of ``for task`` blocks is known, so that something missing is an error."""
-        blocks = (*self.sections.values(), *(term.block for term in self.improvements))
+        blocks = (*self.sections.values(), *self.phases.values(), *(term.block for term in self.improvements))
         return self.complete and all(block.complete for block in blocks)
 
     def copy(self) -> Statements:
@@ -88,6 +92,7 @@ class Statements:
             lets=dict(self.lets),
             defines=dict(self.defines),
             sections={name: block.copy() for name, block in self.sections.items()},
+            phases={name: block.copy() for name, block in self.phases.items()},
             improvements=[replace(term, block=term.block.copy()) for term in self.improvements],
             tasks=list(self.tasks),
             applied=list(self.applied),
@@ -154,9 +159,6 @@ def _extend(base: Statements, child: Statements) -> Statements:
     for name, param in child.params.items():
         inherited = params[name].range if name in params else None
         params[name] = param if param.range is not None else replace(param, range=inherited)
-    sections = {**base.sections}
-    for name, block in child.sections.items():
-        sections[name] = block.over(sections[name]) if name in sections else block
     return Statements(
         name=child.name,
         title=child.title or base.title,
@@ -164,7 +166,8 @@ def _extend(base: Statements, child: Statements) -> Statements:
         params=params,
         lets={**base.lets, **child.lets},
         defines={**base.defines, **child.defines},
-        sections=sections,
+        sections=_over(base.sections, child.sections),
+        phases=_over(base.phases, child.phases),
         improvements=_improvements(base.improvements, child.improvements),
         tasks=[*base.tasks, *child.tasks],
         applied=base.applied,
@@ -183,6 +186,11 @@ def _over_unknown(base: Statements, child: Statements) -> Statements:
     if not child.improvements:
         result.improvements = [replace(term, block=replace(term.block, complete=False)) for term in base.improvements]
     return result
+
+
+def _over(base: dict[str, Block], child: dict[str, Block]) -> dict[str, Block]:
+    """The blocks of both by name, those of the child laid over the base's; its new ones follow."""
+    return {**base, **{name: block.over(base[name]) if name in base else block for name, block in child.items()}}
 
 
 def _improvements(base: list[Term], child: list[Term]) -> list[Term]:
@@ -222,6 +230,8 @@ class _Reader:
                     self._put(statements.lets, name, statement, "let")
                 case tree.Define(name):
                     self._put(statements.defines, name, statement, "def")
+                case tree.Section(tree.Name("phase"), given=given):
+                    self._put(statements.phases, given or statement.name, self._section(statement, False), "phase")
                 case tree.Section(name, given=given):
                     self._put(statements.sections, given or name, self._section(statement), "section")
                     statements.improvements += self._terms(statement, (given or name).id)
@@ -233,10 +243,10 @@ class _Reader:
                     self._misplaced(statement, where)
         return statements
 
-    def _section(self, section: tree.Section) -> Block:
+    def _section(self, section: tree.Section, improves: bool = True) -> Block:
         if not section.complete:
             return Block(section.name, given=section.given, complete=False)
-        return replace(self._block(section.name, section.body, improves=True), given=section.given)
+        return replace(self._block(section.name, section.body, improves), given=section.given)
 
     def _terms(self, section: tree.Section, owner: str) -> list[Term]:
         return [self._term(one, owner) for one in section.improvements] if section.complete else []

@@ -13,21 +13,31 @@ from flowrl_dsl.spec.check import Check
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.order import OrderReader, Trainer, default_order
 from flowrl_dsl.spec.scope import SET_FILE, Site
+from flowrl_dsl.syntax import tree
 
 
 def read_order(check: Check, improvements: Sequence[Improvement]) -> Stage:
-    movable, still = _parts(check)
+    """The order that the algorithm as a whole sets, or the default one."""
+    movable, _ = movable_parts(check)
     given = check.statements.settings.get("order")
     if given is None:
         text = " -> ".join(movable)
         check.scope.origins["order"] = Origin(text=text, source="default", span=check.place)
         return default_order(movable)
     check.scope.record(Site("order", given.value.span), given.value)
+    return order_reader(check, improvements, given).read(given.value)
+
+
+def order_reader(
+    check: Check, improvements: Sequence[Improvement], given: tree.Assign, partial: bool = False
+) -> OrderReader:
+    """The reader of an order; ``partial`` for one of several phases."""
+    movable, still = movable_parts(check)
     file = given.span.file
     fixed = check.edited or bool(check.statements.applied)
     lenient = file != SET_FILE and (fixed or file != check.main)
-    measured = _measured(check, improvements)
-    return OrderReader(movable, still, lenient, measured, check.scope.diagnostics, _trainers(check)).read(given.value)
+    measured, trainers = _measured(check, improvements), _trainers(check)
+    return OrderReader(movable, still, lenient, measured, check.scope.diagnostics, trainers, partial)
 
 
 def _measured(check: Check, improvements: Sequence[Improvement]) -> set[str]:
@@ -44,7 +54,7 @@ def _trainers(check: Check) -> list[Trainer]:
     return [trainer for trainer in trainers if trainer.trains != POLICY]
 
 
-def _parts(check: Check) -> tuple[list[str], dict[str, str]]:
+def movable_parts(check: Check) -> tuple[list[str], dict[str, str]]:
     """The parts that move, in default order, and why the others do not."""
     scope = check.scope
     learned = [name for name, parameter in scope.parameters.items() if parameter.learned is not None]

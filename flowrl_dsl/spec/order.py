@@ -1,4 +1,4 @@
-"""The order of the stages of one step: every movable part exactly once."""
+"""The order of the stages of one step: every movable part exactly once; in one of several phases at most once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ class OrderReader:
     ``movable`` are the parts that this algorithm moves; ``still`` those it could move but does not, with the reason.  A
     still part is an error, unless ``lenient``: an order that was inherited, or written before a ``--set`` fixed the
     part, simply loses it.  ``measured`` are the parameters that are learned from what the stage ``policy`` measures;
-    ``trainers`` are mechanisms that move another section in the stage of a policy.
+    ``trainers`` are mechanisms that move another section in the stage of a policy.  The order of a ``partial`` phase may
+    leave out parts, but not the policy whose measurements it reads.
     """
 
     movable: list[str]
@@ -52,13 +53,14 @@ class OrderReader:
     measured: Collection[str]
     diagnostics: Diagnostics
     trainers: Collection[Trainer] = ()
+    partial: bool = False
     _failed: bool = False
 
     def read(self, expr: tree.Expr) -> Stage:
         """The stage, partial after errors; every missing, repeated or unknown part is reported."""
         places: dict[str, Span] = {}
         stage = self._stage(expr, places)
-        missing = [name for name in self.movable if name not in places]
+        missing = [] if self.partial else [name for name in self.movable if name not in places]
         if missing and not self._failed:
             hint = f"append {'it' if len(missing) == 1 else 'them'}: {text_of(expr)} -> {' -> '.join(missing)}"
             self._error("FRL0232", f"the order leaves out {', '.join(missing)}", expr.span, hint)
@@ -66,9 +68,17 @@ class OrderReader:
         for name in (name for name in early if name in self.measured):
             message = f'"{name}" is learned from what the stage policy measures, and stands before it'
             self._error("FRL0235", message, places[name], f"write it behind policy, or together with it: [policy, {name}]")
+        if POLICY not in places:
+            self._check_unmeasured(places)
         if stage is not None:
             self._check_trainers(stage, places)
         return stage if stage is not None else default_order(self.movable)
+
+    def _check_unmeasured(self, places: dict[str, Span]) -> None:
+        """Report the parameters learned from what the policy measures, in a phase that has no stage policy."""
+        for name in (name for name in places if self.partial and name in self.measured):
+            message = f'"{name}" is learned from what the stage policy measures, and this phase leaves out policy'
+            self._error("FRL0235", message, places[name], "leave it out of this phase, or add policy before it")
 
     def _check_trainers(self, stage: Stage, places: dict[str, Span]) -> None:
         """Report the first two stages that update one section from the same parameters, since one update would be lost."""

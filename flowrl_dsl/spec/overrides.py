@@ -10,7 +10,7 @@ from flowrl_dsl.algorithm import FACTOR
 from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean, nearest
 from flowrl_dsl.registry import Component, find, members_of
 from flowrl_dsl.spec.kinds import Kind, kinds
-from flowrl_dsl.spec.merge import Block, Statements
+from flowrl_dsl.spec.merge import PHASE_OPTIONS, Block, Statements
 from flowrl_dsl.spec.options import as_call, bind, default_expression
 from flowrl_dsl.spec.scope import SET_FILE
 from flowrl_dsl.spec.text import text_of
@@ -110,6 +110,8 @@ class _Editor:
             self.statements.settings[head] = _assign(override.path[0], override)
         elif head in self.statements.params:
             self._param(override)
+        elif head in self.statements.phases:
+            self._phase(override)
         elif head in self.statements.sections:
             block = self.statements.sections[head]
             self._option(block, find("section", block.name.id), override)
@@ -119,7 +121,8 @@ class _Editor:
         elif head in labels:
             self._improvement(labels.index(head), override)
         else:
-            names = [*SETTINGS, *self.statements.params, *members_of("section"), *self.statements.sections, *labels]
+            declared = (*self.statements.params, *self.statements.phases, *self.statements.sections)
+            names = [*SETTINGS, *declared, *members_of("section"), *labels]
             raise _NoSuchPath(0, names)
 
     def _param(self, override: Override) -> None:
@@ -135,6 +138,15 @@ class _Editor:
             value = _edited(cls, call, override, 1)
         span = override.span if name is override.path[0] else param.span
         self.statements.params[name.id] = tree.Param(name, value, param.range, span)
+
+    def _phase(self, override: Override) -> None:
+        """Set an option of a phase."""
+        name, *options = override.path
+        if not options:
+            raise _NoSuchPath(0, (), f"{name.id} is a phase; its options are {', '.join(PHASE_OPTIONS)}")
+        if len(options) > 1 or options[0].id not in PHASE_OPTIONS:
+            raise _NoSuchPath(len(options), PHASE_OPTIONS)
+        self.statements.phases[name.id].options[options[0].id] = _assign(options[0], override)
 
     def _improvement(self, position: int, override: Override) -> None:
         """Set a mechanism's option; the label alone, or ``factor``, sets the number in front of the block."""

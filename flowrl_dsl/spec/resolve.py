@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from flowrl_dsl.algorithm import Algorithm
+from flowrl_dsl.algorithm import Algorithm, order_of_phases
 from flowrl_dsl.copies import readable, sources
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span
 from flowrl_dsl.registry import sections
@@ -20,6 +20,7 @@ from flowrl_dsl.spec.merge import Statements, apply_task, merge
 from flowrl_dsl.spec.moves import read_order
 from flowrl_dsl.spec.options import FAILED
 from flowrl_dsl.spec.overrides import apply_sets
+from flowrl_dsl.spec.phases import read_phases
 from flowrl_dsl.spec.scope import Scope, inside
 from flowrl_dsl.spec.settings import paper_of, read_regime
 from flowrl_dsl.syntax import tree
@@ -153,7 +154,8 @@ def _checked(check: Check) -> Check:
     drop_unused_inherited(check)
     compatibility.check(check.scope)
     parameters = check.scope.parameters
-    order = read_order(check, improvements)
+    phases = read_phases(check, improvements)
+    order = order_of_phases(phases) if phases else read_order(check, improvements)
     if regime is not FAILED and not check.scope.diagnostics.errors:
         check.algorithm = Algorithm(
             name=check.statements.name.id,
@@ -166,5 +168,6 @@ def _checked(check: Check) -> Check:
             improvements=improvements,
             origins=check.scope.origins,
             task=check.task,
+            phases=phases,
         )
     return check

@@ -12,10 +12,14 @@ from typing import Any
 from flowrl_dsl.algorithm import (
     FACTOR,
     POLICY,
+    Action,
     Algorithm,
     Condition,
+    CopyParameters,
     Improvement,
     Parameter,
+    Phase,
+    ResetOptimizers,
     Stage,
     StageVisitor,
     written_as,
@@ -75,7 +79,9 @@ class _Writer:
         params = [_param(parameter) for parameter in of.parameters.values()]
         lets = [_let(bound) for bound in self._top.values()]
         improvements = [self._improve(block) for block in of.improvements if block.owner == POLICY]
-        groups: list[Iterable[tree.Statement]] = [_settings(of), lets, *([s] for s in sections[: len(first)]), params]
+        phases = [_phase(phase) for phase in of.phases]
+        groups: list[Iterable[tree.Statement]] = [_settings(of), phases, lets]
+        groups += [*([s] for s in sections[: len(first)]), params]
         groups += [[improve] for improve in improvements] + [[s] for s in sections[len(first) :]]
         title = tree.String(of.title, _NOWHERE) if of.title else None
         return tree.Algorithm(_name(of.name), title, None, _spaced(groups), _NOWHERE)
@@ -132,7 +138,16 @@ def _lets(found: Iterable[Formula]) -> dict[str, Bound]:
 
 def _settings(of: Algorithm) -> list[tree.Statement]:
     paper = [_assign("paper", tree.String(of.paper, _NOWHERE))] if of.paper else []
-    return [*paper, _assign("regime", _component(of.regime)), _assign("order", _Syntax().visit(of.order))]
+    order = [] if of.phases else [_assign("order", _Syntax().visit(of.order))]
+    return [*paper, _assign("regime", _component(of.regime)), *order]
+
+
+def _phase(phase: Phase) -> tree.Section:
+    options = [] if phase.updates is None else [_assign("updates", _number(phase.updates))]
+    options.append(_assign("order", _Syntax().visit(phase.order)))
+    if phase.begin:
+        options.append(_assign("begin", _Syntax().begin(phase.begin)))
+    return tree.Section(_name("phase"), tuple(options), _NOWHERE, _name(phase.name))
 
 
 def _spaced(groups: Iterable[Iterable[tree.Statement]]) -> tuple[tree.Statement, ...]:
@@ -194,6 +209,16 @@ class _Syntax(StageVisitor[tree.Expr]):
         plain = (_argument(None, _number(count)), _argument(None, self.visit(stage)))
         named = tuple(_argument(name, _number(value)) for name, value in others.items())
         return tree.Call(_name(word), (*plain, *named), _NOWHERE)
+
+    def begin(self, actions: tuple[Action, ...]) -> tree.Expr:
+        return tree.List(tuple(map(self._action, actions)), _NOWHERE)
+
+    def _action(self, action: Action) -> tree.Expr:
+        match action:
+            case CopyParameters(source, owner):
+                return _call("copy", _argument(None, _name(source)), _argument(None, _name(owner)))
+            case ResetOptimizers(owners):
+                return _call("reset", *(_argument(None, _name(owner)) for owner in owners))
 
 
 # --- values

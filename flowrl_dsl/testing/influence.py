@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from flowrl_dsl.algorithm import POLICY, Algorithm, Condition, Stage, StageVisitor, stage_names
+from flowrl_dsl.algorithm import POLICY, Action, Algorithm, Condition, CopyParameters, Stage, StageVisitor, stage_names
 from flowrl_dsl.components.context import learned_group
 from flowrl_dsl.testing.instruments import group_of, steps_of, trained_groups
 from flowrl_dsl.testing.trees import assert_equal
@@ -103,6 +103,15 @@ class _Reach(StageVisitor[set[str]]):
 
     def when(self, condition: Condition, stage: Stage) -> set[str]:
         return self.visit(stage)
+
+    def begin(self, actions: tuple[Action, ...]) -> set[str]:
+        """Copies carry what their source has; the state of a fresh optimizer depends on no value."""
+        written = set[str]()
+        for action in actions:
+            if isinstance(action, CopyParameters) and action.source in self.seen | written:
+                copies = originals(self.trial.algorithm).items()
+                written |= {action.owner, *(copy for copy, original in copies if original == action.owner)}
+        return written
 
     def _trained_by(self, stage: str) -> set[str]:
         """The groups that a stage trains; with some mechanisms, the policy's stage also, or only, trains the critic."""

@@ -334,7 +334,7 @@ def seasoned(step: Graph, fresh: Mapping[str, Any], seed: int = 0) -> dict[str, 
 
 
 def _all_due(conditions: Sequence[Node]) -> int:
-    """The first update in which every stage has begun and every periodic stage runs."""
+    """The first update in which every stage has begun, every periodic stage runs, and no phase begins."""
     counts = [_counts(node) for node in conditions]
     period = math.lcm(1, *(every for every, _ in counts))
     return -(-(max([0, *(after for _, after in counts)]) + 1) // period) * period - 1
@@ -343,5 +343,6 @@ def _all_due(conditions: Sequence[Node]) -> int:
 def _counts(node: Node) -> tuple[int, int]:
     """The period of a condition and the update from which it holds."""
     assert isinstance(node.expr, Call)
-    every, after, *_ = [*(part.value for part in node.expr.args if isinstance(part, Literal)), 0]
-    return int(every), int(after)
+    every, after, until, *_ = [*(part.value for part in node.expr.args if isinstance(part, Literal)), 0, None]
+    once = until is not None and until == after + 1
+    return int(every), int(after) + once

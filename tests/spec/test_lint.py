@@ -115,11 +115,13 @@ def test_warnings_leave_the_algorithm(tmp_path: Path) -> None:
 
 LANGUAGE = {
     *("off_policy", "weight", "start", "end", "init", "value"),
-    *("schedule", "learned", "target", "backbone", "sampler"),
+    *("schedule", "learned", "target", "backbone", "sampler", "optimizer"),
     *("every", "over", "obs", "ensemble", "reverse", "reduction", "s"),
+    *("updates", "copy"),
 }
 """Words that are also those of the language: the default regime, the weight of a term, the ends of an arrow and the value at
-the start; the value of a parameter; families; words of conditions, axes, a kind of primitives, the ending of plurals."""
+the start; the value of a parameter; families; words of conditions, axes, a kind of primitives, the ending of plurals; the
+length of a phase and what it begins with."""
 
 
 @pytest.mark.parametrize("path", sorted(SPEC_ROOM.rglob("*.py")), ids=lambda p: str(p.relative_to(SPEC_ROOM)))

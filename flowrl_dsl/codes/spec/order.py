@@ -1,4 +1,4 @@
-"""FRL0230 to FRL0236: the order of the stages."""
+"""FRL0230 to FRL0239: the order of the stages, and phases."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ CODES = (
     Code(
         "FRL0232",
         "the order leaves out a part",
-        "Every stage occurs in the order exactly once.",
+        "Every stage occurs in the order exactly once, or, with phases, in at least one of their orders.",
         complete("order = critic -> policy"),
         "Insert the missing part at its place.",
     ),
     Code(
         "FRL0233",
         "twice in the order",
-        "Every stage occurs in the order exactly once.",
+        "Every stage occurs in the order, or in that of one phase, at most once.",
         complete("order = critic -> policy -> critic -> targets"),
         "Remove one of the two.",
     ),
@@ -64,5 +64,34 @@ CODES = (
 }
 """,
         "Write one after the other: critic -> policy -> targets.",
+    ),
+    Code(
+        "FRL0237",
+        "bad phase",
+        "A phase has a name and a number of updates, a whole number from 1 on.  Only the last phase may leave the number "
+        "out: it lasts to the end of the run.",
+        complete("phase pretrain { order = critic -> targets }", "phase main { }"),
+        "Write, for instance, phase pretrain { updates = 10_000  order = critic -> targets }.",
+    ),
+    Code(
+        "FRL0238",
+        "bad begin of a phase",
+        "A phase begins with copies of parameters and fresh optimizers: copy(SOURCE, SECTION) overwrites a policy or state "
+        "values by another section of the kind or a copy, reset(SECTION, ...) makes optimizers begin anew.",
+        complete("phase pretrain { updates = 100 }", "phase main { begin = restart }"),
+        "Write, for instance, begin = [copy(policy_target, policy), reset(optimizers)].",
+    ),
+    Code(
+        "FRL0239",
+        "copy between unlike sections",
+        "Parameters can be copied only into a section of the same kind with the same options of its network, and for "
+        "policies with the same backbone.",
+        complete(
+            "phase pretrain { updates = 100 }",
+            "phase main { begin = copy(value, policy) }",
+            "value { fit = square(mean(Q(s, a), over = ensemble) - V(s)) }",
+            critic="  critic { backup = r + discount * (1 - d) * V(s_next) }",
+        ),
+        "Copy from a section of the same kind, or give both the same network.",
     ),
 )

@@ -46,6 +46,8 @@ class Policy(Section):
         Copy("old", "old_{}", "old_{}", "copy(every = 1000)"),
     )
 
+    shape = ("backbone", "network")
+
     backbone: Backbone = option("type of policy distribution")
     network: Network = option("network of the backbone", "mlp([256, 256, 256], activation = mish)")
     sampler: Sampler | None = option("sampler of an iterative backbone", "none")

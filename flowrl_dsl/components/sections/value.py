@@ -50,6 +50,8 @@ class ValueSection(Section):
     )
     copies = (Copy("target", "{}_target", "value_target", "ema(0.005)"),)
 
+    shape = ("network",)
+
     fit: Formula = slot("loss of V at each transition; its mean over the batch is minimised", FIT)
     network: Network = option("network of the values", "mlp([256, 256])")
     optimizer: Optimizer = option("optimizer of the parameters", "adam(3e-4)")

@@ -15,7 +15,14 @@ from flowrl_dsl.spec.check import Check
 from flowrl_dsl.spec.lint.checked import Checked
 from flowrl_dsl.spec.lint.formulas import lonely_particle, zero_gradient
 from flowrl_dsl.spec.lint.parameters import division_by_zero, edge_of_range, no_range
-from flowrl_dsl.spec.lint.structure import every_update, idle_options, long_spec, no_weight, unread_copies
+from flowrl_dsl.spec.lint.structure import (
+    every_update,
+    idle_options,
+    long_spec,
+    no_weight,
+    unread_copies,
+    unused_order,
+)
 
 
 def lint(check: Check, text: str) -> Iterator[Diagnostic]:
@@ -39,5 +46,6 @@ RULES: tuple[Callable[[Checked], Iterator[Diagnostic]], ...] = (
     lonely_particle,
     zero_gradient,
     every_update,
+    unused_order,
     long_spec,
 )

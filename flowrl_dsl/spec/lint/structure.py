@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowrl_dsl.algorithm import Condition, Position, conditions
+from flowrl_dsl.algorithm import Condition, CopyParameters, Position, conditions
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.formula import Operation, terms
 from flowrl_dsl.formula import functions as called
@@ -39,6 +39,8 @@ def _read(checked: Checked) -> set[str]:
     names = set().union(*map(called, checked.formulas.values()))
     operations = (term for formula in checked.formulas.values() for term in terms(formula.term))
     sources |= {term.source for term in operations if isinstance(term, Operation)}
+    actions = (action for phase in checked.algorithm.phases for action in phase.begin)
+    sources |= {action.source for action in actions if isinstance(action, CopyParameters)}
     return sources | needs | {known[name].needs for name in names if name in known}
 
 
@@ -63,8 +65,20 @@ def no_weight(checked: Checked) -> Iterator[Diagnostic]:
 
 def every_update(checked: Checked) -> Iterator[Diagnostic]:
     """``every(1, ...)``."""
-    if Condition() in conditions(checked.algorithm.order):
-        yield warning("FRL0320", "every(1, ...) is the same as its part", checked.algorithm.written("order"))
+    of = checked.algorithm
+    orders = [(of.order, "order")] if not of.phases else [(phase.order, f"{phase.name}.order") for phase in of.phases]
+    for order, path in orders:
+        if Condition() in conditions(order):
+            yield warning("FRL0320", "every(1, ...) is the same as its part", of.written(path))
+
+
+def unused_order(checked: Checked) -> Iterator[Diagnostic]:
+    """An order of the algorithm that every phase replaces; not that of a base spec."""
+    of, given = checked.algorithm, checked.statements.settings.get("order")
+    own = (checked.statements.name.span.file, SET_FILE)
+    if of.phases and given is not None and "order" not in of.origins and given.span.file in own:
+        message = "this order has no effect: every phase has its own"
+        yield warning("FRL0326", message, given.span, "leave it out, or leave out the order of a phase")
 
 
 def long_spec(checked: Checked) -> Iterator[Diagnostic]:

@@ -1,0 +1,111 @@
+"""Phases: ``phase NAME { updates = n  order = ...  begin = [copy(SOURCE, SECTION), reset(optimizers)] }``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flowrl_dsl.algorithm import Action, Improvement, Origin, Phase, Stage, show_stage, stage_names
+from flowrl_dsl.diagnostics import did_you_mean
+from flowrl_dsl.spec.beginning import BeginReader
+from flowrl_dsl.spec.check import Check
+from flowrl_dsl.spec.merge import PHASE_OPTIONS, Block
+from flowrl_dsl.spec.moves import movable_parts, order_reader, read_order
+from flowrl_dsl.spec.numbers import LARGEST, NotANumber, fold, whole
+from flowrl_dsl.spec.parameters import check_name
+from flowrl_dsl.spec.scope import Site
+from flowrl_dsl.spec.text import text_of
+
+
+def read_phases(check: Check, improvements: Sequence[Improvement]) -> tuple[Phase, ...]:
+    """The phases as written, empty for an algorithm without any; every part moves in at least one of them."""
+    blocks = list(check.statements.phases.items())
+    reader = _PhaseReader(check, improvements)
+    phases = tuple(reader.phase(name, block, name == blocks[-1][0]) for name, block in blocks)
+    if phases and not reader.failed:
+        _check_total(check, phases)
+        _check_all_move(check, phases)
+    return phases
+
+
+@dataclass
+class _PhaseReader:
+    """Reads the blocks of one algorithm.  An order that a phase does not set is that of the algorithm."""
+
+    check: Check
+    improvements: Sequence[Improvement]
+    _default: Stage | None = None
+
+    def __post_init__(self) -> None:
+        self._before = len(self.check.scope.diagnostics.errors)
+
+    @property
+    def failed(self) -> bool:
+        return len(self.check.scope.diagnostics.errors) > self._before
+
+    def phase(self, name: str, block: Block, last: bool) -> Phase:
+        if block.given is None:
+            self.check.error("FRL0237", "a phase has a name", block.name.span, "for instance phase pretrain { ... }")
+        else:
+            check_name(block.given, self.check.scope)
+        for key, assign in block.options.items():
+            if key not in PHASE_OPTIONS:
+                hint = did_you_mean(key, PHASE_OPTIONS)
+                self.check.error("FRL0208", f'phase "{name}" has no option "{key}"', assign.key.span, hint)
+        for let in block.lets.values():
+            self.check.error("FRL0205", "a phase cannot contain a let", let.span, "write it at the top level")
+        return Phase(name, self._order(name, block), self._updates(name, block, last), self._begin(name, block))
+
+    def _updates(self, name: str, block: Block, last: bool) -> int | None:
+        given = block.options.get("updates")
+        if given is None:
+            if not last:
+                message = f'phase "{name}" sets no updates; only the last phase may leave them out'
+                self.check.error("FRL0237", message, (block.given or block.name).span, "add: updates = 100_000")
+            return None
+        self.check.scope.record(Site(f"{name}.updates", given.value.span), given.value)
+        try:
+            value = fold(given.value)
+        except NotANumber:
+            value = None
+        number = None if value is None else whole(value)
+        if isinstance(number, int) and 1 <= number <= LARGEST:
+            return number
+        message = f"the updates of a phase are a whole number from 1 to {LARGEST}, found {text_of(given.value)}"
+        self.check.error("FRL0237", message, given.value.span)
+        return None
+
+    def _order(self, name: str, block: Block) -> Stage:
+        given = block.options.get("order")
+        if given is not None:
+            self.check.scope.record(Site(f"{name}.order", given.value.span), given.value)
+            return order_reader(self.check, self.improvements, given, partial=True).read(given.value)
+        if self._default is None:
+            self._default = read_order(self.check, self.improvements)
+        place = self.check.scope.origins["order"].span
+        self.check.scope.origins[f"{name}.order"] = Origin(text=show_stage(self._default), source="default", span=place)
+        return self._default
+
+    def _begin(self, name: str, block: Block) -> tuple[Action, ...]:
+        given = block.options.get("begin")
+        if given is None:
+            return ()
+        self.check.scope.record(Site(f"{name}.begin", given.value.span), given.value)
+        return BeginReader(self.check, movable_parts(self.check)[0]).read(given.value)
+
+
+def _check_total(check: Check, phases: Sequence[Phase]) -> None:
+    """The counter of updates has 32 bits."""
+    if sum(phase.updates or 0 for phase in phases) > LARGEST:
+        place = check.statements.phases[phases[-1].name]
+        check.error("FRL0237", f"the phases have more than {LARGEST} updates together", (place.given or place.name).span)
+
+
+def _check_all_move(check: Check, phases: Sequence[Phase]) -> None:
+    moved = {part for phase in phases for part in stage_names(phase.order)}
+    missing = [part for part in movable_parts(check)[0] if part not in moved]
+    if missing:
+        place = check.statements.phases[phases[-1].name]
+        message = f"no phase moves {', '.join(missing)}"
+        hint = f"append {'it' if len(missing) == 1 else 'them'} to the order of a phase: ... -> {' -> '.join(missing)}"
+        check.error("FRL0232", message, (place.given or place.name).span, hint)
