@@ -11,7 +11,7 @@ from collections.abc import Iterable
 AXES: dict[str, str] = {
     "ensemble": "members of a critic ensemble (E)",
     "batch": "transitions of a batch (B)",
-    "state": "a few states of the batch, in which the policy is measured",
+    "state": "the states of the batch in which the policy is measured: the first few, or all",
     "particle": "candidate actions of one state (N)",
     "other": "further actions of one state, which candidates are compared with",
     "reverse": "reverse samples of one noisy action (M)",

@@ -118,7 +118,9 @@ class Program:
             state, sums, counts = carry
             state, metrics = self._train(state, storage, hyper)
             for name in names:
-                sums[name] = sums[name] + metrics[name]
+                value = metrics[name]
+                # the selection changes no value; it prevents a fused multiply-add: metrics are rounded as in ``step``
+                sums[name] = sums[name] + jnp.where(jnp.isnan(value), jnp.nan, value)
                 counts[name] = counts[name] + metrics.get(f"{RAN}{name}", 1.0)
             return state, sums, counts
 

@@ -161,22 +161,33 @@ def mixture(**options):
     return component("estimator", "mixture", **{"components": 2, "samples": 6, "states": 4, "iterations": 5} | options)
 
 
-def test_it_draws_from_the_policy_in_the_first_states_and_stops_gradients():
+def estimated(estimator, states):
+    """The estimate in these states [n, O], and its draws."""
     b, alg = Builder("estimate"), algorithm()
     params = b.input("state.policy", TREE)
     ctx = Context(b, alg, SIZES, {"policy": params}, b.input("key", Type(dtype="u32")))
-    value = mixture().entropy(ctx, b.input("s", Type(("batch", "obs"))))
+    value = estimator.entropy(ctx, b.input("s", Type(("batch", "obs"))))
     assert value.axes == () and not b.depends(value, params)
     b.output("entropy", value)
-    graph, data = b.finish(), batch(2)
     inputs = {"state.policy": random_state(alg)["policy"], "key": KEY, "hyper.policy.sampler.clip": np.float32(1.0)}
-    seen = Seen(graph, inputs | {"s": data["s"]})
+    return Seen(b.finish(), inputs | {"s": states})
+
+
+def test_it_draws_from_the_policy_in_the_first_states_and_stops_gradients():
+    states = batch(2)["s"]
+    seen = estimated(mixture(), states)
     assert seen["samples"].shape == (4, 6, 2)
     key = seen["mixture.key"]
     expected = jit(lambda key, a: mixture_entropy(key, a, 2, 5, 1e-6))(key, seen["samples"])
     assert float(seen.outputs["entropy"]) == pytest.approx(float(expected), rel=1e-4, abs=1e-4)
-    few = Seen(graph, inputs | {"s": data["s"][:3]})
-    assert few["samples"].shape == (3, 6, 2)
+    assert estimated(mixture(), states[:3])["samples"].shape == (3, 6, 2)
+
+
+def test_without_a_number_of_states_it_covers_the_whole_batch():
+    states = np.concatenate([batch(seed)["s"] for seed in range(5)])
+    whole, counted = (estimated(mixture(states=count), states) for count in (None, len(states)))
+    assert whole["samples"].shape == (len(states), 6, 2)
+    assert float(whole.outputs["entropy"]) == float(counted.outputs["entropy"])
 
 
 def dacer():
@@ -221,7 +232,7 @@ def test_a_parameter_in_a_stage_of_its_own_moves_only_when_due():
         out, metrics, _ = program.step(jax.tree.map(jnp.array, state), batch(update), program.hyper)
         state, due = kept(out), update % 2 == 1
         assert same({name: state[name] for name in before}, before) == (not due)
-        assert np.isfinite(metrics["entropy"]) == due
+        assert metrics["ran.entropy"] == due and (metrics["entropy"] != 0) == due
         if due:
             rises = float(metrics["entropy"]) < -0.9 * SIZES.action
             assert (float(state[group]) > float(before[group])) == rises

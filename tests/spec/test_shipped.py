@@ -138,13 +138,19 @@ def test_dacer(task: str | None, start: float) -> None:
     assert show_stage(algorithm.order) == "[critic, every(2, policy), every(10000, noise_scale)] -> targets"
     learned = algorithm.parameters["noise_scale"].learned
     assert (learned.init, learned.target_entropy.text, learned.optimizer.learning_rate.value) == (start, "-0.9 * A", 3e-2)
-    assert (learned.entropy.components, learned.entropy.samples, learned.entropy.states) == (3, 200, 256)
+    assert (learned.entropy.components, learned.entropy.samples, learned.entropy.states) == (3, 200, None)
     assert learned.entropy.noise == algorithm.sections["critic"].next_action.value.scale == Scalar(name="noise_scale")
     assert algorithm.sections["act"].evaluate.value.name == "sample"
     rates = [algorithm.sections[name].optimizer.learning_rate.value for name in ("policy", "critic")]
     assert rates == [1e-4, 1e-4] and algorithm.sections["critic"].backup.text.startswith("0.2 * r + ")
     assert algorithm.sections["act"].explore.value.scale == Scalar(name="noise_scale")
     assert algorithm.sections["critic"].kind.name == "gaussian"
+
+
+def test_dacer_measures_its_entropy_over_the_whole_batch_of_the_control_suite() -> None:
+    algorithm = algorithm_of(resolve("dacer", task="dm_control/cartpole-swingup"))
+    assert algorithm.sections["train"].batch == 512
+    assert algorithm.parameters["noise_scale"].learned.entropy.states is None
 
 
 def test_redq() -> None:

@@ -17,7 +17,7 @@ from flowrl_dsl.registry import NOT_NEGATIVE, Scalar, option, register
 
 @kernel
 def first_rows(x, n):
-    """The first n rows, or all if there are fewer."""
+    """The first n rows; all if n is None or there are fewer."""
     return x[:n]
 
 
@@ -97,8 +97,8 @@ class Mixture(Estimator):
 
     An upper bound of the mixture's entropy, exact if its components do not overlap.  The fit is expectation-maximisation
     with full covariances: the components of an action are correlated, and ignoring this would overestimate the entropy.
-    The estimate is the mean over the first ``states`` states of the batch, which bounds time and memory.  With ``noise`` it
-    is the entropy of noisy actions, clipped to [-1, 1] as those of a policy that explores with noise.
+    The estimate is the mean over the first ``states`` states of the batch, which bounds time and memory, or over all.  With
+    ``noise`` it is the entropy of noisy actions, clipped to [-1, 1] as those of a policy that explores with noise.
     """
 
     name = "mixture"
@@ -107,7 +107,7 @@ class Mixture(Estimator):
     components: int = Field(3, ge=1, description="number of Gaussians")
     samples: int = Field(200, ge=2, description="number of actions per state")
     noise: Scalar | None = option("standard deviation of Gaussian noise added to the actions", "none", NOT_NEGATIVE)
-    states: int = Field(32, ge=1, description="number of states of the batch")
+    states: int | None = Field(32, ge=1, description="number of states of the batch; none for the whole batch")
     iterations: int = Field(30, ge=1, description="steps of expectation-maximisation")
     floor: float = Field(
         1e-6, gt=0, description="variance added in all directions, so that coinciding samples have a density"
