@@ -362,7 +362,7 @@ class Training:
 
 
 def _numbers(given: Mapping[str, Any], table: Table | None) -> dict[str, float]:
-    """The inputs of the program, the statistics of a data set among them, as plain numbers: they never wait for the device."""
+    """The inputs of the program, statistics of a data set among them, as plain numbers: they never wait for the device."""
     measured = {} if table is None else table.statistics
     return {name: float(measured.get(name, value)) for name, value in given.items()}
 
