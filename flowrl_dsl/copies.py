@@ -38,6 +38,7 @@ def readable(named: Mapping[str, type[SectionKind]] = MappingProxyType({})) -> d
     found: dict[str, Readable] = {}
     for owner, cls in {**sections(), **named}.items():
         calls = frozenset(function.name for function in cls.functions if function.copied)
-        groups = {owner: "", **{copy.group.format(owner): copy.provides.format(owner) for copy in cls.copies}}
+        copies = {copy.group.format(owner): copy.provides.format(owner) for copy in cls.copies if copy.parameters}
+        groups = {owner: "", **copies}
         found |= {group: Readable(owner, calls, needs) for group, needs in groups.items() if calls}
     return found

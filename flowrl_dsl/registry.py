@@ -112,13 +112,15 @@ class Copy:
     """A copy of a section's parameters, kept where ``option`` is given.
 
     ``group`` is its name in the state and ``provides`` the capability to read it; ``{}`` in them stands for the name of the
-    section.  ``example`` is a value of the option that messages propose.
+    section.  ``example`` is a value of the option that messages propose.  One that is not of ``parameters`` is of other
+    parts of the section's state, and functions of formulas cannot read it.
     """
 
     option: str
     group: str
     provides: str
     example: str
+    parameters: bool = True
 
 
 class SectionKind(Component):

@@ -52,3 +52,15 @@ def fast_tests_compile_nothing(request: pytest.FixtureRequest) -> Iterator[None]
     before = compilations()
     yield
     assert compilations() == before, "this test compiles with XLA: its file does not belong to WITHOUT_XLA"
+
+
+@pytest.fixture
+def components_leave() -> Iterator[None]:
+    """The components that a test registers leave with it: a later test counts those of a family."""
+    from flowrl_dsl import registry
+
+    before = {family: set(registry.members_of(family)) for family in registry.families()}
+    yield
+    for family, names in before.items():
+        for name in registry.members_of(family).keys() - names:
+            del registry._REGISTRY[family][name]

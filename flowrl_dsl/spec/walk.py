@@ -57,15 +57,21 @@ def members(term: Term) -> int | None:
     return int(count.value) if isinstance(count, Constant) else None
 
 
-def depends_on(root: Term, name: str) -> bool:
-    """Whether a value, or the result of a function, enters a term other than through ``stop``."""
+def depends_on(root: Term, name: str, owner: str = "") -> bool:
+    """Whether a value, or the result of a function, enters a term other than through ``stop``.
+
+    A function counts with the parameters of the section ``owner``, that of the formula, and not with those of a copy or of
+    another section.
+    """
     waiting, seen = [root], set()
     while waiting:
         term = waiting.pop()
         if id(term) in seen or (isinstance(term, Operation) and term.function == "stop"):
             continue
         seen.add(id(term))
-        if name == (term.name if isinstance(term, Variable) else term.function if isinstance(term, Operation) else None):
+        if isinstance(term, Variable) and term.name == name:
+            return True
+        if isinstance(term, Operation) and term.function == name and term.source in ("", owner):
             return True
         waiting.extend(inner(term))
     return False

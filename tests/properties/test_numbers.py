@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from flowrl_dsl.driver import build_graphs, resolve_or_raise
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call
 from flowrl_dsl.graph.nodes import SCALAR
-from flowrl_dsl.registry import UNIT, Scalar, members_of, option, register
+from flowrl_dsl.registry import UNIT, Scalar, option, register
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.testing import invariants
 from flowrl_dsl.testing.numbers import numbers, unread_numbers
@@ -33,7 +32,7 @@ def test_shipped_specs_read_all_their_numbers(name: str) -> None:
 
 
 @pytest.fixture
-def careless() -> Iterator[type[Any]]:
+def careless(components_leave: None) -> type[Any]:
     """A critic that inherits ``huber`` and reads neither it nor its own ``floor``."""
 
     class Careless(Q):
@@ -48,8 +47,7 @@ def careless() -> Iterator[type[Any]]:
                 "Loss", call("jnp.mean", call("jnp.subtract", Arg(0), Arg(1))), (q, y), SCALAR, "loss"
             ), {}
 
-    yield register(Careless)
-    members_of("critic").pop("careless")
+    return register(Careless)
 
 
 def test_an_option_that_is_inherited_and_not_read_is_found(careless: type[Any]) -> None:

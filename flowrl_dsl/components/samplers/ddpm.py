@@ -37,9 +37,8 @@ def ddpm(eps, alpha, a_T, key, times, clip=None, posterior=False, quick=False):
         a_0 = (a_t - jnp.sqrt(1 - abar_t) * eps(a_t, t)) / jnp.sqrt(abar_t)
         a_0 = a_0 if clip is None else jnp.clip(a_0, -clip, clip)
         mean = (jnp.sqrt(abar_u) * beta * a_0 + jnp.sqrt(1 - beta) * (1 - abar_u) * a_t) / (1 - abar_t)
-        variance = beta * (1 - abar_u) / (1 - abar_t) if posterior else beta
-        noise = normal_numbers(key, a_t.shape, quick) * jnp.where(last, 0.0, jnp.sqrt(variance))
-        return mean + noise, None
+        std = jnp.where(last, 0.0, jnp.sqrt(beta * (1 - abar_u) / (1 - abar_t) if posterior else beta))
+        return mean + std * normal_numbers(key, a_t.shape, quick), None
 
     a, _ = jax.lax.scan(step, a_T, (times[:-1], times[1:], keys, is_last))
     return a if clip is None else jnp.clip(a, -clip, clip)

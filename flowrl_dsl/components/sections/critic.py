@@ -119,7 +119,7 @@ class CriticSection(Section):
     )
     copies = (
         Copy("target", "{}_target", "q_target", "ema(0.005)"),
-        Copy("seen", "{}_bounds", "seen_values", "copy(every = 250)"),
+        Copy("seen", "{}_bounds", "seen_values", "copy(every = 250)", parameters=False),
     )
 
     lengths = MappingProxyType({"ensemble": "ensemble"})

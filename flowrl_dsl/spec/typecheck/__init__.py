@@ -87,10 +87,12 @@ def _fits(term: Term, span: Span, checking: Checking) -> bool:
 def _reaches(term: Term, span: Span, checking: Checking) -> bool:
     """Whether a slot that is differentiated depends on the value, or the function, that its gradient reaches."""
     slot = checking.slot
-    if slot.through is None or depends_on(term, slot.through):
+    if slot.through is None or depends_on(term, slot.through, checking.site.path.split(".")[0]):
         return True
     message = f"`{checking.slot_name}` is differentiated with respect to {slot.through}, and does not depend on it"
     use = f"{slot.through} outside stop(...)"
-    hint = f"use {use}, for instance in Q(s, {slot.through})" if slot.through in slot.values else f"call {use}"
+    hint = (
+        f"use {use}, for instance in Q(s, {slot.through})" if slot.through in slot.values else f"call {use}, without `from`"
+    )
     checking.scope.error("FRL0256", message, checking.site, span, hint)
     return False

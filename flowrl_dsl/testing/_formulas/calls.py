@@ -32,8 +32,11 @@ class CallWriter(LeafWriter):
         found = {axis for axes in self.slot.values.values() for axis in axes}
         return found.union(*(function.adds for function in self._functions()))
 
-    def _called(self, function: Function, reading: str | None = None) -> Piece:
-        """A call of a network; one of its arguments is the value ``reading`` if its type fits."""
+    def _called(self, function: Function, reading: str | None = None, own: bool = False) -> Piece:
+        """A call of a network; one of its arguments is the value ``reading`` if its type fits.
+
+        With ``own`` it reads the parameters of the formula's own section, otherwise now and then those of a copy.
+        """
         arguments = []
         for names in self._arguments(function):
             name = reading if reading in names else self._one_of(names)
@@ -46,7 +49,7 @@ class CallWriter(LeafWriter):
         reads = frozenset().union(*(a.reads for a in arguments))
         text = f"{function.name}({', '.join(a.text for a in arguments)})"
         copies = self.copies.get(function.name, ())
-        if copies and self._perhaps():
+        if copies and not own and self._perhaps():
             text = f"({text} from {self._one_of(copies)})"
         return Piece(text, axes, LARGE, reads)
 

@@ -22,9 +22,8 @@ class FormulaWriter(OperationWriter):
         piece = self.piece(self.slot.result, depth)
         through = self.slot.through
         if through in functions():
-            return self._limited(
-                piece + self._fitted(self._called(functions()[through]), self.slot.result), LARGEST_RESULT
-            ).text
+            fitted = self._called(functions()[through], own=True)
+            return self._limited(piece + self._fitted(fitted, self.slot.result), LARGEST_RESULT).text
         actions = [name for name, axes in self.slot.values.items() if "action" in axes]
         wanted = [through] if through else actions or list(self.slot.values)
         if wanted and not piece.reads & set(wanted):
