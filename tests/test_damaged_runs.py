@@ -9,7 +9,6 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import pytest
 
 from flowrl_dsl import cli, driver, reading, runs
 from flowrl_dsl.runtime.arrays import npz
-from tests.runtime.toy_program import ToyProgram
+from tests.runtime.toy_program import toy_program
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 60.0
@@ -35,16 +34,11 @@ CODES = (cli.OK, cli.SPEC_ERROR, cli.RUN_FAILURE)
 Damage = Callable[[Path], object]
 
 
-@cache
-def _program(*sizes: int) -> ToyProgram:
-    return ToyProgram(*sizes)
-
-
 @pytest.fixture(autouse=True)
 def toy(monkeypatch, tmp_path: Path) -> None:
     """The commands with one program, compiled once, and without pictures of finished trainings."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(driver, "build_program", lambda algorithm, *sizes, **_: _program(*sizes))
+    monkeypatch.setattr(driver, "build_program", lambda algorithm, *sizes, **_: toy_program(*sizes))
     monkeypatch.setattr(runs, "draw_curve", lambda paths, output: None)
 
 
@@ -52,7 +46,7 @@ def toy(monkeypatch, tmp_path: Path) -> None:
 def whole(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "build_program", lambda algorithm, *sizes, **_: _program(*sizes))
+        patch.setattr(driver, "build_program", lambda algorithm, *sizes, **_: toy_program(*sizes))
         assert cli.main([*TRAIN, "--out", str(folder)]) == cli.OK
         assert cli.main([*TRAIN, "--seeds", "2", "--out", str(folder.parent / "population")]) == cli.OK
     nonfinite = folder / "nonfinite"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import resource
 import shutil
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +15,16 @@ from flowrl_dsl.runtime import files
 from flowrl_dsl.runtime.checkpoint import Checkpoints
 from flowrl_dsl.runtime.errors import RunError
 from tests.runtime.test_checkpoint import Killed
-from tests.runtime.toy_program import ToyProgram
+from tests.runtime.toy_program import ToyProgram, toy_program
 
 TRAIN = ["train", "qsm", "--set", "train.warmup=50", "--set", "train.batch=16", "--episodes", "1"]
 TRAIN += ["--checkpoint-every", "100", "--evaluate-every", "100"]
 
 
-@cache
-def _program(*sizes: int) -> ToyProgram:
-    return ToyProgram(*sizes)
-
-
 @pytest.fixture(autouse=True)
 def toy(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(driver, "build_program", lambda algorithm, *sizes, **_: _program(*sizes))
+    monkeypatch.setattr(driver, "build_program", lambda algorithm, *sizes, **_: toy_program(*sizes))
     monkeypatch.setattr(runs, "draw_curve", lambda paths, output: None)
 
 

@@ -50,6 +50,18 @@ class Noised:
         return {"a_t": self.a_t, "noise": self.noise, "alpha": self.alpha, "sigma": self.sigma, "t": self.t}
 
 
+NOISED = MappingProxyType(
+    {
+        "a_t": ("batch", "action"),
+        "noise": ("batch", "action"),
+        "alpha": ("batch",),
+        "sigma": ("batch",),
+        "t": ("batch",),
+    }
+)
+"""The axes of :meth:`Noised.values` in formulas, one noisy action per transition."""
+
+
 @dataclass(frozen=True)
 class Future:
     """The successor of a transition, for critics that fit the spread of returns around the mean set by the backup.

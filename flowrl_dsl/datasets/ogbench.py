@@ -90,7 +90,5 @@ def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 
 def _damaged(path: Path) -> AbstractContextManager[None]:
-    """What zipfile and NumPy raise for files that are truncated, encrypted or otherwise damaged."""
-    return damaged(
-        path, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError
-    )
+    """What zipfile and NumPy raise for damaged files; RuntimeError is that of an encrypted one or an unknown compression."""
+    return damaged(path, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)

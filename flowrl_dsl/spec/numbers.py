@@ -38,6 +38,16 @@ def whole(value: Number) -> Number:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def count(expr: tree.Expr) -> int | None:
+    """The count that an expression without variables stands for, from 1 to :data:`LARGEST`; None for anything else."""
+    try:
+        value = fold(expr)
+    except NotANumber:
+        return None
+    number = None if value is None else whole(value)
+    return number if isinstance(number, int) and 1 <= number <= LARGEST else None
+
+
 def _combine(operator: str, one: Number, two: Number) -> Number | None:
     try:
         match operator:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flowrl_dsl.algorithm import POLICY, Alongside, Condition, Single, Stage, StageSearch, Then, When, stage_names
 from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean
 from flowrl_dsl.registry import stages
-from flowrl_dsl.spec.numbers import LARGEST, NotANumber, fold, whole
+from flowrl_dsl.spec.numbers import LARGEST, count
 from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.syntax import tree
 
@@ -148,16 +148,11 @@ class OrderReader:
         return When(condition, stage)
 
     def _count(self, word: str, expr: tree.Expr) -> int | None:
-        try:
-            value = fold(expr)
-        except NotANumber:
-            value = None
-        number = None if value is None else whole(value)
-        if isinstance(number, int) and 1 <= number <= LARGEST:
-            return number
-        message = f"`{word}` counts updates: a whole number from 1 to {LARGEST}, found {text_of(expr)}"
-        self._error("FRL0234", message, expr.span)
-        return None
+        number = count(expr)
+        if number is None:
+            message = f"`{word}` counts updates: a whole number from 1 to {LARGEST}, found {text_of(expr)}"
+            self._error("FRL0234", message, expr.span)
+        return number
 
     def _error(self, code: str, message: str, span: Span, *notes: str) -> None:
         self._failed = True

@@ -11,7 +11,7 @@ from flowrl_dsl.spec.beginning import BeginReader
 from flowrl_dsl.spec.check import Check
 from flowrl_dsl.spec.merge import PHASE_OPTIONS, Block
 from flowrl_dsl.spec.moves import movable_parts, order_reader, read_order
-from flowrl_dsl.spec.numbers import LARGEST, NotANumber, fold, whole
+from flowrl_dsl.spec.numbers import LARGEST, count
 from flowrl_dsl.spec.parameters import check_name
 from flowrl_dsl.spec.scope import Site
 from flowrl_dsl.spec.text import text_of
@@ -64,16 +64,11 @@ class _PhaseReader:
                 self.check.error("FRL0237", message, (block.given or block.name).span, "add: updates = 100_000")
             return None
         self.check.scope.record(Site(f"{name}.updates", given.value.span), given.value)
-        try:
-            value = fold(given.value)
-        except NotANumber:
-            value = None
-        number = None if value is None else whole(value)
-        if isinstance(number, int) and 1 <= number <= LARGEST:
-            return number
-        message = f"the updates of a phase are a whole number from 1 to {LARGEST}, found {text_of(given.value)}"
-        self.check.error("FRL0237", message, given.value.span)
-        return None
+        number = count(given.value)
+        if number is None:
+            message = f"the updates of a phase are a whole number from 1 to {LARGEST}, found {text_of(given.value)}"
+            self.check.error("FRL0237", message, given.value.span)
+        return number
 
     def _order(self, name: str, block: Block) -> Stage:
         given = block.options.get("order")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -141,3 +141,9 @@ class ToyProgram:
         if bool(jnp.isfinite(loss)):
             return None
         return ToyReport("critic.loss", "toy.flowrl:3:5", "inf in 1 of 1", {k: np.asarray(v) for k, v in batch.items()})
+
+
+@cache
+def toy_program(*sizes: int) -> ToyProgram:
+    """One program, compiled once, for all tests with these sizes."""
+    return ToyProgram(*sizes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.components.base import Loss, Mechanism
+from flowrl_dsl.components.base import NOISED, Loss, Mechanism
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
@@ -12,15 +12,7 @@ from flowrl_dsl.registry import Formula, Slot, register, slot
 
 ALONG = Slot(
     result=("batch", "action"),
-    values={
-        "s": ("batch", "obs"),
-        "a": ("batch", "action"),
-        "a_t": ("batch", "action"),
-        "noise": ("batch", "action"),
-        "alpha": ("batch",),
-        "sigma": ("batch",),
-        "t": ("batch",),
-    },
+    values={"s": ("batch", "obs"), "a": ("batch", "action"), **NOISED},
     functions=("Q", "Q_target"),
     sizes={"A": "action"},
 )

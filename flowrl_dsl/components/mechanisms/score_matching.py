@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import Loss, Mechanism, Noised
+from flowrl_dsl.components.base import NOISED, Loss, Mechanism, Noised
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.random_numbers import uniform_numbers
 from flowrl_dsl.formula import variables
@@ -18,11 +18,7 @@ from flowrl_dsl.registry import Formula, Slot, register, slot
 SEEN = {
     "s": ("batch", "obs"),
     "a": ("batch", "action"),
-    "a_t": ("batch", "action"),
-    "noise": ("batch", "action"),
-    "alpha": ("batch",),
-    "sigma": ("batch",),
-    "t": ("batch",),
+    **NOISED,
     "a_hat": ("batch", "reverse", "action"),
     "noise_hat": ("batch", "reverse", "action"),
 }
