@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
-    "top": {"driver", "plan", "catalogue", "cli", "arguments", "streams", "__init__"}
+    "top": {"driver", "plan", "catalogue", "cli", "commands", "arguments", "exits", "streams", "__init__"}
     | {"runs", "resuming", "populations", "data", "collecting", "api"}
     | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "bench"}
     | BASE,
@@ -66,7 +66,7 @@ LONGEST_FUNCTION, LONGEST_FILE = 40, 400
 def _room(path: Path) -> str:
     parts = path.relative_to(PACKAGE).parts
     if len(parts) > 1:
-        return "base" if parts[0] == "codes" else parts[0]
+        return {"codes": "base", "commands": "top"}.get(parts[0], parts[0])
     return "base" if path.stem in BASE else "top"
 
 

@@ -70,7 +70,7 @@ def test_wrong_usage_exits_with_2(words: list[str], capsys) -> None:
 
 
 def test_numbers_may_be_written_as_in_specs() -> None:
-    from flowrl_dsl.arguments import parser
+    from flowrl_dsl.cli import parser
 
     parsed = parser().parse_args(["train", "qsm", "--steps", "1_000", "--envs", "1e3"])
     assert (parsed.steps, parsed.envs) == (1000, 1000)

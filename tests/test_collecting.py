@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowrl_dsl import cli, driver
+from flowrl_dsl import cli, driver, exits
 from flowrl_dsl.datasets import Dataset, load, writing
 from flowrl_dsl.runtime.checkpoint import Checkpoints
 from flowrl_dsl.runtime.worlds.vector import SyncVector
@@ -137,7 +137,7 @@ def test_an_interrupted_collection_leaves_nothing(monkeypatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(writing, "_buffer", interrupted)
-    assert cli.main(["collect", "one", "--steps", "20", "--out", "mine/a-v0"]) == cli.INTERRUPTED
+    assert cli.main(["collect", "one", "--steps", "20", "--out", "mine/a-v0"]) == exits.INTERRUPTED
     assert [path for path in Path("minari").rglob("*") if path.is_file()] == []
     assert not Path("minari/mine/a-v0").exists()
 
@@ -201,11 +201,11 @@ def test_what_can_go_wrong(code: str, said: str, words: tuple[str, ...], damage,
     ],
 )
 def test_arguments_that_exclude_each_other(words: list[str], said: str, capsys) -> None:
-    assert cli.main(["collect", *words]) == cli.USAGE and said in capsys.readouterr().err
+    assert cli.main(["collect", *words]) == exits.USAGE and said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["one", "--steps", "9"], ["one", "--noise", "-1", "--out", "a-v0"], ["--out", "a-v0"]])
 def test_wrong_usage(words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["collect", *words])
-    assert caught.value.code == cli.USAGE
+    assert caught.value.code == exits.USAGE

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowrl_dsl import cli
-from flowrl_dsl.arguments import EMITTED
+from flowrl_dsl.commands.compile import EMITTED
 from flowrl_dsl.driver import build_graphs, compile_report, resolve_or_raise
 from flowrl_dsl.graph.text import parse_graph
 from flowrl_dsl.passes import PIPELINE, Applied

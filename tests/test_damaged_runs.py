@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flowrl_dsl import cli, driver, reading, runs
+from flowrl_dsl import cli, driver, exits, reading, runs
 from flowrl_dsl.runtime.arrays import npz
 from tests.runtime.toy_program import toy_program
 
@@ -30,7 +30,7 @@ COMMANDS = {
     "plot": ["plot", "run", "-o", "drawn.svg"],
     "diagnose": ["diagnose", "run"],
 }
-CODES = (cli.OK, cli.SPEC_ERROR, cli.RUN_FAILURE)
+CODES = (exits.OK, exits.SPEC_ERROR, exits.RUN_FAILURE)
 Damage = Callable[[Path], object]
 
 
@@ -47,8 +47,8 @@ def whole(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver, "build_program", lambda algorithm, *sizes, **_: toy_program(*sizes))
-        assert cli.main([*TRAIN, "--out", str(folder)]) == cli.OK
-        assert cli.main([*TRAIN, "--seeds", "2", "--out", str(folder.parent / "population")]) == cli.OK
+        assert cli.main([*TRAIN, "--out", str(folder)]) == exits.OK
+        assert cli.main([*TRAIN, "--seeds", "2", "--out", str(folder.parent / "population")]) == exits.OK
     nonfinite = folder / "nonfinite"
     nonfinite.mkdir()
     newest = sorted((folder / "checkpoints").glob("step-*"))[-1]
@@ -74,7 +74,7 @@ def _ends(capsys, name: str, what: object, codes: tuple[int, ...] = CODES) -> in
     code = cli.main(COMMANDS[name])
     assert time.monotonic() - began < SECONDS, (name, what)
     assert code in codes, (name, what)
-    assert code == cli.OK or "error[FRL0" in capsys.readouterr().err, (name, what)
+    assert code == exits.OK or "error[FRL0" in capsys.readouterr().err, (name, what)
     return code
 
 
@@ -211,7 +211,7 @@ REFUSED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_a_changed_run_json_is_refused(whole: Path, capsys, what: str) -> None:
     _damaged(whole, "run.json", _edited(**REFUSED[what]))
-    assert cli.main(["resume", "run", "--steps", "140"]) == cli.RUN_FAILURE
+    assert cli.main(["resume", "run", "--steps", "140"]) == exits.RUN_FAILURE
     assert "error[FRL0411]" in capsys.readouterr().err
 
 
@@ -222,7 +222,7 @@ def test_members_of_a_population_are_in_its_folder(whole: Path, tmp_path: Path, 
     (tmp_path / "population" / "population.json").write_text(json.dumps({"members": names}))
     before = (tmp_path / "run" / "run.json").read_bytes()
     for words in (["resume", "population", "--steps", "140"], ["eval", "population"], ["plot", "population"]):
-        assert cli.main(words) == cli.RUN_FAILURE and "error[FRL0411]" in capsys.readouterr().err
+        assert cli.main(words) == exits.RUN_FAILURE and "error[FRL0411]" in capsys.readouterr().err
     assert (tmp_path / "run" / "run.json").read_bytes() == before
 
 
@@ -233,14 +233,14 @@ def test_an_accident_to_a_population_has_a_coded_end(whole: Path, tmp_path: Path
         shutil.copytree(whole.parent / "population", tmp_path / "run")
         ACCIDENTS[accident](tmp_path / "run" / name)
         for command in ("resume", "eval", "plot"):
-            _ends(capsys, command, (accident, name), codes=(cli.RUN_FAILURE,))
+            _ends(capsys, command, (accident, name), codes=(exits.RUN_FAILURE,))
 
 
 def test_a_spec_in_a_folder_extends_nothing_outside(whole: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "secret.flowrl").write_text("the content of a file elsewhere")
     text = 'algorithm qsm extends "../../secret.flowrl" { }'
     _damaged(whole, "spec/qsm.flowrl", lambda path: path.write_text(text))
-    assert cli.main(COMMANDS["resume"]) == cli.RUN_FAILURE
+    assert cli.main(COMMANDS["resume"]) == exits.RUN_FAILURE
     said = capsys.readouterr().err
     assert "error[FRL0411]" in said and "content" not in said
 
@@ -259,7 +259,7 @@ def test_check_ends_for_any_kind_of_file(tmp_path: Path, capsys, kind: str) -> N
         _sparse(path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "PATIENCE", 0.2)
-        assert cli.main(["check", str(path)]) == cli.SPEC_ERROR
+        assert cli.main(["check", str(path)]) == exits.SPEC_ERROR
     if hold is not None:
         os.close(hold)
     assert "error[FRL010" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from flowrl_dsl.arguments import parser
+from flowrl_dsl.cli import parser
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowrl_dsl import cli, driver, populations, runs
+from flowrl_dsl import cli, driver, exits, populations, runs
 from flowrl_dsl.runtime import files
 from flowrl_dsl.runtime.checkpoint import Checkpoints
 from flowrl_dsl.runtime.errors import RunError
@@ -29,12 +29,12 @@ def toy(monkeypatch, tmp_path: Path) -> None:
 
 
 def _train(out: str, steps: int, *words: str) -> None:
-    assert cli.main([*TRAIN, "--steps", str(steps), "--out", out, *words]) == cli.OK
+    assert cli.main([*TRAIN, "--steps", str(steps), "--out", out, *words]) == exits.OK
 
 
 def _refused(capsys, *words: str) -> str:
     capsys.readouterr()
-    assert cli.main(list(words)) == cli.RUN_FAILURE
+    assert cli.main(list(words)) == exits.RUN_FAILURE
     return capsys.readouterr().err
 
 
@@ -57,21 +57,21 @@ def test_an_extended_run_is_bit_for_bit_one_of_the_greater_length(capsys) -> Non
     _train("long", 2000)
     _train("short", 1000)
     capsys.readouterr()
-    assert cli.main(["resume", "short", "--steps", "2_000"]) == cli.OK
+    assert cli.main(["resume", "short", "--steps", "2_000"]) == exits.OK
     assert "note: short is extended from 1000 to 2000 steps\n" in capsys.readouterr().out
     _assert_equal("short", "long")
     assert Path("short/metrics.jsonl").read_bytes() == Path("long/metrics.jsonl").read_bytes()
     said = _said("short")
     assert said["extended"] == [{"before": 1000, "after": 2000, "at": 1000}]
     assert said["given"]["steps"] == said["settings"]["steps"] == 2000
-    assert cli.main(["resume", "short"]) == cli.OK and "already finished" in capsys.readouterr().out
+    assert cli.main(["resume", "short"]) == exits.OK and "already finished" in capsys.readouterr().out
 
 
 def test_a_record_at_the_former_end_is_announced_and_changes_nothing_else(capsys) -> None:
     _train("long", 300)
     _train("short", 150)
     capsys.readouterr()
-    assert cli.main(["resume", "short", "--steps", "300"]) == cli.OK
+    assert cli.main(["resume", "short", "--steps", "300"]) == exits.OK
     assert "it keeps the train and eval record of step 150" in capsys.readouterr().out
     _assert_equal("short", "long")
     records = {
@@ -86,7 +86,7 @@ def test_a_run_can_only_grow(capsys) -> None:
     before = Path("run/run.json").read_bytes()
     assert "error[FRL0426]" in _refused(capsys, "resume", "run", "--steps", "100")
     assert Path("run/run.json").read_bytes() == before
-    assert cli.main(["resume", "run", "--steps", "200"]) == cli.OK and "extended" not in _said("run")
+    assert cli.main(["resume", "run", "--steps", "200"]) == exits.OK and "extended" not in _said("run")
 
 
 def test_a_run_whose_state_has_the_size_of_its_replay_is_not_extended(monkeypatch, capsys) -> None:
@@ -109,7 +109,7 @@ def test_a_run_whose_state_has_the_size_of_its_replay_is_not_extended(monkeypatc
 def test_a_population_is_extended_as_a_whole(capsys) -> None:
     _train("short", 100, "--seeds", "2")
     _train("long", 200, "--seeds", "2")
-    assert cli.main(["resume", "short", "--steps", "200"]) == cli.OK
+    assert cli.main(["resume", "short", "--steps", "200"]) == exits.OK
     for seed in ("seed0", "seed1"):
         _assert_equal(f"short/{seed}", f"long/{seed}")
         assert _said(f"short/{seed}")["extended"] == [{"before": 100, "after": 200, "at": 100}]
@@ -127,15 +127,15 @@ def test_an_extension_of_a_population_that_was_stopped_can_be_repeated(monkeypat
         cli.main(["resume", "p", "--steps", "200"])
     said = _refused(capsys, "resume", "p")
     assert "error[FRL0411]" in said and "resume --steps" in said
-    assert cli.main(["resume", "p", "--steps", "200"]) == cli.OK
+    assert cli.main(["resume", "p", "--steps", "200"]) == exits.OK
     assert [_said(f"p/seed{k}")["settings"]["steps"] for k in (0, 1)] == [200, 200]
 
 
 def test_other_versions_and_devices_are_reported(capsys) -> None:
     _train("run", 100)
-    assert cli.main(["resume", "run"]) == cli.OK and "note:" not in capsys.readouterr().out
+    assert cli.main(["resume", "run"]) == exits.OK and "note:" not in capsys.readouterr().out
     _edit("run", versions=_said("run")["versions"] | {"jax": "0.0.1", "numpy": "1.0"}, device="abacus")
-    assert cli.main(["resume", "run"]) == cli.OK
+    assert cli.main(["resume", "run"]) == exits.OK
     said = capsys.readouterr().out
     assert "jax 0.0.1 -> " in said and "numpy 1.0 -> " in said and "device abacus -> " in said and "flax" not in said
 
@@ -153,11 +153,11 @@ def test_a_run_that_lost_its_checkpoints_is_begun_again_only_if_asked_to(lose, c
     said = _refused(capsys, "resume", "run")
     assert "error[FRL0425]" in said and "flowrl-dsl resume run --restart" in said
     assert Path("run/metrics.jsonl").read_bytes() == records
-    assert cli.main(["resume", "run", "--restart"]) == cli.OK
+    assert cli.main(["resume", "run", "--restart"]) == exits.OK
     assert Path("run/metrics.jsonl").read_bytes() == records and Checkpoints(tmp_path / "run").load() is not None
 
 
-@pytest.mark.parametrize(("answer", "code"), [("y", cli.OK), ("", cli.RUN_FAILURE)])
+@pytest.mark.parametrize(("answer", "code"), [("y", exits.OK), ("", exits.RUN_FAILURE)])
 def test_a_user_at_a_terminal_is_asked(monkeypatch, capsys, answer: str, code: int) -> None:
     _train("run", 200)
     _damage_all("run")
@@ -168,7 +168,7 @@ def test_a_user_at_a_terminal_is_asked(monkeypatch, capsys, answer: str, code: i
 
 def test_restart_keeps_an_intact_checkpoint(capsys) -> None:
     _train("run", 200)
-    assert cli.main(["resume", "run", "--restart"]) == cli.OK and "already finished" in capsys.readouterr().out
+    assert cli.main(["resume", "run", "--restart"]) == exits.OK and "already finished" in capsys.readouterr().out
 
 
 def test_a_population_needs_files(monkeypatch, capsys) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flowrl_dsl import arguments, cli
+from flowrl_dsl import cli
 from flowrl_dsl.bench import machine, report
 from flowrl_dsl.bench.act import Row as ActRow
 from flowrl_dsl.bench.env import Row as EnvRow
@@ -21,6 +21,7 @@ from flowrl_dsl.bench.step import Row as StepRow
 from flowrl_dsl.bench.timing import geometric_mean, in_turns, ratio
 from flowrl_dsl.bench.train import DEFAULTS, shares, with_defaults
 from flowrl_dsl.bench.train import Row as TrainRow
+from flowrl_dsl.commands import bench
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 
@@ -41,7 +42,7 @@ def _report(kind: str) -> Report:
 
 
 def test_the_kinds_are_those_of_the_command_line() -> None:
-    assert tuple(arguments._BENCH) == KINDS
+    assert tuple(bench.KINDS) == KINDS
 
 
 def test_a_ratio_is_that_of_neighbours() -> None:

@@ -1,0 +1,33 @@
+"""``flowrl-dsl compile SPEC``"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from flowrl_dsl.arguments import add_set, passes
+from flowrl_dsl.exits import OK, write
+
+HELP = "compile a spec and print its plan, or the form selected by --emit"
+EMITTED = ("tree", "spec", "graph", "jaxpr", "hlo", "python")
+
+
+def declare(command: argparse.ArgumentParser) -> None:
+    command.add_argument("spec", metavar="SPEC")
+    command.add_argument("--task", metavar="TASK", help="task that sets the sizes and selects the `for task` block")
+    command.add_argument("--emit", choices=EMITTED, help="intermediate form to print")
+    help_text = "passes over the update graph: none, all, or a comma-separated list (default all; cse,dce for --emit python)"
+    command.add_argument("--passes", type=passes, metavar="NAMES", help=help_text)
+    command.add_argument("-o", dest="output", type=Path, metavar="FILE", help="output file (default: standard output)")
+    add_set(command)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    from flowrl_dsl.driver import compile_report
+
+    text = compile_report(parsed.spec, parsed.emit, parsed.task, parsed.set, parsed.passes)
+    if parsed.output is None:
+        print(text, end="" if text.endswith("\n") else "\n")
+    else:
+        write(parsed.output, text)
+    return OK

@@ -1,0 +1,23 @@
+"""``flowrl-dsl eval RUN…``"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from flowrl_dsl.arguments import positive
+from flowrl_dsl.exits import OK
+
+HELP = "evaluate the newest checkpoint of each run"
+
+
+def declare(command: argparse.ArgumentParser) -> None:
+    command.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    command.add_argument("--episodes", type=positive, metavar="N")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    from flowrl_dsl import runs
+
+    runs.evaluate(parsed.runs, parsed.episodes)
+    return OK

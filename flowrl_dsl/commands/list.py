@@ -1,0 +1,19 @@
+"""``flowrl-dsl list [WHAT]``"""
+
+from __future__ import annotations
+
+import argparse
+
+from flowrl_dsl.exits import unless_misused
+
+HELP = "list shipped specs and registered components with their papers"
+
+
+def declare(command: argparse.ArgumentParser) -> None:
+    command.add_argument("what", nargs="?", metavar="WHAT", help="specs, components, or a family such as sampler")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    from flowrl_dsl.catalogue import listing
+
+    return unless_misused(lambda: print(listing(parsed.what)))
