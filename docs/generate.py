@@ -26,7 +26,8 @@ PRIMITIVE_KINDS = {
     "elementwise": "Arithmetic",
     "reduction": "Reductions",
     "along": "Along one axis",
-    "draw": "Random choice",
+    "towards": "Towards other points",
+    "members": "Members of an ensemble",
 }
 REFERENCE = Path(__file__).parent / "reference"
 

@@ -137,8 +137,9 @@ class Primitive:
     ``kind`` is ``elementwise`` (arguments broadcast by axis name), ``reduction`` (removes the axes named by ``over``; all
     of them when none is named), ``along`` (works along exactly one axis of its first argument and keeps it; ``over`` is
     required, further arguments are numbers without axes), ``towards`` (compares its first argument with all points along
-    exactly one axis of its second, which it removes; further arguments are numbers without axes) or ``draw`` (random members
-    of an ensemble; the second argument is a whole number).  ``reads`` names the axes of the components of points.
+    exactly one axis of its second, which it removes; further arguments are numbers without axes) or ``members`` (some
+    members of an ensemble, or one; the second argument is a whole number).  ``reads`` names the axes of the components of
+    points.
     """
 
     name: str
@@ -215,7 +216,8 @@ PRIMITIVES: dict[str, Primitive] = {
             "m = median |x - y|² / (2 log(n + 1))",
             reads=("action",),
         ),
-        Primitive("subset", 2, "draw", "n different members of the ensemble, the same ones for all rows"),
+        Primitive("subset", 2, "members", "n different random members of the ensemble, the same ones for all rows"),
+        Primitive("member", 2, "members", "the n-th member of the ensemble, counted from 1"),
     )
 }
 

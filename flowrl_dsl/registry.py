@@ -40,6 +40,7 @@ CAPABILITIES: dict[str, str] = {
     "mode": "a single most likely action",
     "imitation": "a regression onto given actions, each with a weight of its own",
     "reparameterized": "samples that can be differentiated with respect to the policy's parameters",
+    "noise_map": "a map from noise of the action's dimension to an action, without further randomness",
     "noise_process": "a forward process that turns an action into noise",
     "noise_prediction": "a network that predicts the noise of a noisy action",
     "diffusion_sampler": "a way to draw actions from a noise prediction",
@@ -60,6 +61,7 @@ CAPABILITIES: dict[str, str] = {
     "old_policy": "an occasionally refreshed copy of the policy",
     "kl": "an estimate of the divergence of the new policy from its proposals",
     "entropy": "an estimate of the policy's entropy",
+    "imitation_error": "the loss of the policy's imitation of the batch's actions",
 }
 
 

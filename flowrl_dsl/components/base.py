@@ -89,6 +89,7 @@ class Backbone(Component):
             "noise_prediction": "predict",
             "flow_field": "velocity",
             "imitation": "imitate",
+            "noise_map": "mapped",
         }
     )
     trains: ClassVar[bool] = True
@@ -131,6 +132,10 @@ class Backbone(Component):
         error of a predicted noise.  Offered by backbones that provide ``imitation``.
         """
         raise self._lacks("imitation")
+
+    def mapped(self, ctx: Context, params: Value, s: Value, z: Value, name: str) -> Value:
+        """What standard normal noise z [..., action] becomes; offered by policies that provide ``noise_map``."""
+        raise self._lacks("noise_map")
 
     def regression(self, ctx: Context, params: Value, s: Value, a: Value, noised: Noised) -> tuple[Value, Value]:
         """The network's prediction at noisy actions, and its target if they were made from the actions a: [..., action]."""
@@ -273,7 +278,7 @@ class Critic(Component):
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss [] to minimise, and measurements: constants [] by name, ``kl`` or ``entropy``."""
+    """A loss [] to minimise, and measurements [] by name, ``kl``, ``entropy`` or ``imitation_error``, read as constants."""
 
     value: Value
     measures: Mapping[str, Value] = field(default_factory=dict)
@@ -284,9 +289,11 @@ class Mechanism(Component):
 
     family: ClassVar[str] = "mechanism"
     trains: ClassVar[str] = "policy"
+    """The parameter group trained by its loss: policy, or critic if it shapes the values that an energy policy follows."""
     of_source: ClassVar[frozenset[str]] = frozenset()
     """What it requires of the policy that it draws actions from, which may be another one than it improves."""
-    """The parameter group trained by its loss: policy, or critic if it shapes the values that an energy policy follows."""
+    drawing: ClassVar[frozenset[str]] = frozenset({"reparameterized", "noise_map"})
+    """The requirements of those that draw from the policy that they improve."""
 
     @abstractmethod
     def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
@@ -342,22 +349,25 @@ class Schedule(Component):
 
 
 class Adaptation(Component):
-    """A positive parameter with its own loss; the state contains its logarithm."""
+    """A parameter that follows a measured quantity; its groups of the state begin with ``group``."""
 
     family: ClassVar[str] = "adaptation"
-    optimizer: Optimizer
 
     @abstractmethod
     def measured(self, ctx: Context, s: Value) -> Value:
-        """The measured quantity [], a constant: from the mechanisms, or computed here at observations [batch, obs]."""
+        """The measured quantity [], a constant: of the mechanisms, or computed at observations [batch, obs]."""
 
     @abstractmethod
-    def start(self, ctx: Context, name: str) -> Value:
-        """The logarithm of the initial value."""
+    def initial(self, ctx: Context, name: str, group: str) -> dict[str, Value]:
+        """The groups of the state before the first update: ``group``, and that of an optimizer if there is one."""
 
     @abstractmethod
-    def loss(self, ctx: Context, log_x: Value, measured: Value) -> Value:
-        """The loss [] of the logarithm."""
+    def value(self, ctx: Context, name: str, stored: Value) -> Value:
+        """The number [] that formulas read, given the contents of ``group``."""
+
+    @abstractmethod
+    def update(self, ctx: Context, name: str, group: str, measured: Value) -> dict[str, Value]:
+        """The new versions of its groups."""
 
 
 class Estimator(Component):

@@ -39,6 +39,12 @@ def negative_mean(x):
 
 
 @kernel
+def mean_squared_error(x, y):
+    """Mean of (x - y)^2 over all axes."""
+    return jnp.mean(jnp.square(x - y))
+
+
+@kernel
 def is_nth(step, n):
     """Whether the update with this counter (from 0) is the n-th, the 2n-th, ..."""
     return (step + 1) % n == 0

@@ -70,7 +70,7 @@ def gradient_and_loss_are_finite(loss, norm):
 
 
 def learned_group(parameter: str) -> str:
-    """The parameter group with the logarithm of a learned parameter; no other group has such a name."""
+    """The group of the state with what a learned parameter is computed from; no other group has such a name."""
     return f"param.{parameter}"
 
 
@@ -191,10 +191,10 @@ class Context:
         return {"key": Arg(len(inputs) - 1)}
 
     def parameter(self, parameter: Parameter) -> Value:
-        """A ``param``: an input, a function of the update counter, or learned (the state contains its logarithm)."""
-        name = parameter.name
-        if parameter.learned is not None:
-            return self.builder.elementwise("jnp.exp", self.versions[learned_group(name)], name=name)
+        """A ``param``: an input, a function of the update counter, or learned, computed from its group of the state."""
+        name, learned = parameter.name, parameter.learned
+        if learned is not None:
+            return learned.value(self, name, self.versions[learned_group(name)])  # type: ignore[attr-defined]
         if parameter.schedule is not None:
             return self._scheduled(name, parameter.schedule)
         return self._hyper(name, parameter.value)

@@ -41,7 +41,8 @@ class Regime(Component):
         if sampling.feedback and not feedback_of(algorithm):
             uniform: Any = find("sampling", "uniform")
             sampling = uniform()  # no feedback is ever reported
-        return kind.of(sampling, max(section.window for section in sections.values()), envs)
+        window = max(section.window for section in sections.values())
+        return kind.of(sampling, window, envs, any(section.follows_actions for section in sections.values()))
 
 
 def feedback_of(algorithm: Algorithm) -> Record:
@@ -63,8 +64,11 @@ class Source(Component):
 
     @classmethod
     @abstractmethod
-    def of(cls, sampling: Sampling, horizon: int, envs: int) -> Source:
-        """The source for a sampling, returns of ``horizon`` steps, and ``envs`` parallel environments."""
+    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool) -> Source:
+        """The source for a sampling, returns of ``horizon`` steps, and ``envs`` parallel environments.
+
+        Where it is ``following``, a batch also contains the action of the next step (``a_next_seen``, ``next_seen``).
+        """
 
     def batch(self, stored: Record) -> Record:
         """The record of a batch, given that of a step."""

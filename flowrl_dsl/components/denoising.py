@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from flowrl_dsl.axes import union, without
@@ -166,12 +167,22 @@ class Denoising(Backbone):
         a_t = ctx.builder.add("Diffuse", call(diffuse, *map(Arg, range(4))), (a, noise, alpha, sigma), a.type, "a_t")
         return Noised(a_t=a_t, noise=noise, alpha=alpha, sigma=sigma, t=t)
 
-    def _sampled(
-        self, ctx: Context, params: Value, s: Value, name: str, particles: int | None, times: Expr, *schedule: Expr
-    ) -> Sampled:
+    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
         """Actions by the policy's sampler, from standard normal noise."""
+        return self._sampled(ctx, params, s, ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles), name)
+
+    def mapped(self, ctx: Context, params: Value, s: Value, z: Value, name: str) -> Value:
+        """The actions that the policy's sampler reaches from the noise z; the sampler draws no random numbers."""
+        return self._sampled(ctx, params, s, z, name).action
+
+    @abstractmethod
+    def grid(self, ctx: Context) -> tuple[Expr, ...]:
+        """The times of the sampler's steps, and what else its kernel takes: a noise schedule."""
+
+    def _sampled(self, ctx: Context, params: Value, s: Value, prior: Value, name: str) -> Sampled:
+        """Actions by the policy's sampler, from noise."""
         sampler = ctx.own.sampler
-        prior = ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles)
+        times, *schedule = self.grid(ctx)
         inputs, options = [params, s, prior], {"times": times, **sampler.constants()}
         for option_name, value in _sampler_inputs(ctx, sampler, name).items():
             options[option_name] = Arg(len(inputs))

@@ -24,6 +24,11 @@ class Section(SectionKind):
         """Number of consecutive steps that a batch must contain for it."""
         return 1
 
+    @property
+    def follows_actions(self) -> bool:
+        """Whether it reads ``a_next_seen`` and ``next_seen``, which the source derives."""
+        return False
+
     def record(self) -> Record:
         """The fields it requests besides those of a step; it fills those filled by ``act`` (:meth:`acted`)."""
         return {}
@@ -48,12 +53,10 @@ class Section(SectionKind):
         """The groups updated by the stage ``targets``, and the source group of each."""
         return dict.fromkeys(self.kept(owner), owner)
 
-    def follow(self, ctx: Context) -> dict[str, Value]:
-        """The new versions of its copies after the stage ``targets``."""
-        return {
-            group: getattr(self, copy.option).follow(ctx, ctx.versions[group], ctx.versions[ctx.owner], group)
-            for group, copy in self.kept(ctx.owner).items()
-        }
+    def follow(self, ctx: Context, group: str) -> Value:
+        """The new version of one of the groups that it ``follows``."""
+        rule = getattr(self, self.kept(ctx.owner)[group].option)
+        return rule.follow(ctx, ctx.versions[group], ctx.versions[self.follows(ctx.owner)[group]], group)
 
     def called(self, ctx: Context, function: str, *arguments: Value) -> Value:
         """The value of one of its ``functions``."""

@@ -84,9 +84,7 @@ def _init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Ty
         state |= section.init(ctx.of(name), ctx.draw_key(name))
     for parameter in algorithm.learned():
         learned: Any = parameter.learned
-        group = learned_group(parameter.name)
-        state[group] = learned.start(ctx, f"log_{parameter.name}")
-        state[f"{group}_opt"] = learned.optimizer.init(ctx, state[group], f"{parameter.name}_opt")
+        state |= learned.initial(ctx, parameter.name, learned_group(parameter.name))
     if _normalizer(algorithm) is not None:
         state["normalizer"] = _normalizer(algorithm).init(ctx)
     state["key"] = key
@@ -222,19 +220,19 @@ class _Stages(StageVisitor[dict[str, Value]]):
             if name in sections:
                 section: Any = sections[name]
                 return section.update(ctx.of(name), self.batch)
-            if name != "targets":
+            if name in ctx.algorithm.parameters:
                 return self._learned(name)
-            copies: dict[str, Value] = {}
-            for owner, keeper in moving(ctx.algorithm).items():
-                copies |= keeper.follow(ctx.of(owner))
-            return copies
+            return {
+                group: keeper.follow(ctx.of(owner), group)
+                for owner, keeper in moving(ctx.algorithm).items()
+                for group in keeper.follows(owner)
+                if name in ("targets", group)
+            }
 
     def _learned(self, name: str) -> dict[str, Value]:
-        ctx, learned = self.ctx, self.ctx.algorithm.parameters[name].learned
-        adaptation: Any = learned
-        group = learned_group(name)
-        loss = adaptation.loss(ctx, ctx.versions[group], adaptation.measured(ctx, self.batch["s"]))
-        return ctx.descend(group, loss, adaptation.optimizer, label=name)
+        adaptation: Any = self.ctx.algorithm.parameters[name].learned
+        measured = adaptation.measured(self.ctx, self.batch["s"])
+        return adaptation.update(self.ctx, name, learned_group(name), measured)
 
     def when(self, condition: Condition, stage: Stage) -> dict[str, Value]:
         b, report = self.ctx.builder, self.ctx.report

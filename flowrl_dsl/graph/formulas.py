@@ -91,6 +91,12 @@ def count(x, axis=None):
 
 
 @kernel
+def nth_member(x, n, axis):
+    """The n-th member along the axis of an ensemble, counted from 1."""
+    return jnp.take(x, n - 1, axis=axis)
+
+
+@kernel
 def where(condition, x, y):
     """x where the condition is not 0, else y."""
     return jnp.where(condition != 0, x, y)
@@ -199,6 +205,8 @@ class FormulaBuilder:
             return self.builder.stop(self._term(term.operands[0]), name)
         if function == "subset":
             return self._subset(term)
+        if function == "member":
+            return self._member(term, name)
         if function not in PRIMITIVES:
             reading = {"source": term.source} if term.source else {}
             return self.functions[function](*(self._term(operand) for operand in term.operands), **reading)
@@ -221,6 +229,12 @@ class FormulaBuilder:
         value = self.functions["subset"](self._term(q), int(count.value))
         self._drawn.append((term, value))
         return value
+
+    def _member(self, term: Operation, name: str) -> Value:
+        value, n = self._term(term.operands[0]), term.operands[1]
+        assert isinstance(n, Constant)
+        expr = call(nth_member, Arg(0), int(n.value), axis=value.axes.index("ensemble"))
+        return self.builder.add("Reduce", expr, (value,), Type(term.axes), name or term.function)
 
     def _along(self, term: Operation, name: str) -> Value:
         operands = [self._term(operand) for operand in term.operands]

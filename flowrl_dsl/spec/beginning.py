@@ -58,8 +58,9 @@ class BeginReader:
 
     def _optimized(self) -> list[str]:
         """The parts with an optimizer, in the default order."""
-        sections = self.check.sections
-        return [name for name in self.movable if name != TARGETS and (name not in sections or _steps(sections[name]))]
+        learned = {name: parameter.learned for name, parameter in self.check.scope.parameters.items()}
+        parts = {name: self.check.sections.get(name, learned.get(name)) for name in self.movable if name != TARGETS}
+        return [name for name, part in parts.items() if part is not None and _steps(part)]
 
     def _copy(self, source: tree.Name, owner: tree.Name) -> Action | None:
         sections = {name: one for name, one in self.check.sections.items() if isinstance(one, SectionKind) and one.shape}
@@ -101,8 +102,8 @@ def _names(expr: tree.Expr) -> list[tree.Name] | None:
     return names if len(names) == len(arguments) else None
 
 
-def _steps(section: Component) -> bool:
-    """Whether a section has an optimizer that trains its parameters."""
-    silent = unread(section)
-    options = {name: kind for name, kind in kinds(type(section)).items() if kind.role == "component"}
+def _steps(part: Component) -> bool:
+    """Whether a section or an adaptation has an optimizer that trains its parameters."""
+    silent = unread(part)
+    options = {name: kind for name, kind in kinds(type(part)).items() if kind.role == "component"}
     return any(kind.family == "optimizer" and name not in silent for name, kind in options.items())

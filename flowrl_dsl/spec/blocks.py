@@ -16,7 +16,7 @@ from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.merge import Block
 from flowrl_dsl.spec.options import FAILED, Options
 from flowrl_dsl.spec.parameters import check_name
-from flowrl_dsl.spec.scope import SET_FILE, Site
+from flowrl_dsl.spec.scope import SET_FILE, Site, inside
 from flowrl_dsl.syntax import tree
 
 
@@ -41,9 +41,19 @@ def read_sections(check: Check) -> None:
 
 
 def _own(check: Check, block: Block) -> dict[str, tree.Assign]:
-    """The options of a block set by the spec itself or ``--set``; unread options of a base spec are no error."""
-    own = (check.main, SET_FILE)
-    return {name: assign for name, assign in block.options.items() if assign.span.file in own}
+    """The options of a block set by the spec itself or ``--set``; unread options of a base spec are no error.
+
+    Neither are those that a ``for task`` block leaves unread: they are read for other tasks.
+    """
+    own, blocks = (check.main, SET_FILE), check.scope.applied
+    given = {name: assign for name, assign in block.options.items() if assign.span.file in own}
+    if not blocks:
+        return given
+    return {
+        name: assign
+        for name, assign in given.items()
+        if assign.span.file == SET_FILE or any(inside(assign.span, task.span) for task in blocks)
+    }
 
 
 def sections_of(check: Check, kind: str) -> list[tuple[str, Block]]:
@@ -99,6 +109,7 @@ def _unknown_section(check: Check, block: Block) -> None:
 
 
 def read_improvements(check: Check) -> list[Improvement]:
+    """The blocks: those of the unnamed policy, then those of each named one, wherever they stand in the text."""
     whole = check.statements.whole
     if whole and not check.statements.improvements:
         names = ", ".join(sorted(members_of("mechanism")))
@@ -124,7 +135,7 @@ def read_improvements(check: Check) -> list[Improvement]:
             found.append(Improvement(label=label, owner=term.owner, factor=factor, mechanism=mechanism, span=place))
     if whole:
         _check_trained(check, found)
-    return found
+    return sorted(found, key=lambda block: block.owner != POLICY)
 
 
 def _check_trained(check: Check, found: list[Improvement]) -> None:

@@ -14,12 +14,13 @@ from flowrl_dsl.syntax import tree
 
 def check(scope: Scope) -> None:
     """Report every unmet requirement and every unnecessary sampler."""
-    _check_subsets(scope)
+    _check_members(scope)
     acting = _acting(scope)
     silent = set().union(*(_unused_sampler(owner, scope) for owner in acting))
     drawn = {(r.site.path.split(".")[0], r.capability) for r in scope.required if r.source}
     available, policies = _available(acting, scope), _policies(acting, scope)
     choosing = {path: owner for reached in scope.reached for path, owner in _drawn_from(reached, policies).items()}
+    sampled = {POLICY, *choosing.values(), *_sampling_themselves(acting, scope)}
     for required in scope.required:
         owner = required.owner if required.owner in available else _owner(required.site.path, acting, scope)
         if required.capability not in available[owner]:
@@ -29,11 +30,18 @@ def check(scope: Scope) -> None:
             continue
         owner = choosing.get(reached.path) or _owner(reached.path, acting, scope)
         for capability in sorted(needs(reached.component, scope) - available[owner]):
-            if (reached.path.split(".")[0], capability) not in drawn:
+            to_sample = reached.path == f"{owner}.backbone" and providers(capability).keys() == {"sampler"}
+            if (reached.path.split(".")[0], capability) not in drawn and not (to_sample and owner not in sampled):
                 _report_need(reached, capability, owner, scope)
         for owner in _drawn_from(reached, policies).values():
             for capability in sorted(getattr(reached.component, "of_source", frozenset()) - available[owner]):
                 _report_need(reached, capability, owner, scope)
+
+
+def _sampling_themselves(acting: Collection[str], scope: Scope) -> set[str]:
+    """The policies with an ``improve`` block that draws from the policy that it improves."""
+    drawing = [r.path for r in scope.reached if needs(r.component, scope) & getattr(r.component, "drawing", frozenset())]
+    return {_owner(path, acting, scope) for path in drawing}
 
 
 def _acting(scope: Scope) -> dict[str, None]:
@@ -81,13 +89,12 @@ def _available(acting: Collection[str], scope: Scope) -> dict[str, set[str]]:
     return {owner: shared | found for owner, found in own.items()}
 
 
-def _check_subsets(scope: Scope) -> None:
-    """Report subsets of more members than the ensemble has."""
+def _check_members(scope: Scope) -> None:
+    """Report members that the ensemble does not have."""
     for path, size in _lengths("ensemble", scope).items():
-        for subset in scope.subsets:
-            if subset.count > size:
-                message = f"subset takes at most the {size} members of the ensemble, found {subset.count}"
-                scope.error("FRL0214", message, subset.site, subset.span, f"{path} is {size}")
+        for asked in scope.members:
+            if asked.count > size:
+                scope.error("FRL0214", asked.exceeds(size), asked.site, asked.span, f"{path} is {size}")
 
 
 def _lengths(axis: str, scope: Scope) -> dict[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flowrl_dsl.algorithm import POLICY, Improvement, Origin, Stage
-from flowrl_dsl.registry import Component, find, stages
+from flowrl_dsl.registry import Component, SectionKind, find, stages
 from flowrl_dsl.spec import compatibility
 from flowrl_dsl.spec.blocks import sections_of
 from flowrl_dsl.spec.check import Check
@@ -37,7 +37,8 @@ def order_reader(
     fixed = check.edited or bool(check.statements.applied)
     lenient = file != SET_FILE and (fixed or file != check.main)
     measured, trainers = _measured(check, improvements), _trainers(check)
-    return OrderReader(movable, still, lenient, measured, check.scope.diagnostics, trainers, partial)
+    given_to = (measured, check.scope.diagnostics, trainers, partial, copies_of(check))
+    return OrderReader(movable, still, lenient, *given_to)
 
 
 def _measured(check: Check, improvements: Sequence[Improvement]) -> set[str]:
@@ -52,6 +53,12 @@ def _trainers(check: Check) -> list[Trainer]:
     terms: list[Any] = [(find("mechanism", term.mechanism), term.owner) for term in check.statements.improvements]
     trainers = [Trainer(cls.name, cls.trains, owner) for cls, owner in terms if cls is not None]
     return [trainer for trainer in trainers if trainer.trains != POLICY]
+
+
+def copies_of(check: Check) -> list[str]:
+    """The copies that the sections keep."""
+    sections = check.sections.items()
+    return [group for owner, section in sections if isinstance(section, SectionKind) for group in section.kept(owner)]
 
 
 def movable_parts(check: Check) -> tuple[list[str], dict[str, str]]:

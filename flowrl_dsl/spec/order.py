@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from flowrl_dsl.algorithm import POLICY, Alongside, Condition, Single, Stage, StageSearch, Then, When, stage_names
@@ -27,6 +27,13 @@ def default_order(movable: list[str]) -> Stage:
     return _sequence([Single(name) for name in movable]) or Single(POLICY)
 
 
+def left_out(names: Collection[str], movable: Sequence[str], copies: Sequence[str]) -> list[str]:
+    """The parts that these names of stages leave out.  Copies may stand by their own names instead of ``targets``."""
+    by_name = [copy for copy in copies if copy in names]
+    missing = [name for name in movable if name not in names and (name != TARGETS or not by_name)]
+    return missing if TARGETS in names or not by_name else missing + [copy for copy in copies if copy not in names]
+
+
 @dataclass(frozen=True)
 class Trainer:
     """A mechanism that moves the section ``trains`` in the stage of the policy that it improves."""
@@ -44,7 +51,8 @@ class OrderReader:
     still part is an error, unless ``lenient``: an order that was inherited, or written before a ``--set`` fixed the
     part, simply loses it.  ``measured`` are the parameters that are learned from what the stage ``policy`` measures;
     ``trainers`` are mechanisms that move another section in the stage of a policy.  The order of a ``partial`` phase may
-    leave out parts, but not the policy whose measurements it reads.
+    leave out parts, but not the policy whose measurements it reads.  ``copies`` may stand by their own names; ``targets``
+    then is the others.
     """
 
     movable: list[str]
@@ -54,13 +62,14 @@ class OrderReader:
     diagnostics: Diagnostics
     trainers: Collection[Trainer] = ()
     partial: bool = False
+    copies: Sequence[str] = ()
     _failed: bool = False
 
     def read(self, expr: tree.Expr) -> Stage:
         """The stage, partial after errors; every missing, repeated or unknown part is reported."""
         places: dict[str, Span] = {}
         stage = self._stage(expr, places)
-        missing = [] if self.partial else [name for name in self.movable if name not in places]
+        missing = [] if self.partial else left_out(places, self.movable, self.copies)
         if missing and not self._failed:
             hint = f"append {'it' if len(missing) == 1 else 'them'}: {text_of(expr)} -> {' -> '.join(missing)}"
             self._error("FRL0232", f"the order leaves out {', '.join(missing)}", expr.span, hint)
@@ -72,7 +81,20 @@ class OrderReader:
             self._check_unmeasured(places)
         if stage is not None:
             self._check_trainers(stage, places)
+            stage = self._by_name(stage, places)
         return stage if stage is not None else default_order(self.movable)
+
+    def _by_name(self, stage: Stage, places: dict[str, Span]) -> Stage:
+        """The order, ``targets`` replaced by the copies that it does not name, if it names any."""
+        others = [copy for copy in self.copies if copy not in places]
+        if len(others) == len(self.copies) or TARGETS not in places:
+            return stage
+        if not others:
+            message = f"every copy stands in the order by its own name, so that nothing is left for `{TARGETS}`"
+            self._error("FRL0231", message, places[TARGETS], "leave it out of the order")
+            return stage
+        parts = tuple(Single(copy) for copy in others)
+        return _replaced(stage, parts[0] if len(parts) == 1 else Alongside(parts))
 
     def _check_unmeasured(self, places: dict[str, Span]) -> None:
         """Report the parameters learned from what the policy measures, in a phase that has no stage policy."""
@@ -116,13 +138,13 @@ class OrderReader:
             self._error("FRL0233", f'"{name}" stands twice in the order', span, first)
             return None
         places[name] = span
-        if name in self.movable:
+        if name in self.movable or name in self.copies:
             return Single(name)
         if name in self.still:
             if not self.lenient:
                 self._error("FRL0231", f'"{name}" does not move: {self.still[name]}', span, "leave it out of the order")
             return None
-        self._error("FRL0231", f'unknown part "{name}"', span, did_you_mean(name, self.movable))
+        self._error("FRL0231", f'unknown part "{name}"', span, did_you_mean(name, [*self.movable, *self.copies]))
         return None
 
     def _when(
@@ -165,6 +187,18 @@ def _sequence(stages: list[Stage]) -> Stage | None:
     if not flat:
         return None
     return flat[0] if len(flat) == 1 else Then(tuple(flat))
+
+
+def _replaced(stage: Stage, targets: Stage) -> Stage:
+    """The order with another stage in the place of ``targets``."""
+    match stage:
+        case Single(name) if name == TARGETS:
+            return targets
+        case Then(parts) | Alongside(parts):
+            return type(stage)(tuple(_replaced(part, targets) for part in parts))
+        case When(condition, inner):
+            return When(condition, _replaced(inner, targets))
+    return stage
 
 
 class _BeforeThePolicy(StageSearch[str]):

@@ -10,11 +10,25 @@ from flowrl_dsl.diagnostics import did_you_mean
 from flowrl_dsl.spec.beginning import BeginReader
 from flowrl_dsl.spec.check import Check
 from flowrl_dsl.spec.merge import PHASE_OPTIONS, Block
-from flowrl_dsl.spec.moves import movable_parts, order_reader, read_order
+from flowrl_dsl.spec.moves import copies_of, movable_parts, order_reader, read_order
 from flowrl_dsl.spec.numbers import LARGEST, count
+from flowrl_dsl.spec.order import left_out
 from flowrl_dsl.spec.parameters import check_name
 from flowrl_dsl.spec.scope import Site
 from flowrl_dsl.spec.text import text_of
+
+
+def check_options(check: Check) -> None:
+    """Report what a phase cannot contain; of a text with syntax errors, in the blocks that are complete."""
+    for name, block in check.statements.phases.items():
+        if not block.complete:
+            continue
+        for key, assign in block.options.items():
+            if key not in PHASE_OPTIONS:
+                hint = did_you_mean(key, PHASE_OPTIONS)
+                check.error("FRL0208", f'phase "{name}" has no option "{key}"', assign.key.span, hint)
+        for let in block.lets.values():
+            check.error("FRL0205", "a phase cannot contain a let", let.span, "write it at the top level")
 
 
 def read_phases(check: Check, improvements: Sequence[Improvement]) -> tuple[Phase, ...]:
@@ -48,12 +62,6 @@ class _PhaseReader:
             self.check.error("FRL0237", "a phase has a name", block.name.span, "for instance phase pretrain { ... }")
         else:
             check_name(block.given, self.check.scope)
-        for key, assign in block.options.items():
-            if key not in PHASE_OPTIONS:
-                hint = did_you_mean(key, PHASE_OPTIONS)
-                self.check.error("FRL0208", f'phase "{name}" has no option "{key}"', assign.key.span, hint)
-        for let in block.lets.values():
-            self.check.error("FRL0205", "a phase cannot contain a let", let.span, "write it at the top level")
         return Phase(name, self._order(name, block), self._updates(name, block, last), self._begin(name, block))
 
     def _updates(self, name: str, block: Block, last: bool) -> int | None:
@@ -98,7 +106,7 @@ def _check_total(check: Check, phases: Sequence[Phase]) -> None:
 
 def _check_all_move(check: Check, phases: Sequence[Phase]) -> None:
     moved = {part for phase in phases for part in stage_names(phase.order)}
-    missing = [part for part in movable_parts(check)[0] if part not in moved]
+    missing = left_out(moved, movable_parts(check)[0], copies_of(check))
     if missing:
         place = check.statements.phases[phases[-1].name]
         message = f"no phase moves {', '.join(missing)}"

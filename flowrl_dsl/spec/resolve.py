@@ -20,7 +20,7 @@ from flowrl_dsl.spec.merge import Statements, apply_task, merge
 from flowrl_dsl.spec.moves import read_order
 from flowrl_dsl.spec.options import FAILED
 from flowrl_dsl.spec.overrides import apply_sets
-from flowrl_dsl.spec.phases import read_phases
+from flowrl_dsl.spec.phases import check_options, read_phases
 from flowrl_dsl.spec.scope import Scope, inside
 from flowrl_dsl.spec.settings import paper_of, read_regime
 from flowrl_dsl.syntax import tree
@@ -149,6 +149,7 @@ def _checked(check: Check) -> Check:
     regime = read_regime(check)
     read_sections(check)
     improvements = tuple(read_improvements(check))
+    check_options(check)
     if not check.statements.whole:
         return check
     drop_unused_inherited(check)

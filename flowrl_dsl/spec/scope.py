@@ -68,12 +68,17 @@ class Required:
 
 
 @dataclass(frozen=True)
-class Subset:
-    """Members drawn from the whole ensemble: how many, and where that is said."""
+class Members:
+    """Members taken from the whole ensemble: how many, or which one, and where that is written."""
 
+    function: str
     count: int
     site: Site
     span: Span
+
+    def exceeds(self, size: int) -> str:
+        """The message for an ensemble of fewer members."""
+        return f"{self.function} takes at most the {size} members of the ensemble, found {self.count}"
 
 
 @dataclass
@@ -100,7 +105,7 @@ class Scope:
     places: dict[str, Reached] = field(default_factory=dict)
     """The first component reached at each path."""
     required: list[Required] = field(default_factory=list)
-    subsets: list[Subset] = field(default_factory=list)
+    members: list[Members] = field(default_factory=list)
     maybe: set[str] = field(default_factory=set)
     """Capabilities that parts with errors might have provided; nobody is told that they are missing."""
 

@@ -54,7 +54,9 @@ def _certain(node: Tree, statement: tree.Statement, wounds: _Wounds) -> tree.Sta
     if wounds.in_header([*header, body.children[0]]):
         return None
     if not wounds.in_body(body):
-        return statement
+        # the brace that is one too many, or lacks, may be that of a section inside of it
+        of_task = wounds.torn and isinstance(statement, tree.ForTask)
+        return replace(statement, complete=False) if of_task else statement
     return None if wounds.torn else replace(statement, complete=False)
 
 

@@ -122,8 +122,9 @@ class _Reach(StageVisitor[set[str]]):
 
     def single(self, name: str) -> set[str]:
         seen = self.seen
-        if name == "targets":
-            return {copy for copy, original in originals(self.trial.algorithm).items() if original in seen}
+        copies = originals(self.trial.algorithm)
+        if name == "targets" or name in copies:
+            return {copy for copy, original in copies.items() if original in seen and name in ("targets", copy)}
         if name == "policy" and seen:
             self.measured = True
         all_of_it = seen or (name in self.trial.algorithm.parameters and self.measured)

@@ -56,7 +56,10 @@ def replay_of(program: Program, seed: int = 0, rows: int = 12, size: int = 9) ->
 def _rows_of(shapes: Mapping[str, tuple[int, ...]], rng: np.random.Generator, style: str) -> dict[str, np.ndarray]:
     values = {name: rng.normal(size=shape) for name, shape in shapes.items()}
     values["a"] = rng.uniform(-1, 1, shapes["a"])
-    values["d"] = rng.integers(0, 2, shapes["d"]).astype(float)
+    for name in [name for name in ("d", "next_seen") if name in shapes]:
+        values[name] = rng.integers(0, 2, shapes[name]).astype(float)
+    if "a_next_seen" in shapes:
+        values["a_next_seen"] = rng.uniform(-1, 1, shapes["a_next_seen"])
     match style:
         case "zero":
             values = {name: np.zeros(shape) for name, shape in shapes.items()}
@@ -64,7 +67,7 @@ def _rows_of(shapes: Mapping[str, tuple[int, ...]], rng: np.random.Generator, st
             values = {name: np.broadcast_to(value[:1], value.shape) for name, value in values.items()}
         case "large":
             for name, value in values.items():
-                if name not in ("a", "d"):
+                if name not in ("a", "a_next_seen", "d", "next_seen"):
                     values[name] = np.clip(value, -2, 2) * (500 if name in ("r", "rewards") else 50)
         case "at the bounds":
             values["a"] = np.sign(values["a"])

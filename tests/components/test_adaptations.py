@@ -58,8 +58,8 @@ def _moves(parameter, measured):
     b = Builder("learn")
     versions = {"param.temperature": b.input("log_x", SCALAR), "param.temperature_opt": b.input("moments", TREE)}
     ctx = Context(b, alg, SIZES, versions, b.input("key", Type(dtype="u32")))
-    loss = parameter.learned.loss(ctx, versions["param.temperature"], b.input("measured", SCALAR))
-    for name, value in ctx.descend("param.temperature", loss, parameter.learned.optimizer).items():
+    measured_value = b.input("measured", SCALAR)
+    for name, value in parameter.learned.update(ctx, "temperature", "param.temperature", measured_value).items():
         b.output(name, value)
     inputs = {
         "log_x": np.float32(0.5),

@@ -191,6 +191,13 @@ TYPED = {
     "mean(subset(Q(s, a)), over = ensemble)": ["FRL0243"],
     "mean(subset(Q(s, a), 2, over = ensemble))": ["FRL0253"],
     "subset(Q(s, a), 1)": ["FRL0248"],
+    "member(Q(s, a), 5)": [],
+    "member(subset(Q(s, a), 2), 2) - member(Q(s, a), 1)": [],
+    "member(Q(s, a), 6)": ["FRL0214"],
+    "member(subset(Q(s, a), 2), 3)": ["FRL0214"],
+    "member(Q(s, a), 0)": ["FRL0214"],
+    "member(Q(s, a), 1.5)": ["FRL0213"],
+    "member(mean(Q(s, a), over = ensemble), 1)": ["FRL0246"],
 }
 
 

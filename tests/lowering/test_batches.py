@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flowrl_dsl.components.samplings.lap import lap_priority, prioritized_rows, with_new_rows
 from flowrl_dsl.components.sections.critic import n_step_return
-from flowrl_dsl.components.sources.ring import Ring, transitions, windows
+from flowrl_dsl.components.sources.ring import Ring, following, transitions, windows
 from flowrl_dsl.lowering.program import MEMORY, Data
 from flowrl_dsl.record import STEP
 from flowrl_dsl.runtime.replay import Replay
@@ -67,7 +67,8 @@ def test_windows_are_the_steps_of_one_environment_up_to_the_end_of_the_episode(s
     view, total = replay.view(), steps * envs
     kept = range(max(0, total - capacity), total)
     rows = np.array([number % capacity for number in kept])
-    got = _windows({k: view[k] for k in view}, jnp.asarray(np.resize(rows, capacity)), horizon, envs)
+    last, got = _windows({k: view[k] for k in view}, jnp.asarray(np.resize(rows, capacity)), horizon, envs)
+    after = following(view, last, envs)
     for i, number in enumerate(kept):
         line = lines[number % envs][number // envs :]
         length = next((k + 1 for k in range(min(horizon, len(line))) if line[k]["end"]), min(horizon, len(line)))
@@ -77,12 +78,16 @@ def test_windows_are_the_steps_of_one_environment_up_to_the_end_of_the_episode(s
         assert float(got["s"][i, 0]) == number and float(got["a"][i, 0]) == -number
         assert float(got["s_next"][i, 0]) == line[length - 1]["number"] + 0.5
         assert bool(got["d"][i]) == line[length - 1]["d"]
+        known = length < len(line) and not line[length - 1]["end"]
+        assert bool(after["next_seen"][i]) == known
+        if known:
+            assert float(after["a_next_seen"][i, 0]) == -line[length]["number"]
 
 
 def test_a_window_of_one_step_is_the_transition():
     replay, _ = filled(6, 1, 5, 0)
     rows, view = jnp.arange(5), replay.view()
-    one, window = transitions(view, rows), windows(view, rows, 1, 1)
+    one, window = transitions(view, rows), windows(view, rows, 1, 1)[1]
     np.testing.assert_array_equal(window["rewards"][:, 0], one["r"])
     for name in ("s", "a", "d", "s_next"):
         np.testing.assert_array_equal(window[name], one[name])

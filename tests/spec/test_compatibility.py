@@ -79,6 +79,53 @@ def test_a_sampler_nobody_uses_is_one_error(tmp_path: Path) -> None:
     assert codes(found) == ["FRL0226"] and place(found, "FRL0226") == "ddpm"
 
 
+def test_a_policy_that_is_never_drawn_from_needs_no_sampler(tmp_path: Path) -> None:
+    """Its error alone is read; where an action is drawn from it, a sampler must be there."""
+    behavior = "policy behavior { backbone = flow  improve imitation {} }"
+    cost = "improve reparameterized { objective = -denoising_loss(s, a) from behavior }"
+    algorithm_of(resolve_text(tmp_path, spec(GAUSSIAN, CRITIC, behavior, cost)))
+    drawn = "improve weighted_regression { particles = 2 from behavior  weight = 1 }"
+    found = resolve_text(tmp_path, spec(GAUSSIAN, CRITIC, behavior, drawn))
+    assert codes(found) == ["FRL0212"] and place(found, "FRL0212") == "flow"
+
+
+@pytest.mark.parametrize(
+    ("behavior", "student", "wrong"),
+    [
+        ("backbone = flow  sampler = euler(2)", "backbone = generator(noise = none)", ""),
+        ("backbone = diffusion  sampler = ddim(2)", "backbone = flow  sampler = midpoint(1)", ""),
+        ("backbone = diffusion  sampler = ddpm(2)", "backbone = generator(noise = none)", "distillation"),
+        ("backbone = flow  sampler = euler(2)", "backbone = generator", "distillation"),
+    ],
+)
+def test_teacher_and_student_map_noise(tmp_path: Path, behavior: str, student: str, wrong: str) -> None:
+    both = f"policy behavior {{ {behavior}  improve imitation {{}} }}", f"policy {{ {student} }}"
+    found = resolve_text(tmp_path, spec("regime = offline", *both, "improve distillation { draws = 1 from behavior }"))
+    assert codes(found) == (["FRL0212"] if wrong else [])
+    assert all(wrong in error.message and "noise_map" in error.message for error in found.diagnostics.errors)
+
+
+def test_several_next_actions_are_asked_for(tmp_path: Path) -> None:
+    backup = "backup = r + max(min(Q_target(s_next, a_nexts), over = ensemble))"
+    found = resolve_text(tmp_path, spec(GAUSSIAN, f"critic {{ {backup} }}", PLAIN))
+    assert len(codes(found)) == 1 and "next_actions = 10 from policy" in found.diagnostics.errors[0].message
+    found = resolve_text(tmp_path, spec(GAUSSIAN, f"critic {{ next_actions = 3 from policy  {backup} }}", PLAIN))
+    algorithm_of(found)
+    found = resolve_text(tmp_path, spec(GAUSSIAN, "critic { next_actions = 3 from policy }", PLAIN))
+    assert codes(found) == ["FRL0226"]
+
+
+def test_a_multiplier_needs_what_it_follows(tmp_path: Path) -> None:
+    eta = "param eta = dual(1.0, of = imitation_error) in [0.1, 10]"
+    flow = "policy { backbone = flow  sampler = euler(2) }"
+    algorithm_of(resolve_text(tmp_path, spec("regime = offline", eta, flow, "improve eta * imitation {}")))
+    found = resolve_text(tmp_path, spec(eta, GAUSSIAN, CRITIC, "improve eta * reparameterized {}"))
+    assert codes(found) == ["FRL0212"] and "imitation_error" in found.diagnostics.errors[0].message
+    order = "order = [eta -> policy]"
+    found = resolve_text(tmp_path, spec("regime = offline", order, eta, flow, "improve eta * imitation {}"))
+    assert codes(found) == ["FRL0235"]
+
+
 def test_parts_with_errors_are_given_the_benefit_of_the_doubt(tmp_path: Path) -> None:
     found = resolve_text(tmp_path, spec("policy { backbone = gausian }", "critic { target = emma(1) }", SCORE))
     assert codes(found) == ["FRL0211", "FRL0211"]

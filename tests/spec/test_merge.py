@@ -277,6 +277,16 @@ def test_an_option_of_a_base_may_go_unread_beside_those_of_a_child(tmp_path: Pat
     assert codes(resolve_text(tmp_path, own)) == ["FRL0226"]
 
 
+def test_an_option_may_go_unread_for_some_tasks(tmp_path: Path) -> None:
+    """The block's backup reads no next action; the choice of it is read for all other tasks."""
+    rest = 'critic { next_action = sample }  for task "Hopper-v5" { critic { backup = r } }'
+    text = f'algorithm child extends "td3.flowrl" {{ {rest} }}'
+    for task in ("Hopper-v5", "Ant-v5"):
+        assert not resolve_text(tmp_path, text, task=task).diagnostics.errors
+    inside = text.replace("backup = r", "backup = r  next_action = noise(0.1)")
+    assert codes(resolve_text(tmp_path, inside)) == ["FRL0226"]
+
+
 # alternatives
 
 

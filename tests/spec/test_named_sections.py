@@ -98,7 +98,11 @@ def test_a_child_replaces_the_improve_blocks_of_the_section_it_writes_alone(tmp_
         (BEHAVIOR.replace("behavior", "critic"), "FRL0227", "cannot be declared"),
         ("policy behavior { backbone = deterministic }", "FRL0210", "has no improve block"),
         (BEHAVIOR + "  param behavior = 1.0", "FRL0206", 'section "behavior" takes the name of a param'),
-        (BEHAVIOR.replace("ddim(steps = 4)", "none"), "FRL0212", "which no sampler provides"),
+        (
+            BEHAVIOR.replace("ddim(steps = 4)", "none") + " act { evaluate = sample from behavior }",
+            "FRL0212",
+            "which no sampler provides",
+        ),
         (
             "policy behavior { backbone = deterministic  improve weighted_regression { weight = 1  clip_error = 1 } }",
             "FRL0212",

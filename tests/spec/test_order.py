@@ -102,3 +102,50 @@ def test_a_lenient_reader_drops_what_stands_still() -> None:
     stage, found = read("[critic, policy] -> [alpha, beta] -> targets", lenient=True)
     assert found == [] and stage_names(stage) == PARTS
     assert show_stage(stage) == "[critic, policy] -> alpha -> targets"
+
+
+COPIES = ["critic_target", "policy_target", "old_policy"]
+
+
+def read_with_copies(text: str) -> tuple[str, list[str]]:
+    expr, _ = parse_expression(text, "order")
+    assert expr is not None
+    diagnostics = Diagnostics()
+    stage = OrderReader(PARTS, STILL, False, (), diagnostics, copies=COPIES).read(expr)
+    return show_stage(stage), [d.code for d in diagnostics]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("critic -> policy -> alpha -> targets", "critic -> policy -> alpha -> targets"),
+        (
+            "critic -> critic_target -> [policy, alpha] -> targets",
+            "critic -> critic_target -> [policy, alpha] -> [policy_target, old_policy]",
+        ),
+        (
+            "critic -> [policy, old_policy, alpha] -> every(2, critic_target -> targets)",
+            "critic -> [policy, old_policy, alpha] -> every(2, critic_target -> policy_target)",
+        ),
+        (
+            "critic -> critic_target -> policy -> [alpha, policy_target, old_policy]",
+            "critic -> critic_target -> policy -> [alpha, policy_target, old_policy]",
+        ),
+    ],
+)
+def test_copies_may_stand_by_their_names_and_targets_is_the_others(text: str, wanted: str) -> None:
+    assert read_with_copies(text) == (wanted, [])
+    assert read_with_copies(wanted) == (wanted, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("critic -> critic_target -> policy -> alpha", ["FRL0232"]),
+        ("critic -> critic_target -> policy -> alpha -> [policy_target, old_policy] -> targets", ["FRL0231"]),
+        ("critic -> critic_target -> policy -> alpha -> targets -> critic_target", ["FRL0233"]),
+        ("critic -> policy_targets -> policy -> alpha -> targets", ["FRL0231"]),
+    ],
+)
+def test_every_copy_moves_once(text: str, codes: list[str]) -> None:
+    assert read_with_copies(text)[1] == codes

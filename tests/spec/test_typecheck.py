@@ -301,8 +301,8 @@ def test_mistakes_inside_a_definition_are_shown_at_its_call() -> None:
 
 def test_every_primitive_is_typed() -> None:
     for primitive in PRIMITIVES.values():
-        if primitive.kind == "draw":
-            assert axes(f"{primitive.name}(Q(s, a), 2)") == EBP
+        if primitive.kind == "members":
+            assert axes(f"{primitive.name}(Q(s, a), 2)") == (EBP if primitive.name == "subset" else BP)
             continue
         if primitive.kind == "towards":
             assert axes(f"{primitive.name}(a_t, a, tau, over = particle)") == ("batch", "action")
@@ -314,6 +314,7 @@ def test_every_primitive_is_typed() -> None:
 
 
 STDLIB = {
+    "in_units_of_another(Q(s, a))": BP,
     "double_q(Q(s, a))": BP,
     "pessimistic(Q(s, a), 0.5)": BP,
     "below_best(score, tau)": BP,

@@ -80,12 +80,19 @@ class Learned(Adaptation):
         entropy = ctx.builder.add("Reduce", call(negative_mean, Arg(0)), (density,), SCALAR, "entropy")
         return ctx.builder.stop(entropy, "measured")
 
-    def start(self, ctx: Context, name: str) -> Value:
-        return ctx.builder.add("Init", call(log_of, self.init), (), SCALAR, name)
+    def initial(self, ctx: Context, name: str, group: str) -> dict[str, Value]:
+        log_x = ctx.builder.add("Init", call(log_of, self.init), (), SCALAR, f"log_{name}")
+        return {group: log_x, f"{group}_opt": self.optimizer.init(ctx, log_x, f"{name}_opt")}
 
-    def loss(self, ctx: Context, log_x: Value, measured: Value) -> Value:
+    def value(self, ctx: Context, name: str, stored: Value) -> Value:
+        return ctx.builder.elementwise("jnp.exp", stored, name=name)
+
+    def update(self, ctx: Context, name: str, group: str, measured: Value) -> dict[str, Value]:
+        """One step of the optimizer on the loss of the logarithm."""
         excess = ctx.builder.elementwise("jnp.subtract", *self._compared(ctx, measured), name="excess")
-        return ctx.builder.add("Loss", call(dual_loss, Arg(0), Arg(1)), (log_x, excess), SCALAR, "loss")
+        expr = call(dual_loss, Arg(0), Arg(1))
+        loss = ctx.builder.add("Loss", expr, (ctx.versions[group], excess), SCALAR, "loss")
+        return ctx.descend(group, loss, self.optimizer, label=name)
 
     def _compared(self, ctx: Context, measured: Value) -> tuple[Value, Value]:
         """The two quantities to equate: log x descends their difference."""

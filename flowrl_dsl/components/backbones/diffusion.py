@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Embedding, Noised, NoiseSchedule, Sampled, Widths
+from flowrl_dsl.components.base import Embedding, Noised, NoiseSchedule, Widths
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.denoising import Denoising
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.expr import Arg, Expr, call, kernel
 from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import option, register
 
@@ -53,7 +53,5 @@ class Diffusion(Denoising):
         sigma = b.add("NoiseSchedule", call(sigma_of, Arg(0)), (alpha,), t.type, "sigma")
         return self._noised(ctx, a, t, alpha, sigma)
 
-    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
-        """Actions by the policy's sampler, from standard normal noise."""
-        times = self.schedule.times(ctx.own.sampler.steps)
-        return self._sampled(ctx, params, s, name, particles, times, self.schedule.alpha())
+    def grid(self, ctx: Context) -> tuple[Expr, ...]:
+        return self.schedule.times(ctx.own.sampler.steps), self.schedule.alpha()

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from math import log
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Embedding, Noised, Sampled, Widths
+from flowrl_dsl.components.base import Embedding, Noised, Widths
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.denoising import Denoising
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, Call, call, kernel
+from flowrl_dsl.graph.expr import Arg, Call, Expr, call, kernel
 from flowrl_dsl.lazy import jax, jnp
-from flowrl_dsl.registry import option, register
+from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 
 @kernel
 def log_normal_level(key, a, mean, std):
     """A noise level for each action: log sigma ~ N(mean, std^2)."""
     return jnp.exp(mean + std * jax.random.normal(key, a.shape[:-1]))
+
+
+@kernel
+def log_logistic_level(key, a, mean, std, low, high):
+    """A noise level for each action: log sigma logistic with this mean and scale, sigma between low and high.
+
+    By inversion: the logistic function of (log sigma - mean) / std is uniform between its values at the two ends.
+    """
+    ends = [jax.nn.sigmoid((jnp.log(end) - mean) / std) for end in (low, high)]
+    u = jax.random.uniform(key, a.shape[:-1], minval=ends[0], maxval=ends[1])
+    return jnp.clip(jnp.exp(mean + std * (jnp.log(u) - jnp.log1p(-u))), low, high)
+
+
+@kernel
+def edm_bounded(a_t, f, sigma, sigma_data, bound):
+    """The network's output f, as if the denoised action D = c_skip a_t + c_out f had been clipped to [-bound, bound]."""
+    square = sigma**2 + sigma_data**2
+    skipped, c_out = sigma_data**2 / square * a_t, sigma * sigma_data / jnp.sqrt(square)
+    return (jnp.clip(skipped + c_out * f, -bound, bound) - skipped) / c_out
 
 
 @kernel
@@ -70,10 +90,13 @@ class EDM(Denoising):
     ``F(c_in a_t, c_noise, s)`` is the network, ``c_skip = sigma_data^2 / (sigma^2 + sigma_data^2)``,
     ``c_out = sigma sigma_data c_in``, ``c_in = 1/sqrt(sigma^2 + sigma_data^2)``, ``c_noise = log(sigma)/4``.  In formulas
     ``t = sigma``, ``alpha = 1`` and ``eps = (a_t - D)/sigma``.  Regression compares F with ``(a - c_skip a_t)/c_out``, which
-    weights all noise levels equally.  Training draws ``log sigma ~ N(p_mean, p_std^2)``; the sampler starts from
-    ``sigma_max noise`` and follows ``da/dsigma = eps`` down to sigma_min, then ends at ``D``.  sigma_max must lie
-    within the noise levels seen in training: the paper's 80, chosen for images and long training, is 4.7 p_std above p_mean,
-    where the network extrapolates; at 4, too, the noise dominates the actions.
+    weights all noise levels equally.  Training draws ``log sigma ~ N(p_mean, p_std^2)``, or with ``levels = logistic``
+    from the logistic distribution of location log sigma_data and scale p_std, cut to [sigma_min, sigma_max].  With a
+    ``bound``, D is clipped to [-bound, bound] in the regression, so that an error beyond it has no gradient.
+
+    The sampler starts from ``sigma_max noise`` and follows ``da/dsigma = eps`` down to sigma_min, then ends at ``D``.
+    sigma_max must lie within the noise levels seen in training: the paper's 80, chosen for images and long training, is 4.7
+    p_std above p_mean, where the network extrapolates; at 4, too, the noise dominates the actions.
     """
 
     name = "edm"
@@ -87,9 +110,14 @@ class EDM(Denoising):
     sigma_max: float = Field(4.0, gt=0, description="initial noise level of the sampler")
     sigma_data: float = Field(0.5, gt=0, description="standard deviation of the actions; 0.58 if uniform on [-1, 1]")
     p_mean: float = Field(-1.2, description="mean of log sigma in training")
-    p_std: float = Field(1.2, gt=0, description="standard deviation of log sigma in training")
+    p_std: float = Field(1.2, gt=0, description="standard deviation, or logistic scale, of log sigma in training")
+    levels: Literal["normal", "logistic"] = Field("normal", description="distribution of log sigma in training")
+    bound: Scalar | None = option("bound on the denoised action in the regression; none for unbounded", "none", POSITIVE)
 
     _ordered = ordered_ends("sigma_min", "sigma_max")
+
+    def unread(self) -> dict[str, str]:
+        return {"p_mean": "logistic levels are centred at log sigma_data"} if self.levels == "logistic" else {}
 
     def predict(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value) -> Value:
         """eps(a_t, t, s)."""
@@ -98,7 +126,11 @@ class EDM(Denoising):
 
     def noised(self, ctx: Context, a: Value) -> Noised:
         """Noisy actions at random noise levels: a_t = a + sigma noise."""
-        sigma = self._time(ctx, a, call(log_normal_level, Arg(0), Arg(1), mean=self.p_mean, std=self.p_std))
+        draw = call(log_normal_level, Arg(0), Arg(1), mean=self.p_mean, std=self.p_std)
+        if self.levels == "logistic":
+            law = {"mean": log(self.sigma_data), "std": self.p_std, "low": self.sigma_min, "high": self.sigma_max}
+            draw = call(log_logistic_level, Arg(0), Arg(1), **law)
+        sigma = self._time(ctx, a, draw)
         alpha = ctx.builder.add("NoiseSchedule", call("jnp.ones_like", Arg(0)), (sigma,), sigma.type, "alpha")
         return self._noised(ctx, a, sigma, alpha, sigma)
 
@@ -106,12 +138,14 @@ class EDM(Denoising):
         """F, and (a - c_skip a_t)/c_out."""
         values = (a, noised.noise, noised.sigma, self._sigma_data(ctx))
         target = ctx.builder.elementwise("edm_target", *values, name="network_target")
-        return self._network(ctx, params, s, noised.a_t, noised.t), target
+        said = self._network(ctx, params, s, noised.a_t, noised.t)
+        if self.bound is None:
+            return said, target
+        inputs = (noised.a_t, said, noised.sigma, self._sigma_data(ctx), ctx.scalar(self.bound))
+        return ctx.builder.elementwise("edm_bounded", *inputs, name="bounded", op="Predict"), target
 
-    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
-        """Actions by the policy's sampler, from noise of size sigma_max."""
-        levels = ctx.own.sampler.levels(self.sigma_max, self.sigma_min)
-        return self._sampled(ctx, params, s, name, particles, levels)
+    def grid(self, ctx: Context) -> tuple[Expr, ...]:
+        return (ctx.own.sampler.levels(self.sigma_max, self.sigma_min),)
 
     def field(self, network: Call) -> Call:
         return call(edm_noise_given, network, sigma_data=self.sigma_data)

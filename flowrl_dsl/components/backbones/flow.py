@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Embedding, Noised, Sampled, Widths
+from flowrl_dsl.components.base import Embedding, Noised, Widths
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.denoising import Denoising, time_grid, uniform_time
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, call, kernel
+from flowrl_dsl.graph.expr import Arg, Expr, call, kernel
 from flowrl_dsl.registry import option, register
 
 
@@ -67,7 +67,5 @@ class Flow(Denoising):
         straight = ctx.builder.elementwise("jnp.subtract", a, noised.noise, name="straight")
         return self.velocity(ctx, params, s, noised.a_t, noised.t), straight
 
-    def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
-        """Actions by the policy's sampler, from standard normal noise."""
-        times = call(time_grid, 0.0, 1.0, steps=ctx.own.sampler.steps)
-        return self._sampled(ctx, params, s, name, particles, times)
+    def grid(self, ctx: Context) -> tuple[Expr, ...]:
+        return (call(time_grid, 0.0, 1.0, steps=ctx.own.sampler.steps),)

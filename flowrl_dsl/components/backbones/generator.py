@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from flowrl_dsl.components.base import Backbone, Sampled
-from flowrl_dsl.components.context import Context, gaussian_noise, init_params
+from flowrl_dsl.components.context import Context, gaussian_noise, init_params, leading, rows
 from flowrl_dsl.components.embedded import network
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, call, kernel
@@ -22,37 +22,59 @@ def straight_through_clip(x):
     return jax.lax.stop_gradient(jnp.clip(x, -1.0, 1.0)) + (x - jax.lax.stop_gradient(x))
 
 
+@kernel
+def generated(net, params, s, z):
+    """f(s, z), not clipped: [..., action]."""
+    return net.apply({"params": params}, {"z": z, "s": s})
+
+
 @kernel(quick="quick")
-def generate(net, params, s, key, noise, particles=None, quick=False):
-    """f(s, z) clipped straight through, z ~ N(0, I) of dimension ``noise``: [..., action], or [..., particles, action]."""
+def generate(net, params, s, key, noise, particles=None, hard=False, quick=False):
+    """f(s, z) clipped, z ~ N(0, I) of dimension ``noise``: [..., action], or [..., particles, action]."""
     z = gaussian_noise(key, s, noise, particles, quick)
-    s = s if particles is None else s[..., None, :]
-    return straight_through_clip(net.apply({"params": params}, {"z": z, "s": s}))
+    a = generated(net, params, s if particles is None else s[..., None, :], z)
+    return jnp.clip(a, -1.0, 1.0) if hard else straight_through_clip(a)
 
 
 @register
 class Generator(Backbone):
     """``a = clip(f(s, z), -1, 1)``, z ~ N(0, I): one network call per sample, without a density.
 
-    The clip has the gradient of the identity (straight-through).
+    A ``straight_through`` clip has the gradient of the identity, a ``hard`` one none where f leaves [-1, 1].  With
+    ``noise = none`` z has the dimension of an action, and f can learn from another policy what it makes of the same noise
+    (``distillation``).
     """
 
     name = "generator"
     paper: ClassVar[str] = "arXiv:1406.2661"
     provides = frozenset({"reparameterized"})
 
-    noise: int = Field(16, ge=1, description="dimension of the noise z")
+    noise: int | None = Field(16, ge=1, description="dimension of the noise z; none for that of an action")
+    clip: Literal["straight_through", "hard"] = Field("straight_through", description="gradient of the clip")
+
+    def capabilities(self) -> frozenset[str]:
+        return self.provides | (frozenset({"noise_map"}) if self.noise is None else frozenset())
 
     def module(self, ctx: Context) -> Build:
-        inputs = (("z", self.noise), ("s", ctx.sizes.obs))
+        inputs = (("z", self._dimension(ctx)), ("s", ctx.sizes.obs))
         return network(ctx, f"{ctx.owner}_net", inputs, ctx.sizes.action)
 
     def init(self, ctx: Context, key: Value) -> Value:
-        example = {"z": call("jnp.zeros", (1, self.noise)), "s": call("jnp.zeros", (1, ctx.sizes.obs))}
+        example = {"z": call("jnp.zeros", (1, self._dimension(ctx))), "s": call("jnp.zeros", (1, ctx.sizes.obs))}
         return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), example), (key,), TREE, ctx.owner)
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
-        expr = call(generate, self.module(ctx), Arg(0), Arg(1), Arg(2), noise=self.noise, particles=particles)
+        hard = {"hard": True} if self.clip == "hard" else {}
+        options = {"noise": self._dimension(ctx), "particles": particles, **hard}
+        expr = call(generate, self.module(ctx), Arg(0), Arg(1), Arg(2), **options)
         return Sampled(
             ctx.builder.add("Sample", expr, (params, s, ctx.draw_key(name)), Type(ctx.drawn_axes(s, particles)), name)
         )
+
+    def mapped(self, ctx: Context, params: Value, s: Value, z: Value, name: str) -> Value:
+        """f(s, z), not clipped."""
+        expr = call(generated, self.module(ctx), Arg(0), rows(1, s, leading(s, z)), Arg(2))
+        return ctx.builder.add("Sample", expr, (params, s, z), z.type, name)
+
+    def _dimension(self, ctx: Context) -> int:
+        return ctx.sizes.action if self.noise is None else self.noise

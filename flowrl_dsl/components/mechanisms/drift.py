@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from flowrl_dsl.components.base import Loss, Mechanism
+from flowrl_dsl.components.common import mean_squared_error
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.formula import variables
 from flowrl_dsl.graph.builder import Value
@@ -29,12 +30,6 @@ FIELD = Slot(
 def drifted(a, v):
     """a + v within [-1, 1], a constant."""
     return jax.lax.stop_gradient(jnp.clip(a + v, -1.0, 1.0))
-
-
-@kernel
-def drift_loss(a, goal):
-    """Mean of (a - goal)^2 over all axes."""
-    return jnp.mean(jnp.square(a - goal))
 
 
 @register
@@ -62,7 +57,7 @@ class Drift(Mechanism):
         v = ctx.formula(self.field, "field", sizes={"N": self.particles}, **values)
         v = ctx.broadcast(b.stop(v, "constant_field"), drawn.axes, drawn)
         goal = b.elementwise("drifted", fixed, v, name="goal")
-        return Loss(b.add("Loss", call(drift_loss, Arg(0), Arg(1)), (drawn, goal), SCALAR, "loss"))
+        return Loss(b.add("Loss", call(mean_squared_error, Arg(0), Arg(1)), (drawn, goal), SCALAR, "loss"))
 
     def unread(self) -> dict[str, str]:
         return {} if "others" in variables(self.field) else {"others": "the field does not mention others"}

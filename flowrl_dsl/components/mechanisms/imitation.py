@@ -22,10 +22,13 @@ class Imitation(Mechanism):
 
     l is ``-log pi(a | s)``, or the error of a denoised or flow-matched noisy action.  With weight 1 this is behaviour
     cloning, with an exponential of the advantage advantage-weighted regression.  No gradient flows through the weight.
+
+    Measures ``imitation_error``, the loss itself.
     """
 
     name = "imitation"
     paper = "arXiv:1910.00177"
+    provides = frozenset({"imitation_error"})
     requires = frozenset({"imitation"})
 
     weight: Formula = slot("weight of each transition; no gradient flows through it", WEIGHT, "1")
@@ -33,4 +36,5 @@ class Imitation(Mechanism):
     def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
         raw = ctx.formula(self.weight, "weight", s=s, a=a)
         weight = ctx.broadcast(ctx.builder.stop(raw, "constant_weight"), ("batch",), a)
-        return Loss(imitation(ctx, s, a, weight))
+        loss = imitation(ctx, s, a, weight)
+        return Loss(loss, {"imitation_error": loss})

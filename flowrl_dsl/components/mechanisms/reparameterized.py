@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from pydantic import model_validator
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.common import negative_mean, uses_draw_density
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, call
+from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR
+from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import Formula, Slot, register, slot
 
 OBJECTIVE = Slot(
     result=("batch",),
     values={"s": ("batch", "obs"), "a": ("batch", "action"), "a_seen": ("batch", "action")},
-    functions=("Q", "Q_target", "log_prob", "draw_log_prob"),
+    functions=("Q", "Q_target", "log_prob", "draw_log_prob", "denoising_loss"),
     sizes={"A": "action"},
     through="a",
 )
+
+
+@kernel
+def predicted_action(a_t, eps, alpha, sigma):
+    """The clean action that a predicted noise leaves: (a_t - sigma eps) / alpha within [-1, 1]."""
+    return jnp.clip((a_t - sigma[..., None] * eps) / alpha[..., None], -1.0, 1.0)
 
 
 @register
 class Reparameterized(Mechanism):
     """Maximise ``E[objective(s, a)]``, a ~ pi(. | s), by differentiating through the sampling (all denoising steps).
 
-    ``a_seen`` is the action of the batch at s.
+    ``a_seen`` is the action of the batch at s.  With ``draw = predicted``, a is the clean action that a single call of the
+    policy's network predicts from a noisy version of ``a_seen``, ``clip((a_t - sigma eps(s, a_t, t)) / alpha, -1, 1)``.
 
     Measures ``entropy = -E[log pi(a | s)]`` if the policy computes log-densities of its samples.
     """
@@ -35,18 +45,33 @@ class Reparameterized(Mechanism):
     provides = frozenset({"entropy"})
     requires = frozenset({"reparameterized"})
 
+    draw: Literal["sample", "predicted"] = Field("sample", description="a: a sample, or predicted from a noisy `a_seen`")
     objective: Formula = slot("objective; its mean over the batch is maximised", OBJECTIVE, "min(Q(s, a), over = ensemble)")
 
     @model_validator(mode="after")
     def _rates_its_own_draw(self) -> Reparameterized:
-        uses_draw_density(self.objective, "s", "a")
+        if uses_draw_density(self.objective, "s", "a") and self.draw == "predicted":
+            raise ValueError("draw_log_prob(s, a) needs draw = sample")
         return self
 
+    def capabilities(self) -> frozenset[str]:
+        return self.provides if self.draw == "sample" else frozenset()
+
+    def needs(self) -> frozenset[str]:
+        return self.requires if self.draw == "sample" else frozenset({"noise_process", "noise_prediction"})
+
     def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
-        b, drawn = ctx.builder, ctx.draw(ctx.owner, s, "action")
+        b = ctx.builder
+        drawn = ctx.draw(ctx.owner, s, "action") if self.draw == "sample" else self._predicted(ctx, s, a)
         measures: dict[str, Value] = {}
         if ctx.rated(ctx.owner, drawn):
             density = b.stop(ctx.log_prob(ctx.owner, s, drawn), "log_prob_constant")
             measures["entropy"] = b.add("Reduce", call(negative_mean, Arg(0)), (density,), SCALAR, "entropy")
         objective = ctx.formula(self.objective, "objective", s=s, a=drawn, a_seen=a)
         return Loss(b.add("Loss", call(negative_mean, Arg(0)), (objective,), SCALAR, "loss"), measures)
+
+    def _predicted(self, ctx: Context, s: Value, a: Value) -> Value:
+        noised = ctx.own.backbone.noised(ctx, a)
+        eps = ctx.own.backbone.predict(*ctx.in_training().actor(ctx.owner, s), noised.a_t, noised.t)
+        inputs = (noised.a_t, eps, noised.alpha, noised.sigma)
+        return ctx.builder.add("Arithmetic", call(predicted_action, *map(Arg, range(4))), inputs, a.type, "action")

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import NOISED, Loss, Mechanism, Noised
+from flowrl_dsl.components.common import mean_squared_error
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.random_numbers import uniform_numbers
 from flowrl_dsl.formula import variables
@@ -27,12 +28,6 @@ REVERSE = frozenset({"a_hat", "noise_hat", "M"})
 """The values of the reverse samples available to formulas."""
 NOISE = Slot(result=("batch", "action"), values=SEEN, functions=("Q", "Q_target", "eps"), sizes=SIZES)
 VELOCITY = Slot(result=("batch", "action"), values=SEEN, functions=("Q", "Q_target", "velocity"), sizes=SIZES)
-
-
-@kernel
-def mean_squared_error(x, y):
-    """Mean of (x - y)^2 over all axes."""
-    return jnp.mean(jnp.square(x - y))
 
 
 @kernel

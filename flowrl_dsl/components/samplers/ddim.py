@@ -39,7 +39,7 @@ class DDIM(Sampler):
 
     name = "ddim"
     paper: ClassVar[str] = "arXiv:2010.02502"
-    provides = frozenset({"diffusion_sampler"})
+    provides = frozenset({"diffusion_sampler", "noise_map"})
     requires = frozenset({"noise_process"})
 
     steps: int = Field(20, ge=1, description="denoising steps K")

@@ -54,7 +54,7 @@ class DPMSolverPP2M(Sampler):
 
     name = "dpm_solver_pp_2m"
     paper: ClassVar[str] = "arXiv:2211.01095"
-    provides = frozenset({"diffusion_sampler"})
+    provides = frozenset({"diffusion_sampler", "noise_map"})
     requires = frozenset({"noise_process", "continuous_time"})
 
     steps: int = Field(20, ge=1, description="denoising steps K")

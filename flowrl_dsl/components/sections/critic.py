@@ -30,18 +30,28 @@ BACKUP = Slot(
         "d": ("batch",),
         "s_next": ("batch", "obs"),
         "a_next": ("batch", "action"),
+        "a_nexts": ("batch", "particle", "action"),
+        "a_next_seen": ("batch", "action"),
+        "next_seen": ("batch",),
         "discount": ("batch",),
     },
     functions=("Q", "Q_target", "log_prob", "draw_log_prob", "within_seen"),
-    sizes={"A": "action"},
+    sizes={"A": "action", "N": "particle"},
 )
 
-READ_BY_BACKUP = {"discount": "discount", "next_action": "a_next", "seen": "within_seen"}
+READ_BY_BACKUP = {
+    "discount": ("discount",),
+    "next_action": ("a_next",),
+    "next_actions": ("a_nexts", "N"),
+    "seen": ("within_seen",),
+}
 """Options read only by the backup, and the names it uses for them."""
+FOLLOWING = frozenset({"a_next_seen", "next_seen"})
+"""Values of the backup that the source of the batch derives from the step after the transition."""
 
 FOR_TRAINING = (
     *("network", "optimizer", "target", "discount", "n_step"),
-    *("next_action", "backup", "seen", "reduction"),
+    *("next_action", "next_actions", "backup", "seen", "reduction"),
 )
 """Options without effect on a critic that is not trained."""
 
@@ -86,7 +96,9 @@ def continuation(discount, d):
 class CriticSection(Section):
     """Action values fitted to temporal-difference targets: ``mean_e mean_B (Q_e(s, a) - y)^2``, y the ``backup``.
 
-    No gradient flows through y.  a_next is chosen by ``next_action`` at s_next.
+    No gradient flows through y.  a_next is chosen by ``next_action`` at s_next; ``a_nexts`` are several independent draws
+    there, the ``next_actions``.  ``a_next_seen`` is the action that the stored data took at s_next, and ``next_seen`` is 1
+    where they contain it, else 0: not after the end of an episode, nor after the newest transition.
 
     With ``n_step = n``, in ``backup``: r is the return ``sum_{k<n} discount^k r_k`` of the n steps from (s, a) on,
     s_next and d belong to the last of them, and discount is ``discount^n``.  A window is shorter at the end of an episode
@@ -132,6 +144,7 @@ class CriticSection(Section):
     discount: Scalar = option("discount factor", "0.99", UNIT)
     n_step: int = Field(1, ge=1, description="number of steps n of the return")
     next_action: Drawn[ActionChoice] = option("selection of a_next", "sample from policy")
+    next_actions: Drawn[int] | None = option("number of further actions a_nexts at s_next, and what samples them", "none")
     backup: Formula = slot(
         "the regression target y",
         BACKUP,
@@ -145,13 +158,18 @@ class CriticSection(Section):
         choice = self.next_action
         if uses_draw_density(self.backup, "s_next", "a_next") and (choice.value.name, choice.source) != ("sample", "policy"):
             raise ValueError("draw_log_prob(s_next, a_next) needs next_action = sample from policy")
+        several = {*READ_BY_BACKUP["next_actions"]} & variables(self.backup)
+        if several and self.next_actions is None:
+            used = " and ".join(sorted(several))
+            raise ValueError(f"{used} in the backup: add, for instance, `next_actions = 10 from policy`")
         return self
 
     def unread(self) -> dict[str, str]:
         read = variables(self.backup) | functions(self.backup)
         if "value_distribution" in self.kind.provides:
             read |= {"discount", "a_next"}
-        return {option: f"the backup does not use {name}" for option, name in READ_BY_BACKUP.items() if name not in read}
+        lacking = {option: names for option, names in READ_BY_BACKUP.items() if not read & {*names}}
+        return {option: f"the backup does not use {names[0]}" for option, names in lacking.items()}
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         discount = at.algorithm.start(self.discount)
@@ -196,6 +214,10 @@ class CriticSection(Section):
         return self.n_step
 
     @property
+    def follows_actions(self) -> bool:
+        return self.trains and bool(FOLLOWING & variables(self.backup))
+
+    @property
     def sees(self) -> Target | None:
         """The update of the range of targets; a critic that is not trained has no targets."""
         return self.seen if self.trains else None
@@ -218,7 +240,8 @@ class CriticSection(Section):
         choice = self.next_action
         a_next = choice.value.choose(ctx, choice.source, s_next, "a_next", judge)
         values = self._returns(ctx, batch)
-        y = b.stop(ctx.formula(self.backup, "backup", {}, **values, a_next=a_next), "y")
+        several, sizes = self._several(ctx, s_next)
+        y = b.stop(ctx.formula(self.backup, "backup", sizes, **values, a_next=a_next, **several), "y")
         y = ctx.broadcast(y, ("batch",), batch["d"])
         keep = b.elementwise("continuation", values["discount"], values["d"], name="keep")
         future = Future(*ctx.judge(judge, s_next, a_next)[1:], keep)
@@ -230,6 +253,13 @@ class CriticSection(Section):
             inputs = (ctx.versions[seen], y)
             written[seen] = b.add("Reduce", call(wider, Arg(0), Arg(1)), inputs, TREE, "seen")
         return written
+
+    def _several(self, ctx: Context, s_next: Value) -> tuple[dict[str, Value], dict[str, int]]:
+        """The further actions of the backup, and their number; none without ``next_actions``."""
+        if self.next_actions is None:
+            return {}, {}
+        count = self.next_actions.value
+        return {"a_nexts": ctx.draw(self.next_actions.source, s_next, "a_nexts", particles=count)}, {"N": count}
 
     def _report(self, ctx: Context, batch: dict[str, Value], y: Value) -> dict[str, Value]:
         """The feedback of the errors to the sampling of batches."""
@@ -255,18 +285,13 @@ class CriticSection(Section):
         copies = {} if self.target is None else {f"{owner}_target": owner}
         return copies if self.sees is None else copies | {f"{owner}_bounds": f"{owner}_seen"}
 
-    def follow(self, ctx: Context) -> dict[str, Value]:
-        copies: dict[str, Value] = {}
-        if self.target is not None:
-            name = f"{ctx.owner}_target"
-            copies[name] = self.target.follow(ctx, ctx.versions[name], ctx.versions[ctx.owner], name)
-        if self.sees is not None:
-            name = f"{ctx.owner}_bounds"
-            bounds = ctx.versions[name]
-            inputs = (ctx.versions[f"{ctx.owner}_seen"], bounds)
-            seen = ctx.builder.add("Arithmetic", call(range_seen, Arg(0), Arg(1)), inputs, TREE, "seen")
-            copies[name] = self.sees.follow(ctx, bounds, seen, name)
-        return copies
+    def follow(self, ctx: Context, group: str) -> Value:
+        if self.sees is None or group != f"{ctx.owner}_bounds":
+            return super().follow(ctx, group)
+        bounds = ctx.versions[group]
+        inputs = (ctx.versions[f"{ctx.owner}_seen"], bounds)
+        seen = ctx.builder.add("Arithmetic", call(range_seen, Arg(0), Arg(1)), inputs, TREE, "seen")
+        return self.sees.follow(ctx, bounds, seen, group)
 
     def called(self, ctx: Context, function: str, *arguments: Value) -> Value:
         if function == "within_seen":

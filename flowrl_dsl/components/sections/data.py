@@ -57,7 +57,8 @@ class DataSection(Section):
             found[name] = ctx.builder.add("Arithmetic", expr, inputs, batch[name].type, "rewards_inside")
         if self.clip is not None:
             bound = ctx.scalar(self.clip)
-            found["a"] = ctx.builder.elementwise("within_bound", batch["a"], bound, name="a_within")
+            for name in [name for name in ("a", "a_next_seen") if name in batch]:
+                found[name] = ctx.builder.elementwise("within_bound", batch[name], bound, name=f"{name}_within")
         return found
 
     def _reward(self, ctx: Context, r: Value) -> Value:

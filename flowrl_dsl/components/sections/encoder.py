@@ -15,7 +15,7 @@ from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, build, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR, TREE, Type
 from flowrl_dsl.lazy import jax, jnp, nn
-from flowrl_dsl.registry import option, register
+from flowrl_dsl.registry import Copy, option, register
 
 
 @kernel
@@ -77,6 +77,10 @@ class EncoderSection(Encoder):
     stage = 10
     paper: ClassVar[str] = "arXiv:2306.02451"
     requires = frozenset({"reparameterized"})
+    copies = (
+        Copy("target", "{}_fixed", "{}_fixed", "copy(every = 250)"),
+        Copy("target", "{}_target", "{}_target", "copy(every = 250)"),
+    )
 
     size: int = Field(256, ge=1, description="dimension of an embedding")
     input_layer: int | None = Field(
@@ -110,14 +114,6 @@ class EncoderSection(Encoder):
 
     def follows(self, owner: str) -> dict[str, str]:
         return {"encoder_fixed": "encoder", "encoder_target": "encoder_fixed"}
-
-    def follow(self, ctx: Context) -> dict[str, Value]:
-        """The copies after this update."""
-        old, read, new = (ctx.versions[name] for name in ("encoder_target", "encoder_fixed", "encoder"))
-        return {
-            "encoder_target": self.target.follow(ctx, old, read, "encoder_target"),
-            "encoder_fixed": self.target.follow(ctx, read, new, "encoder_fixed"),
-        }
 
     def copy_read_by(self, source: str) -> str:
         return "encoder_target" if source.endswith("_target") else "encoder_fixed"

@@ -39,6 +39,14 @@ class Policy(Section):
             copied=False,
         ),
         Function("eps", ("obs", "action", None), ("obs",), (), "noise_prediction", "the policy's prediction of the noise"),
+        Function(
+            "denoising_loss",
+            ("obs", "action"),
+            ("obs", "action"),
+            (),
+            "noise_prediction",
+            "the error of the policy's regression at a noisy version of the action, a mean over its components",
+        ),
         Function("velocity", ("obs", "action", None), ("obs",), (), "flow_field", "the policy's velocity field"),
     )
     copies = (
@@ -70,12 +78,12 @@ class Policy(Section):
 
     def _is_drawn_from(self, at: Position) -> bool:
         """Whether it acts, or its own mechanisms or options of any component draw from it or its copies."""
-        own = [block.mechanism for block in at.algorithm.improvements if block.owner == at.path]
+        own: list[Any] = [block.mechanism for block in at.algorithm.improvements if block.owner == at.path]
         values = [getattr(part, name) for part in at.components.values() for name in type(part).model_fields]
         sources = {value.source for value in values if isinstance(value, Drawn)}
         return (
             at.path == POLICY
-            or any("reparameterized" in mechanism.needs() for mechanism in own)
+            or any(mechanism.drawing & mechanism.needs() for mechanism in own)
             or bool(sources & {at.path, *self.kept(at.path)})
         )
 
@@ -103,7 +111,8 @@ class Policy(Section):
                 mechanism: Any = block.mechanism
                 loss = mechanism.loss(ctx, batch["s"], batch["a"])
                 for name, value in loss.measures.items():
-                    ctx.metric(name, value)
+                    if value != loss.value:
+                        ctx.metric(name, value)
                     measures.setdefault(name, []).append(value)
                 if len(blocks) > 1:
                     ctx.metric(f"{block.label}_loss", loss.value)
@@ -131,8 +140,18 @@ class Policy(Section):
             return ctx.log_prob(group, *arguments)
         s, *rest = arguments
         ctx, params, s = ctx.actor(group, s)
+        if function == "denoising_loss":
+            return _denoising_loss(ctx, params, s, *rest)
         network = self.backbone.predict if function == "eps" else self.backbone.velocity
         return network(ctx, params, s, *rest)
+
+
+def _denoising_loss(ctx: Context, params: Value, s: Value, a: Value) -> Value:
+    """The squared error [...] of the regression at a noisy version of the actions a [..., action]."""
+    b, backbone = ctx.builder, ctx.own.backbone
+    said, truth = backbone.regression(ctx, params, s, a, backbone.noised(ctx, a))
+    square = b.elementwise("jnp.square", b.elementwise("jnp.subtract", said, truth, name="error"), name="squared_error")
+    return b.reduce("jnp.mean", square, ("action",), "denoising_loss")
 
 
 def _measured(ctx: Context, measures: dict[str, list[Value]]) -> dict[str, Value]:

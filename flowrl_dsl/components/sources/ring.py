@@ -21,8 +21,19 @@ def transitions(storage: Any, rows: Any) -> dict[str, Any]:
     return {name: storage[name][rows] for name in storage if name not in ("size", "total", "end")}
 
 
-def windows(storage: Any, rows: Any, horizon: int, stride: int) -> dict[str, Any]:
-    """The given rows extended to windows of ``horizon`` steps.
+def following(storage: Any, rows: Any, stride: int) -> dict[str, Any]:
+    """The action of the step after each of the rows, and 1 where the storage has that step of the same episode, else 0."""
+    capacity = storage["r"].shape[0]
+    oldest = (storage["total"] - storage["size"]) % capacity
+    stored = (rows - oldest) % capacity + stride < storage["size"]
+    return {
+        "a_next_seen": storage["a"][(rows + stride) % capacity],
+        "next_seen": jnp.where(stored, 1.0 - storage["end"][rows], 0.0),
+    }
+
+
+def windows(storage: Any, rows: Any, horizon: int, stride: int) -> tuple[Any, dict[str, Any]]:
+    """The given rows extended to windows of ``horizon`` steps: the last row of each window, and the batch.
 
     ``rewards`` [batch, window] are those of the window, 0 after its end; ``count`` is its length.  A window ends with the
     episode (d is 1 if terminal) and at the newest row; d and s_next are those of its last step.
@@ -38,7 +49,7 @@ def windows(storage: Any, rows: Any, horizon: int, stride: int) -> dict[str, Any
     last = jnp.take_along_axis(places, count[:, None] - 1, axis=1)[:, 0]
     batch = transitions(storage, rows)
     del batch["r"]
-    return batch | {
+    return last, batch | {
         "rewards": jnp.where(valid, storage["r"][places], 0.0),
         "count": count.astype(jnp.float32),
         "d": storage["d"][last],
@@ -58,13 +69,16 @@ class Ring(Source):
     sampling: Sampling = option("sampling of rows", "uniform")
     horizon: int = Option(1, ge=1, description="number of steps of a return")
     stride: int = Option(1, ge=1, description="number of parallel environments")
+    follows: bool = Option(False, description="whether a batch contains the actions of the next steps")
 
     @classmethod
-    def of(cls, sampling: Sampling, horizon: int, envs: int) -> Source:
-        return cls(sampling=sampling, horizon=horizon, stride=envs)
+    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool) -> Source:
+        return cls(sampling=sampling, horizon=horizon, stride=envs, follows=following)
 
     def batch(self, stored: Record) -> Record:
         fields = {name: field for name, field in stored.items() if name != "end"}
+        if self.follows:
+            fields |= {"a_next_seen": Field(("action",), by="source"), "next_seen": Field(by="source")}
         if self.horizon == 1:
             return fields
         del fields["r"]
@@ -91,9 +105,10 @@ class Ring(Source):
         return self.sampling.draw(memory, storage, key, count)
 
     def gather(self, storage: Any, places: Any) -> dict[str, Any]:
-        if self.horizon == 1:
-            return transitions(storage, places)
-        return windows(storage, places, self.horizon, self.stride)
+        last, batch = places, transitions(storage, places)
+        if self.horizon > 1:
+            last, batch = windows(storage, places, self.horizon, self.stride)
+        return batch | following(storage, last, self.stride) if self.follows else batch
 
     def learn(self, memory: Any, places: Any, feedback: Any, step: Any) -> Any:
         return self.sampling.learn(memory, places, feedback, step)

@@ -20,7 +20,7 @@ def unread_copies(checked: Checked) -> Iterator[Diagnostic]:
     """A copy of a section's parameters that is kept and updated but never read."""
     read, known = _read(checked), functions()
     for owner, section in checked.algorithm.sections.items():
-        copies = section.kept(owner) if isinstance(section, SectionKind) else {}
+        copies = section.kept(owner) if isinstance(section, SectionKind) and not section.encodes else {}
         for group, copy in copies.items():
             capability = copy.provides.format(owner)
             if not read & {group, capability}:

@@ -8,7 +8,7 @@ from flowrl_dsl.axes import AXES, MANY_ACTIONS, Axes, show, union, without
 from flowrl_dsl.diagnostics import Span, did_you_mean
 from flowrl_dsl.formula import Operation, Primitive, Term
 from flowrl_dsl.spec.typecheck.arguments import positional, those_with_axis, without_named
-from flowrl_dsl.spec.typecheck.ensembles import same_members, subset
+from flowrl_dsl.spec.typecheck.ensembles import same_members, some_members
 from flowrl_dsl.spec.typecheck.frame import Frame
 from flowrl_dsl.syntax import tree
 
@@ -33,8 +33,8 @@ def primitive(function: Primitive, call: tree.Call, frame: Frame) -> Term | None
     if function.kind == "elementwise":
         operands = positional(call, function.arity, frame)
         return None if operands is None else elementwise(function.name, tuple(operands), call.span, frame)
-    if function.kind == "draw":
-        return subset(call, frame)
+    if function.kind == "members":
+        return some_members(function, call, frame)
     use = _with_axes(function, call, frame)
     if use is None:
         return None

@@ -97,7 +97,13 @@ class LeafWriter(ABC):
             return piece
         return piece.wrapped(f"subset({{0}}, {self.draw(st.integers(1, self.members))})")
 
+    def _one_member(self, piece: Piece) -> Piece:
+        n = self.draw(st.integers(1, self.members))
+        return piece.wrapped(f"member({{0}}, {n})", axes=without(piece.axes, "ensemble"))
+
     def _reduction(self, piece: Piece, over: Axes) -> Piece:
+        if over == ("ensemble",) and self._perhaps() and self._perhaps():
+            return self._one_member(piece)
         piece = self._some_members(piece) if "ensemble" in over else piece
         names = [name for name, primitive in PRIMITIVES.items() if primitive.kind == "reduction"]
         name = self._one_of(names)

@@ -118,11 +118,12 @@ class SectionWriter:
         read = set(_WORD.findall(" ".join([backup, *lets])))
         for key, kind in kinds(cls).items():
             shaping = kind.role in ("component", "literal") and bool(structure)
-            unread = cls.name == "critic" and key in READ_BY_BACKUP and READ_BY_BACKUP[key] not in read
+            by_backup = set(READ_BY_BACKUP.get(key, ())) if cls.name == "critic" else set()
+            unread = bool(by_backup) and not by_backup & read
             rare = kind.role == "literal" and not structure and key != "batch" and self.draft.draw(st.integers(0, 3)) < 3
             if key in options or kind.role == "formula" or shaping or unread or rare:
                 continue
-            text = self.options.option(cls, key, kind, self.draft.perhaps())
+            text = self.options.option(cls, key, kind, bool(by_backup) or self.draft.perhaps())
             options |= {} if text is None else {key: text}
         name = cls.name if owner == cls.name else f"{cls.name} {owner}"
         lines = [*lets, *(f"{key} = {text}" for key, text in options.items()), *blocks]
