@@ -109,11 +109,14 @@ def _lengths(axis: str, scope: Scope) -> dict[str, int]:
 
 
 def check_unread(component: Component, what: str, written: Mapping[str, tree.Assign], scope: Scope) -> None:
-    """Report explicit options that are unused given the other options; ``what`` names their owner."""
+    """Report explicit options that are unused given the other options; ``what`` names their owner.
+
+    An option set to none has nothing to read: it takes back that of a base.
+    """
     if not scope.complete:
         return
     for option, reason in unread(component).items():
-        if option in written:
+        if option in written and getattr(component, option, None) is not None:
             message = f'"{what}.{option}" goes unread: {reason}'
             scope.diagnostics.error("FRL0226", message, written[option].span, "leave it out")
 

@@ -53,7 +53,8 @@ algorithm small {{
   improve distillation {{ draws = 2 from behavior_target }}
   improve reparameterized {{
     draw      = predicted
-    objective = member(Q_target(s, a), 2) - 0.3 * (denoising_loss(s, a) from behavior)
+    let cost  = 0.3 * (denoising_loss(s, a) from behavior) + sum(a * stop(score_gap(s, a) from behavior), over = action)
+    objective = member(Q_target(s, a), 2) - cost
   }}
   train {{ batch = 9 }}
 }}
@@ -137,6 +138,16 @@ def test_a_denoising_error_is_that_of_the_bounded_denoiser_in_units_of_its_outpu
         denoised = np.clip(reference.edm_denoiser(params, a_t[k], sigma[k], s, DATA), -BOUND, BOUND)
         expected = np.mean(((denoised - action[k]) / c_out) ** 2)
         assert of("policy.reparameterized.denoising_loss")[k] == pytest.approx(expected, rel=2e-2)
+
+
+def test_a_score_gap_is_the_error_of_the_predicted_noise():
+    params = reference.f64(seen().stepped[0]["behavior"])
+    a_t, sigma, noise = (of(f"policy.reparameterized.{name}") for name in ("a_t_3", "t_3", "noise_3"))
+    for k, s in enumerate(rows()["s"]):
+        np.testing.assert_allclose(a_t[k], of("policy.reparameterized.action")[k] + sigma[k] * noise[k], rtol=1e-4)
+        eps = (a_t[k] - reference.edm_denoiser(params, a_t[k], sigma[k], s, DATA)) / sigma[k]
+        expected = sigma[k] ** 2 * (eps - noise[k])
+        np.testing.assert_allclose(of("policy.reparameterized.score_gap")[k], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_a_multiplier_follows_the_error_of_the_imitation():

@@ -18,7 +18,7 @@ from flowrl_dsl.registry import Formula, Slot, register, slot
 OBJECTIVE = Slot(
     result=("batch",),
     values={"s": ("batch", "obs"), "a": ("batch", "action"), "a_seen": ("batch", "action")},
-    functions=("Q", "Q_target", "log_prob", "draw_log_prob", "denoising_loss"),
+    functions=("Q", "Q_target", "log_prob", "draw_log_prob", "denoising_loss", "score_gap"),
     sizes={"A": "action"},
     through="a",
 )

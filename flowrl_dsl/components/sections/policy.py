@@ -47,6 +47,14 @@ class Policy(Section):
             "noise_prediction",
             "the error of the policy's regression at a noisy version of the action, a mean over its components",
         ),
+        Function(
+            "score_gap",
+            ("obs", "action"),
+            ("obs",),
+            (),
+            "noise_prediction",
+            "sigma^2 (eps(s, a_t, t) - noise) at a noisy version a_t of the action: where the policy is less likely",
+        ),
         Function("velocity", ("obs", "action", None), ("obs",), (), "flow_field", "the policy's velocity field"),
     )
     copies = (
@@ -140,8 +148,8 @@ class Policy(Section):
             return ctx.log_prob(group, *arguments)
         s, *rest = arguments
         ctx, params, s = ctx.actor(group, s)
-        if function == "denoising_loss":
-            return _denoising_loss(ctx, params, s, *rest)
+        if function in AT_NOISY_ACTIONS:
+            return AT_NOISY_ACTIONS[function](ctx, params, s, *rest)
         network = self.backbone.predict if function == "eps" else self.backbone.velocity
         return network(ctx, params, s, *rest)
 
@@ -152,6 +160,19 @@ def _denoising_loss(ctx: Context, params: Value, s: Value, a: Value) -> Value:
     said, truth = backbone.regression(ctx, params, s, a, backbone.noised(ctx, a))
     square = b.elementwise("jnp.square", b.elementwise("jnp.subtract", said, truth, name="error"), name="squared_error")
     return b.reduce("jnp.mean", square, ("action",), "denoising_loss")
+
+
+def _score_gap(ctx: Context, params: Value, s: Value, a: Value) -> Value:
+    """sigma^2 (eps - noise) [..., action] at a noisy version of the actions."""
+    noised = ctx.own.backbone.noised(ctx, a)
+    eps = ctx.own.backbone.predict(ctx, params, s, noised.a_t, noised.t)
+    error = ctx.builder.elementwise("jnp.subtract", eps, noised.noise, name="noise_error")
+    variance = ctx.builder.elementwise("jnp.square", noised.sigma, name="variance")
+    return ctx.builder.elementwise("jnp.multiply", variance, error, name="score_gap")
+
+
+AT_NOISY_ACTIONS = {"denoising_loss": _denoising_loss, "score_gap": _score_gap}
+"""The functions of formulas that make actions noisy themselves."""
 
 
 def _measured(ctx: Context, measures: dict[str, list[Value]]) -> dict[str, Value]:

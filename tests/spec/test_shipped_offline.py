@@ -1,0 +1,124 @@
+"""The shipped offline specs: what each of them must compute, beyond what all specs are tested for."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowrl_dsl.algorithm import show_stage
+from flowrl_dsl.formula import functions, variables
+from flowrl_dsl.spec.resolve import resolve
+from tests.spec.helpers import algorithm_of
+
+
+def of(name: str, task: str | None = None):
+    return algorithm_of(resolve(name, task=task))
+
+
+@pytest.mark.parametrize(
+    "name",
+    "bc iql sql eql idql ifql td3_bc rebrac dql edp dac dac_expectile fql sparse_flow dtql trusted_flow srpo dpmd_offline".split(),
+)
+def test_they_learn_from_data_alone(name: str) -> None:
+    assert of(name).regime.name == "offline"
+
+
+def test_td3_bc() -> None:
+    algorithm, base = of("td3_bc"), of("td3")
+    (block,) = algorithm.improvements
+    assert block.mechanism.objective.text == "alpha * by_size(member(Q(s, a), 1)) - mean(square(a - a_seen), over = action)"
+    assert algorithm.sections["critic"] == base.sections["critic"] and algorithm.order == base.order
+    assert algorithm.sections["observe"].normalize.of_data
+
+
+def test_rebrac() -> None:
+    algorithm = of("rebrac")
+    critic = algorithm.sections["critic"]
+    assert {"a_next_seen", "next_seen", "a_next", "critic_pull"} <= variables(critic.backup) and critic.follows_actions
+    assert critic.network.layer_norm is True and algorithm.sections["train"].batch == 1024
+    assert algorithm.sections["observe"].normalize is None
+
+
+def test_dql() -> None:
+    algorithm, maze = of("dql"), of("dql", "antmaze-umaze-v2")
+    policy, critic = algorithm.sections["policy"], algorithm.sections["critic"]
+    assert (policy.sampler.name, policy.sampler.variance, policy.sampler.steps) == ("ddpm", "posterior", 5)
+    assert (policy.target.rate.value, policy.target.every, policy.target.after) == (0.005, 5, 1000)
+    assert [block.label for block in algorithm.improvements] == ["imitation", "reparameterized"]
+    assert algorithm.improvements[1].factor.name == "eta"
+    assert {"subset", "member", "stop"} <= functions(algorithm.improvements[1].mechanism.objective)
+    assert critic.next_actions is None and critic.next_action.source == "policy_target"
+    assert (maze.sections["critic"].next_actions.value, maze.sections["critic"].next_actions.source) == (10, "policy_target")
+    assert "a_nexts" in variables(maze.sections["critic"].backup)
+
+
+def test_edp() -> None:
+    algorithm, base = of("edp"), of("dql")
+    assert [block.mechanism.name for block in algorithm.improvements] == ["imitation", "reparameterized"]
+    assert algorithm.improvements[1].mechanism.draw == "predicted"
+    assert algorithm.sections["policy"].sampler.steps == 15 and algorithm.sections["critic"] == base.sections["critic"]
+
+
+def test_dac() -> None:
+    algorithm = of("dac")
+    assert show_stage(algorithm.order) == "critic -> critic_target -> policy -> [eta, policy_target]"
+    critic, eta = algorithm.sections["critic"], algorithm.parameters["eta"]
+    assert critic.ensemble == 10 and (critic.next_actions.value, critic.next_actions.source) == (10, "policy_target")
+    assert (eta.interval.low, eta.interval.high, eta.learned.of, eta.learned.rate.value) == (
+        0.001,
+        100,
+        "imitation_error",
+        0.001,
+    )
+    assert [block.mechanism.name for block in algorithm.improvements] == ["imitation", "guidance"]
+    assert algorithm.improvements[0].factor.name == "eta"
+
+
+def test_fql() -> None:
+    algorithm = of("fql")
+    assert show_stage(algorithm.order) == "[critic, behavior, policy] -> targets"
+    student, flow = algorithm.sections["policy"].backbone, algorithm.sections["behavior"].backbone
+    assert (student.noise, student.clip, flow.time.name, flow.obs) == (None, "hard", "raw", ())
+    assert algorithm.sections["critic"].network.layer_norm == "after"
+    own = {block.label: block.mechanism for block in algorithm.improvements if block.owner == "policy"}
+    assert (own["distillation"].draws.value, own["distillation"].draws.source) == (1, "behavior")
+
+
+@pytest.mark.parametrize(("name", "backbone"), [("dtql", "edm"), ("trusted_flow", "flow")])
+def test_dtql(name: str, backbone: str) -> None:
+    algorithm, maze = of(name), of(name, "antmaze-medium-play-v2")
+    pretrain, main = algorithm.phases
+    assert (pretrain.updates, show_stage(pretrain.order)) == (50_000, "behavior -> [value, critic]")
+    assert show_stage(main.order) == "behavior -> [value, critic] -> policy -> targets" and main.begin
+    behavior = algorithm.sections["behavior"]
+    assert behavior.backbone.name == backbone and behavior.sampler is None
+    trained = [block.mechanism for block in algorithm.improvements if block.owner == "policy"]
+    assert "denoising_loss" in functions(trained[0].objective) and "log_prob" not in functions(trained[0].objective)
+    assert "log_prob" in functions(maze.improvements[0].mechanism.objective)
+    assert maze.parameters["tau"].value == 0.9 and algorithm.parameters["tau"].value == 0.7
+
+
+def test_srpo() -> None:
+    algorithm = of("srpo")
+    assert [show_stage(phase.order) for phase in algorithm.phases] == ["behavior", "value -> critic -> targets", "policy"]
+    objective = algorithm.improvements[0].mechanism.objective
+    assert {"score_gap", "stop", "Q_target"} <= functions(objective)
+    schedule = algorithm.sections["behavior"].backbone.schedule
+    assert (schedule.t_min, schedule.t_max) == (0.02, 0.98)
+
+
+def test_dpmd_offline() -> None:
+    algorithm = of("dpmd_offline")
+    block = algorithm.improvements[0].mechanism
+    assert (block.particles.value, block.particles.source, block.noise) == (16, "behavior", None)
+    assert "V" in functions(algorithm.sections["critic"].backup) and algorithm.sections["policy"].old is None
+
+
+def test_hybrids_change_what_they_name() -> None:
+    sparse, fql = of("sparse_flow"), of("fql")
+    assert sparse.improvements == fql.improvements or [b.label for b in sparse.improvements] == [
+        b.label for b in fql.improvements
+    ]
+    assert "V" in functions(sparse.sections["critic"].backup)
+    cheap = of("dac_expectile").sections["critic"]
+    assert (cheap.ensemble, cheap.next_actions is None or "a_nexts" not in variables(cheap.backup)) == (2, True)
+    assert of("ifql").sections["act"].evaluate.value.by == "mean"
