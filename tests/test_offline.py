@@ -129,7 +129,15 @@ def test_another_data_set_in_its_place_is_refused(home: Path, whole: Path, capsy
     assert "error[FRL0465]" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("words", "code"), [(["train", "iql"], "FRL0464"), (["train", "td3", "--data", "x"], "FRL0464")])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["train", "iql"], "FRL0464"),
+        (["train", "rlpd"], "FRL0464"),
+        (["train", "td3", "--data", "x"], "FRL0450"),
+        (["train", "td7", "--data", "x"], "FRL0466"),
+    ],
+)
 def test_an_algorithm_needs_the_data_that_it_learns_from(words, code, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*words, "--task", TASK]) == 3
     assert f"error[{code}]" in capsys.readouterr().err
