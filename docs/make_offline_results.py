@@ -1,9 +1,9 @@
 """Collect data sets, train every offline spec on them with three seeds, and write docs/results_offline.md.
 
-``python docs/make_offline_results.py``.  For each task one policy is trained; ``collect`` writes sets of it while it is weak,
-middling and good, and one of its replay.  Each finished run is recorded as a line of ``docs/results_offline.jsonl``: a recorded
-run is not repeated unless its settings have changed, and an interrupted one (``runs/offline``) is resumed.  The seeds of a spec
-on a set are one population, which compiles once.  One process runs at a time, on one thread.
+``python docs/make_offline_results.py``.  For each task one policy is trained; ``collect`` writes sets of it while it is
+weak, middling and good, and one of its replay.  Each finished run is recorded as a line of ``docs/results_offline.jsonl``: a
+recorded run is not repeated unless its settings have changed, an interrupted one (``runs/offline``) is resumed.  The seeds
+of a spec on a set are one population, which compiles once.  One process runs at a time, on one thread.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ LEVELS = ("weak", "middling", "good", "replay")
 FIRST = ("middling", "replay", "good", "weak")
 """The order in which the sets are learned from: an interrupted study has the most telling ones."""
 NOISE = 0.2
-"""Standard deviation of the noise on collected actions: without it a set has one action a state, and values nothing to choose."""
+"""Standard deviation of the noise on collected actions.  Without it a state has one action, and values nothing to choose."""
 
 RATE = 1e-3
 FALLING = f"adam(cosine({RATE} -> 0, over = {UPDATES}))"

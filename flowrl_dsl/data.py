@@ -70,7 +70,8 @@ def _refuse_both(algorithm: Algorithm, sampling: Any) -> None:
     lacking = cast(Any, algorithm.regime).stored(algorithm).keys() - STEP.keys()
     if lacking:
         names = ", ".join(sorted(lacking))
-        raise DataError("FRL0466", f"{algorithm.name} stores {names} with each step, which a data set lacks", "leave out --data")
+        message = f"{algorithm.name} stores {names} with each step, which a data set lacks"
+        raise DataError("FRL0466", message, "leave out --data")
 
 
 @lru_cache(maxsize=1)

@@ -77,9 +77,7 @@ def _members(arguments: runs.TrainArguments, seeds: int, sweeps: Sequence[Sweep]
             yield _Member("_".join([*values, f"seed{seed}"]), one, replace(prepared, settings=settings))
 
 
-def _prepare(
-    arguments: runs.TrainArguments, before: int, values: Sequence[str], data: DataSet | None
-) -> runs.PreparedRun:
+def _prepare(arguments: runs.TrainArguments, before: int, values: Sequence[str], data: DataSet | None) -> runs.PreparedRun:
     """As ``runs.prepare``; an error in a swept value is reported with its ``--sweep`` argument."""
     try:
         return runs.prepare(arguments, data)

@@ -12,8 +12,8 @@ import pytest
 from flowrl_dsl import cli, runs
 from flowrl_dsl.runtime.logs import RunFolder
 from flowrl_dsl.runtime.population import Population, SharedDisplay
-from tests.runtime.toy_run import Quiet
 from tests.datasets.files import write_hdf5
+from tests.runtime.toy_run import Quiet
 from tests.test_offline import records
 
 TASK = "InvertedPendulum-v5"
@@ -124,8 +124,7 @@ def test_rlpd_is_redq_on_batches_of_both_with_normalised_critics(home: Path) -> 
     assert changed == {"param temperature", "critic.network.layer_norm", "critic.reduction", "train.sampling"}
     program = build_program(rlpd, 3, 1, capacity=8, data=True)
     storage = _storage(program, data=40, collected=8)
-    state = jax.jit(program._init)(jax.random.PRNGKey(0))
-    batch = program.draw_batch(state, storage)
+    batch = program.draw_batch({"key": jax.random.PRNGKey(0), "step": np.int32(0)}, storage)
     np.testing.assert_array_equal(np.asarray(batch["r"]) < 0, np.arange(256) < 128)
 
 
@@ -133,7 +132,8 @@ def _storage(program, data: int, collected: int) -> dict:
     """Rewards of the data are -1, those collected 1."""
 
     def rows(count: int, r: float) -> dict:
-        fields = {name: np.zeros((count, *field.shape(program.axis_sizes)), np.float32) for name, field in program.data.stored.items()}
+        shapes = {name: (count, *field.shape(program.axis_sizes)) for name, field in program.data.stored.items()}
+        fields = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
         return fields | {"r": np.full(count, r, np.float32), "size": np.int32(count), "total": np.int32(count)}
 
     return rows(collected, 1.0) | {"data": rows(data, -1.0)}

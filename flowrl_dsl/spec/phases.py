@@ -81,7 +81,8 @@ class _PhaseReader:
             self.check.error("FRL0259", message, given.span, "count it in updates, or write it last")
         elif given is not None and self.acts:
             message = "this regime acts in every phase, and its phases are counted in updates"
-            self.check.error("FRL0259", message, given.span, "regime = offline acts in its last phase alone, if that has steps")
+            hint = "with regime = offline the last phase acts if it has steps"
+            self.check.error("FRL0259", message, given.span, hint)
         return self._length(name, block, "steps")
 
     def _length(self, name: str, block: Block, option: str) -> int | None:

@@ -146,7 +146,7 @@ def test_a_mixed_batch_has_its_share_of_data(share, collected, seed):
     _, places = source.draw(None, storage, jax.random.PRNGKey(seed), 16)
     of_data = int(np.sum(np.asarray(places) < 5))
     assert of_data == (round(16 * share) if collected else 16)
-    assert 0 <= int(places.min()) and int(places.max()) < 5 + collected
+    assert int(places.min()) >= 0 and int(places.max()) < 5 + collected
 
 
 # priorities
