@@ -239,8 +239,8 @@ def study(specs: Iterable[str], tasks: Iterable[Task], levels: Iterable[str]) ->
     for task in tasks:
         make_sets(task)
     for level in sorted(levels, key=FIRST.index):
-        for spec in specs:
-            for task in tasks:
+        for task in tasks:
+            for spec in specs:
                 job = Job(spec, DataSet(task, level))
                 try:
                     job.run()

@@ -10,7 +10,6 @@ import pytest
 
 from flowrl_dsl import driver
 from flowrl_dsl.datasets import load
-from flowrl_dsl.lowering.evaluate import interpret
 from flowrl_dsl.runtime.replay import Replay
 from flowrl_dsl.runtime.table import Table
 from flowrl_dsl.testing.offline_answers import (
@@ -21,6 +20,7 @@ from flowrl_dsl.testing.offline_answers import (
     gaussian,
     learn,
     sparse,
+    state_values,
 )
 from tests.datasets.files import write_hdf5
 
@@ -99,8 +99,17 @@ algorithm chain {{
 """
 
 
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The program, for a data set of 40 rows."""
+    spec = tmp_path_factory.mktemp("chain") / "chain.flowrl"
+    spec.write_text(CHAIN)
+    algorithm, _ = driver.resolve_or_raise(str(spec), None, ())
+    return driver.build_program(algorithm, 1, 1, capacity=40, data=True)
+
+
 @pytest.mark.parametrize("ends", [True, False], ids=["ended", "cut"])
-def test_ends_do_not_bootstrap_and_time_outs_do(tmp_path: Path, ends: bool) -> None:
+def test_ends_do_not_bootstrap_and_time_outs_do(chain: Any, tmp_path: Path, ends: bool) -> None:
     """0 -> 1 with reward 1, then 1 -> 0 with reward 2, the last step of an episode.
 
     Ended: V(1) = 2 and V(0) = 1 + gamma 2.  Cut: V(0) = 1 + gamma V(1) and V(1) = 2 + gamma V(0), that of an endless run.
@@ -110,26 +119,18 @@ def test_ends_do_not_bootstrap_and_time_outs_do(tmp_path: Path, ends: bool) -> N
     columns = {"observations": states, "next_observations": 1 - states, "rewards": 1 + states[:, 0]}
     columns |= {"actions": np.random.default_rng(0).uniform(-1, 1, (40, 1))}
     columns |= {"terminals": last if ends else steps, "timeouts": steps if ends else last}
-    (tmp_path / "chain.flowrl").write_text(CHAIN)
-    found = values_of(tmp_path / "chain.flowrl", Table.of(load(write_hdf5(tmp_path / "chain.hdf5", columns))))
+    found = values_of(chain, Table.of(load(write_hdf5(tmp_path / "chain.hdf5", columns))))
     endless = (1 + GAMMA * 2) / (1 - GAMMA**2)
     expected = [1 + GAMMA * 2, 2.0] if ends else [endless, 2 + GAMMA * endless]
     np.testing.assert_allclose(found, expected, rtol=0.03)
 
 
-def values_of(spec: Path, table: Table) -> np.ndarray:
+def values_of(program: Any, table: Table) -> np.ndarray:
     """V of the two states after training on a table."""
-    algorithm, _ = driver.resolve_or_raise(str(spec), None, ())
-    program = driver.build_program(algorithm, 1, 1, capacity=len(table.rows), data=True)
     state, storage = program.init(0), Replay.of(program, table).view()
     state, _ = program.update(state, storage, 1500, program.hyper)
     batch = {name: np.asarray(array) for name, array in program.draw_batch(state, storage).items()}
     batch["s"] = batch["s_next"] = np.arange(32, dtype=np.float32)[:, None] % 2
-    seen: list[np.ndarray] = []
-
-    def look(node: Any, value: Any) -> None:
-        if node.name.endswith(".v"):
-            seen.append(np.asarray(value)[:2])
-
-    interpret(program.graphs["step"], program.step_inputs(state, batch, program.hyper), look)
-    return seen[0]
+    values = state_values(program, state, batch)
+    assert values is not None
+    return values[:2]

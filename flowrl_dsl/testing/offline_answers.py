@@ -144,11 +144,26 @@ def _storage(problem: Problem) -> dict[str, Any]:
 
 def _value(program: Any, state: Any, storage: dict[str, Any]) -> float | None:
     """V(s) as the next update reads it."""
-    found: list[float] = []
+    values = state_values(program, state, program.draw_batch(state, storage))
+    return None if values is None else float(values.mean())
 
-    def look(node: Any, value: Any) -> None:
-        if node.op == "Predict" and node.name.rpartition(".")[2] == "v":
-            found.append(float(np.mean(value)))
 
-    interpret(program.graphs["step"], program.step_inputs(state, program.draw_batch(state, storage), program.hyper), look)
-    return found[0] if found else None
+def state_values(program: Any, state: Any, batch: Any) -> np.ndarray | None:
+    """The first V(s) [batch] of an update on a batch; None for an algorithm without state values."""
+    nodes = program.graphs["step"].nodes
+    names = [name for name, node in nodes.items() if node.op == "Predict" and name.rpartition(".")[2] == "v"]
+    if not names:
+        return None
+    read: set[str] = set()
+    waiting = names[:1]
+    while waiting:
+        name = waiting.pop()
+        if name in nodes and name not in read:
+            read.add(name)
+            waiting += nodes[name].inputs
+    part = replace(
+        program.graphs["step"],
+        nodes={name: node for name, node in nodes.items() if name in read},
+        outputs={"value": names[0]},
+    )
+    return np.asarray(interpret(part, program.step_inputs(state, batch, program.hyper))["value"])
