@@ -216,18 +216,31 @@ def show_stage(stage: Stage) -> str:
 class Phase:
     """``phase NAME { updates = n  order = ...  begin = ... }``: a span of updates with an order of its own.
 
-    ``updates`` is None for a last phase of unspecified length.
+    ``updates`` is None for a last phase of unspecified length, and for one of ``steps`` environment steps, which acts.
     """
 
     name: str
     order: Stage
     updates: int | None = None
     begin: tuple[Action, ...] = ()
+    steps: int | None = None
 
 
 def starts(phases: Sequence[Phase]) -> list[int]:
     """The first update of each phase, counted from 0: the sum of the updates of those before it."""
     return [sum(before.updates or 0 for before in phases[:at]) for at in range(len(phases))]
+
+
+def offline_updates(phases: Sequence[Phase]) -> int:
+    """The updates of the phases that are counted in updates."""
+    return sum(phase.updates or 0 for phase in phases)
+
+
+def lasting(phases: Sequence[Phase], updates: int) -> int | None:
+    """The steps that phases take together, with ``updates`` a step; None without phases or if the last one has no length."""
+    if not phases or (phases[-1].updates is None and phases[-1].steps is None):
+        return None
+    return -(-offline_updates(phases) // updates) + (phases[-1].steps or 0)
 
 
 def order_of_phases(phases: Sequence[Phase]) -> Stage:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flowrl_dsl.runtime.logs import RunFolder
 
 Record = dict[str, Any]
-"""One line of metrics.jsonl: ``kind`` (``train`` or ``eval``), ``step``, and numbers by name."""
+"""One line of metrics.jsonl: ``kind`` (``train``, ``eval`` or ``phase``), ``step``, and numbers by name."""
 Callback = Callable[[Record], "bool | None"]
 
 

@@ -6,11 +6,13 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from flowrl_dsl.datasets import DataError, Dataset, load, picture, summary
+from flowrl_dsl.record import STEP
 
 if TYPE_CHECKING:
+    from flowrl_dsl.algorithm import Algorithm
     from flowrl_dsl.runtime.table import Table
 
 
@@ -44,6 +46,32 @@ class DataSet:
             message = f"the data set {self.source} has changed since the run began"
             raise DataError("FRL0465", message, f"its digest was {self.sha256}", "restore it, or start a new run")
         return found
+
+
+def asked(algorithm: Algorithm, spec: str, task: str, source: str | None) -> DataSet | None:
+    """The data set that is named, if any; raises FRL0464 where the algorithm needs one, FRL0466 where it can use none."""
+    regime, sampling = cast(Any, algorithm.regime), cast(Any, algorithm.sections["train"]).sampling
+    if source is None:
+        if regime.acts and not sampling.needs_data:
+            return None
+        hint = f"flowrl-dsl train {spec} --data SOURCE, where SOURCE is a file, a folder or the id of a data set"
+        raise DataError("FRL0464", f"{algorithm.name} learns from a data set, and none is named", hint)
+    if regime.collects(algorithm):
+        _refuse_both(algorithm, sampling)
+    critic: Any = algorithm.sections.get("critic")
+    return DataSet.of(source, task, rewards=critic is not None and critic.trains)
+
+
+def _refuse_both(algorithm: Algorithm, sampling: Any) -> None:
+    """Raise FRL0466 where an algorithm cannot learn from a data set beside what it collects."""
+    if sampling.in_order:
+        hint = f"--set train.sampling=uniform, or leave out --data: {sampling.name} follows the order of one replay"
+        raise DataError("FRL0466", f"sampling {sampling.name} cannot draw from a data set and a replay", hint)
+    lacking = cast(Any, algorithm.regime).stored(algorithm).keys() - STEP.keys()
+    if lacking:
+        names = ", ".join(sorted(lacking))
+        message = f"{algorithm.name} stores {names} with each step, which a data set lacks"
+        raise DataError("FRL0466", message, "leave out --data")
 
 
 @lru_cache(maxsize=1)

@@ -85,11 +85,12 @@ def build_program(
     rows: int | None = None,
     envs: int | None = None,
     capacity: int | None = None,
+    data: bool = False,
 ) -> Program:
     """The program of an algorithm for a task of these sizes; ``passes`` and ``rows`` as in :func:`build_graphs`.
 
     ``envs``, the environments stepped side by side, and ``capacity``, the steps that the source keeps, are the spec's where
-    they are not given.
+    they are not given.  ``data``: batches are drawn from a data set, and from what training collects, if it does.
     """
     from flowrl_dsl.lowering import lower
     from flowrl_dsl.lowering.program import Data
@@ -97,11 +98,12 @@ def build_program(
     built = build_graphs(algorithm, obs_size, action_size, passes, rows)
     train: Any = algorithm.sections["train"]
     regime: Any = algorithm.regime
-    source = regime.source(algorithm, envs=train.envs if envs is None else envs)
+    source = regime.source(algorithm, train.envs if envs is None else envs, data)
     observe: Any = algorithm.sections["observe"]
     moments = observe.normalize is not None and observe.normalize.of_data
-    data = Data(regime.stored(algorithm), source, train.replay if capacity is None else capacity, train.batch, moments)
-    return lower(algorithm.name, built.graphs, built.hyper, data, (obs_size, action_size))
+    kept = train.replay if capacity is None else capacity
+    of = Data(regime.stored(algorithm), source, kept, train.batch, moments)
+    return lower(algorithm.name, built.graphs, built.hyper, of, (obs_size, action_size))
 
 
 FOR_READING = ("cse", "dce")

@@ -79,9 +79,10 @@ def _order(algorithm: Algorithm) -> str:
         return "order of one update\n  " + show_stage(algorithm.order)
     rows = []
     for number, (phase, start) in enumerate(zip(algorithm.phases, starts(algorithm.phases), strict=True), start=1):
-        last = "" if phase.updates is None else f" to {start + phase.updates - 1:,}"
+        last = " on" if phase.updates is None else f" to {start + phase.updates - 1:,}"
+        acting = "" if phase.steps is None else f", {phase.steps:,} environment steps"
         begin = f"begin {show_stage(Begin(phase.begin))}" if phase.begin else ""
-        rows.append((f"{number} {phase.name}", f"updates {start:,}{last or ' on'}", show_stage(phase.order), begin))
+        rows.append((f"{number} {phase.name}", f"updates {start:,}{last}{acting}", show_stage(phase.order), begin))
     return _table("order of one update, by phase", rows)
 
 

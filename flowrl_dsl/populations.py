@@ -17,6 +17,7 @@ from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.spec.scope import SET_FILE
 
 if TYPE_CHECKING:
+    from flowrl_dsl.data import DataSet
     from flowrl_dsl.lowering.program import Program
     from flowrl_dsl.runtime.logs import RunFolder
 
@@ -65,19 +66,21 @@ def train(arguments: runs.TrainArguments, seeds: int, sweeps: Sequence[Sweep]) -
 
 
 def _members(arguments: runs.TrainArguments, seeds: int, sweeps: Sequence[Sweep]) -> Iterator[_Member]:
+    data = None
     for values in product(*sweeps):
         base = replace(arguments, sets=(*arguments.sets, *values))
-        prepared = _prepare(base, len(arguments.sets), values)
+        prepared = _prepare(base, len(arguments.sets), values, data)
+        data = prepared.data
         for seed in range(arguments.seed, arguments.seed + seeds):
             one = replace(base, seed=seed)
             settings = replace(prepared.settings, seed=seed)
             yield _Member("_".join([*values, f"seed{seed}"]), one, replace(prepared, settings=settings))
 
 
-def _prepare(arguments: runs.TrainArguments, before: int, values: Sequence[str]) -> runs.PreparedRun:
+def _prepare(arguments: runs.TrainArguments, before: int, values: Sequence[str], data: DataSet | None) -> runs.PreparedRun:
     """As ``runs.prepare``; an error in a swept value is reported with its ``--sweep`` argument."""
     try:
-        return runs.prepare(arguments)
+        return runs.prepare(arguments, data)
     except DiagnosticError as error:
         found = [
             replace(one, span=None, notes=(f"in --sweep {values[one.span.line - before - 1]}", *one.notes))

@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flowrl_dsl import __version__, driver
 from flowrl_dsl.algorithm import starts
-from flowrl_dsl.data import DataSet
+from flowrl_dsl.data import DataSet, asked
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
 from flowrl_dsl.resources import cache_folder, shipped_specs
 from flowrl_dsl.runtime.errors import Interrupted, RunError
@@ -108,7 +108,7 @@ class PreparedRun:
         regime: Any = self.algorithm.regime
         table = None if self.data is None else self.data.table(self.settings.task)
         phases = [(phase.name, at) for phase, at in zip(self.algorithm.phases, starts(self.algorithm.phases), strict=True)]
-        shared = (folder, display, sinks_of(folder), own.hyper, regime.turn, table, self.restart, phases)
+        shared = (folder, display, sinks_of(folder), own.hyper, regime.taken(self.algorithm), table, self.restart, phases)
         return Training(program or own, self.settings, *shared)
 
 
@@ -118,10 +118,10 @@ def train(arguments: TrainArguments) -> None:
     run(prepared, new_folder(arguments, prepared))
 
 
-def prepare(arguments: TrainArguments) -> PreparedRun:
-    """Check and build everything without writing a file."""
+def prepare(arguments: TrainArguments, data: DataSet | None = None) -> PreparedRun:
+    """Check and build everything without writing a file; ``data`` is the data set if it has been read."""
     algorithm, resolution = driver.resolve_or_raise(arguments.spec, arguments.task, arguments.sets)
-    data = _data(arguments, algorithm)
+    data = data or asked(algorithm, arguments.spec, arguments.task, arguments.data)
     if data is not None:
         algorithm, resolution = driver.resolve_or_raise(arguments.spec, arguments.task, arguments.sets, data.name)
     if arguments.wandb is not None and find_spec("wandb") is None:
@@ -131,32 +131,19 @@ def prepare(arguments: TrainArguments) -> PreparedRun:
     return PreparedRun(algorithm, *built, contents, data)
 
 
-def _data(arguments: TrainArguments, algorithm: Algorithm) -> DataSet | None:
-    """The data set of an algorithm that learns from one; raises FRL0464 where it is missing or has no use."""
-    regime: Any = algorithm.regime
-    if regime.acts and arguments.data is not None:
-        hint = "leave out --data, or choose an algorithm with `regime = offline`"
-        raise RunError("FRL0464", f"{algorithm.name} collects its own data", hint)
-    if regime.acts:
-        return None
-    if arguments.data is None:
-        hint = f"flowrl-dsl train {arguments.spec} --data SOURCE, where SOURCE is a file, a folder or the id of a data set"
-        raise RunError("FRL0464", f"{algorithm.name} learns from a data set, and none is named", hint)
-    critic: Any = algorithm.sections.get("critic")
-    return DataSet.of(arguments.data, arguments.task, rewards=critic is not None and critic.trains)
-
-
 def build(
     algorithm: Algorithm, task: str, seed: int, replaced: dict[str, int | None], data: DataSet | None = None
 ) -> tuple[Program, Settings]:
-    from flowrl_dsl.runtime.settings import Settings, lasting
+    from flowrl_dsl.runtime.settings import Settings
     from flowrl_dsl.runtime.worlds import catalogue
 
-    settings = Settings.of(algorithm.sections["train"], task, seed, **lasting(algorithm, replaced))
+    train, regime = cast(Any, algorithm.sections["train"]), cast(Any, algorithm.regime)
+    given = {name: value for name, value in replaced.items() if value is not None}
+    settings = Settings.of(train, task, seed, **{**train.in_phases(algorithm), **given})
     sizes = catalogue.sizes(task)
     prepare_jax()
-    capacity = settings.capacity if data is None else data.rows
-    program = driver.build_program(algorithm, *sizes, envs=settings.envs, capacity=capacity)
+    capacity = settings.capacity if data is None or regime.collects(algorithm) else data.rows
+    program = driver.build_program(algorithm, *sizes, envs=settings.envs, capacity=capacity, data=data is not None)
     return program, settings
 
 
@@ -377,8 +364,18 @@ def evaluate_one(folder: RunFolder, episodes: int | None) -> Evaluation:
     record = evaluation.record()
     shown = f"return {record['return_mean']:.1f} ± {record['return_std']:.1f}"
     shown += f" (from {record['return_min']:.1f} to {record['return_max']:.1f})"
-    print(f"{folder.path} at step {step}: {shown} over {count} episodes", flush=True)
+    print(f"{folder.path} at step {step}{_phase(folder, prepared, step)}: {shown} over {count} episodes", flush=True)
     return evaluation
+
+
+def _phase(folder: RunFolder, prepared: PreparedRun, step: int) -> str:
+    """The phase of a step, as its records have it: `` in phase values (1 of 2)``; empty for a run without phases."""
+    numbers = [int(record["phase"]) for record in folder.records() if record.get("phase") and record["step"] <= step]
+    phases = prepared.algorithm.phases
+    if not numbers or not phases:
+        return ""
+    number = min(numbers[-1], len(phases))
+    return f" in phase {phases[number - 1].name} ({number} of {len(phases)})"
 
 
 def diagnose(path: Path) -> Diagnostic | None:

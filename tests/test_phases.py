@@ -53,5 +53,5 @@ def test_resume_is_exact_within_each_phase_and_between_them(home: Path, spec: st
 def test_the_display_names_the_phase(home: Path, spec: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(home, "shown", command=("train", spec)) == 0
     printed = capsys.readouterr().out
-    assert 'phase "values" (1 of 2) begins at update 0' in printed
-    assert 'phase "extract" (2 of 2) begins at update 20' in printed
+    assert "phase values (1 of 2) begins at update 0" in printed
+    assert "phase extract (2 of 2) begins at update 20" in printed

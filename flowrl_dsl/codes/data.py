@@ -113,9 +113,10 @@ CODES = (
     Code(
         "FRL0464",
         "an algorithm and its data",
-        "An algorithm with `regime = offline` learns from a data set, which --data names.  Any other collects its own data.",
+        "An algorithm with `regime = offline` learns from a data set, which --data names; so does one whose batches are "
+        "partly drawn from a data set.  Any other may have one: its replay then begins as the data set.",
         "flowrl-dsl train iql --task HalfCheetah-v5",
-        "Add --data SOURCE, or leave it out where the algorithm collects its own data.",
+        "Add --data SOURCE.",
     ),
     Code(
         "FRL0465",
@@ -123,5 +124,13 @@ CODES = (
         "A run continues on the data set that it began with, byte for byte: its digest is in run.json.",
         "flowrl-dsl resume runs/iql/HalfCheetah-v5/seed0",
         "Restore the data set, or start a new run.",
+    ),
+    Code(
+        "FRL0466",
+        "no data set beside a replay",
+        "Batches of a run that acts and has a data set are drawn from both.  A sampling that follows the order in which "
+        "transitions were added cannot, nor can an algorithm that stores more with each step than a data set contains.",
+        "flowrl-dsl train td7 --task HalfCheetah-v5 --data halfcheetah.hdf5",
+        "Choose another sampling, such as --set train.sampling=uniform, or leave out --data.",
     ),
 )

@@ -21,9 +21,17 @@ class Regime(Component):
     turn: ClassVar[str] = "off_policy"
     """The alternation of acting and updates: a turn of the runtime, by name."""
     acts: ClassVar[bool] = True
-    """Whether training steps environments."""
+    """Whether training steps environments from its first step on."""
     keeps: ClassVar[str] = "ring"
     """The storage from which batches are drawn: a source, by name."""
+
+    def collects(self, algorithm: Algorithm) -> bool:
+        """Whether training steps environments at all: from its start, or in a phase that is counted in their steps."""
+        return self.acts or any(phase.steps is not None for phase in algorithm.phases)
+
+    def taken(self, algorithm: Algorithm) -> str:
+        """The turn of an algorithm, by name."""
+        return "offline_to_online" if self.collects(algorithm) and not self.acts else self.turn
 
     def stored(self, algorithm: Algorithm) -> Record:
         """The record of a step: the fields of the world and those requested by sections."""
@@ -33,14 +41,18 @@ class Regime(Component):
             fields |= section.record()
         return fields
 
-    def source(self, algorithm: Algorithm, envs: int) -> Source:
-        """The source of batches with ``envs`` parallel environments."""
+    def source(self, algorithm: Algorithm, envs: int, data: bool = False) -> Source:
+        """The source of batches with ``envs`` parallel environments.
+
+        ``data``: the run has a data set, beside which it keeps what it collects, if it collects.
+        """
         sections: Any = algorithm.sections
-        kind: Any = find("source", self.keeps)
+        both = data and self.collects(algorithm)
+        kind: Any = find("source", "data_and_replay" if both else self.keeps)
         sampling = sections["train"].sampling
-        if sampling.feedback and not feedback_of(algorithm):
+        if (sampling.feedback and not feedback_of(algorithm)) or (sampling.needs_data and not both):
             uniform: Any = find("sampling", "uniform")
-            sampling = uniform()  # no feedback is ever reported
+            sampling = uniform()  # no feedback is ever reported, or there is one kind of rows
         window = max(section.window for section in sections.values())
         return kind.of(sampling, window, envs, any(section.follows_actions for section in sections.values()))
 
@@ -61,6 +73,8 @@ class Source(Component):
     """
 
     family: ClassVar[str] = "source"
+    keeps_data: ClassVar[bool] = False
+    """Whether its storage has an entry ``data``: the storage of a data set, to which nothing is added."""
 
     @classmethod
     @abstractmethod
@@ -104,6 +118,10 @@ class Sampling(Component):
     family: ClassVar[str] = "sampling"
     feedback: ClassVar[Record] = {}
     """The feedback it uses per transition after an update: fields without the leading axis."""
+    needs_data: ClassVar[bool] = False
+    """Whether it draws from the rows of a data set and from those collected in different ways."""
+    in_order: ClassVar[bool] = False
+    """Whether it needs the rows in the order in which they were added, all in one ring."""
 
     def report(self, ctx: Context, q: Value, y: Value) -> dict[str, Value]:
         """Its feedback [batch], from the values [ensemble, batch] and targets [batch] of the transitions."""

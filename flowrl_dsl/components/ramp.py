@@ -35,7 +35,8 @@ class Ramp(Schedule):
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         """A ramp that goes nowhere, or that the run ends before."""
         train: Any = at.algorithm.sections["train"]
-        updates, start = train.steps * train.updates, at.algorithm.start(self.start)
+        steps = train.in_phases(at.algorithm).get("steps", train.steps)
+        updates, start = steps * train.updates, at.algorithm.start(self.start)
         if start == at.algorithm.start(self.end):
             yield warning("FRL0321", f"the schedule stays at {start:g}", at.written("over"))
         elif self.over > updates:

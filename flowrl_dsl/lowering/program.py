@@ -204,15 +204,16 @@ class Program:
         given = {name: hyper[name] for name in self.hyper}
         return {k: v if isinstance(v, jax.Array) else np.asarray(v, np.float32) for k, v in given.items()}
 
-    def joined(self) -> Program:
+    def joined(self, storage: Any = 0) -> Program:
         """The program vectorised over members: state, replay, observations, ``hyper`` and results have a member axis.
 
-        Not bit-identical to single members: batched matrix products round differently.
+        ``storage`` are the axes of the members in the replay, None for what they share.  Not bit-identical to single
+        members: batched matrix products round differently.
         """
         many = copy.copy(self)
         many.jit_init = jax.jit(jax.vmap(self._init))
         many.jit_step = jax.jit(jax.vmap(self._step), donate_argnums=0)
-        many.jit_update = jax.jit(jax.vmap(self._update, in_axes=(0, 0, None, 0)), donate_argnums=0)
+        many.jit_update = jax.jit(jax.vmap(self._update, in_axes=(0, storage, None, 0)), donate_argnums=0)
         many.jit_act = {mode: jax.jit(jax.vmap(partial(self._act, mode), in_axes=(0, 0, None, 0))) for mode in self.jit_act}
         return many
 

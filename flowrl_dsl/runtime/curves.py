@@ -29,6 +29,8 @@ class Curve:
     center: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    begins: tuple[int, ...] = ()
+    """The steps at which phases begin, apart from the first."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Evaluations:
     kind: str = ""
     """Equal for runs that differ in nothing but the seed."""
     seed: int | None = None
+    begins: tuple[int, ...] = ()
 
 
 def read_curves(paths: Sequence[Path]) -> list[Curve]:
@@ -65,15 +68,17 @@ def curves_of(runs: Sequence[Evaluations]) -> list[Curve]:
 def read_evaluations(path: Path) -> Evaluations:
     """The evaluations so far of the run in a folder.  Raises FRL0431 if there are none."""
     folder = RunFolder(path)
-    records = [record for record in folder.records() if record["kind"] == "eval"]
+    records = folder.records()
+    found = [record for record in records if record["kind"] == "eval"]
     try:
-        evaluations = {int(r["step"]): (float(r["return_mean"]), float(r["return_std"])) for r in records}
+        evaluations = {int(r["step"]): (float(r["return_mean"]), float(r["return_std"])) for r in found}
     except (KeyError, TypeError, ValueError) as error:
         raise RunError("FRL0411", f"an evaluation in {path / 'metrics.jsonl'} is not one of `train`: {error}") from error
     if not evaluations:
         raise RunError("FRL0431", f"{path} has no evaluation yet")
+    begins = tuple(int(record["step"]) for record in records if record["kind"] == "phase")[1:]
     task, spec, seed = map(folder.said, ("task", "spec", "seed"))
-    return Evaluations(task, spec, tuple(folder.settings.get("sets", ())), evaluations, folder.kind, seed)
+    return Evaluations(task, spec, tuple(folder.settings.get("sets", ())), evaluations, folder.kind, seed, begins)
 
 
 def _curve(runs: Sequence[Evaluations]) -> Curve:
@@ -89,4 +94,4 @@ def _curve(runs: Sequence[Evaluations]) -> Curve:
         intervals = [bootstrap_interval(column[:, None]) for column in means.T]
         low, high = np.array(intervals).T
     one = runs[0]
-    return Curve(one.task, one.spec, one.sets, one.kind, len(runs), np.array(steps), center, low, high)
+    return Curve(one.task, one.spec, one.sets, one.kind, len(runs), np.array(steps), center, low, high, one.begins)

@@ -73,7 +73,7 @@ class Rerun:
         if loaded is not None:
             self.state = learner.from_arrays(self.state, loaded.state)
             self.step, self.updates = loaded.step, loaded.rest["updates"]
-            if table is None:
+            if self.replay.grows:
                 self.replay.restore(loaded.total, loaded.rows)
         self._rows = iter(fresh.reshape(-1, settings.envs, fresh.shape[-1]))
 

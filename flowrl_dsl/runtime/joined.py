@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl.runtime.learner import Means
+from flowrl_dsl.runtime.replay import Device
 from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.train import Training
 
@@ -32,11 +33,13 @@ class Joined:
         self._members, self._stopped, self._attempt = dict(members), stopped, attempt
         each = list(self._members.values())
         first = each[0]
-        self._program = first.program.joined()
+        self._program = first.program.joined(first.replay.member_axes)
         self._state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(member.state for member in each))
         self._hyper = self._program.on_device({name: [member.hyper[name] for member in each] for name in first.hyper})
-        rows = np.stack([member.replay.leave() for member in each])
-        self._device = first.replay.on_device(rows)
+        self._shared = first.replay.beside() if first.replay.grows else first.replay.view()
+        self._device: Device | None = None
+        if first.replay.grows:
+            self._device = first.replay.on_device(np.stack([member.replay.leave() for member in each]))
         self.collect()
 
     @property
@@ -68,7 +71,8 @@ class Joined:
         self._state, metrics = self._program.update(self._state, self._storage(), count, self._hyper)
         self._means.add(metrics)
         for name, member in self._members.items():
-            member.updates += count * (name not in self._stopped)
+            if name not in self._stopped:
+                member.count_updates(count)
 
     def interact(self, acted: Any) -> None:
         values = jax.device_get(acted)
@@ -87,11 +91,13 @@ class Joined:
         member.interact(acted)
 
     def _storage(self) -> dict[str, Any]:
+        if self._device is None:
+            return self._shared
         rows = {name: member.replay.take() for name, member in self._members.items() if name not in self._stopped}
         nothing = np.zeros_like(next(iter(rows.values())))
         if len(nothing):
             self._device.insert(np.stack([rows.get(name, nothing) for name in self._members]))
-        return self._device.storage
+        return self._device.storage | self._shared
 
     def _part(self, k: int) -> Any:
         return jax.tree.map(lambda leaf: leaf[k], self._state)

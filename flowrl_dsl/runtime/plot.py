@@ -122,6 +122,8 @@ def _panel(panel: Any, task: str, curves: list[Curve], labels: dict[tuple, str])
             label=f"{label} ({curve.seeds} seeds)" if curve.seeds > 1 else label,
             **style,
         )
+        for step in curve.begins:
+            panel.axvline(step, color=color, linewidth=0.8, linestyle=(0, (1, 2)))
         panel.fill_between(curve.steps, curve.low, curve.high, color=color, alpha=0.18, linewidth=0)
     panel.set_title(task)
     panel.set_xlabel("environment steps")

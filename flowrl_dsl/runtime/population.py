@@ -105,6 +105,7 @@ class SharedDisplay:
     def __init__(self, display: Display):
         self._display = display
         self._latest: dict[str, tuple[float | None, float]] = {}
+        self._phase = ""
 
     def __enter__(self) -> SharedDisplay:
         self._display.__enter__()
@@ -125,6 +126,12 @@ class SharedDisplay:
         returns = [value for value, _ in self._latest.values() if value is not None]
         speed = sum(speed for _, speed in self._latest.values())
         self._display.show(step, fmean(returns) if returns else None, speed)
+
+    def enter(self, phase: str, begins: int | None) -> None:
+        """The phase of a member; it is shown once for all that reach it."""
+        if phase != self._phase:
+            self._phase = phase
+            self._display.enter(phase, begins)
 
     def leave(self, name: str) -> None:
         """Remove a member that has ended."""
@@ -151,6 +158,9 @@ class _MemberDisplay:
 
     def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
         self._shared.report(self._name, step, episode_return, updates_per_second)
+
+    def enter(self, phase: str, begins: int | None = None) -> None:
+        self._shared.enter(phase, begins)
 
     def say(self, text: str) -> None:
         self._shared.say(f"{self._name}: {text}")

@@ -24,6 +24,10 @@ class Display(Protocol):
 
     def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None: ...
 
+    def enter(self, phase: str, begins: int | None = None) -> None:
+        """The phase of the steps that follow, empty in a run without phases; ``begins``: its first update, if next."""
+        ...
+
     def say(self, text: str) -> None: ...
 
 
@@ -39,6 +43,7 @@ class Lines:
     def __init__(self, steps: int):
         self._pace = Pace(steps)
         self._steps = steps
+        self._phase = ""
         self._shown = time.monotonic()
 
     def __enter__(self) -> Lines:
@@ -56,7 +61,12 @@ class Lines:
             return
         self._shown = now
         shown = shown_return(episode_return)
-        self.say(f"step {step}/{self._steps}  return {shown}  {updates_per_second:.0f} updates/s  {left} left")
+        self.say(f"{self._phase}step {step}/{self._steps}  return {shown}  {updates_per_second:.0f} updates/s  {left} left")
+
+    def enter(self, phase: str, begins: int | None = None) -> None:
+        self._phase = f"{phase}: " if phase else ""
+        if begins is not None:
+            self.say(f"phase {phase} begins at update {begins}")
 
     def say(self, text: str) -> None:
         print(text, flush=True)
@@ -66,7 +76,7 @@ class Bar:
     """One line at the bottom; messages scroll above it."""
 
     def __init__(self, console: Console, name: str, steps: int):
-        self._pace = Pace(steps)
+        self._pace, self._name = Pace(steps), name
         columns = "return {task.fields[shown]}", "{task.fields[rate]:.0f} updates/s", "{task.fields[left]} left"
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -92,6 +102,11 @@ class Bar:
     def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
         shown, left = shown_return(episode_return), self._pace.left(step)
         self._progress.update(self._bar, completed=step, shown=shown, rate=updates_per_second, left=left)
+
+    def enter(self, phase: str, begins: int | None = None) -> None:
+        self._progress.update(self._bar, description=f"{self._name}, {phase}" if phase else self._name)
+        if begins is not None:
+            self.say(f"phase {phase} begins at update {begins}")
 
     def say(self, text: str) -> None:
         # no markup: the text may contain square brackets

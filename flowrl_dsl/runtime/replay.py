@@ -31,16 +31,24 @@ class Replay:
         self._waiting: list[np.ndarray] = []
         self._fresh: list[np.ndarray] = []
         self._device: Device | None = None
-        self._table: Table | None = None
+        self._alone: Table | None = None
+        self._beside: Table | None = None
 
     @classmethod
     def of(cls, program: Any, table: Table | None = None) -> Replay:
-        """A replay for a program: empty, or with the rows of a data set."""
+        """A replay for a program: empty, beside the rows of a data set, or these alone if the program collects nothing."""
         replay = cls(program.data, program.axis_sizes)
-        if table is not None:
+        if table is not None and program.data.source.keeps_data:
+            replay._beside = table
+        elif table is not None:
+            replay._alone = table
             replay.restore(len(table.rows), table.rows)
-        replay._table = table
         return replay
+
+    @property
+    def grows(self) -> bool:
+        """Whether rows are added: not where they are those of a data set, which no checkpoint contains."""
+        return self._alone is None
 
     @property
     def size(self) -> int:
@@ -58,14 +66,33 @@ class Replay:
         self.total += len(rows)
 
     def view(self) -> dict[str, jax.Array]:
-        """The storage on the device, all rows included.  Valid until the next call."""
+        """The storage on the device, all rows included, and ``data`` beside them if the source keeps it.
+
+        Valid until the next call.
+        """
         if self._device is None:
             rows = self.take()
             store = partial(self.on_device, rows)
-            self._device = store() if self._table is None else self._table.stored(store)
+            self._device = store() if self._alone is None else self._alone.stored(store)
         elif self._waiting:
             self._device.insert(self.take())
-        return self._device.storage
+        return {**self._device.storage, **self.beside()}
+
+    def beside(self) -> dict[str, Any]:
+        """The entry ``data`` of the storage: the rows of the data set, which all runs of this process share."""
+        if self._beside is None:
+            return {}
+        rows = self._beside.rows
+        store = partial(Device, rows, len(rows), len(rows), self.record, self.sizes, self._source)
+        return {"data": self._beside.stored(store).storage}
+
+    @property
+    def member_axes(self) -> Any:
+        """The axes of the members in the storage of a population, as ``Program.joined`` reads them."""
+        if not self.grows:
+            return None
+        own: dict[str, int | None] = dict.fromkeys((*self.record, "size", "total"), 0)
+        return own | dict.fromkeys(self.beside())
 
     def on_device(self, rows: np.ndarray) -> Device:
         """A device storage of the newest rows [n, width]; with a leading axis, of several replays."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -30,6 +29,8 @@ class Settings:
     episodes: int
     checkpoint_every: int
     log_every: int = 1000
+    offline: int = 0
+    """Steps before the policy acts, where an algorithm begins without acting."""
 
     @staticmethod
     def of(section: Any, task: str, seed: int, **given: int | None) -> Settings:
@@ -61,20 +62,7 @@ class Settings:
     @property
     def capacity(self) -> int:
         """Rows of the replay: at most as many as the run can fill."""
-        return max(self.envs, min(self.replay, self.steps + self.envs))
-
-
-def lasting(algorithm: Any, replaced: Mapping[str, int | None]) -> dict[str, int | None]:
-    """The replaced settings, with the steps that all phases take where neither the spec nor the command line sets any."""
-    phases = algorithm.phases
-    if not phases or phases[-1].updates is None or replaced.get("steps") or algorithm.written("train.steps"):
-        return dict(replaced)
-    train = algorithm.sections["train"]
-    total = sum(phase.updates for phase in phases)
-    given = {name: value for name, value in replaced.items() if value is not None}
-    updates, warmup = (given.get(name, getattr(train, name)) for name in ("updates", "warmup"))
-    before = max(warmup, 1) if algorithm.regime.acts else 0
-    return {**replaced, "steps": before + -(-total // updates)}
+        return max(self.envs, min(self.replay, self.steps - self.offline + self.envs))
 
 
 def passed(before: int, after: int, every: int) -> bool:

@@ -17,12 +17,14 @@ class Timetable:
         """The number of the phase, from 1, of the last of so many updates, as an entry of a record."""
         return {"phase": max(bisect_right(self._starts, updates - 1), 1)} if self._names else {}
 
-    def begun(self, before: int, after: int) -> list[str]:
-        """A line for each phase that begins in the updates from ``before`` to ``after`` (exclusive)."""
-        total = len(self._names)
-        places = zip(self._names, self._starts, strict=True)
-        return [
-            f'phase "{name}" ({number} of {total}) begins at update {start}'
-            for number, (name, start) in enumerate(places, start=1)
-            if before <= start < after
-        ]
+    def named(self, updates: int) -> str:
+        """The phase of the next update after so many: ``values (1 of 2)``; empty without phases."""
+        return self.title(max(bisect_right(self._starts, updates), 1)) if self._names else ""
+
+    def title(self, number: int) -> str:
+        """The name of a phase, and its number among all: ``values (1 of 2)``."""
+        return f"{self._names[number - 1]} ({number} of {len(self._names)})"
+
+    def begun(self, before: int, after: int) -> list[tuple[int, int]]:
+        """Number and first update of each phase that begins in the updates from ``before`` to ``after`` (exclusive)."""
+        return [(number, start) for number, start in enumerate(self._starts, start=1) if before <= start < after]

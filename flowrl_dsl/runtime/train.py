@@ -60,9 +60,9 @@ class Training:
     ):
         """``open_sinks`` is called once, before the first step, with the number of that step.
 
-        ``hyper`` replaces the default inputs of the program; ``turn`` is the name of a registered turn.  With a ``table``
-        the batches are drawn from its rows and no environment is stepped; with ``restart`` a run that has lost its
-        checkpoints begins again.  ``phases``: names and first updates.
+        ``hyper`` replaces the default inputs of the program; ``turn`` is the name of a registered turn.  Batches are drawn
+        from a ``table``, alone or beside what is collected.  ``restart``: a run that has lost its checkpoints begins again.
+        ``phases``: names and first updates.
         """
         self.phases = Timetable(phases)
         self.program, self.settings, self.folder = program, settings, folder
@@ -118,7 +118,7 @@ class Training:
         settings = self.settings
         make = partial(catalogue.make, settings.task, action_repeat=settings.action_repeat)
         with ExitStack() as opened:
-            world: World = make(settings.envs, settings.seed) if self.table is None else NoWorld()
+            world: World = make(settings.envs, settings.seed) if self.replay.grows else NoWorld()
             self.world = opened.enter_context(closing(world))
             self.evaluator = opened.enter_context(closing(Evaluator(partial(make, settings.episodes, 0, evaluation=True))))
             self.metrics = opened.enter_context(closing(Journal(self.folder.path / "metrics.jsonl")))
@@ -143,11 +143,12 @@ class Training:
             self.obs = self.world.reset()
         else:
             self.state = learner.from_arrays(self.state, loaded.state)
-            if self.table is None:
+            if self.replay.grows:
                 self.replay.restore(loaded.total, loaded.rows)
             self._restore(loaded)
             self._checkpointed = loaded.step
         self.sinks = self.open_sinks(self.step)
+        self.display.enter(self.phases.named(self.updates))
         self._clock, self._clock_updates = time.monotonic(), self.updates
 
     def _refuse_lost_checkpoints(self) -> None:
@@ -238,8 +239,13 @@ class Training:
     def update(self, count: int) -> None:
         """Dispatch updates on the current replay; does not wait for them."""
         self.means.add(self.learn(self.remembered(), count))
-        for line in self.phases.begun(self.updates, self.updates + count):
-            self.display.say(line)
+        self.count_updates(count)
+
+    def count_updates(self, count: int) -> None:
+        """Count updates; a phase that begins in them is recorded and displayed."""
+        for number, start in self.phases.begun(self.updates, self.updates + count):
+            self._record({"kind": "phase", "step": self.step, "phase": number, "updates": start})
+            self.display.enter(self.phases.title(number), start)
         self.updates += count
 
     def remembered(self) -> dict[str, Any]:
@@ -347,7 +353,7 @@ class Training:
         }
         arrays, fresh = learner.to_arrays(self.state), self.replay.fresh()
         # the rows of a data set are read from it again
-        kept = (0, 0) if self.table is not None else (self.replay.total, self.replay.size)
+        kept = (self.replay.total, self.replay.size) if self.replay.grows else (0, 0)
         self.checkpoints.save(self.step, arrays, rest, fresh, *kept)
         self.replay.saved()
         self._checkpointed = self.step

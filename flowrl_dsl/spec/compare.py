@@ -62,9 +62,10 @@ def _phase_texts(of: Algorithm) -> dict[str, str]:
     """The options of all phases as text by path."""
     texts: dict[str, str] = {} if of.phases else {"order": show_stage(of.order)}
     for phase in of.phases:
-        updates = {} if phase.updates is None else {f"{phase.name}.updates": str(phase.updates)}
+        counts = {f"{phase.name}.updates": phase.updates, f"{phase.name}.steps": phase.steps}
+        length = {path: str(count) for path, count in counts.items() if count is not None}
         begin = {f"{phase.name}.begin": show_stage(Begin(phase.begin))} if phase.begin else {}
-        texts |= updates | {f"{phase.name}.order": show_stage(phase.order)} | begin
+        texts |= length | {f"{phase.name}.order": show_stage(phase.order)} | begin
     return texts
 
 

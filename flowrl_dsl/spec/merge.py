@@ -11,7 +11,7 @@ from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.registry import find
 from flowrl_dsl.syntax import tree
 
-PHASE_OPTIONS = ("updates", "order", "begin")
+PHASE_OPTIONS = ("updates", "steps", "order", "begin")
 """What ``phase NAME { ... }`` can set."""
 
 

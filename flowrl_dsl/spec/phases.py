@@ -1,4 +1,7 @@
-"""Phases: ``phase NAME { updates = n  order = ...  begin = [copy(SOURCE, SECTION), reset(optimizers)] }``."""
+"""Phases: ``phase NAME { updates = n  order = ...  begin = [copy(SOURCE, SECTION), reset(optimizers)] }``.
+
+The last phase of an offline algorithm may be counted in environment steps, ``steps = n``: it acts.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +34,13 @@ def check_options(check: Check) -> None:
             check.error("FRL0205", "a phase cannot contain a let", let.span, "write it at the top level")
 
 
-def read_phases(check: Check, improvements: Sequence[Improvement]) -> tuple[Phase, ...]:
-    """The phases as written, empty for an algorithm without any; every part moves in at least one of them."""
+def read_phases(check: Check, improvements: Sequence[Improvement], acts: bool) -> tuple[Phase, ...]:
+    """The phases as written, empty for an algorithm without any; every part moves in at least one of them.
+
+    ``acts``: the regime steps environments from the start.
+    """
     blocks = list(check.statements.phases.items())
-    reader = _PhaseReader(check, improvements)
+    reader = _PhaseReader(check, improvements, acts)
     phases = tuple(reader.phase(name, block, name == blocks[-1][0]) for name, block in blocks)
     if phases and not reader.failed:
         _check_total(check, phases)
@@ -48,6 +54,7 @@ class _PhaseReader:
 
     check: Check
     improvements: Sequence[Improvement]
+    acts: bool
     _default: Stage | None = None
 
     def __post_init__(self) -> None:
@@ -62,19 +69,38 @@ class _PhaseReader:
             self.check.error("FRL0237", "a phase has a name", block.name.span, "for instance phase pretrain { ... }")
         else:
             check_name(block.given, self.check.scope)
-        return Phase(name, self._order(name, block), self._updates(name, block, last), self._begin(name, block))
+        updates, steps = self._updates(name, block, last), self._steps(name, block, last)
+        return Phase(name, self._order(name, block), updates, self._begin(name, block), steps)
 
     def _updates(self, name: str, block: Block, last: bool) -> int | None:
-        given = block.options.get("updates")
+        if "updates" not in block.options and "steps" not in block.options and not last:
+            message = f'phase "{name}" sets no updates; only the last phase may leave them out'
+            self.check.error("FRL0237", message, (block.given or block.name).span, "add: updates = 100_000")
+        return self._length(name, block, "updates")
+
+    def _steps(self, name: str, block: Block, last: bool) -> int | None:
+        """The environment steps of a phase that acts; it is the last one of an algorithm that does not act before it."""
+        given = block.options.get("steps")
+        if given is not None and "updates" in block.options:
+            message = f'phase "{name}" sets both updates and steps'
+            self.check.error("FRL0259", message, given.span, "steps are those of a phase that acts; leave one of them out")
+        elif given is not None and not last:
+            message = f'phase "{name}" acts, and is not the last phase'
+            self.check.error("FRL0259", message, given.span, "count it in updates, or write it last")
+        elif given is not None and self.acts:
+            message = "this regime acts in every phase, and its phases are counted in updates"
+            hint = "with regime = offline the last phase acts if it has steps"
+            self.check.error("FRL0259", message, given.span, hint)
+        return self._length(name, block, "steps")
+
+    def _length(self, name: str, block: Block, option: str) -> int | None:
+        given = block.options.get(option)
         if given is None:
-            if not last:
-                message = f'phase "{name}" sets no updates; only the last phase may leave them out'
-                self.check.error("FRL0237", message, (block.given or block.name).span, "add: updates = 100_000")
             return None
-        self.check.scope.record(Site(f"{name}.updates", given.value.span), given.value)
+        self.check.scope.record(Site(f"{name}.{option}", given.value.span), given.value)
         number = count(given.value)
         if number is None:
-            message = f"the updates of a phase are a whole number from 1 to {LARGEST}, found {text_of(given.value)}"
+            message = f"the {option} of a phase are a whole number from 1 to {LARGEST}, found {text_of(given.value)}"
             self.check.error("FRL0237", message, given.value.span)
         return number
 

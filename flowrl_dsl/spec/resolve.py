@@ -155,7 +155,7 @@ def _checked(check: Check) -> Check:
     drop_unused_inherited(check)
     compatibility.check(check.scope)
     parameters = check.scope.parameters
-    phases = read_phases(check, improvements)
+    phases = read_phases(check, improvements, acts=getattr(regime, "acts", False))
     order = order_of_phases(phases) if phases else read_order(check, improvements)
     if regime is not FAILED and not check.scope.diagnostics.errors:
         check.algorithm = Algorithm(

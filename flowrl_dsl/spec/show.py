@@ -143,7 +143,8 @@ def _settings(of: Algorithm) -> list[tree.Statement]:
 
 
 def _phase(phase: Phase) -> tree.Section:
-    options = [] if phase.updates is None else [_assign("updates", _number(phase.updates))]
+    lengths = {"updates": phase.updates, "steps": phase.steps}
+    options = [_assign(name, _number(length)) for name, length in lengths.items() if length is not None]
     options.append(_assign("order", _Syntax().visit(phase.order)))
     if phase.begin:
         options.append(_assign("begin", _Syntax().begin(phase.begin)))

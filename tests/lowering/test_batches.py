@@ -5,11 +5,13 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowrl_dsl.components.samplings.lap import lap_priority, prioritized_rows, with_new_rows
 from flowrl_dsl.components.sections.critic import n_step_return
+from flowrl_dsl.components.sources.data_and_replay import DataAndReplay
 from flowrl_dsl.components.sources.ring import Ring, following, transitions, windows
 from flowrl_dsl.lowering.program import MEMORY, Data
 from flowrl_dsl.record import STEP
@@ -121,6 +123,35 @@ def test_the_backup_sees_the_return_and_the_discount_of_its_length():
     returns = [sum(0.9**k * rewards[i, k] for k in range(3)) for i in range(len(count))]
     expected = np.array(returns) + 0.9**count * (1 - np.asarray(data["d"])) * q
     np.testing.assert_allclose(seen["critic.y"], expected, rtol=1e-4, atol=1e-5)
+
+
+# a data set beside the replay
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_rows_of_a_data_set_come_before_those_of_the_replay(horizon):
+    """Each place is that of a ring which contains one of the two; the ring has wrapped around, two environments wide."""
+    uniform = component("sampling", "uniform")
+    data, _ = filled(7, 1, 7, 1)
+    ring, _ = filled(6, 2, 5, 2)
+    both = DataAndReplay(sampling=uniform, horizon=horizon, stride=2)
+    alone = {stride: Ring(sampling=uniform, horizon=horizon, stride=stride) for stride in (1, 2)}
+    got = both.gather({**ring.view(), "data": data.view()}, jnp.arange(13))
+    first = alone[1].gather(data.view(), jnp.arange(7))
+    rest = alone[2].gather(ring.view(), jnp.arange(6))
+    for name in first:
+        np.testing.assert_array_equal(got[name], np.concatenate([first[name], rest[name]]), err_msg=name)
+
+
+@settings(max_examples=12, deadline=None)
+@given(share=st.sampled_from([0.0, 0.25, 0.5, 1.0]), collected=st.integers(0, 6), seed=st.integers(0, 1000))
+def test_a_mixed_batch_has_its_share_of_data(share, collected, seed):
+    source = DataAndReplay(sampling=component("sampling", "mixed", data=share))
+    storage = {"data": {"r": np.zeros(5)}, "size": collected, "total": collected}
+    _, places = source.draw(None, storage, jax.random.PRNGKey(seed), 16)
+    of_data = int(np.sum(np.asarray(places) < 5))
+    assert of_data == (round(16 * share) if collected else 16)
+    assert int(places.min()) >= 0 and int(places.max()) < 5 + collected
 
 
 # priorities

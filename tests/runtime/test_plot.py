@@ -129,3 +129,16 @@ def test_many_labels_stand_once_beside_all_panels(tmp_path: Path) -> None:
     many, few = ((tmp_path / name).read_text() for name in ("many.svg", "few.svg"))
     assert all(many.count(f">{spec}<") == 1 for spec in specs)
     assert all(few.count(f">{spec}<") == len(tasks) for spec in specs[:2])
+
+
+def test_each_phase_after_the_first_begins_at_a_line(tmp_path: Path) -> None:
+    run = _run(tmp_path / "a", {10: 1.0, 20: 2.0})
+    begins = [{"kind": "phase", "step": step, "phase": number} for number, step in ((1, 0), (2, 7), (3, 15))]
+    lines = "".join(json.dumps(record) + "\n" for record in begins)
+    (run / "metrics.jsonl").write_text(lines + (run / "metrics.jsonl").read_text())
+    (curve,) = read_curves([run])
+    assert curve.begins == (7, 15)
+    plot([run], tmp_path / "three.svg")
+    plot([_run(tmp_path / "b", {10: 1.0, 20: 2.0})], tmp_path / "one.svg")
+    three, one = ((tmp_path / name).read_text().count("stroke-dasharray") for name in ("three.svg", "one.svg"))
+    assert three - one == 2

@@ -8,6 +8,7 @@ import time
 import pytest
 from rich.console import Console
 
+from flowrl_dsl.runtime.population import SharedDisplay
 from flowrl_dsl.runtime.progress import Bar, Lines, Pace
 
 
@@ -45,3 +46,29 @@ def test_the_bar_is_plain_text_without_colour() -> None:
         bar.say("return [1.0] said")
     text = out.getvalue()
     assert "return [1.0] said" in text and "100/1000" in text and "qsm on [a]" in text and "\x1b[3" not in text
+
+
+def test_lines_and_the_bar_name_the_phase(capsys, monkeypatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    lines = Lines(100)
+    lines.enter("values (1 of 2)")
+    lines.enter("extract (2 of 2)", 40)
+    now[0] = 10.0
+    lines.show(50, 1.0, 2.0)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown == [
+        "phase extract (2 of 2) begins at update 40",
+        "extract (2 of 2): step 50/100  return 1.0  2 updates/s  - left",
+    ]
+    out = io.StringIO()
+    with Bar(Console(file=out, force_terminal=True, no_color=True, width=120), "iql", 100) as bar:
+        bar.enter("extract (2 of 2)", 40)
+    assert "phase extract (2 of 2) begins at update 40" in out.getvalue() and "iql, extract (2 of 2)" in out.getvalue()
+
+
+def test_a_population_enters_a_phase_once(capsys) -> None:
+    shared = SharedDisplay(Lines(100))
+    for name in ("a", "b"):
+        shared.of(name).enter("extract (2 of 2)", 40)
+    assert capsys.readouterr().out == "phase extract (2 of 2) begins at update 40\n"

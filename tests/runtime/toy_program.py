@@ -115,7 +115,7 @@ class ToyProgram:
     def on_device(self, hyper: Any) -> dict[str, jax.Array]:
         return {name: jnp.asarray(value, jnp.float32) for name, value in hyper.items()}
 
-    def joined(self) -> ToyProgram:
+    def joined(self, storage: Any = 0) -> ToyProgram:
         many = copy.copy(self)
         many._update = jax.jit(jax.vmap(self._updates, in_axes=(0, 0, None, 0)), donate_argnums=0)
         each = {mode: jax.jit(jax.vmap(partial(self._action, mode=mode), in_axes=(0, 0, None))) for mode in ("explore",)}

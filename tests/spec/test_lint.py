@@ -117,7 +117,7 @@ LANGUAGE = {
     *("off_policy", "weight", "start", "end", "init", "value"),
     *("schedule", "learned", "target", "backbone", "sampler", "optimizer"),
     *("every", "over", "obs", "ensemble", "reverse", "reduction", "s"),
-    *("updates", "copy", "after", "along"),
+    *("updates", "steps", "copy", "after", "along"),
 }
 """Words that are also those of the language: the default regime, the weight of a term, the ends of an arrow and the value at
 the start; the value of a parameter; families; words of conditions, axes, two kinds of primitives, the ending of plurals; the

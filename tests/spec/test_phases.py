@@ -130,7 +130,10 @@ def test_overrides_of_what_a_phase_has_not(tmp_path: Path, value: str, note: str
         (("phase pretrain { updates = 1 / 0 }", MAIN), "FRL0237"),
         (("phase { updates = 3 }", MAIN), "FRL0237"),
         (("phase pretrain { updates = 2_000_000_000 }", "phase main { updates = 2_000_000_000 }"), "FRL0237"),
-        (("phase pretrain { updates = 3  steps = 4 }", MAIN), "FRL0208"),
+        (("phase pretrain { updates = 3  epochs = 4 }", MAIN), "FRL0208"),
+        (("phase pretrain { updates = 3  steps = 4 }", MAIN), "FRL0259"),
+        (("phase pretrain { steps = 4 }", MAIN), "FRL0259"),
+        (("phase main { steps = 4 }",), "FRL0259"),
         (("phase pretrain { updates = 3  let x = 4 }", MAIN), "FRL0205"),
         (("phase policy { updates = 3 }", MAIN), "FRL0227"),
         ((PRETRAIN, PRETRAIN, MAIN), "FRL0206"),
@@ -168,3 +171,33 @@ def test_copies_between_policies_with_other_networks(tmp_path: Path) -> None:
 def test_a_parameter_is_learned_in_phases_that_measure(tmp_path: Path) -> None:
     parts = ("phase warm { updates = 9  order = critic -> temperature -> targets }", "phase main { }")
     assert "FRL0235" in codes(phased(tmp_path, *parts, base=str(folder("specs") / "dpmd.flowrl")))
+
+
+IQL = folder("specs") / "iql.flowrl"
+OFFLINE = "phase offline { updates = 50_000 }"
+
+
+def test_the_last_phase_of_an_offline_algorithm_may_act(tmp_path: Path) -> None:
+    """Printed, compared and overridden as updates are; the run lasts as long as both."""
+    of = checked(phased(tmp_path, OFFLINE, "phase online { steps = 10_000 }", "train { updates = 5 }", base=str(IQL)))
+    assert [(phase.updates, phase.steps) for phase in of.phases] == [(50_000, None), (None, 10_000)]
+    assert of.regime.collects(of) and of.regime.taken(of) == "offline_to_online"
+    assert of.sections["train"].in_phases(of) == {"steps": 20_000, "offline": 10_000}
+    (tmp_path / "printed.flowrl").write_text(show(of))
+    assert checked(resolve(str(tmp_path / "printed.flowrl"))).phases == of.phases
+    parts = (OFFLINE, "phase online { steps = 10_000 }", "train { updates = 5 }")
+    longer = checked(phased(tmp_path, *parts, base=str(IQL), sets=("online.steps=20_000",), name="longer"))
+    assert [(d.path, d.left, d.right) for d in compare(of, longer)] == [("online.steps", "10000", "20000")]
+
+
+def test_an_algorithm_without_such_a_phase_collects_nothing(tmp_path: Path) -> None:
+    of = checked(phased(tmp_path, OFFLINE, base=str(IQL)))
+    assert not of.regime.collects(of) and of.regime.taken(of) == "offline"
+    assert of.sections["train"].in_phases(of) == {"steps": 50_000}
+
+
+def test_written_steps_that_phases_make_void_are_reported(tmp_path: Path) -> None:
+    found = phased(tmp_path, OFFLINE, "train { steps = 1_000 }", base=str(IQL))
+    warned = [d.message for d in found.diagnostics.found if d.code == "FRL0319"]
+    assert warned == ['"train.steps" has no effect: the phases last 50000 steps; --steps can change that']
+    assert checked(found).sections["train"].in_phases(found.algorithm)["steps"] == 50_000

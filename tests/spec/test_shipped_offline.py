@@ -14,10 +14,10 @@ def of(name: str, task: str | None = None):
     return algorithm_of(resolve(name, task=task))
 
 
-@pytest.mark.parametrize(
-    "name",
-    "bc iql sql eql idql ifql td3_bc rebrac dql edp dac dac_expectile fql sparse_flow dtql trusted_flow srpo dpmd_offline".split(),
-)
+NAMES = "bc iql sql eql idql ifql td3_bc rebrac dql edp dac dac_expectile fql sparse_flow dtql trusted_flow srpo"
+
+
+@pytest.mark.parametrize("name", [*NAMES.split(), "dpmd_offline"])
 def test_they_learn_from_data_alone(name: str) -> None:
     assert of(name).regime.name == "offline"
 
@@ -81,6 +81,9 @@ def test_fql() -> None:
     assert algorithm.sections["critic"].network.layer_norm == "after"
     own = {block.label: block.mechanism for block in algorithm.improvements if block.owner == "policy"}
     assert (own["distillation"].draws.value, own["distillation"].draws.source) == (1, "behavior")
+    online = of("fql_online")
+    assert [(phase.updates, phase.steps) for phase in online.phases] == [(500_000, None), (None, 1_000_000)]
+    assert online.sections["train"].sampling.name == "mixed" and online.improvements == algorithm.improvements
 
 
 @pytest.mark.parametrize(("name", "backbone"), [("dtql", "edm"), ("trusted_flow", "flow")])

@@ -94,4 +94,16 @@ CODES = (
         ),
         "Copy from a section of the same kind, or give both the same network.",
     ),
+    Code(
+        "FRL0259",
+        "misplaced steps of a phase",
+        "`steps` are the environment steps of a phase that acts.  It is the last phase of an algorithm with "
+        "`regime = offline`, after phases that are counted in updates; a phase has one of the two.",
+        """algorithm example extends "iql.flowrl" {
+  phase online { steps = 10_000 }
+  phase main { updates = 10_000 }
+}
+""",
+        "Write phase main { updates = 10_000 } first, and phase online { steps = 10_000 } after it.",
+    ),
 )

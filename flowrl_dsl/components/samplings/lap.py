@@ -65,6 +65,7 @@ class LAP(Sampling):
     name = "lap"
     paper: ClassVar[str] = "arXiv:2007.06049"
     feedback: ClassVar[Record] = {"priority": Field()}
+    in_order: ClassVar[bool] = True
 
     alpha: Scalar = option("exponent: 0 draws uniformly", "0.4", NOT_NEGATIVE)
     floor: Scalar = option("lower bound on the error", "1.0", POSITIVE)

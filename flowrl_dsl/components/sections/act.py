@@ -24,7 +24,7 @@ class Act(Section):
 
     def idle(self, at: Position) -> dict[str, str]:
         regime: Any = at.algorithm.regime
-        return {} if regime.acts else {"explore": f"the regime {regime.name} collects nothing"}
+        return {} if regime.collects(at.algorithm) else {"explore": f"the regime {regime.name} collects nothing"}
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         """Without randomness exploring collects the same action in the same state again and again."""

@@ -39,6 +39,21 @@ BACKUP = Slot(
     sizes={"A": "action", "N": "particle"},
 )
 
+PENALTY = Slot(
+    result=("ensemble", "batch"),
+    values={
+        "s": ("batch", "obs"),
+        "a": ("batch", "action"),
+        "a_any": ("batch", "particle", "action"),
+        "log_density": ("batch", "particle"),
+    },
+    functions=("Q", "Q_target"),
+    sizes={"A": "action", "N": "particle"},
+    through="Q",
+)
+PROPOSED = ("a_any", "log_density", "N")
+"""What a penalty reads of the proposals."""
+
 READ_BY_BACKUP = {
     "discount": ("discount",),
     "next_action": ("a_next",),

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from flowrl_dsl.algorithm import Position
+from flowrl_dsl.algorithm import Algorithm, Position, lasting, offline_updates
 from flowrl_dsl.components.data import Sampling, feedback_of
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, warning
@@ -38,8 +38,15 @@ class Train(Section):
     def idle(self, at: Position) -> dict[str, str]:
         regime: Any = at.algorithm.regime
         reason = f"the regime {regime.name} collects nothing"
-        found = {} if regime.acts else dict.fromkeys(FOR_COLLECTING, reason)
-        if self.sampling.feedback and not feedback_of(at.algorithm):
+        found = {} if regime.collects(at.algorithm) else dict.fromkeys(FOR_COLLECTING, reason)
+        if not regime.acts:
+            found.setdefault("warmup", "no action is random after the updates of the phases before")
+        length = self.in_phases(at.algorithm).get("steps")
+        if length is not None:
+            found["steps"] = f"the phases last {length} steps; --steps can change that"
+        if self.sampling.needs_data and not regime.collects(at.algorithm):
+            found["sampling"] = f"{reason}; batches are drawn uniformly"
+        elif self.sampling.feedback and not feedback_of(at.algorithm):
             found["sampling"] = "no critic is trained that would report its errors; batches are drawn uniformly"
         return found
 
@@ -47,9 +54,19 @@ class Train(Section):
         regime: Any = at.algorithm.regime
         if regime.acts:
             yield from self._of_collecting(at)
-        if self.evaluate_every > self.steps:
-            message = f"a run of {self.steps} steps ends before its first evaluation at {self.evaluate_every}"
+        steps = self.in_phases(at.algorithm).get("steps", self.steps)
+        if self.evaluate_every > steps:
+            message = f"a run of {steps} steps ends before its first evaluation at {self.evaluate_every}"
             yield warning("FRL0308", message, at.written("evaluate_every", "steps"))
+
+    def in_phases(self, algorithm: Algorithm) -> dict[str, int]:
+        """``steps``, those of a run in phases of known length, and ``offline``, those before an offline algorithm acts."""
+        regime: Any = algorithm.regime
+        length = lasting(algorithm.phases, self.updates)
+        found = {} if length is None else {"steps": length + (max(self.warmup, 1) if regime.acts else 0)}
+        if not regime.acts and regime.collects(algorithm):
+            found["offline"] = -(-offline_updates(algorithm.phases) // self.updates)
+        return found
 
     def _of_collecting(self, at: Position) -> Iterator[Diagnostic]:
         if self.warmup < self.batch:

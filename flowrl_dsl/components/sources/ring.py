@@ -105,10 +105,13 @@ class Ring(Source):
         return self.sampling.draw(memory, storage, key, count)
 
     def gather(self, storage: Any, places: Any) -> dict[str, Any]:
-        last, batch = places, transitions(storage, places)
+        return self._gathered(storage, places, self.stride)
+
+    def _gathered(self, storage: Any, rows: Any, stride: int) -> dict[str, Any]:
+        last, batch = rows, transitions(storage, rows)
         if self.horizon > 1:
-            last, batch = windows(storage, places, self.horizon, self.stride)
-        return batch | following(storage, last, self.stride) if self.follows else batch
+            last, batch = windows(storage, rows, self.horizon, stride)
+        return batch | following(storage, last, stride) if self.follows else batch
 
     def learn(self, memory: Any, places: Any, feedback: Any, step: Any) -> Any:
         return self.sampling.learn(memory, places, feedback, step)

@@ -1,0 +1,211 @@
+"""Train every offline spec on problems with known answers and write docs/known_answers_offline.md.
+
+``python docs/make_offline_answers.py``.  There is one state, the data has a known density mu and Q is known.  Each result is
+a line of ``docs/known_answers_offline.jsonl``; a recorded problem is not trained again unless its settings have changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from statistics import mean
+
+import numpy as np
+from records import DOCS, Record, Records, fill, fingerprint, table
+
+from flowrl_dsl.testing.known_answers import Answer, sampled_exactly, sliced_wasserstein
+from flowrl_dsl.testing.offline_answers import Problem, best_of, expectile, exponential, gaussian, learn, sparse
+
+RECORDS = Records("known_answers_offline.jsonl")
+UPDATES, DRAWS, SHOWN = 5000, 2000, 1000
+FLOORS = 5
+"""Pairs of samples whose mean distance is the floor."""
+PROBLEMS = {
+    "ring": Problem("ring", "uneven", 0.3),
+    "moons": Problem("moons", "checkerboard", 0.5),
+    "checkerboard": Problem("checkerboard", "ring", 0.1),
+}
+"""By their data."""
+
+Weight = Callable[[np.ndarray, float], np.ndarray]
+
+FALLING = f"adam(cosine(2e-3 -> 1e-5, over = {UPDATES}))"
+"""A constant rate leaves noise as large as the measured distances."""
+QUICK = (f"policy.optimizer={FALLING}", "train.batch=128", "train.sampling=uniform")
+DIFFUSION = (
+    *QUICK,
+    "policy.backbone=diffusion(obs = [])",
+    "policy.sampler=ddpm(20)",
+    "policy.network=mlp([128, 128], activation = mish)",
+    "policy.target=none",
+)
+VALUES = ("value.network=mlp([64])", f"value.optimizer={FALLING}")
+SAMPLED = "act.evaluate=sample"
+BEST = "act.evaluate=one_of(64, weight = top1(min(Q(s, a), over = ensemble)))"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A spec with its settings, the equation of its V, and the weight w(Q, V) with which its policy imitates the data.
+
+    ``best`` of so many samples acts, if positive; a ``gaussian`` can only have the moments of the weighted data.
+    """
+
+    spec: str
+    sets: tuple[str, ...]
+    value: Callable[[Problem], float] | None = None
+    weight: Weight = lambda q, v: np.ones_like(q)
+    best: int = 0
+    gaussian: bool = False
+
+
+def exponential_weight(q: np.ndarray, v: float, beta: float) -> np.ndarray:
+    """min(exp(beta (Q - V)), 100)."""
+    return np.minimum(np.exp(np.minimum(beta * (q - v), 10)), 100)
+
+
+def positive_part(q: np.ndarray, v: float) -> np.ndarray:
+    """max(Q - V, 0), at most 100."""
+    return np.clip(q - v, 0, 100)
+
+
+IQL, SPARSE, EXPONENTIAL = partial(expectile, tau=0.7), partial(sparse, alpha=0.1), partial(exponential, alpha=0.2)
+"""The values, at temperatures that suit values that differ by one: with sql's alpha of 1 all actions would count."""
+SPECS: dict[str, Entry] = {
+    "bc": Entry("bc", (*DIFFUSION, SAMPLED)),
+    "iql": Entry("iql", (*DIFFUSION, *VALUES, SAMPLED), IQL, partial(exponential_weight, beta=3.0)),
+    "sql": Entry("sql", (*DIFFUSION, *VALUES, SAMPLED, "alpha=0.1"), SPARSE, positive_part),
+    "eql": Entry("eql", (*DIFFUSION, *VALUES, SAMPLED, "alpha=0.2"), EXPONENTIAL, partial(exponential_weight, beta=50.0)),
+    "iql, Gaussian": Entry("iql", (*QUICK, *VALUES, SAMPLED), IQL, partial(exponential_weight, beta=3.0), gaussian=True),
+    "idql": Entry("idql", (*DIFFUSION, *VALUES, BEST), IQL, best=64),
+}
+"""Every offline spec; one line adds one."""
+
+
+def key_of(name: str, problem: str) -> Record:
+    """The fields that identify the record of this problem."""
+    entry = SPECS[name]
+    of = PROBLEMS[problem]
+    settings = {"entry": name, "data": of.data, "values": of.values, "height": of.height, "updates": UPDATES}
+    return settings | {"algorithm": fingerprint(entry.spec, None, entry.sets)}
+
+
+@cache
+def target(name: str, problem: str) -> Answer:
+    """The density of the weighted data."""
+    entry, of = SPECS[name], PROBLEMS[problem]
+    return of.weighted(entry.weight(of.q, entry.value(of) if entry.value else 0.0))
+
+
+def drawn(name: str, problem: str, seed: int) -> np.ndarray:
+    """Draws of what the equations of a spec are after."""
+    entry = SPECS[name]
+    if entry.best:
+        return best_of(PROBLEMS[problem], entry.best, DRAWS, seed)
+    if entry.gaussian:
+        return gaussian(target(name, problem), DRAWS, seed)
+    return target(name, problem).draw(DRAWS, seed)
+
+
+@cache
+def floor(name: str, problem: str) -> float:
+    """The mean distance to draws of the target of other draws; of a diffusion, of those by the sampler with exact scores."""
+    entry = SPECS[name]
+    others = [
+        drawn(name, problem, seed)
+        if entry.best or entry.gaussian
+        else sampled_exactly(target(name, problem), DRAWS, seed=seed)
+        for seed in range(1, FLOORS + 1)
+    ]
+    return mean(sliced_wasserstein(other, drawn(name, problem, seed=0)) for other in others)
+
+
+def train(name: str, problem: str) -> Record:
+    """Train one entry on one problem; its V, the distance of its actions to the target, mean values, and samples."""
+    entry, of = SPECS[name], PROBLEMS[problem]
+    found = learn(entry.spec, of, sets=entry.sets, updates=UPDATES, draws=DRAWS)
+    exact = drawn(name, problem, seed=0)
+    kept: Record = key_of(name, problem) | {"sets": list(entry.sets)}
+    if entry.value is not None and found.value is not None:
+        kept["value"] = {"learned": round(found.value, 4), "exact": round(entry.value(of), 4)}
+    kept["distance"] = round(sliced_wasserstein(found.actions, exact), 4)
+    kept["floor"] = round(floor(name, problem), 4)
+    kept["q"] = {"learned": mean_q(of, found.actions), "exact": mean_q(of, exact), "data": round(float(of.share @ of.q), 3)}
+    shown = np.round(127 * found.actions[:SHOWN]).astype(np.int8)
+    return kept | {"shown": b64encode(shown.tobytes()).decode()}
+
+
+def mean_q(problem: Problem, actions: np.ndarray) -> float:
+    """The mean Q of actions [n, 2]."""
+    return round(float(problem.q_at(actions).mean()), 3)
+
+
+def cell(name: str, problem: str) -> str:
+    """The table cell of one entry on one problem."""
+    found = RECORDS.shown(key_of(name, problem))
+    if found is None:
+        return "not run"
+    value = f"V {found['value']['learned']:.3f} ({found['value']['exact']:.3f}), " if "value" in found else ""
+    q = f"Q {found['q']['learned']:.3f} ({found['q']['exact']:.3f})"
+    return f"{value}{q}, {found['distance']:.3f} ({found['distance'] / found['floor']:.1f} x)"
+
+
+def picture() -> None:
+    """Samples (red) over the density of the target, one row per entry, one column per problem; the data above them."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    names = ["the data", *SPECS]
+    figure, panels = plt.subplots(len(names), len(PROBLEMS), figsize=(2 * len(PROBLEMS), 2 * len(names)), squeeze=False)
+    for row, name in enumerate(names):
+        for column, (problem, of) in enumerate(PROBLEMS.items()):
+            panel = panels[row][column]
+            answer = of.behaviour if row == 0 else target(name, problem)
+            side = int(len(answer.cells) ** 0.5)
+            panel.imshow(answer.probability.reshape(side, side).T, origin="lower", extent=(-1, 1, -1, 1), cmap="Greys")
+            kept = RECORDS.shown(key_of(name, problem)) if row else None
+            if kept is not None:
+                points = np.frombuffer(b64decode(kept["shown"]), np.int8).reshape(-1, 2) / 127
+                panel.scatter(points[:, 0], points[:, 1], s=5, color="C3", alpha=0.5, linewidths=0)
+            elif row == 0:
+                panel.contour(of.q.reshape(side, side).T, levels=6, extent=(-1, 1, -1, 1), cmap="viridis", linewidths=0.7)
+            panel.set(xticks=[], yticks=[], xlim=(-1, 1), ylim=(-1, 1))
+            if column == 0:
+                panel.set_ylabel(name)
+    figure.tight_layout(pad=0.4)
+    figure.savefig(DOCS / "known_answers_offline.png", dpi=60)
+    plt.close(figure)
+
+
+def write() -> None:
+    """Write the table of docs/known_answers_offline.md and its figure."""
+    picture()
+    rows = [[_marked(name), *(cell(name, problem) for problem in PROBLEMS)] for name in SPECS]
+    titles = [f"{problem}, Q of {of.values}" for problem, of in PROBLEMS.items()]
+    fill("known_answers_offline.md", "answers", table(["", *titles], rows) + "\n\n![samples](known_answers_offline.png)")
+
+
+def _marked(name: str) -> str:
+    return name + RECORDS.mark(key_of(name, problem) for problem in PROBLEMS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only-write", action="store_true", help="train nothing; write the page from the recorded results")
+    parser.add_argument("--specs", nargs="+", default=list(SPECS), choices=list(SPECS))
+    asked = parser.parse_args()
+    for problem in PROBLEMS:
+        for name in asked.specs:
+            if not asked.only_write and RECORDS.find(key_of(name, problem)) is None:
+                RECORDS.add(train(name, problem))
+                print(f"done: {name}, {problem}", flush=True)
+    write()
+
+
+if __name__ == "__main__":
+    main()
