@@ -203,6 +203,7 @@ RULES: dict[str, Rule] = {
     "Reduce": Rule(1, None, reduced),
     "Broadcast": Rule(2, 2, enlarged),
     "Select": Rule(1, None),
+    "Concat": Rule(1, None, as_input(0)),
     "Subset": Rule(2, 2, as_input(1)),
     "Weights": Rule(1, None),
     "MeanShift": Rule(3, 3, reduced),

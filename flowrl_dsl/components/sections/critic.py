@@ -48,10 +48,10 @@ PENALTY = Slot(
         "log_density": ("batch", "particle"),
     },
     functions=("Q", "Q_target"),
-    sizes={"A": "action", "N": "particle"},
+    sizes={"A": "action"},
     through="Q",
 )
-PROPOSED = ("a_any", "log_density", "N")
+PROPOSED = ("a_any", "log_density")
 """What a penalty reads of the proposals."""
 
 READ_BY_BACKUP = {
@@ -66,7 +66,7 @@ FOLLOWING = frozenset({"a_next_seen", "next_seen"})
 
 FOR_TRAINING = (
     *("network", "optimizer", "target", "discount", "n_step"),
-    *("next_action", "next_actions", "backup", "seen", "reduction"),
+    *("next_action", "next_actions", "backup", "seen", "reduction", "penalty", "proposals"),
 )
 """Options without effect on a critic that is not trained."""
 
@@ -107,6 +107,18 @@ def continuation(discount, d):
     return discount * (1 - d)
 
 
+@kernel
+def side_by_side(uniform, own, next_own):
+    """The actions of three kinds along one axis: [batch, particle, action]."""
+    return jnp.concatenate([uniform, own, next_own], axis=-2)
+
+
+@kernel
+def densities(own, next_own, size):
+    """Log-densities of as many uniform actions in [-1, 1]^size, and of both kinds of the policy's: [batch, particle]."""
+    return jnp.concatenate([jnp.full_like(own, -size * jnp.log(2.0)), own, next_own], axis=-1)
+
+
 @register
 class CriticSection(Section):
     """Action values fitted to temporal-difference targets: ``mean_e mean_B (Q_e(s, a) - y)^2``, y the ``backup``.
@@ -114,6 +126,9 @@ class CriticSection(Section):
     No gradient flows through y.  a_next is chosen by ``next_action`` at s_next; ``a_nexts`` are several independent draws
     there, the ``next_actions``.  ``a_next_seen`` is the action that the stored data took at s_next, and ``next_seen`` is 1
     where they contain it, else 0: not after the end of an episode, nor after the newest transition.
+
+    ``mean_B penalty``, reduced over members as the loss is, is added to it.  ``a_any`` are the ``proposals``: as many
+    uniformly random actions as draws of the policy at s, and at s_next, with their ``log_density`` where they were drawn.
 
     With ``n_step = n``, in ``backup``: r is the return ``sum_{k<n} discount^k r_k`` of the n steps from (s, a) on,
     s_next and d belong to the last of them, and discount is ``discount^n``.  A window is shorter at the end of an episode
@@ -165,6 +180,10 @@ class CriticSection(Section):
         BACKUP,
         "r + discount * (1 - d) * min(Q_target(s_next, a_next), over = ensemble)",
     )
+    penalty: Formula | None = slot("further term of each member's loss", PENALTY, "none")
+    proposals: Drawn[int] | None = option(
+        "number of proposals of each kind, and the policy that samples two of them", "none"
+    )
     seen: Target | None = option("update rule of the bounds used by `within_seen`", "none")
     reduction: Literal["mean", "sum"] = Field("mean", description="reduction of the members' losses")
 
@@ -177,14 +196,26 @@ class CriticSection(Section):
         if several and self.next_actions is None:
             used = " and ".join(sorted(several))
             raise ValueError(f"{used} in the backup: add, for instance, `next_actions = 10 from policy`")
+        if self._proposed and self.proposals is None:
+            used = " and ".join(sorted(self._proposed))
+            raise ValueError(f"{used} in the penalty: add, for instance, `proposals = 10 from policy`")
         return self
+
+    @property
+    def _proposed(self) -> set[str]:
+        """What the penalty reads of the proposals."""
+        return set() if self.penalty is None else {*PROPOSED} & variables(self.penalty)
+
+    def needs(self) -> frozenset[str]:
+        return self.requires | ({"log_prob"} if "log_density" in self._proposed else set())
 
     def unread(self) -> dict[str, str]:
         read = variables(self.backup) | functions(self.backup)
         if "value_distribution" in self.kind.provides:
             read |= {"discount", "a_next"}
         lacking = {option: names for option, names in READ_BY_BACKUP.items() if not read & {*names}}
-        return {option: f"the backup does not use {names[0]}" for option, names in lacking.items()}
+        proposals = {} if self._proposed else {"proposals": "no penalty uses a_any"}
+        return {option: f"the backup does not use {names[0]}" for option, names in lacking.items()} | proposals
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         discount = at.algorithm.start(self.discount)
@@ -261,6 +292,7 @@ class CriticSection(Section):
         keep = b.elementwise("continuation", values["discount"], values["d"], name="keep")
         future = Future(*ctx.judge(judge, s_next, a_next)[1:], keep)
         loss, memory = self.kind.loss(*ctx.judge(ctx.owner, batch["s"], batch["a"]), y, future, self.reduction)
+        loss = self._penalized(ctx, batch, loss)
         written = ctx.descend(ctx.owner, loss, self.optimizer) | memory
         written |= self._report(ctx, batch, y)
         if self.sees is not None:
@@ -268,6 +300,33 @@ class CriticSection(Section):
             inputs = (ctx.versions[seen], y)
             written[seen] = b.add("Reduce", call(wider, Arg(0), Arg(1)), inputs, TREE, "seen")
         return written
+
+    def _penalized(self, ctx: Context, batch: dict[str, Value], loss: Value) -> Value:
+        """The loss, and the penalty of the members reduced as it is."""
+        if self.penalty is None:
+            return loss
+        b = ctx.builder
+        values = self._proposals(ctx, batch)
+        penalty = ctx.formula(self.penalty, "penalty", {}, s=batch["s"], a=batch["a"], **values)
+        for axis, reduction in (("batch", "mean"), ("ensemble", self.reduction)):
+            penalty = b.reduce(f"jnp.{reduction}", penalty, (axis,), "penalty_of") if axis in penalty.axes else penalty
+        ctx.metric("penalty", penalty)
+        return b.elementwise("jnp.add", loss, penalty, name="penalized_loss")
+
+    def _proposals(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
+        """Actions of three kinds for each state, and their log-densities if they are read."""
+        if self.proposals is None:
+            return {}
+        b, count, source = ctx.builder, self.proposals.value, self.proposals.source
+        drawn = [ctx.uniform(batch["s"], "a_uniform", count)]
+        drawn += [ctx.draw(source, batch[s], f"a_at_{s}", particles=count, frozen=True) for s in ("s", "s_next")]
+        values = {"a_any": b.add("Concat", call(side_by_side, *map(Arg, range(3))), drawn, drawn[0].type, "a_any")}
+        if "log_density" in self._proposed:
+            pairs = zip(("s", "s_next"), drawn[1:], strict=True)
+            own = [b.stop(ctx.log_prob(source, batch[s], a), f"density_at_{s}") for s, a in pairs]
+            expr = call(densities, Arg(0), Arg(1), size=ctx.sizes.action)
+            values["log_density"] = b.add("Concat", expr, own, own[0].type, "log_density")
+        return values
 
     def _several(self, ctx: Context, s_next: Value) -> tuple[dict[str, Value], dict[str, int]]:
         """The further actions of the backup, and their number; none without ``next_actions``."""

@@ -10,7 +10,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from flowrl_dsl.algorithm import POLICY
-from flowrl_dsl.components.sections.critic import READ_BY_BACKUP
+from flowrl_dsl.components.sections.critic import PROPOSED, READ_BY_BACKUP
 from flowrl_dsl.registry import Component, SectionKind, members_of, providers, sections
 from flowrl_dsl.spec.compatibility import provided, unread
 from flowrl_dsl.spec.kinds import kinds
@@ -102,34 +102,49 @@ class SectionWriter:
             options |= {} if text is None else {name: text}
         return options
 
+    def _formulas(self, cls: type[SectionKind], lets: list[str]) -> dict[str, str | None]:
+        """The formulas of a section; None for one that keeps its default."""
+        found: dict[str, str | None] = {}
+        for key, kind in kinds(cls).items():
+            if kind.role != "formula":
+                continue
+            absent = kind.optional and not (
+                "log_prob" in self.draft.capabilities and self.draft.draw(st.integers(0, 5)) == 5
+            )
+            written = (
+                kind.default is None or self.draft.perhaps() or (not kind.optional and not self.options.understands(kind))
+            )
+            found[key] = self.options.formula(kind.slot, lets) if written and not absent else None
+        return found
+
     def section(self, owner: str, cls: type[SectionKind], structure: dict[str, str], blocks: Sequence[str] = ()) -> str:
         """A section with its options and ``improve`` blocks; possibly empty if all its options are default."""
         lets: list[str] = []
         options = dict(structure)
-        backup = ""
-        for key, kind in kinds(cls).items():
-            written = kind.default is None or self.draft.perhaps()
-            if kind.role == "formula" and (written or not self.options.understands(kind)):
-                backup = options[key] = self.options.formula(kind.slot, lets)
-            elif kind.role == "formula":
-                backup = kind.default or ""
-        if "seen" in options and "within_seen" not in _WORD.findall(" ".join([backup, *lets])):
-            backup = options["backup"] = f"within_seen({backup})"
-        read = set(_WORD.findall(" ".join([backup, *lets])))
+        formulas = self._formulas(cls, lets)
+        if "seen" in options and "within_seen" not in _WORD.findall(" ".join([formulas["backup"] or "", *lets])):
+            formulas["backup"] = f"within_seen({formulas['backup'] or kinds(cls)['backup'].default})"
+        options |= {key: text for key, text in formulas.items() if text is not None}
+        texts = [text or kinds(cls)[key].default or "" for key, text in formulas.items()]
+        read = set(_WORD.findall(" ".join([*texts, *lets])))
         for key, kind in kinds(cls).items():
             shaping = kind.role in ("component", "literal") and bool(structure)
-            by_backup = set(READ_BY_BACKUP.get(key, ())) if cls.name == "critic" else set()
-            unread = bool(by_backup) and not by_backup & read
+            names = set(READ_BY_FORMULAS.get(key, ())) if cls.name == "critic" else set()
+            unread = bool(names) and not names & read
             rare = kind.role == "literal" and not structure and key != "batch" and self.draft.draw(st.integers(0, 3)) < 3
             if key in options or kind.role == "formula" or shaping or unread or rare:
                 continue
-            text = self.options.option(cls, key, kind, bool(by_backup) or self.draft.perhaps())
+            text = self.options.option(cls, key, kind, bool(names) or self.draft.perhaps())
             options |= {} if text is None else {key: text}
         name = cls.name if owner == cls.name else f"{cls.name} {owner}"
         lines = [*lets, *(f"{key} = {text}" for key, text in options.items()), *blocks]
         if not lines and self.draft.perhaps():
             return ""
         return f"{name} {{ {'  '.join(lines)} }}" if self.draft.perhaps() else f"{name} {{\n" + "\n".join(lines) + "\n}"
+
+
+READ_BY_FORMULAS = {**READ_BY_BACKUP, "proposals": PROPOSED}
+"""Options of a critic, and the words of its formulas that read them."""
 
 
 @dataclass(frozen=True)
