@@ -66,6 +66,21 @@ def warning(code: str, message: str, span: Span | None, *notes: str) -> Diagnost
     return Diagnostic(code, message, span, tuple(note for note in notes if note), severity="warning")
 
 
+class Proposal(str):
+    """A note that proposes a text: ``instead`` in the place of ``written``, which stands where the diagnostic points.
+
+    Where ``written`` is empty, ``instead`` is missing at the diagnostic's place.  Editors offer it as a quick fix.
+    """
+
+    written: str
+    instead: str
+
+    def __new__(cls, note: str, written: str, instead: str) -> Proposal:
+        proposal = super().__new__(cls, note)
+        proposal.written, proposal.instead = str(written), instead
+        return proposal
+
+
 class DiagnosticError(Exception):
     """Carries the diagnostics of a file that cannot be taken further."""
 
@@ -138,12 +153,17 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
+def suggestion(name: str, close: str) -> Proposal:
+    """The hint that ``close`` was meant by ``name``."""
+    return Proposal(f'did you mean "{close}"?', name, close)
+
+
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """A hint line: the nearest valid name first, else all of them."""
     names = sorted(set(candidates))
     close = nearest(name, names)
     if close is not None:
-        return f'did you mean "{close}"?'
+        return suggestion(name, close)
     return f"expected one of: {', '.join(names)}" if names else ""
 
 
