@@ -92,6 +92,6 @@ def improve_weight(scene: Scene) -> Finding | None:
         note = Proposal(f"write improve {scene.previous} * {scene.token}", "", " *")
         return scene.behind(scene.index - 1, "FRL0137", message, note, edit=scene.insert("STAR"))
     if scene.token.type in OPERATORS | {"STRING", "LSQB", "LPAR", "TRUE", "FALSE", "NUMBER"}:
-        note = "a weight is a number, a name, a call, or an expression in parentheses: improve (1 - w) * score_matching"
-        return scene.at_token("FRL0137", f"expected {wanted(scene.expected)}, found {describe(scene.token)}", note)
+        weights = "a weight is a number, a name, a call, or an expression in parentheses: improve (1 - w) * score_matching"
+        return scene.at_token("FRL0137", f"expected {wanted(scene.expected)}, found {describe(scene.token)}", weights)
     return None
