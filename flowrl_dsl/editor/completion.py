@@ -119,7 +119,7 @@ def _statements(block: Block) -> Iterator[Proposed]:
         )
         words = []
     else:
-        yield from (_component(section) for section in sections().values())
+        yield from (_component(section) for name, section in sections().items() if section.named or name not in there)
         yield from (Proposed(name, "option", describe.WORDS[name], f"{name} = ") for name in SETTINGS if name not in there)
         yield Proposed("phase", "section", describe.WORDS["phase"], rank=1)
         words = [word for word in STATEMENTS if word != "for" or block.kind == "ALGORITHM"]

@@ -59,7 +59,7 @@ def meaning(entry: Entry, document: Document, names: Names) -> Meaning:
     if statement is not None and (statement.given is token or token in statement.parameters):
         return Meaning(found[0].kind if found else "section", declared=tuple(found))
     if entry.following == "EQUAL" and entry.spot.brackets:
-        return _argument(entry)
+        return _argument(entry, document, names)
     return _used(entry, found)
 
 
@@ -82,12 +82,13 @@ def _head(entry: Entry, statement: Statement, document: Document, names: Names) 
     return Meaning("unknown")
 
 
-def _argument(entry: Entry) -> Meaning:
+def _argument(entry: Entry, document: Document, names: Names) -> Meaning:
     """The name of an argument of a call."""
     bracket = entry.spot.brackets[-1]
     around = _around(entry)
     if bracket.function is None or around.role == roles.FORMULA:
-        return Meaning("argument", option=str(entry.token), expected=around)
+        found = names.arguments(bracket.function, entry.spot, document) if bracket.function is not None else {}
+        return Meaning("argument", option=str(entry.token), expected=around, declared=tuple(found.get(str(entry.token), ())))
     return Meaning("argument", owner=called(around, bracket.function), option=str(entry.token), expected=around)
 
 

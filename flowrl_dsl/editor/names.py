@@ -104,6 +104,14 @@ class Names:
         own = of_library().get(name)
         return [own] if own is not None else []
 
+    def arguments(self, function: str, spot: Spot, document: Document) -> dict[str, list[Declared]]:
+        """The arguments of a definition that is called at a place, by name; empty for any other function."""
+        called = next((one for one in self.find(function, spot, document) if one.kind == "def"), None)
+        if called is None:
+            return {}
+        home = argument_home(called.statement, called.document)
+        return {name: found for (at, name), found in self.by_home.items() if at == home}
+
     def seen(self, spot: Spot, document: Document) -> dict[str, Declared]:
         """All names that can be used at a place, those of the standard library first."""
         found = dict(of_library())

@@ -17,8 +17,6 @@ from flowrl_dsl.syntax.tokens import END, ERROR, Token
 
 ENDS_VALUE = frozenset(["NAME", "NUMBER", "STRING", "TRUE", "FALSE", "INF", "RPAR", "RSQB"])
 """Tokens behind which a value may be complete."""
-HEADED = frozenset(["ALGORITHM", "IMPROVE", "FOR"])
-"""Words of statements that have a body."""
 _BRACKETS = {"LPAR": 1, "LSQB": 1, "LBRACE": 1, "RPAR": -1, "RSQB": -1, "RBRACE": -1}
 
 
@@ -57,7 +55,8 @@ class Block:
 class Statement:
     """One statement; ``tokens`` are its own, without those of its body.
 
-    ``kind`` is the terminal of its first word (``PARAM``), ``assign`` or ``section``, and ``word`` for a name alone.
+    ``kind`` is the terminal of its first word (``PARAM``), ``assign`` or ``section``; ``word`` for a name alone, and
+    ``LBRACE`` for braces without a header.
     ``name`` is what it declares or sets, the kind of a section, or the mechanism; ``given`` the name of a section.
     """
 
@@ -190,14 +189,14 @@ class _Reader:
         return self._spot().ends_value
 
     def _begin(self, token: Token) -> None:
-        self.statement = Statement("word" if token.type == "NAME" else token.type, self.block)
+        self.statement = Statement("word" if token.type == "NAME" else token.type, self.block, [token])
         self.block.statements.append(self.statement)
         self.part = "head"
 
     # --- tokens
 
     def _take(self, token: Token, following: str) -> None:
-        if self.statement is not None and token.type != "RBRACE":
+        if self.statement is not None and token.type != "RBRACE" and token is not self.statement.tokens[0]:
             self.statement.tokens.append(token)
         match token.type:
             case "LPAR" | "LSQB":
@@ -246,12 +245,13 @@ class _Reader:
             statement.name = token
 
     def _open(self, token: Token) -> None:
+        if self.statement is None:
+            self._begin(token)
         statement = self.statement
-        if statement is not None and statement.kind == "word":
+        assert statement is not None
+        if statement.kind == "word":
             statement.kind = "section"
-        body = Block(statement, self.block, token)
-        if statement is not None:
-            statement.body = body
+        body = statement.body = Block(statement, self.block, token)
         self.block, self.statement, self.part = body, None, "head"
         self.brackets.clear()
 

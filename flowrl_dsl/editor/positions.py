@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from functools import cached_property
+from itertools import accumulate
 
 from flowrl_dsl.diagnostics import Span
 
 _LINE_ENDS = re.compile(r"\r\n|\n|\r")
 _LINE_FEEDS = re.compile(r"\n")
-UNITS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
-"""Codecs, and the bytes of one unit, of the encodings in which a client may count."""
+UNITS: dict[str, Callable[[str], int]] = {
+    "utf-8": lambda char: len(char.encode("utf-8", "surrogatepass")),
+    "utf-16": lambda char: 2 if ord(char) > 0xFFFF else 1,
+    "utf-32": lambda char: 1,
+}
+"""The units of a character in the encodings in which a client may count."""
 
 
 class Positions:
@@ -23,7 +29,7 @@ class Positions:
 
     def __init__(self, text: str, encoding: str = "utf-16"):
         self.text = text
-        self._codec, self._unit = UNITS[encoding]
+        self._units = UNITS[encoding]
 
     @cached_property
     def _lines(self) -> list[int]:
@@ -36,14 +42,14 @@ class Positions:
         return [0, *(end.end() for end in _LINE_FEEDS.finditer(self.text))]
 
     def place(self, line: int, character: int) -> tuple[int, int]:
-        """The place of a position; one behind the end of a line, or of the text, is there."""
+        """The place of a position; one behind the end of a line, or of the text, is there, one in a character before it."""
         if line >= len(self._lines):
             return self._placed(len(self.text))
         start = self._lines[line]
         end = self._lines[line + 1] if line + 1 < len(self._lines) else len(self.text)
         inside = self.text[start:end].rstrip("\r\n")
-        units = inside.encode(self._codec, "surrogatepass")[: character * self._unit]
-        return self._placed(start + len(units.decode(self._codec, "ignore")))
+        behind = [*accumulate(map(self._units, inside))]
+        return self._placed(start + bisect_right(behind, character))
 
     def _placed(self, offset: int) -> tuple[int, int]:
         line = bisect_right(self._feeds, offset) - 1
@@ -54,8 +60,7 @@ class Positions:
         start = self._feeds[min(line, len(self._feeds)) - 1]
         offset = min(start + column - 1, len(self.text))
         number = bisect_right(self._lines, offset) - 1
-        before = self.text[self._lines[number] : offset]
-        return number, len(before.encode(self._codec, "surrogatepass")) // self._unit
+        return number, sum(map(self._units, self.text[self._lines[number] : offset]))
 
     def ends(self, span: Span) -> tuple[tuple[int, int], tuple[int, int]]:
         """The positions of the two ends of a span."""

@@ -13,6 +13,7 @@ from flowrl_dsl.editor.names import EVERYWHERE, Declared, Names
 from flowrl_dsl.editor.navigation import declared_at, occurrences
 from flowrl_dsl.resources import folder
 from flowrl_dsl.spec.parameters import taken
+from flowrl_dsl.spec.text import article
 from flowrl_dsl.syntax.lexer import language
 from flowrl_dsl.syntax.sources import same_file
 
@@ -41,9 +42,9 @@ def rename(view: View, others: Sequence[View], place: Place, name: str) -> list[
     """
     subject = renamable(view, place)
     found = occurrences(subject, [view, *others])
-    for document, _ in found:
-        if _is_shipped(document.path):
-            message = f'"{subject.name}" stands in {document.path}, a file of the package'
+    for path in (subject.document.path, *(document.path for document, _ in found)):
+        if _is_shipped(path):
+            message = f'"{subject.name}" stands in {path}, a file of the package'
             raise _refused(message, subject.span, "declare it again in this spec, and rename that")
     _check_name(name, subject, _seeing(subject, [view, *others]))
     return [Change(span, name) for _, span in found]
@@ -69,7 +70,7 @@ def _check_name(name: str, subject: Declared, views: Iterable[View]) -> None:
     for view in views:
         for (home, other), declared in Names(view).by_home.items():
             if other == name and (home == subject.home or EVERYWHERE in (home, subject.home)):
-                message = f'"{name}" is already a {declared[0].kind}, declared at {declared[0].span}'
+                message = f'"{name}" is already {article(declared[0].kind)}, declared at {declared[0].span}'
                 raise _refused(message, subject.span, "choose another name")
 
 

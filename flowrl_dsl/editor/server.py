@@ -283,7 +283,7 @@ def serve() -> None:
     What else writes to standard output, such as a plugin, writes to standard error: the stream is the protocol's.
     """
     logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_unexpected)
-    out = sys.stdout.buffer
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")  # pygls closes the stream that it is given
     with contextlib.redirect_stdout(sys.stderr):
         create().start_io(sys.stdin.buffer, out)
 
