@@ -56,7 +56,7 @@ def colored(view: View) -> list[Colored]:
     """The words of a text in its order, comments included; operators and brackets have no colour."""
     document = view.document
     found = [Colored(comment.span, COLORS["comment"]) for comment in document.comments]
-    for entry, what in meanings(document, Names(view)):
+    for entry, what in meanings(document, Names(view.chain)):
         if what.kind != "operator":
             found.append(Colored(document.span(entry.token), COLORS[what.kind], tuple(_modifiers(entry, what))))
     return sorted(found, key=lambda one: one.span)

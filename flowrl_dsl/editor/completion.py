@@ -200,7 +200,7 @@ def _slot_values(want: Expected) -> Iterator[Proposed]:
 
 
 def _declared(view: View, spot: Spot, kinds_of_names: Iterable[str]) -> Iterator[Proposed]:
-    for name, one in Names(view).seen(spot, view.document).items():
+    for name, one in Names(view.chain).seen(spot, view.document).items():
         if one.kind in kinds_of_names and not _is_own(one, spot):
             yield Proposed(name, one.kind, describe.declaration(one), rank=2 if one.kind == "def" else 0)
 
@@ -213,7 +213,7 @@ def _is_own(one: Declared, spot: Spot) -> bool:
 def _sources(view: View) -> Iterator[Proposed]:
     known = sections()
     named: dict[str, type[SectionKind]] = {}
-    for (_, name), found in Names(view).by_home.items():
+    for (_, name), found in Names(view.chain).by_home.items():
         kind = str(found[0].statement.name)
         if found[0].kind == "section" and kind in known:
             named[name] = known[kind]
@@ -224,7 +224,7 @@ def _sources(view: View) -> Iterator[Proposed]:
 def _parts(view: View, want: Expected) -> Iterator[Proposed]:
     known = [cls for cls in sections().values() if cls.stage is not None or want.role == roles.PART]
     yield from (Proposed(cls.name, "section", describe.component(cls)) for cls in known)
-    for (_, name), found in Names(view).by_home.items():
+    for (_, name), found in Names(view.chain).by_home.items():
         if found[0].kind in ("section", "param"):
             yield Proposed(name, found[0].kind, describe.declaration(found[0]))
     if want.role == roles.ORDER:

@@ -32,7 +32,7 @@ def hover(view: View, place: Place) -> Hover | None:
     entry = document.entry_at(place)
     if entry is None or document.in_comment(place):
         return None
-    found = meaning(entry, document, Names(view))
+    found = meaning(entry, document, Names(view.chain))
     parts = [*_documented(entry, found, view), *_axes(view, document.span(entry.token))]
     return Hover("\n\n---\n\n".join(parts), document.span(entry.token)) if parts else None
 

@@ -6,12 +6,12 @@ A name belongs to a *home*: an argument to its ``def``, a ``let`` of a block to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
 from flowrl_dsl.diagnostics import Span
-from flowrl_dsl.editor.document import Document, View, library
+from flowrl_dsl.editor.document import Document, library
 from flowrl_dsl.editor.outline import Block, Spot, Statement
 from flowrl_dsl.syntax.tokens import Token
 
@@ -88,11 +88,11 @@ def of_library() -> dict[str, Declared]:
 
 
 class Names:
-    """The declarations that a view sees, by home and name; the first one of a pair is the nearest."""
+    """The declarations of a chain of texts, nearest first, by home and name; the first one of a pair is the nearest."""
 
-    def __init__(self, view: View):
+    def __init__(self, chain: Iterable[Document]):
         self.by_home: dict[tuple[Home, str], list[Declared]] = {}
-        for document in view.chain:
+        for document in chain:
             for one in declared(document):
                 self.by_home.setdefault((one.home, one.name), []).append(one)
 

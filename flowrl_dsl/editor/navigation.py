@@ -23,7 +23,7 @@ def definition(view: View, place: Place) -> list[Span]:
     if entry.token is document.base:
         path = base_file(document.path, entry.token[1:-1])
         return [] if path is None else [Span(path, 1, 1, 1, 1)]
-    found = meaning(entry, document, Names(view))
+    found = meaning(entry, document, Names(view.chain))
     if found.declared:
         return [found.declared[0].span]
     below = [document.span(statement.tokens[0]) for document, statement in overridden(entry, view)]
@@ -69,7 +69,7 @@ def references(view: View, others: Iterable[View], place: Place, declarations: b
     if subject is None:
         return []
     found = {span for document, span in occurrences(subject, [view, *others])}
-    own = {one.span for one in Names(view).by_home.get((subject.home, subject.name), [])}
+    own = {one.span for one in Names(view.chain).by_home.get((subject.home, subject.name), [])}
     return sorted(found if declarations else found - own)
 
 
@@ -78,7 +78,7 @@ def declared_at(view: View, place: Place) -> Declared | None:
     entry = view.document.entry_at(place)
     if entry is None or view.document.in_comment(place):
         return None
-    found = meaning(entry, view.document, Names(view)).declared
+    found = meaning(entry, view.document, Names(view.chain)).declared
     return found[-1] if found else None
 
 
@@ -88,7 +88,7 @@ def occurrences(subject: Declared, views: Iterable[View]) -> list[tuple[Document
     for view in views:
         if not _sees(view, subject):
             continue
-        names = Names(view)
+        names = Names(view.chain)
         for document in view.chain:
             for entry, what in meanings(document, names):
                 if _is(subject, what):

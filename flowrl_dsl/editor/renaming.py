@@ -68,7 +68,7 @@ def _check_name(name: str, subject: Declared, views: Iterable[View]) -> None:
     if any(name in slot.values or name in slot.sizes for slot in all_slots()):
         raise _refused(f'"{name}" is a value that formulas see', subject.span, "choose another name")
     for view in views:
-        for (home, other), declared in Names(view).by_home.items():
+        for (home, other), declared in Names(view.chain).by_home.items():
             if other == name and (home == subject.home or EVERYWHERE in (home, subject.home)):
                 message = f'"{name}" is already {article(declared[0].kind)}, declared at {declared[0].span}'
                 raise _refused(message, subject.span, "choose another name")

@@ -47,7 +47,7 @@ def signature(view: View, place: Place) -> Signature | None:
         bracket = spot.brackets[depth - 1]
         if bracket.function is not None:
             outer = replace(spot, brackets=spot.brackets[: depth - 1], before=None)
-            return _of_call(outer, bracket, Names(view), document)
+            return _of_call(outer, bracket, Names(view.chain), document)
     return None
 
 

@@ -76,8 +76,8 @@ def test_fixes_of_the_place_alone() -> None:
 
 def test_a_name_inside_of_a_definition_is_not_replaced_at_its_call() -> None:
     """The place of the error is the call; its text is not what the note would replace."""
-    text = 'algorithm x extends "qsm.flowrl" {\n  def f(q) = mena(q, over = ensemble)\n  improve score_matching { target = f(Q(s, a)) * a }\n}'
-    view = at(text)[0]
+    body = "def f(q) = mena(q, over = ensemble)\n  improve score_matching { target = f(Q(s, a)) * a }"
+    view = at(f'algorithm x extends "qsm.flowrl" {{\n  {body}\n}}')[0]
     (found,) = [one for one in findings(view) if "mena" in one.message]
     assert found.span.line == 3 and 'did you mean "mean"?' in found.message
     assert fixes(view, Span(view.path, 1, 1, 9, 1)) == []

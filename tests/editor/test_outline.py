@@ -48,7 +48,7 @@ def test_the_outline_has_the_statements_of_the_tree(name: str) -> None:
 @pytest.mark.parametrize("name", SPECS)
 def test_every_word_of_a_shipped_spec_has_a_meaning(name: str) -> None:
     view = view_of(name)
-    assert [str(e.token) for e, what in meanings(view.document, Names(view)) if what.kind == "unknown"] == []
+    assert [str(e.token) for e, what in meanings(view.document, Names(view.chain)) if what.kind == "unknown"] == []
 
 
 @pytest.mark.parametrize(
