@@ -127,8 +127,12 @@ def fold(one: Fold) -> types.FoldingRange:
 
 
 def semantic_tokens(found: Sequence[Colored], places: Places) -> types.SemanticTokens:
-    """Five numbers a word: line and column after the word before it, length, type, modifiers."""
-    rows = [(places.range(one.span), one) for one in found]
+    """Five numbers a word: line and column after the word before it, length, type, modifiers.
+
+    What a carriage return cuts in two, such as a comment, is left out: a word has one line.
+    """
+    placed = ((places.range(one.span), one) for one in found)
+    rows = [(range_, one) for range_, one in placed if range_.start.line == range_.end.line]
     starts = [types.Position(0, 0), *(range_.start for range_, _ in rows)]
     data: list[int] = []
     for (before, start), (range_, one) in zip(pairwise(starts), rows, strict=True):
