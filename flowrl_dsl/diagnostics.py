@@ -28,6 +28,15 @@ class Span:
         """The span from the start of this one to the end of ``other``."""
         return Span(self.file, self.line, self.column, other.end_line, other.end_column)
 
+    def cut(self, text: str) -> str:
+        """The part of the file's text that it is."""
+        lines = text.split("\n")[self.line - 1 : self.end_line]
+        if not lines:
+            return ""
+        lines[-1] = lines[-1][: self.end_column - 1]
+        lines[0] = lines[0][self.column - 1 :]
+        return "\n".join(lines)
+
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
@@ -79,6 +88,12 @@ class Proposal(str):
         proposal = super().__new__(cls, note)
         proposal.written, proposal.instead = str(written), instead
         return proposal
+
+    def replacing(self, there: str) -> str | None:
+        """The text in the place of what stands there, quoted or not; None where the proposal is about something else."""
+        if there == self.written:
+            return self.instead
+        return f'"{self.instead}"' if there == f'"{self.written}"' else None
 
 
 class DiagnosticError(Exception):

@@ -68,11 +68,7 @@ class Document:
 
     def written(self, span: Span) -> str:
         """The text of a span."""
-        lines = self.lines[span.line - 1 : span.end_line]
-        if not lines:
-            return ""
-        lines[-1] = lines[-1][: span.end_column - 1]
-        return "\n".join([lines[0][span.column - 1 :], *lines[1:]])
+        return span.cut(self.text)
 
     def entry_at(self, place: Place) -> Entry | None:
         """The token at a place: the one that begins or goes on there, else a word that ends there."""

@@ -60,20 +60,18 @@ def fixes(view: View, around: Span) -> list[Fix]:
 def _fixes(finding: Finding, view: View) -> Iterator[Fix]:
     if finding.diagnostic.span != finding.span:
         return
+    there = view.document.written(finding.span)
     for note in finding.diagnostic.notes:
-        if isinstance(note, Proposal):
-            yield from applicable(note, finding, view.document.written(finding.span))
+        text = note.replacing(there) if isinstance(note, Proposal) else None
+        if text is not None:
+            yield Fix(title(there, text), finding.span, text, finding)
 
 
-def applicable(note: Proposal, finding: Finding, there: str) -> Iterator[Fix]:
-    """The proposal as a change, where what it replaces stands at the finding's place, quoted or not."""
-    old, new = note.written, note.instead
-    if there == f'"{old}"':
-        old, new = there, f'"{new}"'
-    if there != old:
-        return
-    title = f"insert {new.strip()}" if not old else f"replace {old} by {new}" if new else f"remove {old}"
-    yield Fix(title, finding.span, new, finding)
+def title(there: str, text: str) -> str:
+    """What a fix does."""
+    if not there:
+        return f"insert {text.strip()}"
+    return f"replace {there} by {text}" if text else f"remove {there}"
 
 
 def _touches(one: Span, other: Span) -> bool:
