@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -22,6 +21,8 @@ from flowrl_dsl.syntax.parser import parse_certain
 from flowrl_dsl.syntax.sources import read_source, same_file
 from flowrl_dsl.syntax.tokens import Token, span_of
 
+MOST_KEPT = 1000
+"""Texts of which what was read is kept."""
 Place = tuple[int, int]
 """A line and a column, both counted from 1, as spans have them."""
 
@@ -114,6 +115,13 @@ def _is_word(entry: Entry) -> bool:
     return text.isidentifier()
 
 
+@lru_cache(MOST_KEPT)
+def document_of(path: str, text: str) -> Document:
+    """The document of a text: the same one, with what was read of it, as long as the text stays."""
+    return Document(path, text)
+
+
+@cache
 def library() -> Document:
     """The standard library."""
     path = folder("grammar") / LIBRARY
@@ -143,7 +151,7 @@ class View:
             text = read_source(path)[0] if text is None else text
             if text is None:
                 break
-            found.append(Document(path, text))
+            found.append(document_of(path, text))
         return found
 
     @cached_property
@@ -158,8 +166,6 @@ class View:
     def findings(self) -> list[Diagnostic]:
         return self.resolution.diagnostics.found
 
-    def document_of(self, path: str) -> Document | None:
-        """One of the chain, or the standard library."""
-        if os.path.basename(path) == LIBRARY:
-            return library()
-        return next((one for one in self.chain if one.path == path), None)
+    def sees(self, document: Document) -> bool:
+        """Whether a text is one of the chain, or the standard library."""
+        return document.path == library().path or any(one.path == document.path for one in self.chain)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from flowrl_dsl.diagnostics import Span
-from flowrl_dsl.editor.document import Document, library
+from flowrl_dsl.editor.document import MOST_KEPT, Document, library
 from flowrl_dsl.editor.outline import Block, Spot, Statement
 from flowrl_dsl.syntax.tokens import Token
 
@@ -57,10 +57,10 @@ def _mechanism(statement: Statement) -> str:
     return str(statement.name)
 
 
-def declared(document: Document) -> Iterator[Declared]:
+@lru_cache(MOST_KEPT)
+def declared(document: Document) -> tuple[Declared, ...]:
     """The declarations of one text, in its order."""
-    for statement in document.outline.statements():
-        yield from _of_statement(statement, document)
+    return tuple(one for statement in document.outline.statements() for one in _of_statement(statement, document))
 
 
 def _of_statement(statement: Statement, document: Document) -> Iterator[Declared]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.editor.document import Document, Place, View
-from flowrl_dsl.editor.meaning import Meaning, meaning, meanings
+from flowrl_dsl.editor.meaning import Meaning, meaning
 from flowrl_dsl.editor.names import Declared, Names
 from flowrl_dsl.editor.outline import Block, Entry, Statement
 from flowrl_dsl.registry import Component
@@ -86,19 +86,14 @@ def occurrences(subject: Declared, views: Iterable[View]) -> list[tuple[Document
     """Each place where a name stands, its declarations included, in the chains of these views."""
     found: dict[Span, Document] = {}
     for view in views:
-        if not _sees(view, subject):
+        if not view.sees(subject.document):
             continue
         names = Names(view.chain)
         for document in view.chain:
-            for entry, what in meanings(document, names):
-                if _is(subject, what):
+            for entry in document.entries:
+                if entry.token == subject.name and _is(subject, meaning(entry, document, names)):
                     found.setdefault(document.span(entry.token), document)
     return [(document, span) for span, document in sorted(found.items(), key=lambda item: item[0])]
-
-
-def _sees(view: View, subject: Declared) -> bool:
-    """Whether the declaring text is in the chain of a view; the standard library is in every one."""
-    return subject.document.path in {one.path for one in view.chain} or view.document_of(subject.document.path) is not None
 
 
 def _is(subject: Declared, what: Meaning) -> bool:

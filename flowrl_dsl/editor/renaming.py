@@ -55,7 +55,7 @@ def _is_shipped(path: str) -> bool:
 
 
 def _seeing(subject: Declared, views: Iterable[View]) -> list[View]:
-    return [view for view in views if any(one.path == subject.document.path for one in view.chain)]
+    return [view for view in views if view.sees(subject.document)]
 
 
 def _check_name(name: str, subject: Declared, views: Iterable[View]) -> None:

@@ -22,7 +22,7 @@ from pygls.workspace import TextDocument
 from flowrl_dsl import __version__
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, Span
 from flowrl_dsl.editor import coloring, completion, findings, folding, navigation, renaming, signatures, symbols, wire
-from flowrl_dsl.editor.document import Document, Place, View
+from flowrl_dsl.editor.document import Place, View, document_of
 from flowrl_dsl.editor.hover import hover
 from flowrl_dsl.editor.positions import Positions
 from flowrl_dsl.syntax.formatter import format_file
@@ -52,7 +52,7 @@ class Server(LanguageServer):
 
     def view(self, uri: str) -> View:
         if uri not in self._views:
-            document = Document(_path(uri), self.workspace.get_text_document(uri).source)
+            document = document_of(_path(uri), self.workspace.get_text_document(uri).source)
             self._views[uri] = View(document, self.opened)
         return self._views[uri]
 
@@ -72,7 +72,7 @@ class Server(LanguageServer):
         roots = (to_fs_path(uri) for uri in self.workspace.folders)
         paths = dict.fromkeys(path for root in roots if root for path in _specs_below(root))
         texts = ((path, read_source(path)[0]) for path in list(paths)[:MOST_FILES] if path not in known)
-        views += [View(Document(path, text), self.opened) for path, text in texts if text is not None]
+        views += [View(document_of(path, text), self.opened) for path, text in texts if text is not None]
         return [one for one in views if one.path != view.path]
 
     # --- places
