@@ -23,6 +23,7 @@ from flowrl_dsl.spec.merge import PHASE_OPTIONS
 from flowrl_dsl.spec.order import TARGETS, WORDS
 from flowrl_dsl.spec.typecheck import GRADIENT
 from flowrl_dsl.syntax.sources import SUFFIX, specs_in
+from flowrl_dsl.syntax.tokens import Token
 
 STATEMENTS = ("param", "let", "def", "improve", "for")
 SECTIONS, OPTIONS, NAMES, FUNCTIONS, KEYWORDS = range(5)
@@ -58,7 +59,7 @@ def complete(view: View, place: Place) -> Completion:
         found = _specs(view) if string.token is document.base else ()
         return Completion(tuple(found), document.span(string.token))
     spot, word = document.spot_at(place)
-    proposals = dict.fromkeys(_proposals(view, spot, place))
+    proposals = dict.fromkeys(_proposals(view, spot, word, place))
     span = None if word is None else document.span(word)
     return Completion(tuple(sorted(proposals, key=lambda one: one.rank)), span)
 
@@ -69,11 +70,11 @@ def _specs(view: View) -> Iterator[Proposed]:
         yield Proposed(f'"{name}"', "file")
 
 
-def _proposals(view: View, spot: Spot, place: Place) -> Iterator[Proposed]:
+def _proposals(view: View, spot: Spot, word: Token | None, place: Place) -> Iterator[Proposed]:
     if spot.block.header is None:
         yield from _outside(spot)
     elif spot.statement is None or spot.ends_value:
-        yield from _statements(spot.block)
+        yield from _statements(spot.block, word)
         if spot.ends_value and spot.before is not None and spot.before.end_line == place[0]:
             yield from _behind_value(spot)
     elif spot.statement.kind == "IMPROVE" and not spot.brackets:
@@ -104,9 +105,9 @@ def _behind_value(spot: Spot) -> Iterator[Proposed]:
 # --- statements
 
 
-def _statements(block: Block) -> Iterator[Proposed]:
-    """The statements that may begin in a block; options that it has are left out."""
-    there = {str(one.name) for one in block.statements if one.kind in ("assign", "section")}
+def _statements(block: Block, word: Token | None) -> Iterator[Proposed]:
+    """The statements that may begin in a block; options that others than the one being written set are left out."""
+    there = {str(one.name) for one in block.statements if one.kind in ("assign", "section") and one.name is not word}
     cls = class_of(block)
     if cls is not None:
         yield from (one for one in _options(cls, " = ") if one.label not in there)

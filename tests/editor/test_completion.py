@@ -29,6 +29,7 @@ PLACES = [
     (HEAD + "  param alpha_ = learned(1)\n  order = [‸", {"policy", "alpha_"}, set()),
     (HEAD + "  improve ‸", {*members_of("mechanism")}, {"policy"}),
     (HEAD + "  policy {\n    ‸\n    network = mlp([1])", {"backbone", "sampler", "improve"}, {"network", "steps", "let"}),
+    (HEAD + "  act { exp‸lore = mean }", {"explore", "evaluate"}, {"policy"}),
     (HEAD + "  policy { backbone = ‸", {*members_of("backbone")}, {"mlp", "none"}),
     (HEAD + "  policy { sampler = ‸", {*members_of("sampler"), "none"}, {"mlp"}),
     (HEAD + "  policy { sampler = dd‸\n  }\n  act { explore = sample }\n}", {*members_of("sampler")}, {"mlp"}),

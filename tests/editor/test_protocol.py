@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.lsp.client import LanguageClient
 
+from flowrl_dsl import cli
+from flowrl_dsl.codes import editor as codes
 from flowrl_dsl.editor.positions import Positions
-from flowrl_dsl.resources import folder, shipped_specs
+from flowrl_dsl.resources import folder
 from tests.editor.helpers import CURSOR, SPECS
 
 ROOT = Path(__file__).parents[2]
@@ -277,5 +280,9 @@ def test_without_pygls_the_command_names_the_extra(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_shipped_specs_are_where_the_tests_look() -> None:
-    assert {*SPECS} == {*shipped_specs()}
+def test_every_code_of_the_server_is_raised_and_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    files = [*(ROOT / "flowrl_dsl/editor").glob("*.py"), ROOT / "flowrl_dsl/commands/lsp.py"]
+    raised = {code for path in files for code in re.findall(r'"(FRL04\d\d)"', path.read_text())}
+    assert raised == {code.code for code in codes.CODES}
+    for code in codes.CODES:
+        assert cli.main(["explain", code.code]) == 0 and code.title in capsys.readouterr().out
