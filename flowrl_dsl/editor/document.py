@@ -27,9 +27,9 @@ Place = tuple[int, int]
 """A line and a column, both counted from 1, as spans have them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Document:
-    """The text of one file, and what is read from it alone."""
+    """The text of one file, and what is read from it alone.  Its tokens and statements are known by identity."""
 
     path: str
     text: str
