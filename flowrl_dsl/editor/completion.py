@@ -212,14 +212,16 @@ def _is_own(one: Declared, spot: Spot) -> bool:
 
 
 def _sources(view: View) -> Iterator[Proposed]:
-    known = sections()
-    named: dict[str, type[SectionKind]] = {}
-    for (_, name), found in Names(view.chain).by_home.items():
-        kind = str(found[0].statement.name)
-        if found[0].kind == "section" and kind in known:
-            named[name] = known[kind]
+    named = _named_sections(view)
     for name in dict.fromkeys([*sources(named), *readable(named)]):
         yield Proposed(name, "source")
+
+
+def _named_sections(view: View) -> dict[str, type[SectionKind]]:
+    """The kinds of the sections that have names of their own."""
+    declared = [found[0] for found in Names(view.chain).by_home.values() if found[0].kind == "section"]
+    kinds_of = {one.name: sections().get(str(one.statement.name)) for one in declared}
+    return {name: kind for name, kind in kinds_of.items() if kind is not None}
 
 
 def _parts(view: View, want: Expected) -> Iterator[Proposed]:
@@ -228,6 +230,8 @@ def _parts(view: View, want: Expected) -> Iterator[Proposed]:
     for (_, name), found in Names(view.chain).by_home.items():
         if found[0].kind in ("section", "param"):
             yield Proposed(name, found[0].kind, describe.declaration(found[0]))
+    for owner, cls in {**sections(), **_named_sections(view)}.items():
+        yield from (Proposed(copy.group.format(owner), "source", rank=1) for copy in cls.copies)
     if want.role == roles.ORDER:
         yield Proposed(TARGETS, "section", describe.WORDS[TARGETS])
         yield from (Proposed(word, "keyword", describe.WORDS[word], rank=1) for word in WORDS)

@@ -105,7 +105,7 @@ def parameters(function: Primitive | Function) -> list[str]:
     if isinstance(function, Function):
         return [axis or "value" for axis in function.arguments]
     letters = [*"xyz"][: function.arity]
-    if function.kind == "draw":
+    if function.kind == "members":
         return [letters[0], "n"]
     return [*letters, *(["over = axis"] if function.kind in ("reduction", "along", "towards") else [])]
 

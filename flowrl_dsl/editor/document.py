@@ -17,7 +17,7 @@ from flowrl_dsl.spec.resolve import Resolution, resolve
 from flowrl_dsl.spec.stdlib import LIBRARY
 from flowrl_dsl.syntax import tree
 from flowrl_dsl.syntax.lexer import Lexer
-from flowrl_dsl.syntax.parser import parse_certain
+from flowrl_dsl.syntax.parser import parse
 from flowrl_dsl.syntax.sources import read_source, same_file
 from flowrl_dsl.syntax.tokens import Token, span_of
 
@@ -50,11 +50,6 @@ class Document:
     def entries(self) -> list[Entry]:
         """The tokens of the text, those of spelling mistakes as what was meant."""
         return self.outline.entries
-
-    @cached_property
-    def tree(self) -> tree.File | None:
-        """The certain part of the syntax tree."""
-        return parse_certain(self.text, self.path)[0]
 
     @cached_property
     def lines(self) -> list[str]:
@@ -156,11 +151,14 @@ class View:
 
     @cached_property
     def resolution(self) -> Resolution:
-        """What ``check`` finds; a plugin that cannot be imported is one finding."""
+        """What ``check`` finds; a plugin that cannot be imported is one finding.  The standard library is read as it is."""
+        sources = {self.path: self.document.text}
+        if same_file(self.path, library().path):
+            return Resolution(None, Diagnostics(parse(self.document.text, self.path)[1]), sources)
         try:
-            return resolve(self.path, opened={**self.opened, self.path: self.document.text})
+            return resolve(self.path, opened={**self.opened, **sources})
         except DiagnosticError as error:
-            return Resolution(None, Diagnostics(list(error.diagnostics)), {self.path: self.document.text})
+            return Resolution(None, Diagnostics(list(error.diagnostics)), sources)
 
     @property
     def findings(self) -> list[Diagnostic]:

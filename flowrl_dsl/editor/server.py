@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from lsprotocol import types
@@ -31,8 +32,8 @@ from flowrl_dsl.syntax.sources import SUFFIX, read_source
 
 PAUSE = 0.03
 """Seconds without a change before a text is checked."""
-MOST_FILES = 1000
-"""Specs of the opened folders in which uses of a name are looked for."""
+MOST_FOLDERS, MOST_FILES = 2000, 1000
+"""How many folders below an opened one, and specs in them, are searched for uses of a name."""
 _HIDDEN = ("node_modules", "__pycache__")
 _REQUEST_FAILED = -32803
 
@@ -71,7 +72,7 @@ class Server(LanguageServer):
         known = {view.path, *(one.path for one in views)}
         roots = (to_fs_path(uri) for uri in self.workspace.folders)
         paths = dict.fromkeys(path for root in roots if root for path in _specs_below(root))
-        texts = ((path, read_source(path)[0]) for path in list(paths)[:MOST_FILES] if path not in known)
+        texts = ((path, read_source(path)[0]) for path in islice(paths, MOST_FILES) if path not in known)
         views += [View(document_of(path, text), self.opened) for path, text in texts if text is not None]
         return [one for one in views if one.path != view.path]
 
@@ -119,7 +120,7 @@ def _path(uri: str) -> str:
 
 
 def _specs_below(root: str) -> Iterator[str]:
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in islice(os.walk(root), MOST_FOLDERS):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _HIDDEN)
         yield from (os.path.join(folder, name) for name in sorted(files) if name.endswith(SUFFIX))
 

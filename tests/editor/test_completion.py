@@ -25,7 +25,7 @@ PLACES = [
     (HEAD + "  ‸", {*sections(), "paper", "order", "param", "let", "def", "improve", "for", "phase"}, {"regime", "mlp"}),
     (HEAD + "  po‸\n  act { explore = mean }\n}", {"policy", "param"}, {"act", "steps"}),
     (HEAD + "  regime = ‸", {*members_of("regime")}, {"policy"}),
-    (HEAD + "  order = critic -> ‸", {"policy", "targets", "every"}, {"mlp", "let"}),
+    (HEAD + "  order = critic -> ‸", {"policy", "targets", "every", "critic_target"}, {"mlp", "let"}),
     (HEAD + "  param alpha_ = learned(1)\n  order = [‸", {"policy", "alpha_"}, set()),
     (HEAD + "  improve ‸", {*members_of("mechanism")}, {"policy"}),
     (HEAD + "  policy {\n    ‸\n    network = mlp([1])", {"backbone", "sampler", "improve"}, {"network", "steps", "let"}),

@@ -9,6 +9,7 @@ import pytest
 from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.editor.document import Document, View
 from flowrl_dsl.editor.findings import findings, fixes
+from flowrl_dsl.resources import folder
 from tests.editor.helpers import applied, at
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +100,13 @@ def test_unsaved_texts_are_read_instead_of_files(tmp_path: Path) -> None:
     text = 'algorithm child extends "./base.flowrl" { improve speed * score_matching { } }'
     assert findings(View(Document(str(child), text)))
     assert findings(View(Document(str(child), text), {str(base): good})) == []
+
+
+def test_the_standard_library_has_no_findings_of_its_own() -> None:
+    path = folder("grammar") / "stdlib.flowrl"
+    text = path.read_text(encoding="utf-8")
+    assert findings(_view(path, text)) == []
+    assert [one.diagnostic.code for one in findings(_view(path, text.replace("def top1(q)", "def top1(q")))] == ["FRL0113"]
 
 
 def test_a_broken_plugin_is_one_finding(monkeypatch: pytest.MonkeyPatch) -> None:

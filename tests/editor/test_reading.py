@@ -76,6 +76,7 @@ CALLS = [
     ("improve score_matching { target = mean(Q(s, a), over = ‸", "mean(x, over = axis)", "over = axis"),
     ("improve score_matching { target = grad(a, wrt = ‸", "grad(value, wrt = a)", "wrt = a"),
     ("improve score_matching { target = softmax_weights(‸", "softmax_weights(q, temperature)", "q"),
+    ("improve score_matching { target = subset(Q(s, a), ‸", "subset(x, n)", "n"),
     ("improve score_matching { target = clip(a, 0, 1, ‸", "clip(x, y, z)", None),
     ("improve score_matching { target = clip((a + ‸", "clip(x, y, z)", "x"),
 ]
