@@ -26,8 +26,6 @@ from flowrl_dsl.syntax.sources import SUFFIX, specs_in
 from flowrl_dsl.syntax.tokens import Token
 
 STATEMENTS = ("param", "let", "def", "improve", "for")
-SECTIONS, OPTIONS, NAMES, FUNCTIONS, KEYWORDS = range(5)
-"""The groups of proposals."""
 
 
 @dataclass(frozen=True)
