@@ -9,17 +9,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args, get_origin
 
-from pydantic.fields import FieldInfo
-
-from flowrl_dsl.axes import AXES, show
+from flowrl_dsl.axes import AXES
 from flowrl_dsl.codes import CODES
 from flowrl_dsl.components import base, data, section
 from flowrl_dsl.formula import PRIMITIVES
-from flowrl_dsl.registry import ANY, CAPABILITIES, Component, Drawn, Scalar, families, functions, language_of
-from flowrl_dsl.spec.kinds import choices, describe, kinds, without_none
-from flowrl_dsl.spec.literals import spec_text
+from flowrl_dsl.registry import CAPABILITIES, Component, families, functions
+from flowrl_dsl.spec.kinds import kinds
+from flowrl_dsl.spec.reference import default_text, kind_text
 
 ORDER = ["regime", "section", "backbone", "network", "embedding", "noise_schedule", "sampler", "mechanism", "critic"]
 PRIMITIVE_KINDS = {
@@ -92,42 +89,8 @@ def _component(component: type[Component]) -> Iterator[str]:
         yield from ("| option | kind | default | |", "|---|---|---|---|")
         for name in kinds(component):
             info = component.model_fields[name]
-            yield f"| `{name}` | {_kind(info)} | {_default(info)} | {info.description or ''} |"
+            yield f"| `{name}` | {kind_text(info)} | {default_text(info)} | {info.description or ''} |"
         yield ""
-
-
-def _kind(info: FieldInfo) -> str:
-    noted = language_of(info)
-    kind, _ = without_none(info.annotation)
-    if noted is not None and "slot" in noted:
-        return f"formula {show(noted['slot'].result)}"
-    if kind is Scalar:
-        return "number" if noted is None or noted["interval"] == ANY else f"number in {noted['interval']}"
-    if isinstance(kind, type) and issubclass(kind, Drawn):
-        return "value `from` a copy of the policy"
-    if isinstance(kind, type) and issubclass(kind, Component):
-        return kind.family.replace("_", " ")
-    if choices(kind):
-        return ", ".join(f"`{choice}`" for choice in choices(kind))
-    items = getattr(get_args(kind)[0], "__metadata__", ()) if get_origin(kind) is tuple else ()
-    bounds = filter(None, map(_bound, (*info.metadata, *(bound for item in items for bound in item.metadata))))
-    return f"{describe(kind).removeprefix('a ')} {', '.join(bounds)}".rstrip()
-
-
-def _bound(item: Any) -> str:
-    for attribute, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
-        if hasattr(item, attribute):
-            return f"{sign} {getattr(item, attribute):g}"
-    return "even" if getattr(item, "multiple_of", 1) == 2 else ""
-
-
-def _default(info: FieldInfo) -> str:
-    noted = language_of(info)
-    if noted is not None:
-        return "required" if noted["default"] is None else f"`{noted['default']}`"
-    if info.is_required():
-        return "required"
-    return f"`{spec_text(info.default)}`"
 
 
 def formulas_page() -> str:

@@ -28,6 +28,15 @@ class Span:
         """The span from the start of this one to the end of ``other``."""
         return Span(self.file, self.line, self.column, other.end_line, other.end_column)
 
+    def cut(self, text: str) -> str:
+        """The part of the file's text that it is."""
+        lines = text.split("\n")[self.line - 1 : self.end_line]
+        if not lines:
+            return ""
+        lines[-1] = lines[-1][: self.end_column - 1]
+        lines[0] = lines[0][self.column - 1 :]
+        return "\n".join(lines)
+
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
@@ -64,6 +73,27 @@ class Diagnostic:
 def warning(code: str, message: str, span: Span | None, *notes: str) -> Diagnostic:
     """A finding about a valid spec; empty notes are left out."""
     return Diagnostic(code, message, span, tuple(note for note in notes if note), severity="warning")
+
+
+class Proposal(str):
+    """A note that proposes a text: ``instead`` in the place of ``written``, which stands where the diagnostic points.
+
+    Where ``written`` is empty, ``instead`` is missing at the diagnostic's place.  Editors offer it as a quick fix.
+    """
+
+    written: str
+    instead: str
+
+    def __new__(cls, note: str, written: str, instead: str) -> Proposal:
+        proposal = super().__new__(cls, note)
+        proposal.written, proposal.instead = str(written), instead
+        return proposal
+
+    def replacing(self, there: str) -> str | None:
+        """The text in the place of what stands there, quoted or not; None where the proposal is about something else."""
+        if there == self.written:
+            return self.instead
+        return f'"{self.instead}"' if there == f'"{self.written}"' else None
 
 
 class DiagnosticError(Exception):
@@ -138,12 +168,17 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
+def suggestion(name: str, close: str) -> Proposal:
+    """The hint that ``close`` was meant by ``name``."""
+    return Proposal(f'did you mean "{close}"?', name, close)
+
+
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """A hint line: the nearest valid name first, else all of them."""
     names = sorted(set(candidates))
     close = nearest(name, names)
     if close is not None:
-        return f'did you mean "{close}"?'
+        return suggestion(name, close)
     return f"expected one of: {', '.join(names)}" if names else ""
 
 

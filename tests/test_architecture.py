@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "base": BASE,
     "syntax": {"syntax", "diagnostics", "resources", "reading"},
     "spec": {"spec", "syntax"} | BASE,
+    "editor": {"editor", "spec", "syntax", "__init__"} | BASE,
     "graph": {"graph", "diagnostics", "axes", "formula", "lazy"},
     "components": {"components", "graph"} | BASE,
     "passes": {"passes", "graph", "axes"},
@@ -33,7 +34,19 @@ ALLOWED: dict[str, set[str]] = {
     "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
-    "top": {"driver", "plan", "catalogue", "cli", "commands", "arguments", "exits", "streams", "__init__"}
+    "top": {
+        "driver",
+        "plan",
+        "catalogue",
+        "cli",
+        "commands",
+        "arguments",
+        "exits",
+        "streams",
+        "codehosts",
+        "editor",
+        "__init__",
+    }
     | {"runs", "resuming", "populations", "data", "collecting", "api"}
     | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "bench"}
     | BASE,
@@ -42,6 +55,7 @@ LIBRARIES: dict[str, set[str]] = {
     "base": {"pydantic"},
     "syntax": {"lark"},
     "spec": {"pydantic"},
+    "editor": {"lsprotocol", "pygls", "pygments"},
     "graph": set(),
     "components": {"pydantic"},
     "passes": set(),
@@ -133,6 +147,13 @@ def test_libraries_belong_to_rooms() -> None:
     known = sys.stdlib_module_names | {"flowrl_dsl"}
     foreign = [(found, found.name.split(".")[0]) for found in IMPORTS]
     assert [str(f) for f, library in foreign if library not in known | _libraries(f.file)] == []
+
+
+def test_optional_libraries_of_the_editor_room_belong_to_files() -> None:
+    """The features are plain data: only the server speaks the protocol, and only the lexer for Pygments needs Pygments."""
+    files = {"pygls": {"server.py"}, "lsprotocol": {"server.py", "wire.py"}, "pygments": {"pygmented.py"}}
+    found = [(found.file.name, library) for found in IMPORTS if (library := found.name.split(".")[0]) in files]
+    assert {library: {file for file, other in found if other == library} for library in files} == files
 
 
 def test_component_families_do_not_import_one_another() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flowrl_dsl.algorithm import FACTOR, POLICY, RESERVED, Improvement
-from flowrl_dsl.diagnostics import did_you_mean
+from flowrl_dsl.diagnostics import Proposal, did_you_mean
 from flowrl_dsl.registry import NOT_NEGATIVE, Component, Scalar, SectionKind, families, find, members_of, sections
 from flowrl_dsl.spec import compatibility
 from flowrl_dsl.spec.check import Check
@@ -104,7 +104,7 @@ def _unknown_section(check: Check, block: Block) -> None:
     message = f'unknown section "{name.id}"'
     hint = did_you_mean(name.id, members_of("section"))
     if find("mechanism", name.id) is not None:
-        hint = f"{name.id} is a mechanism: write `improve {name.id} {{ ... }}`"
+        hint = Proposal(f"{name.id} is a mechanism: write `improve {name.id} {{ ... }}`", name.id, f"improve {name.id}")
     check.error("FRL0207", message, name.span, hint)
 
 

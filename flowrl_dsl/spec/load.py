@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, nearest, quoted
+from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span, nearest, quoted, suggestion
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.syntax import tree
 from flowrl_dsl.syntax.parser import parse, parse_certain
@@ -16,10 +16,14 @@ from flowrl_dsl.syntax.sources import SUFFIX, beside, is_file, read_source, same
 
 @dataclass
 class Loader:
-    """Reads files once; every text read is in ``sources`` under the name that spans use for it."""
+    """Reads files once; every text read is in ``sources`` under the name that spans use for it.
+
+    Of a file in ``opened``, such as one with unsaved changes in an editor, that is the text.
+    """
 
     diagnostics: Diagnostics
     sources: dict[str, str] = field(default_factory=dict)
+    opened: Mapping[str, str] = field(default_factory=dict)
 
     def chain(self, path: str) -> list[tree.Algorithm] | None:
         """The algorithm of ``path`` and those it extends, nearest first; None after an error that leaves nothing.
@@ -50,24 +54,21 @@ class Loader:
         return True
 
     def _base(self, path: str, base: tree.String) -> str | None:
-        """The file named by ``extends``: beside the extending file first, then among the shipped specs."""
-        shipped = shipped_specs()
-        own = beside(path, base.value)
-        named = shipped.get(base.value.removesuffix(SUFFIX))
-        if is_file(own) and (named is None or not same_file(own, path)):
-            return own
-        if named is not None:
-            return str(named)
+        """The file named by ``extends``, or None after an error."""
+        found = base_file(path, base.value)
+        if found is not None:
+            return found
         around = specs_in(os.path.dirname(path))
-        names = {*(name + SUFFIX for name in shipped), *around} - {os.path.basename(path)}
+        names = {*(name + SUFFIX for name in shipped_specs()), *around} - {os.path.basename(path)}
         close = nearest(base.value, names)
-        hint = f'did you mean "{close}"?' if close else "`flowrl-dsl list specs` prints the shipped ones"
+        hint = suggestion(base.value, close) if close else "`flowrl-dsl list specs` prints the shipped ones"
         message = f"there is no file {quoted(base.value)} beside this one, and no shipped spec of that name"
         self.diagnostics.error("FRL0202", message, base.span, hint)
         return None
 
     def _algorithm(self, path: str) -> tree.Algorithm | None:
-        text, found = read_source(path)
+        text = next((text for name, text in self.opened.items() if same_file(name, path)), None)
+        text, found = read_source(path) if text is None else (text, [])
         self.diagnostics.extend(_with_shipped(path, problem) for problem in found)
         if text is None:
             return None
@@ -79,6 +80,14 @@ class Loader:
             note = "files of definitions alone are for the standard library: put them into an algorithm"
             self.diagnostics.error("FRL0201", "the file holds no algorithm", at, note)
         return None if file is None else file.algorithm
+
+
+def base_file(path: str, name: str) -> str | None:
+    """The file that ``extends "name"`` in ``path`` is: beside that file first, then among the shipped specs."""
+    own, shipped = beside(path, name), shipped_specs().get(name.removesuffix(SUFFIX))
+    if is_file(own) and (shipped is None or not same_file(own, path)):
+        return own
+    return None if shipped is None else str(shipped)
 
 
 def located(path: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from flowrl_dsl.algorithm import POLICY, Parameter
-from flowrl_dsl.diagnostics import Span, did_you_mean, nearest
+from flowrl_dsl.diagnostics import Proposal, Span, did_you_mean, nearest, suggestion
 from flowrl_dsl.registry import Component, Drawn, Interval, Scalar, families, find, members_of
 from flowrl_dsl.spec import typecheck
 from flowrl_dsl.spec.kinds import Kind, kinds
@@ -270,7 +270,8 @@ class Options:
         elif isinstance(expr, tree.Name):
             hint = did_you_mean(expr.id, {*self.scope.parameters, *schedules})
         elif isinstance(expr, tree.Arrow):
-            hint = f"write a schedule with these ends: linear({text_of(expr)}, over = 100_000)"
+            schedule = f"linear({text_of(expr)}, over = 100_000)"
+            hint = Proposal(f"write a schedule with these ends: {schedule}", text_of(expr), schedule)
         elif isinstance(expr, tree.Call):
             hint = did_you_mean(expr.function.id, schedules)
         else:
@@ -292,7 +293,7 @@ class Options:
         members = members_of(family)
         elsewhere = sorted(other for other, group in families().items() if name in group)
         close = nearest(name, members)
-        hint = f'did you mean "{close}"?' if close else f"{plural(family)}: {', '.join(sorted(members))}"
+        hint = suggestion(name, close) if close else f"{plural(family)}: {', '.join(sorted(members))}"
         is_a = f'"{name}" is {" and ".join(map(article, elsewhere))}' if elsewhere else ""
         if name == "none" and not elsewhere:
             is_a = f'"{site.path}" is required'

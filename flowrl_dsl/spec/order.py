@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from flowrl_dsl.algorithm import POLICY, Alongside, Condition, Single, Stage, StageSearch, Then, When, stage_names
-from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean
+from flowrl_dsl.diagnostics import Diagnostics, Proposal, Span, did_you_mean
 from flowrl_dsl.registry import stages
 from flowrl_dsl.spec.numbers import LARGEST, count
 from flowrl_dsl.spec.text import text_of
@@ -71,7 +71,8 @@ class OrderReader:
         stage = self._stage(expr, places)
         missing = [] if self.partial else left_out(places, self.movable, self.copies)
         if missing and not self._failed:
-            hint = f"append {'it' if len(missing) == 1 else 'them'}: {text_of(expr)} -> {' -> '.join(missing)}"
+            whole = " -> ".join([text_of(expr), *missing])
+            hint = Proposal(f"append {'it' if len(missing) == 1 else 'them'}: {whole}", text_of(expr), whole)
             self._error("FRL0232", f"the order leaves out {', '.join(missing)}", expr.span, hint)
         early = [] if stage is None else _BeforeThePolicy().visit(stage)
         for name in (name for name in early if name in self.measured):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flowrl_dsl.algorithm import Parameter
-from flowrl_dsl.diagnostics import did_you_mean
+from flowrl_dsl.diagnostics import Proposal, did_you_mean
 from flowrl_dsl.formula import PRIMITIVES
 from flowrl_dsl.registry import ANY, Component, Interval, Scalar, find, functions, members_of
 from flowrl_dsl.spec.numbers import NotANumber, fold
@@ -100,7 +100,8 @@ def _no_parameter(param: tree.Param, scope: Scope, site: Site) -> None:
     value = param.value
     message = f'param "{param.name.id}" is a number, a schedule or learned, found {what_is(value)}'
     if isinstance(value, tree.Arrow):
-        hint = f"write the schedule that runs between the ends: linear({text_of(value)}, over = 100_000)"
+        schedule = f"linear({text_of(value)}, over = 100_000)"
+        hint = Proposal(f"write the schedule that runs between the ends: {schedule}", text_of(value), schedule)
         scope.error("FRL0255", message, site, value.span, hint)
         return
     call = as_call(value)

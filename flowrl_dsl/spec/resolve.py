@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from flowrl_dsl.algorithm import Algorithm, order_of_phases
 from flowrl_dsl.copies import readable, sources
-from flowrl_dsl.diagnostics import Diagnostic, Diagnostics, Span
+from flowrl_dsl.diagnostics import Diagnostic, Diagnostics
 from flowrl_dsl.registry import sections
 from flowrl_dsl.spec import compatibility
 from flowrl_dsl.spec.blocks import read_improvements, read_sections
@@ -31,37 +32,50 @@ class Resolution:
     """The result of resolving a spec.
 
     ``algorithm`` is None exactly when ``diagnostics`` holds an error; ``sources`` has the text of every file that a
-    diagnostic may point into.
+    diagnostic may point into.  ``scopes`` are what was found about the spec itself and, behind it, about its variants for
+    other tasks.
     """
 
     algorithm: Algorithm | None
     diagnostics: Diagnostics
     sources: dict[str, str]
+    scopes: tuple[Scope, ...] = ()
 
 
-def resolve(path: str, *, task: str | None = None, sets: Sequence[str] = (), data: str | None = None) -> Resolution:
+def resolve(
+    path: str,
+    *,
+    task: str | None = None,
+    sets: Sequence[str] = (),
+    data: str | None = None,
+    opened: Mapping[str, str] = MappingProxyType({}),
+) -> Resolution:
     """Read and check the spec ``path`` as it stands for ``task`` with the overrides ``sets`` (``key=value``).
 
-    The names of a ``for task`` block are compared with the task and with the name of the data set, ``data``.
+    The names of a ``for task`` block are compared with the task and with the name of the data set, ``data``.  ``opened``
+    has the texts of files that are not read, by path.
 
     Never raises for what a user wrote.  Overrides for other tasks are checked as well.
     """
     diagnostics = Diagnostics()
-    loader = Loader(diagnostics)
+    loader = Loader(diagnostics, opened=opened)
+    scopes: tuple[Scope, ...] = ()
     try:
-        algorithm = _resolve(loader, path, task, sets, data)
+        algorithm, scopes = _resolve(loader, path, task, sets, data)
     except RecursionError:
         diagnostics.error("FRL0229", "the spec is nested too deeply to be checked", None)
         algorithm = None
-    return Resolution(None if diagnostics.errors else algorithm, diagnostics, loader.sources)
+    return Resolution(None if diagnostics.errors else algorithm, diagnostics, loader.sources, scopes)
 
 
-def _resolve(loader: Loader, path: str, task: str | None, sets: Sequence[str], data: str | None) -> Algorithm | None:
+def _resolve(
+    loader: Loader, path: str, task: str | None, sets: Sequence[str], data: str | None
+) -> tuple[Algorithm | None, tuple[Scope, ...]]:
     diagnostics = loader.diagnostics
     main = located(path)
     chain = loader.chain(main)
     if chain is None:
-        return None
+        return None, ()
     statements = merge(chain, diagnostics)
     complete = statements.whole and all(block.complete for block in statements.tasks)
     statements.tasks = [block for block in statements.tasks if block.complete]
@@ -70,12 +84,12 @@ def _resolve(loader: Loader, path: str, task: str | None, sets: Sequence[str], d
     edited = apply_sets(chosen, sets, diagnostics, loader.sources) if complete else chosen
     checked = _checked(Check(edited, main, Scope(diagnostics, applied=tuple(edited.applied)), bool(sets), task))
     text = loader.sources.get(main, "")
-    used = checked.scope.used | _used_elsewhere(statements, blocks, main, text, diagnostics, chosen if sets else None)
+    others = _elsewhere(statements, blocks, main, text, diagnostics, chosen if sets else None)
     if complete:
-        report_unused(checked, used)
+        report_unused(checked, checked.scope.used.union(*(scope.used for scope in others)))
     if not diagnostics.errors:
         diagnostics.extend(lint(checked, text))
-    return checked.algorithm
+    return checked.algorithm, (checked.scope, *others)
 
 
 def _holds(block: tree.ForTask, task: str | None) -> bool:
@@ -93,34 +107,34 @@ def _for_task(statements: Statements, blocks: Sequence[tree.ForTask], diagnostic
     return statements.copy()
 
 
-def _used_elsewhere(
+def _elsewhere(
     statements: Statements,
     chosen: list[tree.ForTask],
     main: str,
     text: str,
     diagnostics: Diagnostics,
     unset: Statements | None,
-) -> set[tuple[str, Span]]:
+) -> list[Scope]:
     """Check the file's own blocks for other tasks, keeping what is found because of them.
 
-    Returns the declarations used by those variants, and those used without overrides (``unset``).
+    Returns the scopes of those variants, and that of the algorithm without overrides (``unset``).
     """
     others = [block for block in statements.tasks if block not in chosen and block.span.file == main]
     plain = Diagnostics()
     if others:
         _checked(Check(statements, main, Scope(plain), False))
-    used: set[tuple[str, Span]] = set()
+    scopes = []
     for block in others:
         own = Diagnostics()
         variant = apply_task(statements, block, own)
         checked = _checked(Check(variant, main, Scope(own, applied=(block,)), False))
-        used |= checked.scope.used
+        scopes.append(checked.scope)
         if not own.errors:
             own.extend(lint(checked, text))
         diagnostics.extend(_because_of(block, own, plain))
     if unset is not None:
-        used |= _checked(Check(unset, main, Scope(Diagnostics(), applied=tuple(unset.applied)), False)).scope.used
-    return used
+        scopes.append(_checked(Check(unset, main, Scope(Diagnostics(), applied=tuple(unset.applied)), False)).scope)
+    return scopes
 
 
 def _because_of(block: tree.ForTask, own: Diagnostics, plain: Diagnostics) -> list[Diagnostic]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from flowrl_dsl.algorithm import Origin, Parameter
+from flowrl_dsl.axes import Axes
 from flowrl_dsl.copies import Readable, readable, sources
 from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.registry import Component
@@ -101,6 +102,8 @@ class Scope:
     """Whether every declaration and option could be read.  Where not, nothing is reported as missing or unknown."""
     origins: dict[str, Origin] = field(default_factory=dict)
     used: set[tuple[str, Span]] = field(default_factory=set)
+    axes: dict[Span, Axes] = field(default_factory=dict)
+    """The axes of the expressions of formulas that stand in a spec, outside of definitions."""
     reached: list[Reached] = field(default_factory=list)
     places: dict[str, Reached] = field(default_factory=dict)
     """The first component reached at each path."""

@@ -7,7 +7,7 @@ no partner once, and returns a list of tokens in which every bracket has one.
 
 from __future__ import annotations
 
-from flowrl_dsl.diagnostics import Diagnostics
+from flowrl_dsl.diagnostics import Diagnostics, Proposal
 from flowrl_dsl.syntax.tokens import END, ERROR, Token, after, span_of, virtual
 
 CLOSER = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
@@ -32,6 +32,10 @@ def balance(tokens: list[Token], file: str, diagnostics: Diagnostics) -> list[To
     for segment in _segments(tokens):
         balanced += _Braces(segment, file, diagnostics).run()
     return balanced
+
+
+def _opened(opener: Token) -> str:
+    return f'"{opener}" was opened at {opener.line}:{opener.column}'
 
 
 class _Round:
@@ -108,14 +112,14 @@ class _Round:
         return start > 0 and self.out[start - 1].type in ("IN", "NUMBER") and self._top() != "LBRACE"
 
     def _unmatched(self, token: Token) -> None:
-        self._report("FRL0114", f'"{token}" closes nothing', token, "remove it, or open it before")
+        self._report("FRL0114", f'"{token}" closes nothing', token, Proposal("remove it, or open it before", token, ""))
         self.out.append(virtual(ERROR, token))
 
     def _mismatched(self, token: Token) -> None:
         opener = self.out[self.open.pop()]
         right = CLOSER[opener.type]
         message = f'"{token}" cannot close "{opener}"; expected "{WRITTEN[right]}"'
-        note = f'"{opener}" was opened at {opener.line}:{opener.column}'
+        note = Proposal(_opened(opener), token, WRITTEN[right])
         self._report("FRL0115", message, token, note)
         self.out.append(token.replaced(right, WRITTEN[right]))
 
@@ -153,7 +157,7 @@ class _Round:
         # A character that was reported in between may well have been the bracket we miss.
         if not any(t.type == ERROR for t in self.out[opened[0] : at]):
             missing = "".join(closers)
-            notes = [f'"{o}" was opened at {o.line}:{o.column}' for o in openers]
+            notes = [Proposal(_opened(openers[0]), "", missing), *map(_opened, openers[1:])]
             place = after(self.out[at - 1], self.file)
             self.diagnostics.error("FRL0113", f'missing "{missing}"', place, *notes)
         self.out[at:at] = [virtual(ERROR, near), *closers]
@@ -240,7 +244,8 @@ class _Braces:
     def _report_missing_opener(self, index: int, end: int) -> None:
         if self.tokens[end - 1].type != ERROR:
             message = f'missing "{{" before the body of "{self.tokens[index]}"'
-            self.diagnostics.error("FRL0118", message, after(self.tokens[end - 1], self.file), 'insert "{" here')
+            note = Proposal('insert "{" here', "", " {")
+            self.diagnostics.error("FRL0118", message, after(self.tokens[end - 1], self.file), note)
 
     def _drop_closer(self) -> None:
         """Remove one ``}`` of those that are more than the ``{``."""
@@ -268,7 +273,7 @@ class _Braces:
         return own_line and token.column > self.indent[opener.line]
 
     def _report_closer(self, token: Token) -> None:
-        note = "every section that was opened is closed already"
+        note = Proposal("every section that was opened is closed already", token, "")
         self.diagnostics.error("FRL0117", 'this "}" closes nothing', span_of(token, self.file), note)
 
     def _close_open(self) -> list[Token]:
@@ -309,7 +314,8 @@ class _Braces:
     def _insert_closer(self, openers: list[Token], out: list[Token], before: Token | None) -> None:
         last = out[-1]
         if last.type != ERROR:
-            notes = [f'"{{" was opened at {o.line}:{o.column}' for o in openers]
+            closers = "".join(f"\n{' ' * (self.indent[o.line] - 1)}}}" for o in openers)
+            notes = [Proposal(_opened(openers[0]), "", closers), *map(_opened, openers[1:])]
             message = f'missing "{"}" * len(openers)}"'
             self.diagnostics.error("FRL0116", message, after(last, self.file), *notes)
         near = before if before is not None else last

@@ -7,7 +7,7 @@ together with these.
 
 from __future__ import annotations
 
-from flowrl_dsl.diagnostics import Diagnostics
+from flowrl_dsl.diagnostics import Diagnostics, Proposal, suggestion
 from flowrl_dsl.syntax.brackets import STARTERS, first_on_line
 from flowrl_dsl.syntax.machine import Cursor
 from flowrl_dsl.syntax.mistakes import find
@@ -257,7 +257,7 @@ class Recovery:
         if kind is None or self._follows(self.index) not in ("NAME", "STRING"):
             return False
         written = kind.lower()
-        note = f'did you mean "{written}"?'
+        note = suggestion(token, written)
         self.diagnostics.error("FRL0126", f'unknown word "{token}"', span_of(token, self.file), note)
         self.tokens[self.index] = token.replaced(kind, written)
         return True
@@ -268,7 +268,7 @@ class Recovery:
             return False
         if self._follows(self.index) not in ("STRING", "EXTENDS"):
             return False
-        note = f"write algorithm {token}"
+        note = Proposal(f"write algorithm {token}", token, f"algorithm {token}")
         self._report_outside("FRL0106", f'expected "algorithm", found {describe(token)}', token, note)
         self.tokens.insert(self.index, virtual("ALGORITHM", token, "algorithm"))
         return True

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flowrl_dsl.diagnostics import Proposal
 from flowrl_dsl.syntax.tokens import ERROR, Token
 
 
@@ -51,9 +52,9 @@ def _bad_number(token: Token) -> Slip:
     if token.count(".") > 1:
         return _not_a_number(token, "it has more than one decimal point", "")
     if token.startswith("."):
-        return _not_a_number(token, "a digit stands before the decimal point", f"write 0{token}")
+        return _not_a_number(token, "a digit stands before the decimal point", _write(token, f"0{token}"))
     if token.endswith("."):
-        return _not_a_number(token, "a digit stands behind the decimal point", f"write {token}0")
+        return _not_a_number(token, "a digit stands behind the decimal point", _write(token, f"{token}0"))
     if re.fullmatch(r"[\d._]+[eE][+-]?", token):
         return _not_a_number(token, "the exponent is missing", "write 3e-4 for three ten-thousandths")
     return _not_a_number(token, *(_MISPLACED if re.fullmatch(r"[\d._eE+-]+", token) else _LETTERS))
@@ -74,22 +75,24 @@ def _bad_string(token: Token) -> Slip:
 def _other_quotes(token: Token) -> Slip:
     quoted = f'"{token[1:-1]}"'
     message = "strings are written between straight double quotes"
-    return Slip("FRL0122", message, f"write {quoted}", len(token), token.replaced("STRING", quoted))
+    return Slip("FRL0122", message, _write(token, quoted), len(token), token.replaced("STRING", quoted))
 
 
 def _foreign_name(token: Token) -> Slip:
     plain = "".join(_GREEK.get(char, char) for char in token)
-    note = f"write {plain}" if plain.isascii() else "names are written with the letters a to z, digits and _"
+    note = _write(token, plain) if plain.isascii() else "names are written with the letters a to z, digits and _"
     message = f'unexpected letter in the name "{token}"'
     return Slip("FRL0120", message, note, len(token), token.replaced("NAME", str(token)))
 
 
 def _slashes(token: Token) -> Slip:
-    return Slip("FRL0120", _unexpected("//"), 'a comment starts with "#"', len("//"), None)
+    note = Proposal('a comment starts with "#"', "//", "#")
+    return Slip("FRL0120", _unexpected("//"), note, len("//"), None)
 
 
 def _strange(token: Token) -> Slip:
     note = _NO_MEANING.get(token[0], "")
+    note = Proposal(note, token, "") if token == ";" else note
     return Slip("FRL0120", _unexpected(token), note, len(token), token.replaced(ERROR, ""))
 
 
@@ -107,7 +110,12 @@ SLIPS: dict[str, Callable[[Token], Slip]] = {
 def meant(token: Token, kind: str, written: str) -> Slip:
     """Another spelling of the terminal ``kind``, which the language writes ``written``."""
     instead = token.replaced(kind, written)
-    return Slip("FRL0120", _unexpected(token), f'write "{written}"', len(token), instead)
+    note = Proposal(f'write "{written}"', token, written)
+    return Slip("FRL0120", _unexpected(token), note, len(token), instead)
+
+
+def _write(token: Token, instead: str) -> Proposal:
+    return Proposal(f"write {instead}", token, instead)
 
 
 def _unexpected(text: str) -> str:

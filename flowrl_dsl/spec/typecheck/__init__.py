@@ -10,7 +10,7 @@ one message, and its other parts are, so that every mistake of a formula is foun
 from __future__ import annotations
 
 from flowrl_dsl.axes import show, without
-from flowrl_dsl.diagnostics import Span
+from flowrl_dsl.diagnostics import Proposal, Span
 from flowrl_dsl.formula import OPERATORS, Formula, Slot, Term
 from flowrl_dsl.spec.scope import Scope, Site
 from flowrl_dsl.spec.text import text_of
@@ -38,7 +38,7 @@ def check(expr: tree.Expr, slot: Slot, scope: Scope, site: Site) -> Formula | No
         message = f"with its definitions expanded, the formula has more than {LARGEST} parts or {DEEPEST} levels"
         scope.error("FRL0229", message, site, expr.span, "bind what is used often with `let`")
         return None
-    if term is None or not (_fits(term, expr.span, checking) and _reaches(term, expr.span, checking)):
+    if term is None or not (_fits(term, expr, checking) and _reaches(term, expr.span, checking)):
         return None
     return Formula(term, text=text_of(expr), span=site.at(expr.span))
 
@@ -71,7 +71,7 @@ _NOT_FORMULA: dict[type, str] = {
 }
 
 
-def _fits(term: Term, span: Span, checking: Checking) -> bool:
+def _fits(term: Term, expr: tree.Expr, checking: Checking) -> bool:
     """Whether the slot can hold the term's axes."""
     result = checking.slot.result
     extra = without(term.axes, *result)
@@ -80,7 +80,8 @@ def _fits(term: Term, span: Span, checking: Checking) -> bool:
         wanted = show(result) if result else "a scalar"
         message = f"`{checking.slot_name}` has axes {show(term.axes)}, but the slot holds {wanted}"
         hint = f"reduce {axes}, for instance by mean(..., over = {axes})"
-        checking.scope.error("FRL0248", message, checking.site, span, hint)
+        reduced = Proposal(hint, text_of(expr), f"mean({text_of(expr)}, over = {axes})")
+        checking.scope.error("FRL0248", message, checking.site, expr.span, reduced)
     return not extra
 
 

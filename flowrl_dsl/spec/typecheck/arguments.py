@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flowrl_dsl.diagnostics import did_you_mean
+from flowrl_dsl.diagnostics import Proposal, did_you_mean
+from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.spec.typecheck.frame import Frame
 from flowrl_dsl.syntax import tree
 
@@ -23,15 +24,19 @@ def positional(call: tree.Call, count: int, frame: Frame, names: tuple[str, ...]
             frame.term(argument.value)
         given = len(call.arguments)
         message = f"{function} takes {_counted(count)}, found {given}"
-        frame.error("FRL0243", message, call.span, _alternative(function, given))
+        frame.error("FRL0243", message, call.span, _alternative(call))
         return None
     return [argument.value for argument in call.arguments]
 
 
-def _alternative(function: str, given: int) -> str:
+def _alternative(call: tree.Call) -> str:
     """A hint for ``min(x, y)`` where ``minimum(x, y)`` is probably meant."""
+    function = call.function.id
     other = {"min": "minimum", "max": "maximum"}.get(function)
-    return f"{function} reduces axes of one value; for two values write {other}(x, y)" if other and given == 2 else ""
+    if other is None or len(call.arguments) != 2:
+        return ""
+    note, text = f"{function} reduces axes of one value; for two values write {other}(x, y)", text_of(call)
+    return Proposal(note, text, other + text.removeprefix(function))
 
 
 def without_named(call: tree.Call, name: str, frame: Frame) -> tuple[tree.Expr | None, tree.Call]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowrl_dsl.axes import show, union, without
-from flowrl_dsl.diagnostics import nearest
+from flowrl_dsl.diagnostics import nearest, suggestion
 from flowrl_dsl.formula import PRIMITIVES, Function, Operation, Term
 from flowrl_dsl.registry import functions, visible
 from flowrl_dsl.spec.scope import Required
@@ -46,7 +46,7 @@ def _unknown(call: tree.Call, frame: Frame) -> None:
         return
     names = {*seen, *PRIMITIVES, *frame.scope.defines, GRADIENT}
     close = nearest(name, names)
-    hint = f'did you mean "{close}"?' if close else f"functions of `{slot}`: {', '.join(sorted(names))}"
+    hint = suggestion(name, close) if close else f"functions of `{slot}`: {', '.join(sorted(names))}"
     frame.error("FRL0242", f'unknown function "{name}"', span, hint)
 
 

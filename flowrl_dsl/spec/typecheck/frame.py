@@ -71,7 +71,10 @@ class Frame:
         self.checking.parts += 1
         if self.checking.parts > LARGEST or len(self.active) > DEEPEST:
             raise TooLarge
-        return self.checking.rule(expr, self)
+        found = self.checking.rule(expr, self)
+        if found is not None and self.call is None and not self.checking.site.default:
+            self.scope.axes[expr.span] = found.axes
+        return found
 
     def here(self, span: Span) -> Span:
         """The place of a term: in the text of the spec, where the slot's formula is not a default."""

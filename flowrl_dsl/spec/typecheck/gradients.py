@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from flowrl_dsl.axes import show, without
-from flowrl_dsl.diagnostics import did_you_mean
+from flowrl_dsl.diagnostics import Proposal, did_you_mean
 from flowrl_dsl.formula import Gradient, Term, Variable
+from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.spec.typecheck.arguments import positional, without_named
 from flowrl_dsl.spec.typecheck.frame import Frame
 from flowrl_dsl.syntax import tree
@@ -25,7 +26,9 @@ def gradient(call: tree.Call, frame: Frame) -> Term | None:
     extra = without(value.axes, *rows)
     if extra:
         message = f"grad needs one number for each of {show(rows)}, but its argument has axes {show(value.axes)}"
-        hint = f"reduce {extra[0]} first, for instance by mean(..., over = {extra[0]})"
+        text = text_of(operands[0])
+        note = f"reduce {extra[0]} first, for instance by mean(..., over = {extra[0]})"
+        hint = Proposal(note, text, f"mean({text}, over = {extra[0]})")
         frame.error("FRL0249", message, operands[0].span, hint)
         return None
     return Gradient(value, variable, variable.axes, frame.here(call.span))

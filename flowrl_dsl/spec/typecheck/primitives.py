@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flowrl_dsl.axes import AXES, MANY_ACTIONS, Axes, show, union, without
-from flowrl_dsl.diagnostics import Span, did_you_mean
+from flowrl_dsl.diagnostics import Proposal, Span, did_you_mean
 from flowrl_dsl.formula import Operation, Primitive, Term
+from flowrl_dsl.spec.text import text_of
 from flowrl_dsl.spec.typecheck.arguments import positional, those_with_axis, without_named
 from flowrl_dsl.spec.typecheck.ensembles import same_members, some_members
 from flowrl_dsl.spec.typecheck.frame import Frame
@@ -132,13 +133,21 @@ def _one_axis(use: Use, position: int, frame: Frame) -> bool:
     """Whether ``over`` names exactly one axis, one that an argument has."""
     value, name = use.terms[position], use.function.name
     if use.axes is None or len(use.axes) != 1:
-        likely = next((axis for axis in LIKELY if axis in value.axes), "")
-        write = f": write {name}(..., over = {likely})" if likely else ""
         whose = "its argument" if position == 0 else f"argument {position + 1}"
-        hint = f"{whose} has {', '.join(value.axes)}{write}" if value.axes else f"{whose} is already a scalar"
+        hint = _along_likely(use, whose, value.axes) if value.axes else f"{whose} is already a scalar"
         frame.error("FRL0247", f"{name} works along exactly one axis", use.over, hint)
         return False
     return _present(use, use.axes, frame, position)
+
+
+def _along_likely(use: Use, whose: str, axes: Axes) -> str:
+    """A hint that names the axes of an argument, and the one that is usually meant."""
+    hint, name = f"{whose} has {', '.join(axes)}", use.function.name
+    likely = next((axis for axis in LIKELY if axis in axes), None)
+    if likely is None:
+        return hint
+    text = f"{name}({', '.join(map(text_of, use.arguments))}"
+    return Proposal(f"{hint}: write {name}(..., over = {likely})", f"{text})", f"{text}, over = {likely})")
 
 
 def _present(use: Use, axes: Axes, frame: Frame, position: int = 0) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowrl_dsl.diagnostics import Proposal, cure_of
 from flowrl_dsl.syntax.brackets import COMPARISONS
 from flowrl_dsl.syntax.mistakes.scene import VALUES, Finding, Scene, describe, wanted
 
@@ -42,7 +43,8 @@ def missing_equal(scene: Scene) -> Finding | None:
     if scene.opener is None and not scene.would_help("EQUAL"):
         return _lonely_name(scene)
     message = f'missing "=" after "{previous}"'
-    note = f"write {previous} = {token}" if token.type in ("NAME", "NUMBER", "STRING", "TRUE", "FALSE") else ""
+    simple = token.type in ("NAME", "NUMBER", "STRING", "TRUE", "FALSE")
+    note = Proposal(f"write {previous} = {token}", "", " =") if simple else ""
     return scene.behind(scene.index - 1, "FRL0111", message, note, edit=scene.insert("EQUAL"))
 
 
@@ -61,7 +63,7 @@ def missing_comma(scene: Scene) -> Finding | None:
         return None
     if scene.opener is None and scene.head.type != "FOR":
         return None
-    note = ""
+    note: str = Proposal(cure_of("FRL0110")[0], "", ",")
     if "EQUAL" in scene.expected and scene.following.type != "EQUAL":
         note = f'if "{scene.previous}" names an argument, write {scene.previous} = {scene.token}'
     message = f'missing "," before {describe(scene.token)}'

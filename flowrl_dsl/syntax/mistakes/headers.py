@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.diagnostics import Diagnostic
+from flowrl_dsl.diagnostics import Diagnostic, Proposal
 from flowrl_dsl.syntax.brackets import NEEDS_VALUE, OPERATORS, STARTERS, first_on_line
 from flowrl_dsl.syntax.mistakes.scene import Edit, Finding, Scene, describe, wanted
 from flowrl_dsl.syntax.tokens import END, span_of
@@ -20,7 +20,7 @@ def bad_range(scene: Scene) -> Finding | None:
 def missing_in(scene: Scene) -> Finding | None:
     if scene.head.type != "PARAM" or scene.token.type not in ("LPAR", "LSQB") or "IN" not in scene.expected:
         return None
-    note = "write the range as in (0, 10]"
+    note = Proposal("write the range as in (0, 10]", "", " in")
     return scene.behind(scene.index - 1, "FRL0125", 'missing "in" before the range', note, edit=scene.insert("IN"))
 
 
@@ -89,9 +89,9 @@ def improve_weight(scene: Scene) -> Finding | None:
         return None
     if scene.token.type == "NAME" and scene.expected >= {"STAR"}:
         message = 'missing "*" between the weight and the mechanism'
-        note = f"write improve {scene.previous} * {scene.token}"
+        note = Proposal(f"write improve {scene.previous} * {scene.token}", "", " *")
         return scene.behind(scene.index - 1, "FRL0137", message, note, edit=scene.insert("STAR"))
     if scene.token.type in OPERATORS | {"STRING", "LSQB", "LPAR", "TRUE", "FALSE", "NUMBER"}:
-        note = "a weight is a number, a name, a call, or an expression in parentheses: improve (1 - w) * score_matching"
-        return scene.at_token("FRL0137", f"expected {wanted(scene.expected)}, found {describe(scene.token)}", note)
+        weights = "a weight is a number, a name, a call, or an expression in parentheses: improve (1 - w) * score_matching"
+        return scene.at_token("FRL0137", f"expected {wanted(scene.expected)}, found {describe(scene.token)}", weights)
     return None

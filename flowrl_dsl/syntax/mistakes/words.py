@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.diagnostics import Diagnostic
+from flowrl_dsl.diagnostics import Diagnostic, Proposal, suggestion
 from flowrl_dsl.syntax.lexer import language
 from flowrl_dsl.syntax.mistakes.scene import Edit, Finding, Scene, closest_keyword, describe
 from flowrl_dsl.syntax.tokens import END, span_of
@@ -24,7 +24,7 @@ def wrong_keyword(scene: Scene) -> Finding | None:
 def _unknown_word(scene: Scene, index: int, kind: str) -> Finding:
     word, right = scene.tokens[index], language().written[kind]
     place = span_of(word, scene.file)
-    diagnostic = Diagnostic("FRL0126", f'unknown word "{word}"', place, (f'did you mean "{right}"?',))
+    diagnostic = Diagnostic("FRL0126", f'unknown word "{word}"', place, (suggestion(word, right),))
     return Finding(diagnostic, scene.replace(kind, index))
 
 
@@ -35,7 +35,8 @@ def repeated(scene: Scene) -> Finding | None:
         return None
     if not scene.cursor.takes([scene.following.type]):
         return None
-    return scene.at_token("FRL0139", f'"{token}" stands here twice', "remove one of them", edit=Edit(scene.index, 1, ()))
+    note = Proposal("remove one of them", token, "")
+    return scene.at_token("FRL0139", f'"{token}" stands here twice', note, edit=Edit(scene.index, 1, ()))
 
 
 def missing_task(scene: Scene) -> Finding | None:
@@ -61,7 +62,7 @@ def reserved_word(scene: Scene) -> Finding | None:
 
 def _reserved(scene: Scene, index: int) -> Finding:
     word = scene.tokens[index]
-    note = f'choose another name, for example "{word}_"'
+    note = Proposal(f'choose another name, for example "{word}_"', word, f"{word}_")
     message = f'"{word}" is a reserved word and cannot be a name'
     diagnostic = Diagnostic("FRL0127", message, span_of(word, scene.file), (note,))
     return Finding(diagnostic, scene.replace("NAME", index))
@@ -74,13 +75,16 @@ def string_expected(scene: Scene) -> Finding | None:
         return scene.behind(scene.index - 1, "FRL0129", message, note, edit=scene.insert("STRING"))
     if "STRING" not in scene.expected or scene.wants_value or scene.token.type not in ("NAME", "NUMBER"):
         return None
+    quoted = f'"{scene.token}"'
     if scene.head.type == "FOR":
-        message = f'a task\'s name stands in quotes: "{scene.token}"'
+        message = f"a task's name stands in quotes: {quoted}"
     elif scene.kind_back(1) == "EXTENDS":
-        message = f'the file that is extended stands in quotes: "{scene.token}.flowrl"'
+        quoted = f'"{scene.token}.flowrl"'
+        message = f"the file that is extended stands in quotes: {quoted}"
     else:
         message = "a title stands in quotes"
-    return scene.at_token("FRL0129", message, f"found {describe(scene.token)}", edit=scene.replace("STRING"))
+    note = Proposal(f"found {describe(scene.token)}", scene.token, quoted)
+    return scene.at_token("FRL0129", message, note, edit=scene.replace("STRING"))
 
 
 def quoted_section_name(scene: Scene) -> Finding | None:
@@ -111,7 +115,8 @@ def hyphenated(scene: Scene) -> Finding | None:
     glued = scene.token.type == "MINUS" and scene.kind_back(1) == "NAME"
     if not glued or "PLUS" in scene.expected or scene.previous.end_pos != scene.token.start_pos:
         return None
-    return scene.at_token("FRL0128", 'a name has no "-" in it', f"write {scene.previous}_{scene.following}")
+    note = Proposal(f"write {scene.previous}_{scene.following}", "-", "_")
+    return scene.at_token("FRL0128", 'a name has no "-" in it', note)
 
 
 def name_expected(scene: Scene) -> Finding | None:
