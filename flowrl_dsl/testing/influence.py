@@ -8,7 +8,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from flowrl_dsl.algorithm import POLICY, Action, Algorithm, Condition, CopyParameters, Stage, StageVisitor, stage_names
+from flowrl_dsl.algorithm import (
+    POLICY,
+    Action,
+    Algorithm,
+    Condition,
+    CopyParameters,
+    Stage,
+    StageSearch,
+    StageVisitor,
+    stage_names,
+)
 from flowrl_dsl.components.context import learned_group
 from flowrl_dsl.testing.instruments import group_of, steps_of, trained_groups
 from flowrl_dsl.testing.trees import assert_equal
@@ -22,8 +32,13 @@ def check_losses_touch_only_their_own(trial: Trial) -> None:
     """
     groups = trained_groups(trial.graph)
     healthy = _state_of(trial, trial.values())
+    due = _Due(int(trial.state["step"])).visit(trial.algorithm.order)
+    running = set().union(*(_trained_by(trial.algorithm, stage) for stage in due))
     for group in groups:
         ill = _state_of(trial, trial.values(None, None, **{f"poison.{group}": np.nan}))
+        if group not in running:  # of another phase
+            assert_equal(f"{group} is changed in an update without its stage: ", ill[group], healthy[group])
+            continue
         assert all(np.isnan(leaf).all() for leaf in jax.tree.leaves(ill[group])), f"{group} is not changed by its gradient"
         reached = _Reach(trial, group).visit(trial.algorithm.order) | {"bad_update"}
         for name in ill.keys() - reached:
@@ -77,6 +92,28 @@ def kept_beside(trial: Trial, section: str) -> set[str]:
     return {group for group in trial.state if group.startswith(f"{section}_")} - originals(trial.algorithm).keys()
 
 
+def _trained_by(algorithm: Algorithm, stage: str) -> set[str]:
+    """The groups that a stage trains; with some mechanisms, the policy's stage also, or only, trains the critic."""
+    trained = [getattr(b.mechanism, "trains", POLICY) for b in algorithm.improvements if b.owner == stage]
+    if trained:
+        return {stage if group == POLICY else group for group in trained}
+    return {learned_group(stage) if stage in algorithm.parameters else stage}
+
+
+@dataclass
+class _Due(StageSearch[str]):
+    """The stages that run in the update ``step``."""
+
+    step: int
+
+    def single(self, name: str) -> list[str]:
+        return [name]
+
+    def when(self, condition: Condition, stage: Stage) -> list[str]:
+        begun = self.step >= condition.after and (condition.until is None or self.step < condition.until)
+        return self.visit(stage) if begun and (self.step + 1) % condition.every == 0 else []
+
+
 @dataclass
 class _Reach(StageVisitor[set[str]]):
     """The groups of the state that a change of one group's gradient may reach, by the order of the spec alone.
@@ -113,13 +150,6 @@ class _Reach(StageVisitor[set[str]]):
                 written |= {action.owner, *(copy for copy, original in copies if original == action.owner)}
         return written
 
-    def _trained_by(self, stage: str) -> set[str]:
-        """The groups that a stage trains; with some mechanisms, the policy's stage also, or only, trains the critic."""
-        trained = [getattr(b.mechanism, "trains", POLICY) for b in self.trial.algorithm.improvements if b.owner == stage]
-        if trained:
-            return {stage if group == POLICY else group for group in trained}
-        return {learned_group(stage) if stage in self.trial.algorithm.parameters else stage}
-
     def single(self, name: str) -> set[str]:
         seen = self.seen
         copies = originals(self.trial.algorithm)
@@ -128,6 +158,6 @@ class _Reach(StageVisitor[set[str]]):
         if name == "policy" and seen:
             self.measured = True
         all_of_it = seen or (name in self.trial.algorithm.parameters and self.measured)
-        reached = {group for group in self._trained_by(name) if group == self.group or all_of_it}
+        reached = {group for group in _trained_by(self.trial.algorithm, name) if group == self.group or all_of_it}
         beside = kept_beside(self.trial, name) if name in reached else set()
         return {written for group in reached for written in (group, f"{group}_opt")} | beside
