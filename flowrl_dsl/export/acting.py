@@ -54,6 +54,15 @@ class Acting:
         noise = [jax.ShapeDtypeStruct(draw.shape, jnp.float32) for draw in self.draws.values()]
         return *self._shapes(self._rows), noise
 
+    def random_inputs(self, rows: int) -> dict[str, np.ndarray]:
+        """Observations ``obs`` and noise by name for this number of observations, always the same."""
+        rng = np.random.default_rng(0)
+        found = {"obs": rng.standard_normal((rows, self.observation_size), np.float32)}
+        for name, draw in zip(self.draws, self._lifted(rows).draws, strict=True):
+            numbers = rng.standard_normal if draw.kind == "normal" else rng.random
+            found[name] = numbers(draw.shape, np.float32)
+        return found
+
     def _shapes(self, rows: Any) -> tuple[list[Any], Any]:
         weights = [jax.ShapeDtypeStruct(weight.shape, weight.dtype) for weight in self.weights.values()]
         return weights, jax.ShapeDtypeStruct((rows, self.observation_size), jnp.float32)

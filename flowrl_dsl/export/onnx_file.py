@@ -41,19 +41,9 @@ def _difference(acting: Acting, model: bytes) -> float:
     """The largest difference between actions by onnxruntime and by jax."""
     import onnxruntime
 
-    inputs = trial_inputs(acting, _TRIED)
+    inputs = acting.random_inputs(_TRIED)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # its warnings are about names inside of the model
     (found,) = onnxruntime.InferenceSession(model, options).run(None, inputs)
     expected: Any = acting(list(acting.weights.values()), inputs["obs"], [inputs[name] for name in acting.draws])
     return float(np.max(np.abs(found - np.asarray(expected))))
-
-
-def trial_inputs(acting: Acting, rows: int) -> dict[str, np.ndarray]:
-    """Random observations and noise by name, always the same."""
-    rng = np.random.default_rng(0)
-    inputs = {"obs": rng.normal(size=(rows, acting.observation_size)).astype(np.float32)}
-    for name, draw in acting.draws.items():
-        shape = tuple(size if isinstance(size, int) else int(size._evaluate({"n": rows})) for size in draw.shape)
-        inputs[name] = (rng.normal(size=shape) if draw.kind == "normal" else rng.random(shape)).astype(np.float32)
-    return inputs

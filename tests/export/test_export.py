@@ -46,11 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> flowrl_dsl.Run:
 
 def given(acting: Acting, folder: Path, rows: int = ROWS) -> dict[str, np.ndarray]:
     """Observations and noise, also in a file."""
-    rng = np.random.default_rng(2)
-    found = {"obs": rng.normal(size=(rows, acting.observation_size)).astype(np.float32)}
-    for name, draw in acting.draws.items():
-        shape = tuple(size if isinstance(size, int) else rows for size in draw.shape)
-        found[name] = (rng.normal(size=shape) if draw.kind == "normal" else rng.random(shape)).astype(np.float32)
+    found = acting.random_inputs(rows)
     np.savez(folder / "given.npz", **found)
     return found
 
