@@ -22,6 +22,9 @@ _STUDY, _NAME, _ASKED = "study.log", "search", "search"
 _DECADES = 1e-3
 """Share of the upper bound at which a declared range that is open at 0 begins: three decades."""
 
+_DIVERGED = ("FRL0420", "FRL0421")
+"""Codes of runs that the values of a trial may have made fail."""
+
 
 @dataclass(frozen=True)
 class Range:
@@ -155,7 +158,7 @@ def _run(study: optuna.Study, number: int, arguments: runs.TrainArguments, out: 
             runs.train(replace(arguments, sets=sets, out=path))
         study.tell(number, final_return(path))
     except DiagnosticError as error:
-        if any(not one.code.startswith("FRL042") for one in error.diagnostics):
+        if error.diagnostics[0].code not in _DIVERGED:
             raise
         # the values made this run fail; others may not
         print(f"trial {number} failed: {error.diagnostics[0].code}: {error.diagnostics[0].message}", flush=True)
