@@ -35,6 +35,23 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
                 yield from _actions(inner)
 
 
+_BASH_SPECS = """_flowrl_specs() {
+  compgen -W '%s' -- "$1"
+  compgen -f -X '!*.flowrl' -- "$1"
+  compgen -d -- "$1"
+}"""
+_ZSH_SPECS = """_flowrl_specs() {
+  _alternative 'specs:shipped spec:(%s)' 'files:file:_files -g "*.flowrl"'
+}"""
+_BASH_RUNS = """_flowrl_runs() {
+  compgen -W "$(command ls -d %s 2>/dev/null)" -- "$1"
+  compgen -d -- "$1"
+}"""
+_ZSH_RUNS = """_flowrl_runs() {
+  _alternative 'runs:run:(%s(N))' 'folders:folder:_files -/'
+}"""
+
+
 def _specs() -> dict[str, object]:
     """Names of shipped specs, and files of specs."""
     names = join(shipped_specs())
@@ -42,11 +59,7 @@ def _specs() -> dict[str, object]:
         "bash": "_flowrl_specs",
         "zsh": "_flowrl_specs",
         "fish": f"(string split ' ' '{names}'; __fish_complete_suffix .flowrl)",
-        "preamble": {
-            "bash": f"_flowrl_specs() {{\n  compgen -W '{names}' -- \"$1\"\n  compgen -f -X '!*.flowrl' -- \"$1\"\n"
-            '  compgen -d -- "$1"\n}',
-            "zsh": f"_flowrl_specs() {{\n  _alternative 'specs:shipped spec:({names})' 'files:file:_files -g \"*.flowrl\"'\n}}",
-        },
+        "preamble": {"bash": _BASH_SPECS % names, "zsh": _ZSH_SPECS % names},
     }
 
 
@@ -56,8 +69,5 @@ def _runs() -> dict[str, object]:
         "bash": "_flowrl_runs",
         "zsh": "_flowrl_runs",
         "fish": f"(command ls -d {_RUNS} 2>/dev/null; __fish_complete_directories)",
-        "preamble": {
-            "bash": f'_flowrl_runs() {{\n  compgen -W "$(command ls -d {_RUNS} 2>/dev/null)" -- "$1"\n  compgen -d -- "$1"\n}}',
-            "zsh": f"_flowrl_runs() {{\n  _alternative 'runs:run:({_RUNS}(N))' 'folders:folder:_files -/'\n}}",
-        },
+        "preamble": {"bash": _BASH_RUNS % _RUNS, "zsh": _ZSH_RUNS % _RUNS},
     }

@@ -109,7 +109,9 @@ def _cache() -> Finding:
         with tempfile.TemporaryFile(dir=home):
             size = sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
     except OSError as error:
-        return Finding("cache", "note", f"{home} cannot be written: {error.strerror}", "set XDG_CACHE_HOME to another folder")
+        return Finding(
+            "cache", "note", f"{home} cannot be written: {error.strerror}", "set XDG_CACHE_HOME to another folder"
+        )
     return Finding("cache", "ok", f"{home}, {size / 2**20:.0f} MiB")
 
 

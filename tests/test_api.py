@@ -173,7 +173,7 @@ def test_errors_show_place_and_cure(tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", ["docs/python.md"])
 def test_the_examples_of_the_documentation_run(page: str, tmp_path: Path) -> None:
     examples = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
     command = [sys.executable, "-c", "\n".join(examples)]
     surroundings = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=surroundings, check=False)

@@ -140,7 +140,10 @@ def _evaluate(program: core.Jaxpr, consts: Sequence[Any], values: Sequence[Any],
     known.update(zip(program.invars, values, strict=True))
 
     def read(atom: Any) -> Any:
-        return np.asarray(atom.val, atom.aval.dtype) if isinstance(atom, core.Literal) else known[atom]
+        if not isinstance(atom, core.Literal):
+            return known[atom]
+        aval: Any = atom.aval
+        return np.asarray(atom.val, aval.dtype)
 
     for equation in program.eqns:
         known.update(zip(equation.outvars, _one(equation, [read(atom) for atom in equation.invars], noise), strict=True))

@@ -32,7 +32,7 @@ def act(obs, noise=None, generator=None):
     obs = np.asarray(obs, np.float32)
     rows = np.atleast_2d(obs)
     if obs.ndim not in (1, 2) or rows.shape[1] != OBSERVATION_SIZE:
-        raise ValueError(f"expected observations [{{OBSERVATION_SIZE}}] or [n, {{OBSERVATION_SIZE}}], found shape {{obs.shape}}")
+        raise ValueError(f"expected observations [..., {{OBSERVATION_SIZE}}], one or several, found shape {{obs.shape}}")
     noise = draw(len(rows), generator) if noise is None else noise
     with np.errstate(all="ignore"):
         actions = _act(rows, **noise).astype(np.float32)
@@ -62,8 +62,7 @@ WEIGHTS = {{
 
 def written(acting: Acting, title: str, version: str) -> str:
     """The text of the file; raises FRL0490 for an operation without a NumPy form."""
-    _, obs, noise = shapes = acting.examples()
-    closed = jax.make_jaxpr(acting)(*shapes)
+    closed = jax.make_jaxpr(acting)(*acting.examples())
     names = [f'WEIGHTS["{name}"]' for name in acting.weights]
     try:
         writer = Writer(closed, [*names, "obs", *acting.draws], "WEIGHTS")

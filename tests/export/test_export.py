@@ -131,9 +131,7 @@ def test_one_observation_and_wrong_ones(run: flowrl_dsl.Run, tmp_path: Path) -> 
 def test_a_missing_extra_is_named(
     form: str, library: str, run: flowrl_dsl.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(
-        "flowrl_dsl.runtime.errors.find_spec", lambda name: None if name == library else find_spec(name)
-    )
+    monkeypatch.setattr("flowrl_dsl.runtime.errors.find_spec", lambda name: None if name == library else find_spec(name))
     assert cli.main(["export", str(run.path), "--format", form]) == 3
     assert f"error[FRL0491]: {library} is not installed" in capsys.readouterr().err
 

@@ -11,8 +11,9 @@ from flowrl_dsl.export import numpy_file
 from flowrl_dsl.resources import shipped_specs
 from tests.export import shipped
 
-
-CASES = [(spec, "evaluate") for spec in sorted(shipped_specs())] + [(spec, "explore") for spec in ("qsm", "sac", "flow_anchor")]
+CASES = [(spec, "evaluate") for spec in sorted(shipped_specs())] + [
+    (spec, "explore") for spec in ("qsm", "sac", "flow_anchor")
+]
 
 
 @pytest.mark.parametrize("spec, mode", CASES)

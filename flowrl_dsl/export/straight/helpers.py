@@ -20,20 +20,29 @@ def erfc(x):
 def erf_inv(x):
     """The inverse of erf: x times a polynomial in w = -log(1 - x^2), or in its root (Giles, 2012)."""
     w = -np.log1p(-x * x)
-    near = (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 2.1858087e-4, -1.25372503e-3)
-    far = (-2.00214257e-4, 1.00950558e-4, 1.34934322e-3, -3.67342844e-3, 5.73950773e-3, -7.6224613e-3)
-    near, far = (*near, -4.17768164e-3, 2.46640727e-1, 1.50140941), (*far, 9.43887047e-3, 1.00167406, 2.83297682)
-    w, small = np.where(w < 5, w - np.float32(2.5), np.sqrt(w) - np.float32(3)), w < 5
+    near = w < 5
+    w = np.where(near, w - np.float32(2.5), np.sqrt(w) - np.float32(3))
+    coefficients = (
+        (2.81022636e-08, -2.00214257e-4),
+        (3.43273939e-07, 1.00950558e-4),
+        (-3.5233877e-06, 1.34934322e-3),
+        (-4.39150654e-06, -3.67342844e-3),
+        (2.1858087e-4, 5.73950773e-3),
+        (-1.25372503e-3, -7.6224613e-3),
+        (-4.17768164e-3, 9.43887047e-3),
+        (2.46640727e-1, 1.00167406),
+        (1.50140941, 2.83297682),
+    )
     found = np.zeros_like(x)
-    for a, b in zip(near, far):
-        found = np.where(small, np.float32(a), np.float32(b)) + found * w
+    for small, large in coefficients:
+        found = np.where(near, np.float32(small), np.float32(large)) + found * w
     return np.where(np.abs(x) == 1, x * np.float32(np.inf), found * x)
 
 
 def window(shape, sizes, starts):
     """A window of these sizes; its start is moved so that it lies within the array."""
-    firsts = [min(max(int(start), 0), length - size) for start, length, size in zip(starts, shape, sizes)]
-    return tuple(slice(first, first + size) for first, size in zip(firsts, sizes))
+    firsts = [min(max(int(start), 0), length - size) for start, length, size in zip(starts, shape, sizes, strict=True)]
+    return tuple(slice(first, first + size) for first, size in zip(firsts, sizes, strict=True))
 
 
 def places(shape, indices, sizes, start_map, batching, index_batching):
@@ -68,8 +77,8 @@ def gather(x, indices, sizes, start_map, batching, index_batching, collapsed, of
     return np.moveaxis(found, range(rows, found.ndim), offsets) if offsets else found
 
 
-def scatter_add(x, indices, updates, windows, inserted, start_map, batching, index_batching, dropped):
-    """x with updates added to windows of it; those out of bounds are ``dropped``, or moved to lie within x."""
+def scatter(x, indices, updates, combine, windows, inserted, start_map, batching, index_batching, dropped):
+    """x with updates combined into windows of it; those out of bounds are ``dropped``, or moved to lie within x."""
     inner = iter([updates.shape[axis] for axis in windows])
     sizes = [1 if axis in (*inserted, *batching) else next(inner) for axis in range(x.ndim)]
     positions, outside, axes = places(x.shape, indices, sizes, start_map, batching, index_batching)
@@ -78,5 +87,5 @@ def scatter_add(x, indices, updates, windows, inserted, start_map, batching, ind
     moved = np.expand_dims(moved, tuple(rows + axes.index(axis) for axis in inserted)) if inserted else moved
     kept = ~outside if dropped else np.ones_like(outside)
     result = x.copy()
-    np.add.at(result, tuple(place[kept] for place in positions), moved[kept])
+    combine(result, tuple(place[kept] for place in positions), moved[kept])
     return result

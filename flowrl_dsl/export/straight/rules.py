@@ -134,11 +134,9 @@ def _select(equation: core.JaxprEqn, which: str, *cases: str) -> str:
     return f"np.choose({which}, [{', '.join(cases)}])"
 
 
-def _dot(equation: core.JaxprEqn, x: str, y: str) -> str:
-    (left, right), (left_batch, right_batch) = equation.params["dimension_numbers"]
-    ranks = len(_operand(equation).shape), len(_operand(equation, 1).shape)
-    if not left_batch and left == (ranks[0] - 1,) and right == (0,) and ranks[1] <= 2:
-        return f"({x} @ {y})"
+def contraction(dimension_numbers: Any, ranks: tuple[int, int]) -> str:
+    """The subscripts of ``np.einsum`` for a product of two arrays of these ranks."""
+    (left, right), (left_batch, right_batch) = dimension_numbers
     letters = iter(string.ascii_letters)
     mine, theirs = ([next(letters) for _ in range(rank)] for rank in ranks)
     for i, j in [*zip(left, right, strict=True), *zip(left_batch, right_batch, strict=True)]:
@@ -146,32 +144,59 @@ def _dot(equation: core.JaxprEqn, x: str, y: str) -> str:
     out = [mine[i] for i in left_batch]
     out += [name for i, name in enumerate(mine) if i not in (*left, *left_batch)]
     out += [name for j, name in enumerate(theirs) if j not in (*right, *right_batch)]
-    return f'np.einsum("{"".join(mine)},{"".join(theirs)}->{"".join(out)}", {x}, {y}, optimize=True)'
+    return f"{''.join(mine)},{''.join(theirs)}->{''.join(out)}"
 
 
-def _gather(equation: core.JaxprEqn, x: str, indices: str) -> str:
-    numbers, p = equation.params["dimension_numbers"], equation.params
+def _dot(equation: core.JaxprEqn, x: str, y: str) -> str:
+    (left, right), (batch, _) = equation.params["dimension_numbers"]
+    ranks = len(_operand(equation).shape), len(_operand(equation, 1).shape)
+    if not batch and left == (ranks[0] - 1,) and right == (0,) and ranks[1] <= 2:
+        return f"({x} @ {y})"
+    return f'np.einsum("{contraction(equation.params["dimension_numbers"], ranks)}", {x}, {y}, optimize=True)'
+
+
+Axes = tuple[int, ...]
+
+
+def window_axes(p: Any) -> tuple[Axes, Axes, Axes, Axes, Axes]:
+    """The arguments of ``gather`` behind the sizes of windows, without the filling."""
+    numbers = p["dimension_numbers"]
     axes = numbers.start_index_map, numbers.operand_batching_dims, numbers.start_indices_batching_dims
-    rest = *axes, numbers.collapsed_slice_dims, numbers.offset_dims
-    fill = _filling(p, _operand(equation).dtype) if "FILL" in str(p["mode"]) else "None"
-    return f"gather({x}, {indices}, {shape_text(p['slice_sizes'])}, {', '.join(map(shape_text, rest))}, {fill})"
+    return *axes, numbers.collapsed_slice_dims, numbers.offset_dims
 
 
-def _filling(p: Any, dtype: np.dtype) -> str:
+def update_axes(p: Any) -> tuple[Axes, Axes, Axes, Axes, Axes]:
+    """The arguments of ``scatter`` behind the function that combines."""
+    numbers = p["dimension_numbers"]
+    axes = numbers.update_window_dims, numbers.inserted_window_dims, numbers.scatter_dims_to_operand_dims
+    return *axes, numbers.operand_batching_dims, numbers.scatter_indices_batching_dims
+
+
+def is_dropped(p: Any) -> bool:
+    """Whether windows out of bounds are filled or dropped; otherwise they are moved."""
+    return "FILL" in str(p["mode"])
+
+
+def filling(p: Any, dtype: np.dtype) -> np.ndarray:
+    """What stands for a window out of bounds."""
     value = p["fill_value"]
     if value is None and dtype.kind in "iu":
         value = np.iinfo(dtype).min if dtype.kind == "i" else np.iinfo(dtype).max
     if value is None:
         value = np.nan if dtype.kind == "f" else True
-    return literal(np.asarray(value, dtype))
+    return np.asarray(value, dtype)
+
+
+def _gather(equation: core.JaxprEqn, x: str, indices: str) -> str:
+    p = equation.params
+    axes = ", ".join(map(shape_text, (p["slice_sizes"], *window_axes(p))))
+    fill = literal(filling(p, _operand(equation).dtype)) if is_dropped(p) else "None"
+    return f"gather({x}, {indices}, {axes}, {fill})"
 
 
 def _scatter_add(equation: core.JaxprEqn, x: str, indices: str, updates: str) -> str:
-    numbers = equation.params["dimension_numbers"]
-    axes = numbers.update_window_dims, numbers.inserted_window_dims, numbers.scatter_dims_to_operand_dims
-    rest = *axes, numbers.operand_batching_dims, numbers.scatter_indices_batching_dims
-    dropped = "FILL" in str(equation.params["mode"])
-    return f"scatter_add({x}, {indices}, {updates}, {', '.join(map(shape_text, rest))}, {dropped})"
+    axes = ", ".join(map(shape_text, update_axes(equation.params)))
+    return f"scatter({x}, {indices}, {updates}, np.add.at, {axes}, {is_dropped(equation.params)})"
 
 
 _FUNCTIONS = {

@@ -16,7 +16,7 @@ from flowrl_dsl.export.straight.rules import RULES, literal
 
 _WIDEST = 90
 """Characters of an expression that may be written into another one."""
-_NEEDS = {"gather": ("places",), "scatter_add": ("places",)}
+_NEEDS = {"gather": ("places",), "scatter": ("places",)}
 """What a copied function calls."""
 
 
@@ -62,7 +62,10 @@ class Writer:
         return f'{self._arrays}["{name}"]'
 
     def _read(self, atom: Any) -> str:
-        return literal(np.asarray(atom.val, atom.aval.dtype)) if isinstance(atom, core.Literal) else self._text[atom]
+        if not isinstance(atom, core.Literal):
+            return self._text[atom]
+        aval: Any = atom.aval
+        return literal(np.asarray(atom.val, aval.dtype))
 
     def _new(self) -> str:
         self._count += 1
