@@ -46,39 +46,6 @@ def in_notebook() -> bool:
     return shell is not None and getattr(shell.get_ipython(), "kernel", None) is not None
 
 
-class Notebook:
-    """One line below the cell, which changes; messages are printed above it."""
-
-    def __init__(self, name: str, steps: int):
-        from IPython.display import display
-
-        self._pace, self._name, self._steps = Pace(steps), name, steps
-        self._line = display(_Text(f"{name}  step 0/{steps}"), display_id=True)
-
-    def __enter__(self) -> Notebook:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """The last line stays."""
-
-    def advance(self, step: int) -> None:
-        """Single steps are not shown."""
-
-    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
-        rest = f"return {shown_return(episode_return)}  {updates_per_second:.0f} updates/s  {self._pace.left(step)} left"
-        self._line.update(_Text(f"{self._name}  step {step}/{self._steps}  {rest}"))
-
-    def say(self, text: str) -> None:
-        print(text, flush=True)
-
-
-class _Text(str):
-    """A text that notebooks show without quotation marks."""
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
 class Lines:
     """At most a line every few seconds, so that a log file stays readable."""
 
@@ -112,6 +79,28 @@ class Lines:
 
     def say(self, text: str) -> None:
         print(text, flush=True)
+
+
+class Notebook(Lines):
+    """One line below the cell, which changes; messages are printed above it."""
+
+    def __init__(self, name: str, steps: int):
+        from IPython.display import display
+
+        super().__init__(steps)
+        self._name = name
+        self._line = display(_Text(f"{name}  step 0/{steps}"), display_id=True)
+
+    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
+        rest = f"return {shown_return(episode_return)}  {updates_per_second:.0f} updates/s  {self._pace.left(step)} left"
+        self._line.update(_Text(f"{self._name}  {self._phase}step {step}/{self._steps}  {rest}"))
+
+
+class _Text(str):
+    """A text that notebooks show without quotation marks."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 class Bar:
