@@ -1,6 +1,7 @@
 """The package from Python: compile an algorithm, train it, read its records, and use its policy without an environment.
 
-Errors are :class:`~flowrl_dsl.diagnostics.DiagnosticError` with the code, place and cure of each diagnostic.
+Errors are :class:`~flowrl_dsl.diagnostics.DiagnosticError` with the code, place and cure of each diagnostic.  The examples
+of the docstrings run one after another in one folder, beginning with that of :func:`train`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowrl_dsl import driver, runs
+from flowrl_dsl import driver, runs, streams
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from flowrl_dsl.lowering.program import Program
     from flowrl_dsl.runtime.evaluation import Evaluation
     from flowrl_dsl.runtime.logs import RunFolder
+    from flowrl_dsl.runtime.worlds.given import Environment
 
 Record = dict[str, Any]
 """One line of metrics.jsonl: ``kind`` (``train``, ``eval`` or ``phase``), ``step``, and numbers by name."""
@@ -28,7 +30,12 @@ Callback = Callable[[Record], "bool | None"]
 
 @dataclass(frozen=True)
 class Compiled:
-    """A checked algorithm, and its program: ``init(seed)``, ``step``, ``update`` and ``act`` as compiled functions."""
+    """A checked algorithm, and its program: ``init(seed)``, ``step``, ``update`` and ``act`` as compiled functions.
+
+    >>> compiled = flowrl_dsl.load("sac", sizes=(3, 1))
+    >>> type(compiled).__name__, compiled.algorithm.title
+    ('Compiled', 'Soft actor-critic')
+    """
 
     algorithm: Algorithm
     program: Program
@@ -39,6 +46,10 @@ def load(spec: str, task: str | None = None, sets: Sequence[str] = (), sizes: tu
 
     ``sets`` are overrides such as ``"temperature=0.05"``; ``sizes`` are the components of an observation and an action, by
     default those of the task, or of HalfCheetah without one.
+
+    >>> compiled = flowrl_dsl.load("td3", sets=["critic.ensemble=3"], sizes=(3, 1))
+    >>> compiled.algorithm.sections["critic"].ensemble, compiled.program.obs_size
+    (3, 3)
     """
     algorithm, _ = driver.resolve_or_raise(spec, task, sets)
     runs.prepare_jax()
@@ -47,7 +58,7 @@ def load(spec: str, task: str | None = None, sets: Sequence[str] = (), sizes: tu
 
 def train(
     spec: str,
-    task: str,
+    task: str | Environment,
     *,
     seed: int = 0,
     sets: Sequence[str] = (),
@@ -57,19 +68,34 @@ def train(
     data: str | None = None,
     out: str | Path | None = None,
     callback: Callback | None = None,
+    quiet: bool = False,
 ) -> Run:
     """Train a spec on a task and return its run; the arguments are those of ``flowrl-dsl train``.
 
+    ``task`` is an id, a :class:`gymnasium.Env`, of which copies are trained on, or a function that makes one.
     ``callback`` is called with each record, every 1000 steps and after each evaluation; if it returns true, a checkpoint is
-    written and the training stops.
+    written and the training stops.  ``quiet`` prints nothing.
+
+    >>> small = ["policy.network=mlp([8])", "critic.network=mlp([8])", "train.warmup=50", "train.batch=8"]
+    >>> run = flowrl_dsl.train("td3", "Pendulum-v1", sets=small, steps=60, episodes=1, out="quick", quiet=True)
+    >>> [record["step"] for record in run.records() if record["kind"] == "eval"]
+    [60]
     """
+    name = task if isinstance(task, str) else _task_of(task)
     replaced = {"steps": steps, "evaluate_every": evaluate_every, "episodes": episodes}
-    given = (spec, task, seed, tuple(sets), replaced, None if out is None else Path(out), None, data)
+    given = (spec, name, seed, tuple(sets), replaced, None if out is None else Path(out), None, data)
     arguments = runs.TrainArguments(*given)
-    prepared = runs.prepare(arguments)
-    folder = runs.new_folder(arguments, prepared)
-    _run(prepared, folder, callback)
+    with streams.silenced(quiet):
+        prepared = runs.prepare(arguments)
+        folder = runs.new_folder(arguments, prepared)
+        _run(prepared, folder, callback)
     return Run(folder.path)
+
+
+def _task_of(environment: Environment, task: str | None = None) -> str:
+    from flowrl_dsl.runtime.worlds import given
+
+    return given.task_of(environment, task)
 
 
 def _run(prepared: runs.PreparedRun, folder: RunFolder, callback: Callback | None) -> None:
@@ -82,9 +108,18 @@ def _run(prepared: runs.PreparedRun, folder: RunFolder, callback: Callback | Non
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder."""
+    """A run folder.
+
+    >>> run = flowrl_dsl.Run("quick")
+    >>> returns = [record["return_mean"] for record in run.records() if record["kind"] == "eval"]
+    >>> len(returns), returns[0] < 0
+    (1, True)
+    """
 
     path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
 
     def records(self) -> Iterator[Record]:
         """The records of the run in order."""
@@ -92,19 +127,31 @@ class Run:
 
         yield from RunFolder(self.path).records()
 
-    def resume(self, steps: int | None = None, callback: Callback | None = None) -> None:
-        """Train on to the end, which ``steps`` moves; the callback is as in :func:`train`."""
+    def resume(
+        self, steps: int | None = None, callback: Callback | None = None, env: Environment | None = None, quiet: bool = False
+    ) -> None:
+        """Train on to the end, which ``steps`` moves; the other arguments are as in :func:`train`.
+
+        ``env`` is the environment of a run whose task was one, where another process resumes it.
+        """
         from flowrl_dsl import resuming
+
+        folder = self._folder(env)
+        with streams.silenced(quiet):
+            _run(resuming.prepare(folder, steps, restart=False), folder, callback)
+
+    def evaluate(self, episodes: int | None = None, env: Environment | None = None, quiet: bool = False) -> Evaluation:
+        """Evaluate the newest checkpoint: returns and lengths of the episodes; ``env`` as in :meth:`resume`."""
+        with streams.silenced(quiet):
+            return runs.evaluate_one(self._folder(env), episodes)
+
+    def _folder(self, env: Environment | None) -> RunFolder:
         from flowrl_dsl.runtime.logs import RunFolder
 
         folder = RunFolder(self.path)
-        _run(resuming.prepare(folder, steps, restart=False), folder, callback)
-
-    def evaluate(self, episodes: int | None = None) -> Evaluation:
-        """Evaluate the newest checkpoint: returns and lengths of the episodes."""
-        from flowrl_dsl.runtime.logs import RunFolder
-
-        return runs.evaluate_one(RunFolder(self.path), episodes)
+        if env is not None:
+            _task_of(env, folder.said("task"))
+        return folder
 
     def policy(self) -> Policy:
         """The policy of the newest checkpoint."""
@@ -118,6 +165,12 @@ class Policy:
         step: the training step of the checkpoint.
         observation_size, action_size: O and A in the shapes of :meth:`act`.
         low, high: the bounds of the task's actions [A].
+
+    >>> policy = flowrl_dsl.load_policy("quick")
+    >>> isinstance(policy, flowrl_dsl.Policy), policy.step, policy.act([1.0, 0.0, 0.0]).shape
+    (True, 60, (1,))
+    >>> policy.act([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], deterministic=False).shape
+    (2, 1)
     """
 
     def __init__(self, program: Program, state: Any, step: int, low: Any, high: Any):
@@ -150,7 +203,11 @@ class Policy:
 
 
 def load_policy(run: str | Path) -> Policy:
-    """The policy of the newest checkpoint of a run folder."""
+    """The policy of the newest checkpoint of a run folder.
+
+    >>> flowrl_dsl.load_policy("quick").high.tolist()
+    [2.0]
+    """
     from flowrl_dsl.runtime.logs import RunFolder
     from flowrl_dsl.runtime.train import load_acting
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import indent
@@ -22,22 +23,35 @@ def listing(what: str | None) -> str:
 
     Raises ``ValueError`` for an unknown family.
     """
+    return "\n\n".join(
+        f"{name.replace('_', ' ')}\n{_table([tuple(row.values()) for row in rows])}" for name, rows in _chosen(what).items()
+    )
+
+
+def listing_json(what: str | None) -> str:
+    """As :func:`listing`, as JSON: a list of ``name``, ``summary``, ... for ``specs`` and for each family."""
+    return json.dumps(_chosen(what), indent=1)
+
+
+Rows = list[dict[str, str]]
+
+
+def _chosen(what: str | None) -> dict[str, Rows]:
     known = families()
     if what in known:
-        return _family(what, known[what])
+        return {what: _family(known[what])}
     if what not in (None, SPECS, COMPONENTS):
         raise ValueError(f'unknown family "{what}"; {did_you_mean(str(what), [SPECS, COMPONENTS, *known])}')
-    parts = [_specs()] if what != COMPONENTS else []
-    parts += [_family(name, known[name]) for name in sorted(known)] if what != SPECS else []
-    return "\n\n".join(parts)
+    chosen = {SPECS: _specs()} if what != COMPONENTS else {}
+    return chosen | ({name: _family(known[name]) for name in sorted(known)} if what != SPECS else {})
 
 
-def _specs() -> str:
+def _specs() -> Rows:
     rows = []
     for name in shipped_specs():
         algorithm, _ = driver.resolve_or_raise(name, None, ())
-        rows.append((name, _axes(algorithm), algorithm.title, algorithm.paper))
-    return "specs\n" + _table(rows)
+        rows.append({"name": name, "axes": _axes(algorithm), "title": algorithm.title or "", "paper": algorithm.paper or ""})
+    return rows
 
 
 def _axes(algorithm: Algorithm) -> str:
@@ -47,9 +61,8 @@ def _axes(algorithm: Algorithm) -> str:
     return f"{backbone}, {' + '.join(mechanisms)}"
 
 
-def _family(name: str, members: dict[str, type[Component]]) -> str:
-    rows = [(key, _summary(members[key]), members[key].paper) for key in sorted(members)]
-    return name.replace("_", " ") + "\n" + _table(rows)
+def _family(members: dict[str, type[Component]]) -> Rows:
+    return [{"name": key, "summary": _summary(members[key]), "paper": members[key].paper} for key in sorted(members)]
 
 
 def _summary(component: type[Component]) -> str:

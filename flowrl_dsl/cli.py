@@ -41,7 +41,10 @@ def parser() -> argparse.ArgumentParser:
     found = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for name, command in commands().items():
         # no abbreviated options: one that works today would break when another begins with the same letters
-        command.declare(found.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False))
+        added = found.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
+        command.declare(added)
+        if _outlives_its_screen(name):
+            added.add_argument("--quiet", action="store_true", help="print errors alone")
     return top
 
 
@@ -52,7 +55,8 @@ def _outlives_its_screen(name: str) -> bool:
 
 def _run(parsed: argparse.Namespace) -> int:
     try:
-        return commands()[parsed.command].run(parsed)
+        with streams.silenced(getattr(parsed, "quiet", False)):
+            return commands()[parsed.command].run(parsed)
     except DiagnosticError as error:
         return _report(error, parsed)
     except KeyboardInterrupt:

@@ -97,11 +97,21 @@ class Proposal(str):
 
 
 class DiagnosticError(Exception):
-    """Carries the diagnostics of a file that cannot be taken further."""
+    """Carries the diagnostics of a file that cannot be taken further; a traceback shows their places and cures as well.
+
+    >>> try:
+    ...     flowrl_dsl.load("no-such-spec")
+    ... except flowrl_dsl.DiagnosticError as error:
+    ...     print(error.diagnostics[0].code, error.diagnostics[0].message)
+    FRL0101 file not found: "no-such-spec"
+    """
 
     def __init__(self, diagnostics: Iterable[Diagnostic]):
         self.diagnostics = tuple(diagnostics)
         super().__init__("; ".join(f"{d.code}: {d.message}" for d in self.diagnostics))
+        for one in self.diagnostics:
+            for line in ([f"--> {one.span}"] if one.span is not None else []) + [f" = {note}" for note in one.notes]:
+                self.add_note(f"  {line}")
 
 
 @dataclass

@@ -45,6 +45,11 @@ def interruptible(work: Callable[[], None]) -> int:
     return OK
 
 
+def agreed(question: str) -> bool:
+    """Whether the user, if there is one, answers yes."""
+    return sys.stdin.isatty() and input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
 def write(path: Path, text: str) -> None:
     """Write a file at once: the one behind a link, not the link, with the permissions that it had."""
     from flowrl_dsl.runtime import files

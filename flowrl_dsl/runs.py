@@ -323,12 +323,17 @@ def draw_curve(runs: Sequence[Path], output: Path) -> bool:
     return True
 
 
-def evaluate(paths: Sequence[Path], episodes: int | None) -> None:
-    """Evaluate the newest checkpoint of each run; for several runs also print the inter-quartile mean and its interval."""
+def evaluate(paths: Sequence[Path], episodes: int | None) -> list[dict[str, Any]]:
+    """Evaluate the newest checkpoint of each run; for several runs also print the inter-quartile mean and its interval.
+
+    Returns the results by name, ``returns`` of the single episodes among them.
+    """
     from flowrl_dsl.runtime.logs import RunFolder, expanded
 
     folders = [RunFolder(path) for path in expanded(paths)]
-    print_means([(folder, evaluate_one(folder, episodes)) for folder in folders])
+    found = [(folder, evaluate_one(folder, episodes)) for folder in folders]
+    print_means(found)
+    return [{"run": str(folder.path), **one.record(), "returns": one.returns.tolist()} for folder, one in found]
 
 
 def print_means(found: Sequence[tuple[RunFolder, Evaluation]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from typing import Any
 
 
@@ -25,6 +25,13 @@ def guarded_output() -> Iterator[Guarded]:
         yield output
         output.flush()
         errors.flush()
+
+
+@contextmanager
+def silenced(quiet: bool = True) -> Iterator[None]:
+    """With ``quiet``, what is printed to standard output is dropped; errors are not."""
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere) if quiet else nullcontext():
+        yield
 
 
 class Guarded:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
+import json
 import re
 import subprocess
 import sys
+import threading
+import traceback
 from pathlib import Path
 
 import gymnasium
@@ -95,10 +99,81 @@ def test_an_algorithm_and_its_program(tmp_path: Path) -> None:
     assert loaded.algorithm.name == "td3" and action.shape == (2, 1)
 
 
+class Cart(gymnasium.Env):
+    """A point on a line that is pushed towards 0; the limit of 20 steps is its own."""
+
+    observation_space = gymnasium.spaces.Box(-10, 10, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.state, self.count = self.np_random.uniform(-1, 1, 2).astype(np.float32), 0
+        return self.state, {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        x, v = self.state
+        self.state, self.count = np.array([x + 0.1 * v, 0.9 * v + 0.1 * action[0]], np.float32), self.count + 1
+        return self.state, -float(x**2), False, self.count == 20, {}
+
+
+SHORT = {"sets": SMALL, "steps": 60, "evaluate_every": 60, "episodes": 2, "quiet": True}
+
+
+@pytest.mark.parametrize("environment", [Cart, Cart(), lambda: gymnasium.wrappers.TimeLimit(Cart(), 10)])
+def test_environments_that_the_caller_made(environment, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = flowrl_dsl.train("td3", environment, out=tmp_path / "run", **SHORT)
+    task = json.loads((run.path / "run.json").read_text())["task"]
+    assert task.startswith("python/") and capsys.readouterr().out == ""
+    assert run.policy().act([0.0, 1.0]).shape == (1,)
+    limit = 10 if environment not in (Cart,) and callable(environment) else 20
+    assert run.evaluate(2).lengths.tolist() == [limit, limit]
+    # as in another process, where nobody has made it
+    gymnasium.registry.pop(task)
+    with pytest.raises(flowrl_dsl.DiagnosticError, match="FRL0401") as caught:
+        run.evaluate(1)
+    assert any("pass its environment again" in note for note in caught.value.__notes__)
+    assert run.evaluate(1, env=environment, quiet=True).lengths.tolist() == [limit]
+    run.resume(env=environment, steps=80, quiet=True)
+    assert run.policy().step == 80
+
+
+def test_what_is_no_environment_is_refused(tmp_path: Path) -> None:
+    uncopied = Cart()
+    uncopied.lock = threading.Lock()  # type: ignore[attr-defined]
+    for wrong, reason in ((3, "is not an environment"), (uncopied, "cannot be copied")):
+        with pytest.raises(flowrl_dsl.DiagnosticError, match=rf"FRL0494.*{reason}"):
+            flowrl_dsl.train("td3", wrong, out=tmp_path / "run", **SHORT)  # type: ignore[arg-type]
+
+
+def test_stable_baselines3_evaluates_a_policy(trained: tuple[flowrl_dsl.Run, list[dict]]) -> None:
+    evaluation = pytest.importorskip("stable_baselines3.common.evaluation")
+    mean, std = evaluation.evaluate_policy(trained[0].policy(), gymnasium.make(TASK), n_eval_episodes=2, warn=False)
+    assert -2000 < mean < 0 and std >= 0
+
+
+def test_every_public_name_has_an_example_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [name for name in flowrl_dsl.__all__ if name != "__version__"]
+    finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    for name in sorted(names, key=lambda name: name != "train"):
+        (found,) = finder.find(getattr(flowrl_dsl, name), name, globs={"flowrl_dsl": flowrl_dsl})
+        assert found.examples, name
+        assert runner.run(found).failed == 0, name
+
+
+def test_errors_show_place_and_cure(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.flowrl"
+    path.write_text('algorithm wrong extends "td3.flowrl" { critic { ensembel = 3 } }\n')
+    with pytest.raises(flowrl_dsl.DiagnosticError) as caught:
+        flowrl_dsl.load(str(path))
+    text = "".join(traceback.format_exception_only(caught.value))
+    assert f"--> {path}:1:49" in text and 'did you mean "ensemble"?' in text
+
+
 @pytest.mark.parametrize("page", ["docs/python.md"])
 def test_the_examples_of_the_documentation_run(page: str, tmp_path: Path) -> None:
     examples = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
     command = [sys.executable, "-c", "\n".join(examples)]
     surroundings = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=surroundings, check=False)

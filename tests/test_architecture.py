@@ -31,7 +31,9 @@ ALLOWED: dict[str, set[str]] = {
     "lowering": {"lowering", "graph"} | BASE,
     "datasets": {"datasets", "diagnostics", "reading"},
     "runtime": {"runtime", "lowering", "datasets", "diagnostics", "record", "registry", "reading", "__init__"},
-    "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
+    "export": {"export", "lowering", "runtime"},
+    "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "export", "spec", "syntax", "driver"}
+    | {"__init__"}
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
     "top": {
@@ -48,7 +50,8 @@ ALLOWED: dict[str, set[str]] = {
         "__init__",
     }
     | {"runs", "resuming", "populations", "data", "collecting", "api"}
-    | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "bench"}
+    | {"exporting", "inventory", "doctor", "starting", "completing", "searching"}
+    | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "export", "bench"}
     | BASE,
 }
 LIBRARIES: dict[str, set[str]] = {
@@ -61,15 +64,27 @@ LIBRARIES: dict[str, set[str]] = {
     "passes": set(),
     "lowering": {"jax", "numpy"},
     "datasets": {"numpy", "gymnasium", "h5py", "matplotlib", "minari"},
-    "runtime": {"jax", "numpy", "gymnasium", "dm_control", "mujoco", "matplotlib", "rich", "tensorboardX", "wandb"}
+    "runtime": {
+        "jax",
+        "numpy",
+        "gymnasium",
+        "dm_control",
+        "mujoco",
+        "matplotlib",
+        "rich",
+        "tensorboardX",
+        "wandb",
+        "IPython",
+    }
     | {"pydantic"},
+    "export": {"jax", "numpy", "jax2onnx", "onnxruntime"},
     "testing": {"jax", "numpy", "hypothesis"},
     "bench": {"jax", "numpy", "gymnasium"},
-    "top": {"jax", "numpy"},
+    "top": {"jax", "numpy", "optuna", "shtab"},
 }
 LAZY = {"flax", "jax", "numpy", "optax"}
 """What ``lazy.py`` stands for, and imports for type checkers alone."""
-EAGER_JAX_ALLOWED = ("lowering", "runtime", "testing", "bench")
+EAGER_JAX_ALLOWED = ("export", "lowering", "runtime", "testing", "bench")
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -1,7 +1,8 @@
 """The commands of ``flowrl-dsl``: a file each, found by its name, which is the command's.
 
 A file has ``HELP``, the line of the command in the list; ``declare``, which adds its arguments to a parser; and ``run``,
-which takes the parsed arguments and returns the exit code.  Errors of the user are raised as ``DiagnosticError``.
+which takes the parsed arguments and returns the exit code.  Errors of the user are raised as ``DiagnosticError``.  Commands
+with ``OUTLIVES_ITS_SCREEN``, whose work is in files, have the option ``--quiet``.
 """
 
 from __future__ import annotations

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from flowrl_dsl.arguments import positive
-from flowrl_dsl.exits import interruptible
+from flowrl_dsl.exits import agreed, interruptible
 
 HELP = "resume a run, bit for bit as if it had never stopped"
 OUTLIVES_ITS_SCREEN = True
@@ -30,11 +29,6 @@ def run(parsed: argparse.Namespace) -> int:
     try:
         return interruptible(lambda: room.resume(parsed.run, parsed.steps, parsed.restart))
     except RunError as error:
-        if error.code != "FRL0425" or not _agreed(f"{error.diagnostics[0].message}; begin it again?"):
+        if error.code != "FRL0425" or not agreed(f"{error.diagnostics[0].message}; begin it again?"):
             raise
         return interruptible(lambda: room.resume(parsed.run, parsed.steps, True))
-
-
-def _agreed(question: str) -> bool:
-    """Whether the user, if there is one, answers yes."""
-    return sys.stdin.isatty() and input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

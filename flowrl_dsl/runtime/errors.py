@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, Span
 
@@ -16,6 +17,13 @@ class RunError(DiagnosticError):
     @property
     def code(self) -> str:
         return self.diagnostics[0].code
+
+
+def require_extra(extra: str, *libraries: str) -> None:
+    """Raise FRL0491 for the first of these libraries that is not installed; ``extra`` is the one that installs it."""
+    for library in libraries:
+        if find_spec(library) is None:
+            raise RunError("FRL0491", f"{library} is not installed", f"pip install 'flowrl-dsl[{extra}]'")
 
 
 def out_of_memory(error: Exception) -> RunError | None:

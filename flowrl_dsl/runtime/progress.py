@@ -1,9 +1,10 @@
-"""Progress of a run: a bar in a terminal, plain lines elsewhere."""
+"""Progress of a run: a bar in a terminal, one changing line in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import sys
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -32,9 +33,17 @@ class Display(Protocol):
 
 
 def display(name: str, steps: int) -> Display:
-    """A bar when standard output is a terminal (rich honours NO_COLOR), else lines."""
+    """A bar when standard output is a terminal (rich honours NO_COLOR), a line in a notebook, else lines."""
+    if in_notebook():
+        return Notebook(name, steps)
     console = Console(highlight=False)
     return Bar(console, name, steps) if console.is_terminal else Lines(steps)
+
+
+def in_notebook() -> bool:
+    """Whether a kernel of Jupyter runs this process."""
+    shell: Any = sys.modules.get("IPython")
+    return shell is not None and getattr(shell.get_ipython(), "kernel", None) is not None
 
 
 class Lines:
@@ -70,6 +79,28 @@ class Lines:
 
     def say(self, text: str) -> None:
         print(text, flush=True)
+
+
+class Notebook(Lines):
+    """One line below the cell, which changes; messages are printed above it."""
+
+    def __init__(self, name: str, steps: int):
+        from IPython.display import display
+
+        super().__init__(steps)
+        self._name = name
+        self._line = display(_Text(f"{name}  step 0/{steps}"), display_id=True)
+
+    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
+        rest = f"return {shown_return(episode_return)}  {updates_per_second:.0f} updates/s  {self._pace.left(step)} left"
+        self._line.update(_Text(f"{self._name}  {self._phase}step {step}/{self._steps}  {rest}"))
+
+
+class _Text(str):
+    """A text that notebooks show without quotation marks."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 class Bar:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import sys
 import time
+import types
 
 import pytest
 from rich.console import Console
 
 from flowrl_dsl.runtime.population import SharedDisplay
-from flowrl_dsl.runtime.progress import Bar, Lines, Pace
+from flowrl_dsl.runtime.progress import Bar, Lines, Notebook, Pace, display
 
 
 def test_lines_come_at_most_every_few_seconds(capsys, monkeypatch) -> None:
@@ -72,3 +74,23 @@ def test_a_population_enters_a_phase_once(capsys) -> None:
     for name in ("a", "b"):
         shared.of(name).enter("extract (2 of 2)", 40)
     assert capsys.readouterr().out == "phase extract (2 of 2) begins at update 40\n"
+
+
+def test_a_notebook_has_one_line_that_changes(monkeypatch) -> None:
+    """With a stand-in for IPython, whose display returns a handle that replaces what is shown."""
+    shown: list[str] = []
+    handle = types.SimpleNamespace(update=lambda text: shown.append(repr(text)))
+
+    def show(text: object, display_id: bool) -> object:
+        assert display_id
+        shown.append(repr(text))
+        return handle
+
+    kernel = types.SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: kernel))
+    monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=show))
+    found = display("qsm on Pendulum-v1", 100)
+    assert isinstance(found, Notebook)
+    with found:
+        found.show(50, None, 10.0)
+    assert shown == ["qsm on Pendulum-v1  step 0/100", "qsm on Pendulum-v1  step 50/100  return -  10 updates/s  - left"]

@@ -18,6 +18,7 @@ from flowrl_dsl.diagnostics import did_you_mean, nearest
 from flowrl_dsl.registry import names_of, register
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.plain import is_plain
+from flowrl_dsl.runtime.worlds import given
 from flowrl_dsl.runtime.worlds.arguments import accepted_by, refused
 from flowrl_dsl.runtime.worlds.base import Rescale, World, WorldKind, signed_seed
 from flowrl_dsl.runtime.worlds.boundary import Violation, flag, number, origin_of, vector
@@ -193,6 +194,8 @@ def _quiet_mujoco(task: str) -> None:
 
 def _nearest_task(task: str) -> str:
     """The newest version of the task with the closest name; for an unknown prefix, the known worlds."""
+    if task.startswith(f"{given.NAMESPACE}/"):
+        return "a Python program made this task: pass its environment again, Run(path).resume(env=...)"
     newest = {name.rpartition("-v")[0]: name for name in sorted(gymnasium.registry)}
     close = nearest(task.rpartition("-v")[0] or task, newest)
     if close is not None:

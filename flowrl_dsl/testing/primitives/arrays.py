@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from flowrl_dsl.export.straight.helpers import window
+from flowrl_dsl.export.straight.rules import contraction
 from flowrl_dsl.testing.primitives.base import Parameters, Rule
 
 
@@ -51,15 +52,9 @@ def _slice(p: Parameters, x: np.ndarray) -> np.ndarray:
     return x[tuple(map(slice, p["start_indices"], p["limit_indices"], strides))]
 
 
-def _window(shape: Sequence[int], sizes: Sequence[int], starts: Sequence[Any]) -> tuple[slice, ...]:
-    """A window of these sizes, with its start clamped so that it lies within the array."""
-    firsts = [min(max(int(start), 0), length - size) for start, length, size in zip(starts, shape, sizes, strict=True)]
-    return tuple(slice(first, first + size) for first, size in zip(firsts, sizes, strict=True))
-
-
 def _dynamic_update(p: Parameters, x: np.ndarray, new: np.ndarray, *starts: Any) -> np.ndarray:
     result = x.copy()
-    result[_window(x.shape, new.shape, starts)] = new
+    result[window(x.shape, new.shape, starts)] = new
     return result
 
 
@@ -75,16 +70,7 @@ def _sort(p: Parameters, *operands: np.ndarray) -> list[np.ndarray]:
 
 
 def _dot(p: Parameters, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    (left, right), (left_batch, right_batch) = p["dimension_numbers"]
-    names = iter(string.ascii_letters)
-    mine = [next(names) for _ in x.shape]
-    theirs = [next(names) for _ in y.shape]
-    for i, j in [*zip(left, right, strict=True), *zip(left_batch, right_batch, strict=True)]:
-        theirs[j] = mine[i]
-    out = [mine[i] for i in left_batch]
-    out += [name for i, name in enumerate(mine) if i not in (*left, *left_batch)]
-    out += [name for j, name in enumerate(theirs) if j not in (*right, *right_batch)]
-    return np.einsum(f"{''.join(mine)},{''.join(theirs)}->{''.join(out)}", x, y)
+    return np.einsum(contraction(p["dimension_numbers"], (x.ndim, y.ndim)), x, y)
 
 
 def _qr(p: Parameters, x: np.ndarray) -> list[np.ndarray]:
@@ -127,7 +113,7 @@ RULES: dict[str, Rule] = {
     "pad": _pad,
     "rev": lambda p, x: np.flip(x, tuple(p["dimensions"])),
     "slice": _slice,
-    "dynamic_slice": lambda p, x, *starts: x[_window(x.shape, p["slice_sizes"], starts)],
+    "dynamic_slice": lambda p, x, *starts: x[window(x.shape, p["slice_sizes"], starts)],
     "dynamic_update_slice": _dynamic_update,
     "sort": _sort,
     "dot_general": _dot,

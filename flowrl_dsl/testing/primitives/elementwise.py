@@ -2,36 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
+from flowrl_dsl.export.straight.helpers import erf, erf_inv, erfc
 from flowrl_dsl.testing.primitives.base import Parameters, Rule
-
-_erf = np.vectorize(math.erf, otypes=[np.float32])
-_erfc = np.vectorize(math.erfc, otypes=[np.float32])
-_INVERSE_ERF = (
-    (2.81022636e-08, -2.00214257e-4),
-    (3.43273939e-07, 1.00950558e-4),
-    (-3.5233877e-06, 1.34934322e-3),
-    (-4.39150654e-06, -3.67342844e-3),
-    (2.1858087e-4, 5.73950773e-3),
-    (-1.25372503e-3, -7.6224613e-3),
-    (-4.17768164e-3, 9.43887047e-3),
-    (2.46640727e-1, 1.00167406),
-    (1.50140941, 2.83297682),
-)
-"""Coefficients of two polynomials in w = -log(1 - x^2), for w < 5 and above (Giles, "Approximating the erfinv function")."""
-
-
-def _inverse_erf(x: np.ndarray) -> np.ndarray:
-    w = -np.log1p(-x * x)
-    near = w < 5
-    w = np.where(near, w - np.float32(2.5), np.sqrt(w) - np.float32(3))
-    found = np.zeros_like(x)
-    for small, large in _INVERSE_ERF:
-        found = np.where(near, np.float32(small), np.float32(large)) + found * w
-    return np.where(np.abs(x) == 1, x * np.float32(np.inf), found * x)
 
 
 def _divide(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -85,9 +59,9 @@ _ELEMENTWISE: dict[str, Rule] = {
     "sqrt": np.sqrt,
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "square": np.square,
-    "erf": _erf,
-    "erfc": _erfc,
-    "erf_inv": _inverse_erf,
+    "erf": erf,
+    "erfc": erfc,
+    "erf_inv": erf_inv,
     "is_finite": np.isfinite,
     "eq": np.equal,
     "ne": np.not_equal,

@@ -1,0 +1,155 @@
+"""``flowrl-dsl export`` as a user runs it, and its files in programs without this package."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import flowrl_dsl
+from flowrl_dsl import cli, exporting
+from flowrl_dsl.export.acting import Acting
+from flowrl_dsl.export.stablehlo import serialized
+from flowrl_dsl.runtime.errors import RunError
+from tests.export import shipped
+
+ROWS = 1000
+TINY = ("policy.network=mlp([8])", "critic.network=mlp([8])", "train.batch=8", "train.warmup=50")
+ALONE = """
+import sys
+allowed = {*sys.stdlib_module_names, *LIBRARIES, "policy"}
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] not in allowed and not name.startswith("_"):
+            raise ImportError(f"{name} is not allowed here")
+sys.meta_path.insert(0, Refuse())
+import numpy as np
+given = dict(np.load("given.npz"))
+obs = given.pop("obs")
+"""
+"""The beginning of a program that can import these libraries alone."""
+OF_JAX = ["numpy", "jax", "jaxlib", "flatbuffers", "ml_dtypes", "scipy", "opt_einsum"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> flowrl_dsl.Run:
+    out = tmp_path_factory.mktemp("export") / "run"
+    sets = (*TINY, "policy.sampler=ddpm(steps = 3)", "observe.normalize=running")
+    return flowrl_dsl.train("qsm", "Pendulum-v1", sets=sets, steps=60, evaluate_every=60, episodes=1, out=out)
+
+
+def given(acting: Acting, folder: Path, rows: int = ROWS) -> dict[str, np.ndarray]:
+    """Observations and noise, also in a file."""
+    found = acting.random_inputs(rows)
+    np.savez(folder / "given.npz", **found)
+    return found
+
+
+def alone(folder: Path, libraries: list[str], program: str) -> np.ndarray:
+    """What a program with these libraries alone saves as ``found.npy``."""
+    text = ALONE.replace("LIBRARIES", repr(libraries)) + program + "\nnp.save('found.npy', found)\n"
+    done = subprocess.run([sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return np.load(folder / "found.npy")
+
+
+def expected(acting: Acting, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    weights = [jax.numpy.asarray(weight) for weight in acting.weights.values()]
+    return np.asarray(jax.jit(acting)(weights, inputs["obs"], [inputs[name] for name in acting.draws]))
+
+
+@pytest.mark.parametrize(
+    "form, libraries, program",
+    [
+        ("numpy", ["numpy"], "import policy\nfound = policy.act(obs, given)"),
+        (
+            "stablehlo",
+            OF_JAX,
+            "import jax.export\nread = bytearray(open('policy.stablehlo', 'rb').read())\n"
+            "found = np.asarray(jax.export.deserialize(read).call(obs, given))",
+        ),
+    ],
+)
+def test_a_program_without_this_package_acts_alike(
+    form: str, libraries: list[str], program: str, run: flowrl_dsl.Run, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert cli.main(["export", str(run.path), "--format", form, "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        str(tmp_path / name) for name in (exporting.FILES[form], "policy.safetensors", "README.md")
+    ]
+    acting = exporting.loaded(run.path, "evaluate").acting
+    inputs = given(acting, tmp_path)
+    np.testing.assert_allclose(alone(tmp_path, libraries, program), expected(acting, inputs), rtol=1e-5, atol=1e-5)
+
+
+def test_the_exported_function_acts_as_the_policy_of_the_run(run: flowrl_dsl.Run) -> None:
+    """For td3, whose evaluation draws nothing, without noise; test_shipped.py has the others."""
+    acting = shipped.acting("td3", "evaluate")
+    assert acting.draws == {}
+    found = jax.export.deserialize(bytearray(serialized(acting))).call(shipped.S, {})
+    np.testing.assert_allclose(found, shipped.by_keys("td3", "evaluate", {})[0], rtol=1e-5, atol=1e-5)
+
+
+def test_the_weights_are_a_file_of_safetensors(run: flowrl_dsl.Run) -> None:
+    from safetensors.numpy import load_file
+
+    (_, path, _) = exporting.export(run.path, "numpy", "explore", None)
+    assert path == run.path / "export" / "numpy" / "policy.safetensors"
+    acting = exporting.loaded(run.path, "explore").acting
+    found = load_file(path)
+    assert found.keys() == acting.weights.keys() and "normalizer.mean" in found
+    for name, array in acting.weights.items():
+        np.testing.assert_array_equal(found[name], array)
+    data = path.read_bytes()
+    about = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    assert about == {"algorithm": "qsm", "task": "Pendulum-v1", "step": "60", "mode": "explore"}
+
+
+def test_the_card_names_origin_and_arrays(run: flowrl_dsl.Run) -> None:
+    text = exporting.export(run.path, "stablehlo", "evaluate", None)[2].read_text()
+    record = next(one for one in run.records() if one["kind"] == "eval")
+    for part in ("Pendulum-v1", f"{record['return_mean']:.1f} ±", "`(3, n, 10, 1)`", "steps = 3", "jax ", "[-2.0] to [2.0]"):
+        assert part in text
+
+
+def test_one_observation_and_wrong_ones(run: flowrl_dsl.Run, tmp_path: Path) -> None:
+    exporting.export(run.path, "numpy", "evaluate", tmp_path)
+    np.savez(tmp_path / "given.npz", obs=np.zeros(3))
+    program = "import policy\nfound = policy.act(obs, generator=np.random.default_rng(0))\n"
+    program += "try:\n    policy.act(obs[:2])\nexcept ValueError as error:\n    assert 'shape (2,)' in str(error)\n"
+    program += "else:\n    raise AssertionError"
+    assert alone(tmp_path, ["numpy"], program).shape == (1,)
+
+
+@pytest.mark.parametrize("form, library", [("onnx", "jax2onnx"), ("stablehlo", "flatbuffers")])
+def test_a_missing_extra_is_named(
+    form: str, library: str, run: flowrl_dsl.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr("flowrl_dsl.runtime.errors.find_spec", lambda name: None if name == library else find_spec(name))
+    assert cli.main(["export", str(run.path), "--format", form]) == 3
+    assert f"error[FRL0491]: {library} is not installed" in capsys.readouterr().err
+
+
+def test_an_operation_without_a_numpy_form_is_an_error(run: flowrl_dsl.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flowrl_dsl.export.straight.rules import RULES
+
+    monkeypatch.delitem(RULES, "dot_general")
+    with pytest.raises(RunError, match=r"FRL0490.*dot_general"):
+        exporting.export(run.path, "numpy", "evaluate", None)
+
+
+def test_onnx_acts_alike(run: flowrl_dsl.Run, tmp_path: Path) -> None:
+    """Sampler, critic and choice of one, by onnxruntime; the extra is too large for every test environment."""
+    pytest.importorskip("jax2onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    path = exporting.export(run.path, "onnx", "evaluate", tmp_path)[0]
+    acting = exporting.loaded(run.path, "evaluate").acting
+    inputs = given(acting, tmp_path)
+    (found,) = onnxruntime.InferenceSession(path).run(None, inputs)
+    np.testing.assert_allclose(found, expected(acting, inputs), rtol=1e-5, atol=1e-5)
