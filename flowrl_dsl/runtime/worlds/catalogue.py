@@ -10,7 +10,7 @@ from flowrl_dsl import registry
 from flowrl_dsl.datasets import TaskSpaces
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.worlds import arguments
-from flowrl_dsl.runtime.worlds.base import FAILURES, World, WorldKind, evaluation_seed, seed_of
+from flowrl_dsl.runtime.worlds.base import FAILURES, Filmed, World, WorldKind, evaluation_seed, seed_of
 from flowrl_dsl.runtime.worlds.boundary import Boundary
 from flowrl_dsl.runtime.worlds.generators import Generators
 
@@ -31,6 +31,19 @@ def make(task: str, count: int, seed: int, action_repeat: int = 1, *, evaluation
     Generators(seeds[0]).install()
     try:
         return kind().make(name, seeds, action_repeat, **({"arguments": given} if given else {}))
+    except FAILURES as error:
+        raise Boundary(task).failed(error, "when it was made") from error
+
+
+def film(task: str, seed: int, action_repeat: int, size: tuple[int, int]) -> Filmed:
+    """One copy of a task with a camera of ``size`` (width, height); ``seed`` is that of its episodes.
+
+    Raises FRL0482 for a task without pictures.
+    """
+    name, given = arguments.split(task)
+    Generators(seed).install()
+    try:
+        return kind_of(name)().film(name, seed, action_repeat, size, given)
     except FAILURES as error:
         raise Boundary(task).failed(error, "when it was made") from error
 
