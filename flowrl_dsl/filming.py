@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowrl_dsl import runs
+from flowrl_dsl.acting import Acting
 from flowrl_dsl.runtime.errors import RunError
 
 if TYPE_CHECKING:
@@ -61,27 +61,6 @@ def film(
         frames = _frames(filmed, policy, episodes, min(steps or _LONGEST, _LONGEST), every, played)
         films.write(output, frames, filmed.rate / every)
     return output, played
-
-
-class Acting:
-    """The newest checkpoint of a run as a function from observations to actions in [-1, 1]."""
-
-    def __init__(self, folder: Any):
-        from flowrl_dsl.runtime.train import load_acting
-
-        prepared = runs.rebuild(folder)
-        self.algorithm, self.settings, self.program = prepared.algorithm, prepared.settings, prepared.program
-        self.step, self._state = load_acting(self.program, folder)
-        self._count = 0
-
-    def __call__(self, obs: np.ndarray) -> np.ndarray:
-        """Actions [N, A] of the mode ``evaluate`` for observations [N, O]."""
-        found = self.program.act(self._state, obs, self._count, "evaluate", self.program.hyper)["action"]
-        self._count += 1
-        actions = np.asarray(found)
-        if not np.isfinite(actions).all():
-            raise RunError("FRL0421", "the policy produced a non-finite action")
-        return actions
 
 
 def _frames(

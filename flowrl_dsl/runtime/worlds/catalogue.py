@@ -17,13 +17,14 @@ from flowrl_dsl.runtime.worlds.generators import Generators
 _WITHOUT_PREFIX = "gymnasium"
 
 
-def make(task: str, count: int, seed: int, action_repeat: int = 1, *, evaluation: bool = False) -> World:
+def make(task: str, count: int, seed: int, action_repeat: int = 1, *, evaluation: bool = False, first: int = 0) -> World:
     """``count`` copies of a task, whose name may contain arguments (:mod:`flowrl_dsl.runtime.worlds.arguments`).
 
-    With ``evaluation``, they have seeds that are never used in training, independent of ``seed``.
+    With ``evaluation``, they have seeds that are never used in training, independent of ``seed``: those from number
+    ``first`` on.
     Raises :class:`RunError` for an unknown task, and for spaces that a continuous policy does not support.
     """
-    seeds = [evaluation_seed(k) if evaluation else seed_of(seed, k) for k in range(count)]
+    seeds = [evaluation_seed(first + k) if evaluation else seed_of(seed, k) for k in range(count)]
     name, given = arguments.split(task)
     kind = kind_of(name)
     if given and not kind.configurable:
