@@ -42,7 +42,6 @@ def film(
     without pictures.
     """
     from flowrl_dsl.runtime import film as films
-    from flowrl_dsl.runtime import renderer
     from flowrl_dsl.runtime.logs import RunFolder
     from flowrl_dsl.runtime.worlds import arguments, catalogue
     from flowrl_dsl.runtime.worlds.base import evaluation_seed
@@ -51,8 +50,7 @@ def film(
     output = output or path / f"video{films.usual_suffix()}"
     films.check(output)
     task, _ = arguments.split(folder.said("task"))
-    if catalogue.kind_of(task)().by_mujoco(task):
-        renderer.choose()
+    catalogue.kind_of(task)().before_filming()
     policy = Acting(folder)
     played: list[Played] = []
     filmed = catalogue.film(folder.said("task"), evaluation_seed(seed), policy.settings.action_repeat, size)

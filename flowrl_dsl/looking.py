@@ -143,21 +143,23 @@ class _View:
         import jax
 
         from flowrl_dsl.components.inspection import samples_graph
-        from flowrl_dsl.lowering.paths import interpret_with_paths
+        from flowrl_dsl.lowering.paths import sampled_with_paths
 
         graph = samples_graph(self._algorithm, self._sizes, count)
         inputs = self._inputs(graph) | {"obs": obs, "key": jax.random.PRNGKey(seed)}
-        outputs, steps = interpret_with_paths(graph, inputs)
+        outputs, steps = sampled_with_paths(graph, inputs)
         return np.asarray(outputs["action"]), steps
 
     def values(self, obs: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """The critic's values [S, N] of actions [S, N, A]."""
+        import jax
+
         from flowrl_dsl.components.inspection import values_graph
-        from flowrl_dsl.lowering.evaluate import interpret
+        from flowrl_dsl.lowering.evaluate import node_by_node
 
         graph = values_graph(self._algorithm, self._sizes)
         inputs = self._inputs(graph) | {"obs": obs, "action": actions.astype(np.float32)}
-        return np.asarray(interpret(graph, inputs)["value"])
+        return np.asarray(jax.jit(lambda inputs: node_by_node(graph, inputs)["value"])(inputs))
 
     def _inputs(self, graph: Any) -> dict[str, Any]:
         """The groups of the state and the numbers that the graph reads."""

@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
     "top": {"driver", "plan", "catalogue", "cli", "commands", "arguments", "exits", "streams", "__init__"}
-    | {"runs", "resuming", "populations", "data", "collecting", "api"}
+    | {"runs", "acting", "filming", "looking", "resuming", "populations", "data", "collecting", "api"}
     | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "bench"}
     | BASE,
 }
@@ -48,7 +48,7 @@ LIBRARIES: dict[str, set[str]] = {
     "lowering": {"jax", "numpy"},
     "datasets": {"numpy", "gymnasium", "h5py", "matplotlib", "minari"},
     "runtime": {"jax", "numpy", "gymnasium", "dm_control", "mujoco", "matplotlib", "rich", "tensorboardX", "wandb"}
-    | {"pydantic"},
+    | {"pydantic", "imageio_ffmpeg", "PIL"},
     "testing": {"jax", "numpy", "hypothesis"},
     "bench": {"jax", "numpy", "gymnasium"},
     "top": {"jax", "numpy"},

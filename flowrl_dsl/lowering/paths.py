@@ -17,22 +17,28 @@ _SAME = 1e-6
 """Difference of two times that are the same."""
 
 
-def interpret_with_paths(graph: Graph, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], list[np.ndarray]]:
+def sampled_with_paths(graph: Graph, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], list[np.ndarray]]:
     """The outputs of a graph, and the noisy actions before each step of the sampler whose samples it draws.
 
     The noisy actions have the shape of the samples; there are none where no sampler takes steps.  A network that is asked
     several times in one step counts once, at the time where the step begins.
     """
-    found: list[np.ndarray] = []
-    known: dict[str, Any] = dict(inputs)
-    with jax.disable_jit():
-        for node in graph.nodes.values():
-            if _takes_steps(node):
-                known[node.name], steps = _sample(node, [known[name] for name in node.inputs])
-                found = found or steps
-            elif node.op != INPUT:
-                known[node.name] = node_value(graph, node, known)
-    return {output: known[name] for output, name in graph.outputs.items()}, found
+    asked: Asked = []
+    (node,) = [node for node in graph.nodes.values() if _takes_steps(node)] or [None]
+
+    @jax.jit
+    def run(inputs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        known, times = dict(inputs), None
+        for one in graph.nodes.values():
+            if one is node:
+                known[one.name], times = _sample(one, [known[name] for name in one.inputs], asked)
+            elif one.op != INPUT:
+                known[one.name] = node_value(graph, one, known)
+        return {output: known[name] for output, name in graph.outputs.items()}, times
+
+    outputs, times = run(dict(inputs))
+    jax.effects_barrier()
+    return outputs, _steps(asked, times)
 
 
 def _takes_steps(node: Node) -> bool:
@@ -40,14 +46,12 @@ def _takes_steps(node: Node) -> bool:
     return node.op == "Sample" and isinstance(node.expr, Call) and bool(node.expr.args) and isinstance(node.expr.args[0], Call)
 
 
-def _sample(node: Node, args: list[Any]) -> tuple[Any, list[np.ndarray]]:
+def _sample(node: Node, args: list[Any], asked: Asked) -> tuple[Any, Any]:
+    """The value of the node, and the times of the steps, None for a chain that has no times."""
     expr: Any = node.expr
-    asked: Asked = []
     field, *others = (evaluate(part, args) for part in expr.args)
     named = {name: evaluate(part, args) for name, part in expr.kwargs}
-    value = resolve(expr.function)(_noting(field, asked), *others, **named)
-    jax.effects_barrier()
-    return value, _steps(asked, named.get("times"))
+    return resolve(expr.function)(_noting(field, asked), *others, **named), named.get("times")
 
 
 def _noting(field: Callable[..., Any], asked: Asked) -> Callable[..., Any]:
@@ -55,8 +59,8 @@ def _noting(field: Callable[..., Any], asked: Asked) -> Callable[..., Any]:
         asked.append((float(np.ravel(t)[0]), np.array(a)))
 
     def noting(a: Any, t: Any) -> Any:
-        # a callback, because an energy is differentiated and its argument has no value to read
-        jax.debug.callback(note, a, t)
+        # in the order of the steps; a callback, since inside of a loop there is no value to read
+        jax.debug.callback(note, a, t, ordered=True)
         return field(a, t)
 
     return noting
@@ -68,6 +72,6 @@ def _steps(asked: Asked, times: Any) -> list[np.ndarray]:
         return [a for _, a in asked]
     last: dict[int, np.ndarray] = {}
     for t, a in asked:
-        near = np.flatnonzero(np.abs(np.asarray(times) - t) < _SAME * max(1.0, abs(t)))
+        near = np.flatnonzero(np.abs(np.asarray(times)[:-1] - t) < _SAME * max(1.0, abs(t)))
         last |= {int(k): a for k in near[:1]}
     return [last[k] for k in sorted(last)]

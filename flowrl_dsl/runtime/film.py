@@ -21,6 +21,9 @@ _BLOCK = 16
 _FASTEST_GIF = 50.0
 """Frames per second: a gif counts hundredths of a second, and browsers slow down what has less than two of them."""
 
+_OF_PALETTE = 16
+"""Frames that the colours of a gif are chosen from."""
+
 
 def usual_suffix() -> str:
     """The better of the formats that this installation can write."""
@@ -84,7 +87,8 @@ def _write_gif(output: Path, frames: Iterable[np.ndarray], rate: float) -> None:
     every = max(1, round(rate / _FASTEST_GIF + 0.49))
     images = [Image.fromarray(frame) for k, frame in enumerate(frames) if k % every == 0]
     # one palette for all frames: with one for each, surfaces of one colour flicker
-    palette = images[len(images) // 2].quantize(255)
+    sample = [image.resize((64, 64)) for image in images[:: -(-len(images) // _OF_PALETTE)]]
+    palette = Image.fromarray(np.concatenate([np.asarray(image) for image in sample])).quantize(255)
     images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     buffer, duration = io.BytesIO(), round(1000 * every / rate)
     images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)

@@ -177,9 +177,8 @@ class WorldKind(Component):
         Raises FRL0401 for an unknown task; any other exception is reported as FRL0405.
         """
 
-    def by_mujoco(self, task: str) -> bool:
-        """Whether pictures of the task may need MuJoCo's renderer."""
-        return True
+    def before_filming(self) -> None:
+        """Called before a simulator is imported, for those that choose their renderer then."""
 
     def film(self, task: str, seed: int, action_repeat: int, size: tuple[int, int], arguments: Mapping[str, Any]) -> Filmed:
         """One copy of the task with a camera of ``size`` (width, height), which a world may ignore.

@@ -16,6 +16,7 @@ import numpy as np
 
 from flowrl_dsl.diagnostics import did_you_mean
 from flowrl_dsl.registry import register
+from flowrl_dsl.runtime import renderer
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.plain import is_plain
 from flowrl_dsl.runtime.worlds.arguments import accepted_by, refused
@@ -37,6 +38,10 @@ class DmControl(WorldKind):
         self, task: str, seeds: Sequence[int], action_repeat: int, arguments: Mapping[str, Any] = MappingProxyType({})
     ) -> World:
         return SyncVector(task, [DmControlEnv(task, seed, arguments) for seed in seeds], seeds, action_repeat, reusable=True)
+
+    def before_filming(self) -> None:
+        # dm_control looks for its renderer when it is imported
+        renderer.choose()
 
     def film(self, task: str, seed: int, action_repeat: int, size: tuple[int, int], arguments: Mapping[str, Any]) -> Filmed:
         single = DmControlEnv(task, seed, arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from gymnasium import spaces
 
 from flowrl_dsl.diagnostics import did_you_mean, nearest
 from flowrl_dsl.registry import names_of, register
+from flowrl_dsl.runtime import renderer
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.plain import is_plain
 from flowrl_dsl.runtime.worlds.arguments import accepted_by, refused
@@ -50,14 +52,12 @@ class Gymnasium(WorldKind):
                 return batched.BatchedVector(task, singles, seeds, action_repeat, **options)
         return SyncVector(task, singles, seeds, action_repeat, **options)
 
-    def by_mujoco(self, task: str) -> bool:
-        """Whether it is one of MuJoCo, or another package's, which may be: Gymnasium's others draw with pygame."""
-        spec = specification(task)
-        entry = spec.entry_point if spec is not None and isinstance(spec.entry_point, str) else ""
-        return "mujoco" in entry or not entry.startswith("gymnasium.envs.")
-
     def film(self, task: str, seed: int, action_repeat: int, size: tuple[int, int], arguments: Mapping[str, Any]) -> Filmed:
+        # pygame opens a window unless it is told that there is no screen
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         single = GymnasiumEnv(task, {**arguments, **_camera(task, size)})
+        if single.by_mujoco:
+            renderer.choose()
         world = SyncVector(task, [single], [seed], action_repeat, source=single.task)
         return Filmed(world, single.frame, single.frames_per_second / action_repeat)
 
@@ -135,6 +135,11 @@ class GymnasiumEnv:
         self._env.unwrapped.np_random.bit_generator.state = snapshot["random"]
         for layer, attributes in zip(self._layers, snapshot["layers"], strict=True):
             vars(layer).update(attributes)
+
+    @property
+    def by_mujoco(self) -> bool:
+        """Whether the task is simulated, and drawn, by MuJoCo."""
+        return self._physics is not None
 
     @property
     def frames_per_second(self) -> float:
