@@ -115,3 +115,10 @@ def size(text: str) -> tuple[int, int]:
     if len(parts) != 2 or not all(part.isascii() and part.isdigit() and 64 <= int(part) <= 4096 for part in parts):
         raise argparse.ArgumentTypeError(f"expected a width and a height from 64 to 4096, such as 640x480, found {text!r}")
     return int(parts[0]), int(parts[1])
+
+
+def port(text: str) -> int:
+    """A port of this machine, from 0 to 65535; 0 is any free one."""
+    if not (text.isascii() and text.isdigit() and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, found {text!r}")
+    return int(text)

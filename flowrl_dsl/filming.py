@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -38,8 +38,8 @@ def film(
     """Film episodes of the newest checkpoint of a run, with the action of the mode ``evaluate``.
 
     ``seed`` is that of the first episode, counted from those of evaluations; ``output`` is by default ``video.mp4`` in the
-    run folder, or ``video.gif``; ``steps`` bounds the length of an episode.  Raises FRL0480 for a missing package, FRL0481 without a renderer, FRL0482 for tasks
-    without pictures.
+    run folder, or ``video.gif``; ``steps`` bounds the length of an episode.  Raises FRL0480 for a missing package, FRL0481
+    without a renderer, FRL0482 for tasks without pictures.
     """
     from flowrl_dsl.runtime import film as films
     from flowrl_dsl.runtime.logs import RunFolder

@@ -16,6 +16,7 @@ WITHOUT_XLA = (
     "graph/test_verify.py",
     "lowering/emit/",
     "passes/test_rewriting.py",
+    "report/",
     "runtime/test_aggregate.py",
     "runtime/test_checkpoint.py",
     "runtime/test_plot.py",

@@ -33,9 +33,10 @@ ALLOWED: dict[str, set[str]] = {
     "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
+    "report": {"report", "runtime", "diagnostics", "reading", "__init__"},
     "top": {"driver", "plan", "catalogue", "cli", "commands", "arguments", "exits", "streams", "__init__"}
     | {"runs", "acting", "filming", "looking", "resuming", "populations", "data", "collecting", "api"}
-    | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "bench"}
+    | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "bench", "report"}
     | BASE,
 }
 LIBRARIES: dict[str, set[str]] = {
@@ -51,6 +52,7 @@ LIBRARIES: dict[str, set[str]] = {
     | {"pydantic", "imageio_ffmpeg", "PIL"},
     "testing": {"jax", "numpy", "hypothesis"},
     "bench": {"jax", "numpy", "gymnasium"},
+    "report": {"numpy"},
     "top": {"jax", "numpy"},
 }
 LAZY = {"flax", "jax", "numpy", "optax"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import gymnasium
 import numpy as np
@@ -26,7 +27,7 @@ LENGTH = 6
 class Painted(gymnasium.Env):
     """A point in the plane whose picture has the number of the step as its colour."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 10}
     observation_space = gymnasium.spaces.Box(-1, 1, (2,))
     action_space = gymnasium.spaces.Box(-2, 2, (2,))
 
@@ -54,7 +55,7 @@ class Unseen(WorldKind):
 
 
 class Blind(Painted):
-    metadata = {"render_modes": ["human"]}
+    metadata: ClassVar = {"render_modes": ["human"]}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,9 @@ def test_a_film_shows_the_episodes_of_evaluations(run: Path, tmp_path: Path, cap
     output = tmp_path / "new" / "film.gif"
     code, out, _ = _flowrl(capsys, "video", run, "--episodes", "2", "--seed", "1", "-o", output)
     assert code == 0 and out.splitlines()[-1] == str(output)
-    assert [line.split(":")[0] for line in out.splitlines()[:-1]] == [f"episode {k} by the checkpoint of step 20" for k in (1, 2)]
+    assert [line.split(":")[0] for line in out.splitlines()[:-1]] == [
+        f"episode {k} by the checkpoint of step 20" for k in (1, 2)
+    ]
     with Image.open(output) as picture:
         assert picture.size == (56, 40) and picture.n_frames == 2 * LENGTH and picture.info["duration"] == 100
         shades = []

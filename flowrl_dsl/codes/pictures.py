@@ -8,8 +8,8 @@ CODES = (
     Code(
         "FRL0480",
         "a picture needs a package that is not installed",
-        "Films as mp4 are written by the encoder of imageio-ffmpeg, and tasks of classic control and Box2D draw with pygame.  "
-        "Both are in the extra `video`, because training needs neither.",
+        "Films as mp4 are written by the encoder of imageio-ffmpeg, and tasks of classic control and Box2D draw with "
+        "pygame.  Both are in the extra `video`, because training needs neither.",
         "flowrl-dsl video runs/qsm/Pendulum-v1/seed0 -o film.mp4",
         "pip install 'flowrl-dsl[video]'; a film as .gif needs no encoder.",
     ),

@@ -13,7 +13,7 @@ HELP = "film episodes of a trained policy"
 
 def declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=Path, metavar="RUN")
-    command.add_argument("--episodes", type=positive, default=1, metavar="N", help="episodes one after the other (default 1)")
+    command.add_argument("--episodes", type=positive, default=1, metavar="N", help="number of episodes (default 1)")
     help_text = "number of the first episode; 0 and those after it are the episodes of evaluations"
     command.add_argument("--seed", type=seed, default=0, metavar="N", help=help_text)
     command.add_argument("--steps", type=positive, metavar="N", help="film at most so many steps of an episode")
@@ -28,7 +28,9 @@ def run(parsed: argparse.Namespace) -> int:
 
     path, played = film(parsed.run, parsed.output, parsed.episodes, parsed.seed, parsed.size, parsed.steps)
     for number, episode in enumerate(played, start=parsed.seed):
-        print(f"episode {number} by the checkpoint of step {episode.checkpoint}: "
-              f"return {episode.total:.1f} in {episode.length} steps")
+        print(
+            f"episode {number} by the checkpoint of step {episode.checkpoint}: "
+            f"return {episode.total:.1f} in {episode.length} steps"
+        )
     print(path)
     return OK

@@ -96,9 +96,7 @@ def init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Typ
     return b.finish(), {name: value.type for name, value in state.items()}
 
 
-def context_of(
-    builder: Builder, algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], report: Report
-) -> Context:
+def context_of(builder: Builder, algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], report: Report) -> Context:
     """The context of a graph that reads the groups of the state."""
     state = {group: builder.input(f"state.{group}", type) for group, type in groups.items()}
     return Context(builder, algorithm, sizes, state, state["key"], report.for_graph())

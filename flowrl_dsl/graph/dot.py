@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from flowrl_dsl.graph.picture import Box, Picture
 from flowrl_dsl.graph.svg import FILLS
 
+_FONT = 'fontname="Helvetica"'
 _PATIENCE = 60.0
 """Seconds that a layout may take."""
 
@@ -35,8 +36,8 @@ def laid_out(picture: Picture) -> str | None:
 
 def _lines(picture: Picture) -> Iterator[str]:
     yield "digraph update {"
-    yield f'  graph [label={_text(picture.title)} labelloc=t labeljust=l fontsize=15 fontname="Helvetica" nodesep=0.2 ranksep=0.35]'
-    yield '  node [shape=box style="filled,rounded" fontname="Helvetica" fontsize=10 color="#999999" height=0.4 margin="0.1,0.05"]'
+    yield f"  graph [label={_text(picture.title)} labelloc=t labeljust=l fontsize=15 {_FONT} nodesep=0.2 ranksep=0.35]"
+    yield f'  node [shape=box style="filled,rounded" {_FONT} fontsize=10 color="#999999" height=0.4 margin="0.1,0.05"]'
     yield '  edge [color="#777777" arrowsize=0.6]'
     for number, stage in enumerate(picture.stages):
         yield f"  subgraph cluster_{number} {{"

@@ -1,7 +1,7 @@
 """What a picture of a graph shows: its values by stage, without what a reader of the algorithm need not see.
 
-Left out are random keys, constants, numbers that are inputs, the states of optimizers, metrics, and the check for values that
-are not finite.  A formula is one box, named after its result.  Inputs are shown in every stage that reads them.
+Left out are random keys, constants, numbers that are inputs, the states of optimizers, metrics, and the check for values
+that are not finite.  A formula is one box, named after its result.  Inputs are shown in every stage that reads them.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class _Shown:
         if node.op != INPUT:
             return node.op in HIDDEN
         group, _, rest = name.partition(".")
-        return group not in ("state", "batch") or not self._parameters(rest) and group == "state"
+        return not (group == "batch" or (group == "state" and self._parameters(rest)))
 
     def _parameters(self, group: str) -> bool:
         """Whether a group of the state holds parameters or their copies."""

@@ -8,7 +8,14 @@ from html import escape
 
 from flowrl_dsl.graph.picture import Arrow, Box, Picture
 
-FILLS = {"network": "#d6e6f4", "loss": "#fbdfce", "step": "#d3eade", "noise": "#ece2f3", "value": "#f1f1f1", "input": "#ffffff"}
+FILLS = {
+    "network": "#d6e6f4",
+    "loss": "#fbdfce",
+    "step": "#d3eade",
+    "noise": "#ece2f3",
+    "value": "#f1f1f1",
+    "input": "#ffffff",
+}
 """Colours of the kinds of boxes: tints of those of the plots."""
 LEGEND = {"network": "network", "noise": "noise", "value": "formula", "loss": "loss and gradient", "step": "new parameters"}
 _WIDTH, _HEIGHT, _GAP, _DROP = 160, 38, 16, 34

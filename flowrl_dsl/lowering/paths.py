@@ -24,7 +24,7 @@ def sampled_with_paths(graph: Graph, inputs: Mapping[str, Any]) -> tuple[dict[st
     several times in one step counts once, at the time where the step begins.
     """
     asked: Asked = []
-    (node,) = [node for node in graph.nodes.values() if _takes_steps(node)] or [None]
+    node = next(filter(_takes_steps, graph.nodes.values()), None)
 
     @jax.jit
     def run(inputs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
@@ -43,7 +43,9 @@ def sampled_with_paths(graph: Graph, inputs: Mapping[str, Any]) -> tuple[dict[st
 
 def _takes_steps(node: Node) -> bool:
     """Whether the node is sampled by a kernel whose first argument is a function: the network at fixed observations."""
-    return node.op == "Sample" and isinstance(node.expr, Call) and bool(node.expr.args) and isinstance(node.expr.args[0], Call)
+    return (
+        node.op == "Sample" and isinstance(node.expr, Call) and bool(node.expr.args) and isinstance(node.expr.args[0], Call)
+    )
 
 
 def _sample(node: Node, args: list[Any], asked: Asked) -> tuple[Any, Any]:

@@ -72,24 +72,24 @@ def read_curves(paths: Sequence[Path], metrics: Sequence[str] = (RETURN,), by: s
     """
     folders = [(path, RunFolder(path)) for path in paths]
     read = [(path, folder, folder.records()) for path, folder in folders]
-    series = []
+    wanted: list[Series] = []
     for metric in metrics:
-        tried = [(path, _series(path, folder, records, metric, by)) for path, folder, records in read]
+        tried = [(path, series(folder, records, metric, by)) for path, folder, records in read]
         found = [one for _, one in tried if one is not None]
         if metric == RETURN and len(found) < len(tried):
             missing = next(path for path, one in tried if one is None)
             raise RunError("FRL0431", f"{missing} has no evaluation yet")
         if not found:
-            known = sorted({name for _, _, records in read for record in records for name in record} - {*_PLACES})
+            known = sorted({name for _, _, records in read for name in metrics_of(records)})
             raise RunError("FRL0483", f'no run has a metric "{metric}"', did_you_mean(metric, known))
-        series += found
-    return curves_of(series)
+        wanted += found
+    return curves_of(wanted)
 
 
 def read_evaluations(path: Path) -> Series:
     """The returns of the evaluations so far of the run in a folder.  Raises FRL0431 if there are none."""
     folder = RunFolder(path)
-    found = _series(path, folder, folder.records(), RETURN, "steps")
+    found = series(folder, folder.records(), RETURN, "steps")
     if found is None:
         raise RunError("FRL0431", f"{path} has no evaluation yet")
     return found
@@ -109,7 +109,13 @@ def curves_of(runs: Sequence[Series]) -> list[Curve]:
     return [_curve(group) for group in groups.values()]
 
 
-def _series(path: Path, folder: RunFolder, records: list[dict[str, Any]], metric: str, by: str) -> Series | None:
+def metrics_of(records: list[dict[str, Any]]) -> list[str]:
+    """The metrics in the records, in order of first occurrence; those of which a run never had a value are none."""
+    named = (name for record in records for name, value in record.items() if value is not None)
+    return [name for name in dict.fromkeys(named) if name not in _PLACES]
+
+
+def series(folder: RunFolder, records: list[dict[str, Any]], metric: str, by: str) -> Series | None:
     """A metric of a run so far; None where no record has it."""
     kept = [record for record in records if record.get(metric) is not None and metric not in _PLACES]
     if not kept:
@@ -118,7 +124,9 @@ def _series(path: Path, folder: RunFolder, records: list[dict[str, Any]], metric
     try:
         values = {int(r["step"]): (float(r[metric]), float(r[spread]) if spread else 0.0) for r in kept}
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError("FRL0411", f"an evaluation in {path / 'metrics.jsonl'} is not one of `train`: {error}") from error
+        raise RunError(
+            "FRL0411", f"an evaluation in {folder.path / 'metrics.jsonl'} is not one of `train`: {error}"
+        ) from error
     task, spec, seed = map(folder.said, ("task", "spec", "seed"))
     place = _axis(folder, records, by)
     places = {step: place(step) for step in values}
@@ -134,6 +142,11 @@ def _axis(folder: RunFolder, records: list[dict[str, Any]], by: str) -> Callable
     known = updates if by == "updates" else _seconds(folder, updates)
     steps = sorted(known)
     return lambda step: float(np.interp(step, steps, [known[s] for s in steps]))
+
+
+def seconds_of(folder: RunFolder, records: list[dict[str, Any]]) -> float:
+    """Seconds of training so far, without evaluations and pauses."""
+    return _axis(folder, records, "seconds")(max((record["step"] for record in records), default=0))
 
 
 def _seconds(folder: RunFolder, updates: dict[int, float]) -> dict[int, float]:

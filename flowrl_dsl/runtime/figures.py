@@ -19,7 +19,7 @@ DASHES = ("-", "--", "-.", ":")
 COLUMN, PAGE = 3.3, 6.75
 """Widths in inches of a column and of the text of a page of two columns."""
 FORMATS = (".png", ".pdf", ".svg")
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.linewidth": 0.6,

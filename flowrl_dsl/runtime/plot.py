@@ -49,7 +49,9 @@ def _draw(curves: list[Curve], axis: str) -> Any:
     for panel in panels.flat[len(drawn) :]:
         panel.set_axis_off()
     for panel, (metric, task) in zip(panels.flat, drawn, strict=False):
-        _panel(panel, metric, task, [curve for curve in curves if (curve.metric, curve.task) == (metric, task)], labels, axis)
+        _panel(
+            panel, metric, task, [curve for curve in curves if (curve.metric, curve.task) == (metric, task)], labels, axis
+        )
     if below:
         figure.legend(*_entries(panels), loc="outside lower center", ncols=min(4, len(names)))
     else:
