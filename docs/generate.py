@@ -1,7 +1,8 @@
 """Write the generated pages of the documentation: ``python docs/generate.py``.
 
 ``docs/reference/components.md`` comes from the component registry, ``docs/reference/formulas.md`` from the tables of
-functions and axes, ``docs/reference/errors.md`` from the table of codes.  A test fails while they are out of date.
+functions and axes, ``docs/reference/errors.md`` from the table of codes, ``docs/reference/taxonomy.md`` from the specs.
+A test fails while they are out of date.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+import taxonomy
 from pydantic.fields import FieldInfo
 
 from flowrl_dsl.axes import AXES, show
@@ -33,11 +35,14 @@ REFERENCE = Path(__file__).parent / "reference"
 
 
 def pages() -> dict[Path, str]:
-    """The text of every generated page."""
+    """The text of every generated page and picture."""
+    places = taxonomy.places()
     return {
         REFERENCE / "components.md": components_page(),
         REFERENCE / "formulas.md": formulas_page(),
         REFERENCE / "errors.md": errors_page(),
+        REFERENCE / "taxonomy.md": taxonomy.page(places),
+        REFERENCE / "taxonomy.svg": taxonomy.picture(places),
     }
 
 

@@ -28,7 +28,9 @@ WITHOUT_XLA = (
     "test_architecture.py",
     "test_diagnostics.py",
     "test_docs.py",
+    "test_howto.py",
     "test_resources.py",
+    "test_site.py",
     "test_studies.py",
     "test_types.py",
 )
