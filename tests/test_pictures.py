@@ -14,7 +14,7 @@ import pytest
 import flowrl_dsl
 from flowrl_dsl import cli, looking
 from flowrl_dsl.acting import Acting
-from flowrl_dsl.runtime import film, renderer
+from flowrl_dsl.runtime import film, logs, renderer
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.logs import RunFolder
 from flowrl_dsl.runtime.worlds import catalogue
@@ -177,6 +177,19 @@ def _there(task: str) -> bool:
     from importlib.util import find_spec
 
     return not task.startswith("dm_control") or find_spec("dm_control") is not None
+
+
+def test_a_film_that_cannot_be_written_is_an_error(run: Path, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("imageio_ffmpeg", reason="the extra `video` is not installed")
+    (tmp_path / "file").write_text("")
+    code, _, err = _flowrl(capsys, "video", run, "-o", tmp_path / "file" / "f.mp4")
+    assert code == 3 and "FRL0410" in err
+
+
+def test_a_population_has_no_film(run: Path, tmp_path: Path, capsys) -> None:
+    logs.write_members(tmp_path, ["seed0", "seed1"])
+    code, _, err = _flowrl(capsys, "video", tmp_path)
+    assert code == 3 and "is a population" in err and str(tmp_path / "seed0") in err
 
 
 # looks

@@ -48,30 +48,36 @@ def write(output: Path, frames: Iterable[np.ndarray], rate: float) -> None:
 
 
 def _write_mp4(output: Path, frames: Iterable[np.ndarray], rate: float) -> None:
+    draft = output.with_name(f"{files.DRAFT}{output.name}")
+    with files.disk(output):
+        draft.touch()  # the encoder's own message would not name the reason
+    try:
+        _encode(draft, map(_cropped, frames), rate)
+        with files.disk(output):
+            os.replace(draft, output)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _encode(path: Path, frames: Iterable[np.ndarray], rate: float) -> None:
     import imageio_ffmpeg
 
-    draft = output.with_name(f"{files.DRAFT}{output.name}")
-    writer: Any = None
+    options = {"quality": 7, "macro_block_size": _BLOCK, "ffmpeg_log_level": "quiet"}
+    encoder: Any = None
     try:
-        for frame in map(_cropped, frames):
-            if writer is None:
-                size = frame.shape[1], frame.shape[0]
-                writer = imageio_ffmpeg.write_frames(str(draft), size, fps=rate, quality=7, macro_block_size=_BLOCK)
+        for frame in frames:
+            if encoder is None:
+                encoder = imageio_ffmpeg.write_frames(str(path), (frame.shape[1], frame.shape[0]), fps=rate, **options)
                 with warnings.catch_warnings():
                     # the encoder is a process, and JAX warns of forks; this one runs another program at once
                     warnings.simplefilter("ignore", RuntimeWarning)
-                    writer.send(None)
-            writer.send(np.ascontiguousarray(frame))
-        if writer is not None:
-            writer.close()
-            with files.disk(output):
-                os.replace(draft, output)
+                    encoder.send(None)
+            encoder.send(np.ascontiguousarray(frame))
     except OSError as error:
-        raise RunError("FRL0410", f"cannot write {output}: {str(error).splitlines()[0]}") from error
+        raise RunError("FRL0410", f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        if writer is not None:
-            writer.close()
-        draft.unlink(missing_ok=True)
+        if encoder is not None:
+            encoder.close()
 
 
 def _cropped(frame: np.ndarray) -> np.ndarray:

@@ -235,6 +235,9 @@ def _read_settings(path: Path) -> dict[str, Any]:
         if claims.is_half_made(path):
             hint = f"the same command begins it again: flowrl-dsl train SPEC --out {quoted(path)}"
             raise RunError("FRL0411", f"`train` was stopped before {path} was complete", hint) from error
+        if is_population(path):
+            hint = f"name one of them, such as {quoted(members(path)[0])}"
+            raise RunError("FRL0411", f"{path} is a population, a folder of runs", hint) from error
         raise RunError("FRL0411", f"{path} is not a run folder", "expected run.json, which `train` writes") from error
     except Unreadable as error:
         raise RunError("FRL0411", f"{path / 'run.json'} was changed since `train` wrote it: {error}") from error
