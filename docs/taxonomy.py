@@ -19,25 +19,29 @@ its data with the **targets** that follow the trained parameters.
 
 ![Every shipped spec on the five axes: a dot in the column of each of its choices](taxonomy.svg)
 
-In the first table, columns are backbones and rows are mechanisms; a spec that sums several mechanisms is in the row of each.
-An empty cell has no shipped spec: it may still be a valid combination, and `flowrl-dsl check` tells.
+In the first table, columns are backbones and rows are mechanisms; a spec with several policies or mechanisms is in several
+cells. An empty cell has no shipped spec: it may still be a valid combination, and `flowrl-dsl check` tells.
 """
 
 
 @dataclass(frozen=True)
 class Place:
-    """One spec on the axes."""
+    """One spec on the axes; ``trained`` pairs the backbone of a policy and a mechanism that improves it."""
 
     spec: str
     title: str
     paper: str
     regime: str
-    backbone: str
-    sampler: str
-    mechanisms: tuple[str, ...]
+    backbones: tuple[str, ...]
+    samplers: tuple[str, ...]
+    trained: tuple[tuple[str, str], ...]
     ensemble: int
     critic: str
     targets: tuple[str, ...]
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(mechanism for _, mechanism in self.trained))
 
     @property
     def link(self) -> str:
@@ -57,13 +61,23 @@ def page(places: list[Place]) -> str:
 
 def _place(name: str) -> Place:
     algorithm, _ = resolve_or_raise(name, None, ())
-    policy: Any = algorithm.sections["policy"]
-    critic: Any = algorithm.sections.get("critic")
-    mechanisms = dict.fromkeys(block.mechanism.name for block in algorithm.improvements)
-    sampler = "none" if policy.sampler is None else policy.sampler.name
-    ensemble, kind = (0, "none") if critic is None else (critic.ensemble, critic.kind.name)
-    heading = (name, algorithm.title, algorithm.paper, algorithm.regime.name, policy.backbone.name, sampler)
-    return Place(*heading, tuple(mechanisms), ensemble, kind, tuple(_targets(algorithm.sections)))
+    sections: Any = algorithm.sections
+    critic = sections.get("critic")
+    policies = {owner: section for owner, section in sections.items() if hasattr(section, "backbone")}
+    samplers = (policy.sampler.name for policy in policies.values() if policy.sampler is not None)
+    trained = ((policies[block.owner].backbone.name, block.mechanism.name) for block in algorithm.improvements)
+    return Place(
+        spec=name,
+        title=algorithm.title,
+        paper=algorithm.paper,
+        regime=algorithm.regime.name,
+        backbones=tuple(dict.fromkeys(policy.backbone.name for policy in policies.values())),
+        samplers=tuple(dict.fromkeys(samplers)) or ("none",),
+        trained=tuple(dict.fromkeys(trained)),
+        ensemble=0 if critic is None else critic.ensemble,
+        critic="none" if critic is None else critic.kind.name,
+        targets=tuple(_targets(sections)),
+    )
 
 
 def _targets(sections: Any) -> Iterable[str]:
@@ -74,12 +88,12 @@ def _targets(sections: Any) -> Iterable[str]:
 
 
 def _grid(places: list[Place]) -> Iterable[str]:
-    backbones = sorted({place.backbone for place in places})
+    backbones = sorted({name for place in places for name in place.backbones})
     mechanisms = sorted({name for place in places for name in place.mechanisms})
     yield "| | " + " | ".join(f"`{name}`" for name in backbones) + " |"
     yield "|---|" + "---|" * len(backbones)
     for mechanism in mechanisms:
-        cells = [[p.link for p in places if mechanism in p.mechanisms and p.backbone == backbone] for backbone in backbones]
+        cells = [[place.link for place in places if (backbone, mechanism) in place.trained] for backbone in backbones]
         yield f"| `{mechanism}` | " + " | ".join(", ".join(cell) for cell in cells) + " |"
 
 
@@ -89,15 +103,22 @@ def _table(places: list[Place]) -> Iterable[str]:
     for p in places:
         paper = f" ({p.paper})" if p.paper.startswith("arXiv") else ""
         critic = f"{p.critic}, {p.ensemble} members" if p.ensemble > 1 else p.critic
-        cells = [p.link, f"{p.title}{paper}", p.backbone, " + ".join(p.mechanisms), p.sampler, critic, p.regime]
-        yield "| " + " | ".join([*cells, ", ".join(p.targets)]) + " |"
+        cells = [
+            p.link,
+            f"{p.title}{paper}",
+            ", ".join(p.backbones),
+            " + ".join(p.mechanisms),
+            ", ".join(p.samplers),
+            critic,
+        ]
+        yield "| " + " | ".join([*cells, p.regime, ", ".join(p.targets)]) + " |"
 
 
 AXES: dict[str, Callable[[Place], Iterable[str]]] = {
     "regime": lambda place: (place.regime,),
-    "backbone": lambda place: (place.backbone,),
+    "backbone": lambda place: place.backbones,
     "improvement": lambda place: place.mechanisms,
-    "sampler": lambda place: (place.sampler,),
+    "sampler": lambda place: place.samplers,
     "critic": lambda place: (place.critic,),
     "targets": lambda place: place.targets or ("none",),
 }
