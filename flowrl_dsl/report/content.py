@@ -77,7 +77,7 @@ def read(paths: Sequence[Path]) -> Report:
     labels = labels_of([curve for _, curve in curves])
     names = list(dict.fromkeys(labels.values()))
     facts = [_facts(folder, found, labels) for folder, found in zip(folders, records, strict=True)]
-    drawn = [_drawn(places, curve, labels[_kind(curve)], names) for places, curve in curves]
+    drawn = [_drawn(over, curve, labels[_kind(curve)], names) for over, curve in curves]
     return Report(facts, drawn)
 
 
@@ -85,14 +85,14 @@ def _kind(curve: Curve) -> tuple[str, tuple[str, ...], str]:
     return curve.spec, curve.sets, curve.kind
 
 
-def _curves(folders: list[RunFolder], records: list[list[Entry]]) -> list[tuple[dict[str, np.ndarray], Curve]]:
-    """Every metric's curves, each with its places on every axis."""
+def _curves(folders: list[RunFolder], records: list[list[Entry]]) -> list[tuple[dict[str, Curve], Curve]]:
+    """Every metric's curves over steps, each with the same curve over every axis."""
     found = []
     metrics = dict.fromkeys(name for each in records for name in metrics_of(each))
     for metric in sorted(metrics, key=_rank):
         by_axis = {axis: _of_metric(folders, records, metric, axis) for axis in AXES}
         for number, curve in enumerate(by_axis["steps"]):
-            found.append(({axis: by_axis[axis][number].places for axis in AXES}, curve))
+            found.append(({axis: by_axis[axis][number] for axis in AXES}, curve))
     return found
 
 
@@ -118,7 +118,7 @@ def _of_metric(folders: list[RunFolder], records: list[list[Entry]], metric: str
     return curves
 
 
-def _drawn(places: dict[str, np.ndarray], curve: Curve, label: str, names: list[str]) -> Entry:
+def _drawn(over: dict[str, Curve], curve: Curve, label: str, names: list[str]) -> Entry:
     kept = np.unique(np.linspace(0, len(curve.steps) - 1, min(len(curve.steps), _MOST_POINTS)).round().astype(int))
     number = names.index(label)
     return {
@@ -128,7 +128,8 @@ def _drawn(places: dict[str, np.ndarray], curve: Curve, label: str, names: list[
         "color": number % len(figures.COLORS),
         "dash": number % len(figures.DASHES),
         "seeds": curve.seeds,
-        "x": {axis: _numbers(values[kept]) for axis, values in places.items()},
+        "x": {axis: _numbers(one.places[kept]) for axis, one in over.items()},
+        "begins": {axis: _numbers(one.begins) for axis, one in over.items()},
         **{name: _numbers(getattr(curve, attribute)[kept]) for name, attribute in _LINES.items()},
     }
 

@@ -125,7 +125,10 @@
       this.x = scale(left, right, EDGE.left, width - EDGE.right, view.logx);
       this.y = scale(low - air, high + air, height - EDGE.bottom, EDGE.top, view.logy);
       this.frame([left, right], [low - air, high + air]);
-      for (const one of this.shown) this.line(one);
+      for (const one of this.shown) {
+        this.phases(one.curve);
+        this.line(one);
+      }
       this.over = svg("g");
       this.svg.append(this.over);
     }
@@ -143,6 +146,15 @@
         this.svg.append(svg("text", { x, y: bottom + 17, "text-anchor": "middle" }, short(value)));
       }
       this.svg.append(svg("text", { x: (EDGE.left + end) / 2, y: this.height - 6, "text-anchor": "middle" }, AXES[view.axis]));
+    }
+
+    phases(curve) {
+      for (const place of curve.begins[view.axis]) {
+        const x = this.x(place);
+        if (!(x >= EDGE.left && x <= this.width - EDGE.right)) continue;
+        const line = { x1: x, x2: x, y1: EDGE.top, y2: this.height - EDGE.bottom, "stroke-dasharray": "1 3" };
+        this.svg.append(svg("line", { ...line, stroke: COLORS[curve.color % COLORS.length] }));
+      }
     }
 
     line({ curve, points }) {

@@ -75,8 +75,17 @@ def test_curves_are_those_of_plots(tmp_path: Path) -> None:
     assert [curve["metric"] for curve in curves] == ["return_mean", "critic_loss", "return_std", "return_min", "episodes"]
     first = curves[0]
     assert (first["seeds"], first["y"]) == (3, [1.0, 3.0]) and first["low"][1] < 3 < first["high"][1]
+    assert first["begins"]["steps"] == []
     # ten updates at two a second
     assert first["x"] == {"steps": [10, 20], "updates": [5, 10], "seconds": [2.5, 5]}
+
+
+def test_phases_begin_at_their_places(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "a")
+    begun = [{"kind": "phase", "step": step, "phase": number} for number, step in ((1, 0), (2, 10))]
+    records = (run / "metrics.jsonl").read_text()
+    (run / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in begun) + records)
+    assert _data(page(read([run])))["curves"][0]["begins"] == {"steps": [10], "updates": [5], "seconds": [2.5]}
 
 
 def test_long_curves_are_thinned(tmp_path: Path) -> None:
