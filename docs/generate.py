@@ -1,7 +1,8 @@
 """Write the generated pages of the documentation: ``python docs/generate.py``.
 
 ``docs/reference/components.md`` comes from the component registry, ``docs/reference/formulas.md`` from the tables of
-functions and axes, ``docs/reference/errors.md`` from the table of codes.  A test fails while they are out of date.
+functions and axes, ``docs/reference/errors.md`` from the table of codes, ``docs/reference/taxonomy.md`` from the specs.
+A test fails while they are out of date.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import taxonomy
 
 from flowrl_dsl.axes import AXES
 from flowrl_dsl.codes import CODES
@@ -30,11 +33,14 @@ REFERENCE = Path(__file__).parent / "reference"
 
 
 def pages() -> dict[Path, str]:
-    """The text of every generated page."""
+    """The text of every generated page and picture."""
+    places = taxonomy.places()
     return {
         REFERENCE / "components.md": components_page(),
         REFERENCE / "formulas.md": formulas_page(),
         REFERENCE / "errors.md": errors_page(),
+        REFERENCE / "taxonomy.md": taxonomy.page(places),
+        REFERENCE / "taxonomy.svg": taxonomy.picture(places),
     }
 
 

@@ -24,7 +24,7 @@ from statistics import median
 from records import DOCS, Record, Records, fill, fingerprint, table
 
 from flowrl_dsl import __version__
-from flowrl_dsl.runtime.curves import Curve, Evaluations, curves_of, read_evaluations
+from flowrl_dsl.runtime.curves import Curve, Series, curves_of, read_evaluations
 from flowrl_dsl.runtime.plot import draw
 
 RUNS = DOCS.parent / "runs" / "results"
@@ -190,7 +190,7 @@ def run(job: Job) -> None:
 
 def measured(folder: Path) -> Record:
     """The measurements of a finished run."""
-    returns = read_evaluations(folder).returns
+    returns = read_evaluations(folder).values
     trained, timing = (map(json.loads, (folder / name).open()) for name in ("metrics.jsonl", "timing.jsonl"))
     return {
         "version": __version__,
@@ -224,9 +224,9 @@ def curves() -> dict[tuple[str, str], Curve]:
     return {(curve.spec, curve.task): curve for curve in curves_of([_evaluations(record) for record in found if record])}
 
 
-def _evaluations(record: Record) -> Evaluations:
+def _evaluations(record: Record) -> Series:
     values = zip(record["return_mean"], record["return_std"], strict=True)
-    return Evaluations(record["task"], record["spec"], (), dict(zip(record["evaluated_at"], values, strict=True)))
+    return Series(record["task"], record["spec"], (), dict(zip(record["evaluated_at"], values, strict=True)))
 
 
 def returns_of(found: dict[tuple[str, str], Curve], specs: Iterable[str], tasks: list[Task]) -> str:

@@ -99,3 +99,26 @@ def add_set(command: argparse.ArgumentParser) -> None:
     """The option ``--set NAME=VALUE``."""
     help_text = "set a parameter or an option, such as temperature=0.05; may be repeated"
     command.add_argument("--set", action="append", default=[], type=assignment, metavar="NAME=VALUE", help=help_text)
+
+
+def places(text: str) -> tuple[int, ...]:
+    """Whole numbers from 0 on with commas between them, none of them twice."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) < 2**31 for part in parts) or len({*parts}) < len(parts):
+        raise argparse.ArgumentTypeError(f"expected whole numbers with commas between them, such as 0,3, found {text!r}")
+    return tuple(map(int, parts))
+
+
+def size(text: str) -> tuple[int, int]:
+    """``WIDTHxHEIGHT`` of a picture, from 64 to 4096 each."""
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() and 64 <= int(part) <= 4096 for part in parts):
+        raise argparse.ArgumentTypeError(f"expected a width and a height from 64 to 4096, such as 640x480, found {text!r}")
+    return int(parts[0]), int(parts[1])
+
+
+def port(text: str) -> int:
+    """A port of this machine, from 0 to 65535; 0 is any free one."""
+    if not (text.isascii() and text.isdigit() and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, found {text!r}")
+    return int(text)

@@ -93,7 +93,7 @@ def load_for(source: str | Path, task: str | None) -> Dataset:
 
 def draw(data: Dataset, output: Path | None) -> Path:
     """Draw a data set to ``output``, or to NAME.png in the current folder, after its name; returns the file."""
-    from flowrl_dsl.runtime.plot import save
+    from flowrl_dsl.runtime.figures import save
 
     output = output or Path(f"{data.provenance.name.replace('/', '-')}.png")
     save(lambda: picture.figure(data), output)

@@ -144,6 +144,21 @@ def compile_report(
     return program.step_jaxpr() if form == "jaxpr" else program.step_hlo()
 
 
+def drawing(spec: str, task: str | None, sets: Sequence[str], passes: Sequence[str] | None = None) -> str:
+    """The update of a spec by its stages as SVG: laid out by Graphviz where it is installed, else in columns.
+
+    ``passes`` None means :data:`FOR_READING`.
+    """
+    from flowrl_dsl.graph.dot import laid_out
+    from flowrl_dsl.graph.picture import picture
+    from flowrl_dsl.graph.svg import svg
+
+    algorithm, _ = resolve_or_raise(spec, task, sets)
+    graphs = build_graphs(algorithm, *task_sizes(task), FOR_READING if passes is None else passes).graphs
+    found = picture(graphs["step"], f"{algorithm.name}: one update")
+    return laid_out(found) or svg(found)
+
+
 def task_sizes(task: str | None) -> tuple[int, int]:
     """Components of an observation and of an action; :data:`DEFAULT_SIZES` where no task is named."""
     if task is None:

@@ -16,6 +16,7 @@ WITHOUT_XLA = (
     "graph/test_verify.py",
     "lowering/emit/",
     "passes/test_rewriting.py",
+    "report/",
     "runtime/test_aggregate.py",
     "runtime/test_checkpoint.py",
     "runtime/test_plot.py",
@@ -27,7 +28,9 @@ WITHOUT_XLA = (
     "test_architecture.py",
     "test_diagnostics.py",
     "test_docs.py",
+    "test_howto.py",
     "test_resources.py",
+    "test_site.py",
     "test_studies.py",
     "test_types.py",
 )

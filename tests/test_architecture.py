@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"__init__"}
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
+    "report": {"report", "runtime", "diagnostics", "reading", "__init__"},
     "top": {
         "driver",
         "plan",
@@ -49,9 +50,9 @@ ALLOWED: dict[str, set[str]] = {
         "editor",
         "__init__",
     }
-    | {"runs", "resuming", "populations", "data", "collecting", "api"}
+    | {"runs", "acting", "filming", "looking", "resuming", "populations", "data", "collecting", "api"}
     | {"exporting", "inventory", "doctor", "starting", "completing", "searching"}
-    | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "export", "bench"}
+    | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "export", "bench", "report"}
     | BASE,
 }
 LIBRARIES: dict[str, set[str]] = {
@@ -76,10 +77,11 @@ LIBRARIES: dict[str, set[str]] = {
         "wandb",
         "IPython",
     }
-    | {"pydantic"},
+    | {"pydantic", "imageio_ffmpeg", "PIL"},
     "export": {"jax", "numpy", "jax2onnx", "onnxruntime"},
     "testing": {"jax", "numpy", "hypothesis"},
     "bench": {"jax", "numpy", "gymnasium"},
+    "report": {"numpy"},
     "top": {"jax", "numpy", "optuna", "shtab"},
 }
 LAZY = {"flax", "jax", "numpy", "optax"}

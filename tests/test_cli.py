@@ -164,13 +164,13 @@ def test_explain_knows_every_code_of_a_run(capsys) -> None:
 def test_every_code_that_a_run_raises_is_explained() -> None:
     import re
 
-    from flowrl_dsl.codes import data, run
+    from flowrl_dsl.codes import data, pictures, run
 
     package = ROOT / "flowrl_dsl"
-    TOP = ("runs", "resuming", "populations", "plugins")
+    TOP = ("runs", "acting", "filming", "looking", "resuming", "populations", "plugins")
     texts = [p.read_text() for p in [*package.glob("runtime/**/*.py"), *(package / f"{name}.py" for name in TOP)]]
     raised = {code for text in texts for code in re.findall(r'"(FRL\d{4})"', text)}
-    assert raised - {code.code for code in data.CODES} == {code.code for code in run.CODES}
+    assert raised - {code.code for code in data.CODES} == {code.code for code in (*run.CODES, *pictures.CODES)}
 
 
 def test_train_makes_a_whole_run_folder_and_the_other_commands_read_it(toy, tmp_path: Path, capsys) -> None:

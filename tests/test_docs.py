@@ -15,12 +15,14 @@ from pathlib import Path
 import pytest
 
 from flowrl_dsl.cli import parser
+from flowrl_dsl.spec.resolve import resolve
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def _generator():
+    sys.path.append(str(ROOT / "docs"))  # where its taxonomy is
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["generate"] = module
@@ -42,7 +44,7 @@ def test_tables_of_options_have_the_order_of_positional_arguments() -> None:
 
 
 def _quoted(path: Path, start: str) -> list[str]:
-    return re.findall(rf"^```(?:python)?\n({start}.*?)^```", path.read_text(), re.S | re.M)
+    return re.findall(rf"^```(?:python|flowrl)?\n({start}.*?)^```", path.read_text(), re.S | re.M)
 
 
 @pytest.mark.parametrize("text", _quoted(ROOT / "README.md", "algorithm "), ids=lambda t: t.split()[1])
@@ -144,3 +146,15 @@ def test_commands_named_in_the_documents_exist() -> None:
     for page in PAGES:
         for command in re.findall(r"(?:^|`)flowrl-dsl ([a-z]+)\b", page.read_text(), re.M):
             assert command in actions, f"{page}: flowrl-dsl {command}"
+
+
+def test_algorithms_in_the_documents_are_valid(tmp_path: Path) -> None:
+    """Those that are complete, an ellipsis stands for something left out; of plugins, their own tests check them."""
+    pages = [page for page in PAGES if page.parent.name != "reference"]  # error codes have examples of errors
+    found = [text for page in pages for text in _quoted(page, "algorithm ") if "..." not in text]
+    own = [text for text in found if not any(name in text for name in ("log_snr", "gated_mlp"))]
+    assert len(own) >= 4 and len(found) == len(own) + 2
+    for text in own:
+        (tmp_path / "quoted.flowrl").write_text(text)
+        errors = [d for d in resolve(str(tmp_path / "quoted.flowrl")).diagnostics.found if d.severity == "error"]
+        assert errors == [], text

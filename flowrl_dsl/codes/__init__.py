@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from textwrap import indent
 
-from flowrl_dsl.codes import data, editor, lint, run, spec, syntax, take
+from flowrl_dsl.codes import data, editor, lint, pictures, run, spec, syntax, take
 from flowrl_dsl.codes.base import Code
 
-_TABLES = (syntax.CODES, spec.CODES, lint.CODES, run.CODES, data.CODES, editor.CODES, take.CODES)
+_TABLES = (syntax.CODES, spec.CODES, lint.CODES, run.CODES, data.CODES, editor.CODES, take.CODES, pictures.CODES)
 
 CODES: dict[str, Code] = {code.code: code for table in _TABLES for code in table}
 

@@ -55,7 +55,7 @@ def program_graphs(algorithm: Algorithm, sizes: Sizes, batch: Record) -> tuple[d
 
     ``batch`` is the record of the batch passed to ``step``.
     """
-    init, groups = _init_graph(algorithm, sizes)
+    init, groups = init_graph(algorithm, sizes)
     report = Report()
     graphs = {"init": init, "step": _step_graph(algorithm, sizes, groups, batch, report)}
     for mode in ACT_MODES:
@@ -75,7 +75,8 @@ def _normalizer(algorithm: Algorithm) -> Any:
     return None if observe is None else observe.normalize
 
 
-def _init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Type]]:
+def init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Type]]:
+    """The graph of a fresh state, and the types of its groups."""
     b = Builder("init", role="init")
     key = b.input("key", KEY)
     ctx = Context(b, algorithm, sizes, {}, key)
@@ -95,12 +96,14 @@ def _init_graph(algorithm: Algorithm, sizes: Sizes) -> tuple[Graph, dict[str, Ty
     return b.finish(), {name: value.type for name, value in state.items()}
 
 
-def _context(builder: Builder, algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], report: Report) -> Context:
+def context_of(builder: Builder, algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], report: Report) -> Context:
+    """The context of a graph that reads the groups of the state."""
     state = {group: builder.input(f"state.{group}", type) for group, type in groups.items()}
     return Context(builder, algorithm, sizes, state, state["key"], report.for_graph())
 
 
-def _observed(ctx: Context, s: Value, name: str) -> Value:
+def observed(ctx: Context, s: Value, name: str) -> Value:
+    """The observations as the networks read them."""
     normalizer = _normalizer(ctx.algorithm)
     return s if normalizer is None else normalizer.apply(ctx, ctx.versions["normalizer"], s, name)
 
@@ -112,7 +115,7 @@ def _rows(field: Field) -> Type:
 
 def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], record: Record, report: Report) -> Graph:
     b = Builder("step", role="step")
-    ctx = _context(b, algorithm, sizes, groups, report)
+    ctx = context_of(b, algorithm, sizes, groups, report)
     state = dict(ctx.versions)
     batch = {name: b.input(f"batch.{name}", _rows(field)) for name, field in record.items()}
     sections: Any = algorithm.sections
@@ -122,7 +125,7 @@ def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], 
     if _normalizer(algorithm) is not None:
         state["normalizer"] = _normalizer(algorithm).update(ctx, state["normalizer"], batch["s"])
     ctx = ctx.with_key(key).reading(state | _nothing_reported(ctx, batch["d"]))
-    batch |= {name: _observed(ctx, batch[name], f"normalized_{name}") for name in ("s", "s_next")}
+    batch |= {name: observed(ctx, batch[name], f"normalized_{name}") for name in ("s", "s_next")}
     ctx = replace(ctx, batch=batch)
     written = dict(ctx.versions) | _Stages(ctx, batch).visit(algorithm.order)
     finite = tuple(ctx.report.checks.values())
@@ -157,14 +160,14 @@ def _nothing_reported(ctx: Context, like: Value) -> dict[str, Value]:
 
 def _act_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], mode: str, report: Report) -> Graph:
     b = Builder(mode, role="act")
-    ctx = _context(b, algorithm, sizes, groups, report)
+    ctx = context_of(b, algorithm, sizes, groups, report)
     s = b.input("obs", Type(("batch", "obs")))
     counter = b.input("counter", INTEGER)
     key = b.add("Key", call(act_key, Arg(0), Arg(1)), (ctx.versions["key"], counter), KEY, "act_key")
     ctx = ctx.with_key(key)
     act: Any = algorithm.sections["act"]
     choice = getattr(act, mode)
-    s = _observed(ctx, s, "normalized_s")
+    s = observed(ctx, s, "normalized_s")
     action = choice.value.choose(ctx, choice.source, s, "action", "critic")
     # a sampler need not bound its actions; they are executed and stored as clipped by the environment
     bounded = b.add("Arithmetic", call("jnp.clip", Arg(0), -1.0, 1.0), (action,), action.type, "bounded_action")

@@ -140,13 +140,14 @@ def node_by_node(graph: Graph, inputs: Mapping[str, Any], seen: Callable[[Node, 
     env: dict[str, Any] = dict(inputs)
     for node in graph.nodes.values():
         if node.op != INPUT:
-            env[node.name] = _interpret_node(graph, node, env)
+            env[node.name] = node_value(graph, node, env)
             if seen is not None:
                 seen(node, env[node.name])
     return {output: env[name] for output, name in graph.outputs.items()}
 
 
-def _interpret_node(graph: Graph, node: Node, env: Environment) -> Any:
+def node_value(graph: Graph, node: Node, env: Environment) -> Any:
+    """The value of one node, given those of all nodes before it."""
     with jax.named_scope(node.name):
         return _value(graph, node, env)
 
@@ -169,7 +170,7 @@ def _interpret_gradient(graph: Graph, node: Node, env: Environment) -> Any:
     def total(value: Any) -> jax.Array:
         local = ChainMap({wrt: value}, env)
         for part in inside:
-            local[part.name] = _interpret_node(graph, part, local)
+            local[part.name] = node_value(graph, part, local)
         return jnp.sum(local[loss])
 
     return jax.grad(total)(env[wrt])

@@ -31,7 +31,7 @@ from flowrl_dsl.reading import Unreadable, read_regular
 from flowrl_dsl.runtime import claims, files
 from flowrl_dsl.runtime.claims import Lock, quoted
 from flowrl_dsl.runtime.errors import RunError
-from flowrl_dsl.runtime.schema import MOST_BYTES, PopulationJson, Record, RunJson, parse_json, read_json
+from flowrl_dsl.runtime.schema import MOST_BYTES, M, PopulationJson, Record, RunJson, Timing, parse_json, read_json
 
 Entry = dict[str, Any]
 _POPULATION = "population.json"
@@ -91,10 +91,17 @@ class RunFolder:
 
     def records(self) -> list[Entry]:
         """All complete records of metrics.jsonl."""
-        path = self.path / "metrics.jsonl"
+        return [record.model_dump() for record in self._read("metrics.jsonl", Record)]
+
+    def timing(self) -> dict[int, Timing]:
+        """The clock and the speed by step, the last of those that a resumed run has reached twice."""
+        return {entry.step: entry for entry in self._read("timing.jsonl", Timing)}
+
+    def _read(self, name: str, kind: type[M]) -> list[M]:
+        """The complete lines of a journal; none where there is no such file."""
+        path = self.path / name
         try:
-            lines = _lines(read_regular(path, _MOST_RECORDS))
-            return [parse_json(line, Record).model_dump() for line in lines]
+            return [parse_json(line, kind) for line in _lines(read_regular(path, _MOST_RECORDS))]
         except FileNotFoundError:
             return []
         except (OSError, Unreadable) as error:
@@ -228,6 +235,9 @@ def _read_settings(path: Path) -> dict[str, Any]:
         if claims.is_half_made(path):
             hint = f"the same command begins it again: flowrl-dsl train SPEC --out {quoted(path)}"
             raise RunError("FRL0411", f"`train` was stopped before {path} was complete", hint) from error
+        if is_population(path):
+            hint = f"name one of them, such as {quoted(members(path)[0])}"
+            raise RunError("FRL0411", f"{path} is a population, a folder of runs", hint) from error
         raise RunError("FRL0411", f"{path} is not a run folder", "expected run.json, which `train` writes") from error
     except Unreadable as error:
         raise RunError("FRL0411", f"{path / 'run.json'} was changed since `train` wrote it: {error}") from error

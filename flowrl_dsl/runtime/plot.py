@@ -1,82 +1,63 @@
-"""Plots of learning curves, one panel per task."""
+"""Plots of learning curves: a panel for each task and metric."""
 
 from __future__ import annotations
 
-import io
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from flowrl_dsl.runtime import files
-from flowrl_dsl.runtime.curves import Curve, read_curves
-from flowrl_dsl.runtime.errors import RunError
+import numpy as np
 
-# Okabe and Ito's palette, distinct for all common kinds of colour vision; dashes do the same in black and white
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_DASHES = ("-", "--", "-.", ":")
-_FORMATS = (".png", ".pdf", ".svg")
+from flowrl_dsl.runtime import figures
+from flowrl_dsl.runtime.curves import AXES, RETURN, Curve, read_curves
+
 _MANY = 3
-"""Number of labels that fit inside a panel; with more, the legend is beside the panels."""
+"""Number of labels that fit inside a panel; with more, the legend is below the panels."""
+_HEIGHT = 2.1
+"""Inches of a panel."""
 
 
-def plot(paths: Sequence[Path], output: Path) -> None:
-    """Plot the evaluations of runs to ``output`` (png, pdf or svg, by suffix)."""
-    draw(read_curves(paths), output)
+def plot(paths: Sequence[Path], output: Path, metrics: Sequence[str] = (RETURN,), by: str = "steps") -> None:
+    """Plot metrics of runs ``by`` steps, updates or seconds to ``output`` (png, pdf or svg, by suffix)."""
+    figures.check(output)
+    draw(read_curves(paths, metrics, by), output, by)
 
 
-def draw(curves: list[Curve], output: Path) -> None:
-    """Plot the given curves, one panel per task."""
-    save(lambda: _draw(curves), output)
+def draw(curves: list[Curve], output: Path, by: str = "steps") -> None:
+    """Plot the given curves, one panel for each task and metric."""
+    figures.save(lambda: _draw(curves, AXES[by]), output)
 
 
-def save(figure: Callable[[], Any], output: Path) -> None:
-    """Write the matplotlib figure that ``figure`` makes to ``output``."""
-    if output.suffix not in _FORMATS:
-        raise RunError("FRL0432", f'cannot draw "{output.name}"', f"expected a name ending in {', '.join(_FORMATS)}")
-    buffer = io.BytesIO()
-    with _no_backend():
-        # matplotlib takes half a second to import; a Figure of its own needs neither a display nor pyplot's global state
-        from matplotlib import rc_context
-    with rc_context({"font.size": 10, "svg.fonttype": "none"}):
-        figure().savefig(buffer, format=output.suffix[1:], dpi=160)
-    with files.disk(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        files.replace(output, buffer.getvalue())
-
-
-@contextmanager
-def _no_backend() -> Iterator[None]:
-    """Without the backend that notebooks name in the environment, for which matplotlib refuses to be imported elsewhere."""
-    named = os.environ.pop("MPLBACKEND", None)
-    try:
-        yield
-    finally:
-        if named is not None:
-            os.environ["MPLBACKEND"] = named
-
-
-def _draw(curves: list[Curve]) -> Any:
+def _draw(curves: list[Curve], axis: str) -> Any:
     from matplotlib.figure import Figure
 
     tasks = list(dict.fromkeys(curve.task for curve in curves))
-    labels = _labels(curves)
-    columns = min(len(tasks), 3)
-    rows = -(-len(tasks) // columns)
-    beside = len(set(labels.values())) > _MANY
-    figure = Figure(figsize=((3.2 if beside else 1.2) + 4.4 * columns, 0.6 + 3.2 * rows), layout="constrained")
+    metrics = list(dict.fromkeys(curve.metric for curve in curves))
+    drawn = [(metric, task) for metric in metrics for task in tasks]
+    labels = labels_of(curves)
+    # several metrics: a row each, so that panels of one task lie below one another
+    columns = min(len(tasks), 3) if len(metrics) == 1 or len(tasks) > 3 else len(tasks) if len(tasks) > 1 else 2
+    columns = min(columns, len(drawn))
+    rows = -(-len(drawn) // columns)
+    names = list(dict.fromkeys(labels.values()))
+    below = len(names) > _MANY
+    width = figures.COLUMN if columns == 1 else figures.PAGE
+    height = _HEIGHT * rows + (0.17 * (1 + -(-len(names) // 4)) if below else 0)
+    figure = Figure(figsize=(width, height), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
-    for panel in panels.flat[len(tasks) :]:
+    for panel in panels.flat[len(drawn) :]:
         panel.set_axis_off()
-    for panel, task in zip(panels.flat, tasks, strict=False):
-        _panel(panel, task, [curve for curve in curves if curve.task == task], labels)
-    if beside:
-        figure.legend(*_entries(panels), loc="outside right upper", frameon=False, fontsize=9)
+    for panel, (metric, task) in zip(panels.flat, drawn, strict=False):
+        _panel(
+            panel, metric, task, [curve for curve in curves if (curve.metric, curve.task) == (metric, task)], labels, axis
+        )
+    if below:
+        figure.legend(*_entries(panels), loc="outside lower center", ncols=min(4, len(names)))
     else:
-        for panel in panels.flat[: len(tasks)]:
-            panel.legend(frameon=False, fontsize=9)
+        for panel in panels.flat[: len(drawn)]:
+            if panel.get_legend_handles_labels()[0]:
+                panel.legend()
     return figure
 
 
@@ -89,7 +70,7 @@ def _entries(panels: Any) -> tuple[list, list]:
     return list(handles.values()), list(handles)
 
 
-def _labels(curves: list[Curve]) -> dict[tuple, str]:
+def labels_of(curves: list[Curve]) -> dict[tuple, str]:
     """The label of each kind of curve: its spec, settings and digest."""
     tasks: dict[tuple, set[str]] = {}
     for curve in curves:
@@ -107,32 +88,30 @@ def _label(kind: tuple, tasks: dict[tuple, set[str]]) -> str:
     return f"{label} #{alike.index(kind) + 1}" if len(alike) > 1 else label
 
 
-def _panel(panel: Any, task: str, curves: list[Curve], labels: dict[tuple, str]) -> None:
-    _solved(panel, _threshold(task), curves)
+def _panel(panel: Any, metric: str, task: str, curves: list[Curve], labels: dict[tuple, str], axis: str) -> None:
+    if metric == RETURN and curves:
+        _solved(panel, _threshold(task), curves)
     for curve in curves:
         label = labels[curve.spec, curve.sets, curve.kind]
-        number = list(dict.fromkeys(labels.values())).index(label)
-        color = _COLORS[number % len(_COLORS)]
-        marker = "o" if len(curve.steps) <= 20 else None
-        style = {"color": color, "linestyle": _DASHES[number % len(_DASHES)], "marker": marker, "markersize": 4}
-        panel.plot(
-            curve.steps,
-            curve.center,
-            linewidth=1.8,
-            label=f"{label} ({curve.seeds} seeds)" if curve.seeds > 1 else label,
-            **style,
-        )
-        for step in curve.begins:
-            panel.axvline(step, color=color, linewidth=0.8, linestyle=(0, (1, 2)))
-        panel.fill_between(curve.steps, curve.low, curve.high, color=color, alpha=0.18, linewidth=0)
-    panel.set_title(task)
-    panel.set_xlabel("environment steps")
-    panel.set_ylabel("return of an evaluation episode")
+        _line(panel, curve, label, list(dict.fromkeys(labels.values())).index(label))
+    # the name of a task or of a metric is no formula
+    panel.set_title(task, parse_math=False)
+    panel.set_xlabel(axis)
+    panel.set_ylabel("return of an evaluation" if metric == RETURN else metric.replace("_", " "), parse_math=False)
     panel.set_xlim(left=0)
-    panel.xaxis.set_major_formatter(lambda value, _: _short(value))
-    panel.grid(color="0.9", linewidth=0.8)
-    panel.set_axisbelow(True)
-    panel.spines[["top", "right"]].set_visible(False)
+    panel.xaxis.set_major_formatter(lambda value, _: figures.short(value))
+
+
+def _line(panel: Any, curve: Curve, label: str, number: int) -> None:
+    color = figures.COLORS[number % len(figures.COLORS)]
+    marker = "o" if len(curve.places) <= 20 else None
+    style = {"color": color, "linestyle": figures.DASHES[number % len(figures.DASHES)], "marker": marker}
+    shown = f"{label} ({curve.seeds} seeds)" if curve.seeds > 1 else label
+    panel.plot(curve.places, curve.center, label=shown, **style)
+    for place in curve.begins:
+        panel.axvline(place, color=color, linewidth=0.6, linestyle=(0, (1, 2)))
+    if np.any(curve.high > curve.low):
+        panel.fill_between(curve.places, curve.low, curve.high, color=color, alpha=0.18, linewidth=0)
 
 
 def _solved(panel: Any, threshold: float | None, curves: list[Curve]) -> None:
@@ -141,9 +120,9 @@ def _solved(panel: Any, threshold: float | None, curves: list[Curve]) -> None:
         return
     low, high = min(curve.low.min() for curve in curves), max(curve.high.max() for curve in curves)
     if threshold - high <= high - low:
-        panel.axhline(threshold, color="0.45", linewidth=1, linestyle=(0, (4, 3)), label=f"solved ({threshold:g})")
+        panel.axhline(threshold, color="0.45", linewidth=0.8, linestyle=(0, (4, 3)), label=f"solved ({threshold:g})")
     else:
-        place = {"xy": (0.02, 0.97), "xycoords": "axes fraction", "va": "top", "color": "0.45", "fontsize": 9}
+        place = {"xy": (0.02, 0.97), "xycoords": "axes fraction", "va": "top", "color": "0.45", "fontsize": 7}
         panel.annotate(f"solved at {threshold:g}, above this plot", **place)
 
 
@@ -152,11 +131,3 @@ def _threshold(task: str) -> float | None:
     from flowrl_dsl.runtime.worlds.gymnasium import reward_threshold
 
     return reward_threshold(task)
-
-
-def _short(value: float) -> str:
-    """``0``, ``500``, ``15k``, ``1.5M``."""
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:g}{letter}"
-    return f"{value:g}"

@@ -122,6 +122,14 @@ class Record(BaseModel):
     step: Count
 
 
+class Timing(_Part):
+    """One line of ``timing.jsonl``: the clock in seconds, and the updates a second since the line before."""
+
+    step: Count
+    updates_per_second: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    time: Annotated[float, Field(allow_inf_nan=False)]
+
+
 class Segment(_Part):
     """Replay rows ``start`` to ``stop`` (exclusive, counted since the start of the run) in one file."""
 

@@ -7,7 +7,7 @@ its checkpoints continues bit for bit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from functools import partial
@@ -385,13 +385,18 @@ def load_state(program: Any, folder: RunFolder, seed: int) -> tuple[int, Any]:
 
 def load_acting(program: Any, folder: RunFolder) -> tuple[int, Any]:
     """Step of the newest checkpoint, and the groups of its state that acting reads; raises FRL0412 if the run has none."""
+    return load_groups(program, folder, program.acting_groups)
+
+
+def load_groups(program: Any, folder: RunFolder, groups: Iterable[str]) -> tuple[int, Any]:
+    """Step of the newest checkpoint, and these groups of its state; raises FRL0412 if the run has none."""
     checkpoints = Checkpoints(folder.path)
     loaded = checkpoints.load_state()
     if loaded is None:
         raise RunError("FRL0412", f"{folder.path} has no usable checkpoint", *checkpoints.notices)
     step, arrays = loaded
     whole = jax.eval_shape(lambda: program.init(0))
-    template = {group: whole[group] for group in program.acting_groups}
+    template = {group: whole[group] for group in groups}
     read = {name: array for name, array in arrays.items() if any(name.startswith(f"['{group}']") for group in template)}
     return step, learner.from_arrays(template, read)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,44 @@ def test_each_phase_after_the_first_begins_at_a_line(tmp_path: Path) -> None:
     plot([_run(tmp_path / "b", {10: 1.0, 20: 2.0})], tmp_path / "one.svg")
     three, one = ((tmp_path / name).read_text().count("stroke-dasharray") for name in ("three.svg", "one.svg"))
     assert three - one == 2
+
+
+def test_curves_over_updates_and_seconds(tmp_path: Path) -> None:
+    """Seconds are those of updates, by their rate; a pause between records and a step reached twice count once."""
+    run = _run(tmp_path / "a", {100: 1.0, 150: 2.0, 200: 3.0})
+    trained = [{"kind": "train", "step": step, "updates": updates} for step, updates in ((100, 0), (200, 50))]
+    with (run / "metrics.jsonl").open("w") as file:
+        evaluated = [{"kind": "eval", "step": k, "return_mean": k / 100, "return_std": 1.0} for k in (100, 150, 200)]
+        file.writelines(json.dumps(record) + "\n" for record in [*trained, *evaluated])
+    clock = [(100, 0.0, 1000.0), (200, 2.0, 5000.0), (200, 10.0, 9000.0)]
+    lines = [{"step": step, "updates_per_second": rate, "time": time} for step, rate, time in clock]
+    (run / "timing.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    places = {by: read_curves([run], by=by)[0].places.tolist() for by in ("steps", "updates", "seconds")}
+    assert places == {"steps": [100, 150, 200], "updates": [0, 25, 50], "seconds": [0, 2.5, 5]}
+
+
+def test_metrics_are_drawn_in_rows(tmp_path: Path) -> None:
+    run = _run(tmp_path / "a", {10: 1.0, 20: 3.0})
+    with (run / "metrics.jsonl").open("w") as file:
+        for step in (10, 20):
+            file.write(json.dumps({"kind": "train", "step": step, "updates": step, "critic_loss": None}) + "\n")
+            file.write(json.dumps({"kind": "eval", "step": step, "return_mean": 1.0, "return_std": 2.0, "q": 7.0}) + "\n")
+    returns, q = read_curves([run], ["return_mean", "q"])
+    assert (returns.low[0], returns.high[0]) == (-1, 3) and (q.low[0], q.center[0], q.high[0]) == (7, 7, 7)
+    plot([run], tmp_path / "c.svg", ["return_mean", "q"], "updates")
+    picture = (tmp_path / "c.svg").read_text()
+    assert picture.count(">updates<") == 2 and ">q<" in picture and ">return of an evaluation<" in picture
+    # null throughout, no metric at all, and a misspelled one
+    for name, hint in (("critic_loss", ""), ("step", ""), ("return_men", 'did you mean "return_mean"?')):
+        with pytest.raises(RunError, match="FRL0483") as caught:
+            plot([run], tmp_path / "d.svg", [name])
+        assert hint in "".join(caught.value.diagnostics[0].notes)
+
+
+def test_the_figure_fits_a_column_of_a_paper(tmp_path: Path) -> None:
+    """Its letters are letters of a font, as publishers ask for, and it has the width of a column."""
+    plot([_run(tmp_path / "a", {10: 1.0, 20: 3.0})], tmp_path / "c.pdf")
+    data = (tmp_path / "c.pdf").read_bytes()
+    assert b"/Type3" not in data and b"/Type0" in data
+    (box,) = re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ", data)
+    assert abs(float(box) / 72 - 3.3) < 0.01

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
@@ -151,6 +151,14 @@ class Pure(Protocol):
         ...
 
 
+class Filmed(NamedTuple):
+    """A world of one copy with a camera: ``frame`` returns its image [H, W, 3], 8 bits, ``rate`` of them a second."""
+
+    world: World
+    frame: Callable[[], Any]
+    rate: float
+
+
 class WorldKind(Component):
     """The provider of the tasks ``NAME/...``, where NAME is the registered name of the kind.
 
@@ -168,6 +176,16 @@ class WorldKind(Component):
 
         Raises FRL0401 for an unknown task; any other exception is reported as FRL0405.
         """
+
+    def before_filming(self) -> None:
+        """Called before a simulator is imported, for those that choose their renderer then."""
+
+    def film(self, task: str, seed: int, action_repeat: int, size: tuple[int, int], arguments: Mapping[str, Any]) -> Filmed:
+        """One copy of the task with a camera of ``size`` (width, height), which a world may ignore.
+
+        Raises FRL0482 where the tasks of this kind have no pictures, as here.
+        """
+        raise RunError("FRL0482", f"{task} has no pictures", f"the world {self.name} does not draw its tasks")
 
 
 @dataclass(frozen=True, slots=True)

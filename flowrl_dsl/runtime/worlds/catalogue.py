@@ -10,20 +10,21 @@ from flowrl_dsl import registry
 from flowrl_dsl.datasets import TaskSpaces
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.worlds import arguments
-from flowrl_dsl.runtime.worlds.base import FAILURES, World, WorldKind, evaluation_seed, seed_of
+from flowrl_dsl.runtime.worlds.base import FAILURES, Filmed, World, WorldKind, evaluation_seed, seed_of
 from flowrl_dsl.runtime.worlds.boundary import Boundary
 from flowrl_dsl.runtime.worlds.generators import Generators
 
 _WITHOUT_PREFIX = "gymnasium"
 
 
-def make(task: str, count: int, seed: int, action_repeat: int = 1, *, evaluation: bool = False) -> World:
+def make(task: str, count: int, seed: int, action_repeat: int = 1, *, evaluation: bool = False, first: int = 0) -> World:
     """``count`` copies of a task, whose name may contain arguments (:mod:`flowrl_dsl.runtime.worlds.arguments`).
 
-    With ``evaluation``, they have seeds that are never used in training, independent of ``seed``.
+    With ``evaluation``, they have seeds that are never used in training, independent of ``seed``: those from number
+    ``first`` on.
     Raises :class:`RunError` for an unknown task, and for spaces that a continuous policy does not support.
     """
-    seeds = [evaluation_seed(k) if evaluation else seed_of(seed, k) for k in range(count)]
+    seeds = [evaluation_seed(first + k) if evaluation else seed_of(seed, k) for k in range(count)]
     name, given = arguments.split(task)
     kind = kind_of(name)
     if given and not kind.configurable:
@@ -31,6 +32,19 @@ def make(task: str, count: int, seed: int, action_repeat: int = 1, *, evaluation
     Generators(seeds[0]).install()
     try:
         return kind().make(name, seeds, action_repeat, **({"arguments": given} if given else {}))
+    except FAILURES as error:
+        raise Boundary(task).failed(error, "when it was made") from error
+
+
+def film(task: str, seed: int, action_repeat: int, size: tuple[int, int]) -> Filmed:
+    """One copy of a task with a camera of ``size`` (width, height); ``seed`` is that of its episodes.
+
+    Raises FRL0482 for a task without pictures.
+    """
+    name, given = arguments.split(task)
+    Generators(seed).install()
+    try:
+        return kind_of(name)().film(name, seed, action_repeat, size, given)
     except FAILURES as error:
         raise Boundary(task).failed(error, "when it was made") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -15,10 +16,11 @@ import numpy as np
 
 from flowrl_dsl.diagnostics import did_you_mean
 from flowrl_dsl.registry import register
+from flowrl_dsl.runtime import renderer
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.plain import is_plain
 from flowrl_dsl.runtime.worlds.arguments import accepted_by, refused
-from flowrl_dsl.runtime.worlds.base import Rescale, World, WorldKind
+from flowrl_dsl.runtime.worlds.base import Filmed, Rescale, World, WorldKind
 from flowrl_dsl.runtime.worlds.mujoco_state import MujocoState, quiet
 from flowrl_dsl.runtime.worlds.vector import SyncVector
 
@@ -36,6 +38,15 @@ class DmControl(WorldKind):
         self, task: str, seeds: Sequence[int], action_repeat: int, arguments: Mapping[str, Any] = MappingProxyType({})
     ) -> World:
         return SyncVector(task, [DmControlEnv(task, seed, arguments) for seed in seeds], seeds, action_repeat, reusable=True)
+
+    def before_filming(self) -> None:
+        # dm_control looks for its renderer when it is imported
+        renderer.choose()
+
+    def film(self, task: str, seed: int, action_repeat: int, size: tuple[int, int], arguments: Mapping[str, Any]) -> Filmed:
+        single = DmControlEnv(task, seed, arguments)
+        world = SyncVector(task, [single], [seed], action_repeat)
+        return Filmed(world, partial(single.frame, *size), single.steps_per_second / action_repeat)
 
 
 class DmControlEnv:
@@ -93,6 +104,15 @@ class DmControlEnv:
         vars(self._env.task).update(snapshot["task"])
         self._env._step_count = snapshot["steps"]
         self._env._reset_next_step = snapshot["over"]
+
+    @property
+    def steps_per_second(self) -> float:
+        """The speed of the task in real time."""
+        return 1 / self._env.control_timestep()
+
+    def frame(self, width: int, height: int) -> np.ndarray:
+        """The image of the present state by the first camera of the model."""
+        return self._env.physics.render(height, width, camera_id=0)
 
     def close(self) -> None:
         self._env.close()

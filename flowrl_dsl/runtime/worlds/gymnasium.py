@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -16,11 +17,12 @@ from gymnasium import spaces
 
 from flowrl_dsl.diagnostics import did_you_mean, nearest
 from flowrl_dsl.registry import names_of, register
+from flowrl_dsl.runtime import renderer
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.plain import is_plain
 from flowrl_dsl.runtime.worlds import given
 from flowrl_dsl.runtime.worlds.arguments import accepted_by, refused
-from flowrl_dsl.runtime.worlds.base import Rescale, World, WorldKind, signed_seed
+from flowrl_dsl.runtime.worlds.base import Filmed, Rescale, World, WorldKind, signed_seed
 from flowrl_dsl.runtime.worlds.boundary import Violation, flag, number, origin_of, vector
 from flowrl_dsl.runtime.worlds.mujoco_formulas import FORMULAS
 from flowrl_dsl.runtime.worlds.vector import SyncVector
@@ -50,6 +52,15 @@ class Gymnasium(WorldKind):
             if batched.agrees(task, action_repeat, GymnasiumEnv):
                 return batched.BatchedVector(task, singles, seeds, action_repeat, **options)
         return SyncVector(task, singles, seeds, action_repeat, **options)
+
+    def film(self, task: str, seed: int, action_repeat: int, size: tuple[int, int], arguments: Mapping[str, Any]) -> Filmed:
+        # pygame opens a window unless it is told that there is no screen
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+        single = GymnasiumEnv(task, {**arguments, **_camera(task, size)})
+        if single.by_mujoco:
+            renderer.choose()
+        world = SyncVector(task, [single], [seed], action_repeat, source=single.task)
+        return Filmed(world, single.frame, single.frames_per_second / action_repeat)
 
 
 class GymnasiumEnv:
@@ -126,8 +137,48 @@ class GymnasiumEnv:
         for layer, attributes in zip(self._layers, snapshot["layers"], strict=True):
             vars(layer).update(attributes)
 
+    @property
+    def by_mujoco(self) -> bool:
+        """Whether the task is simulated, and drawn, by MuJoCo."""
+        return self._physics is not None
+
+    @property
+    def frames_per_second(self) -> float:
+        """The speed of the task in real time, by its metadata."""
+        return float(self.task.metadata.get("render_fps", _USUAL_RATE))
+
+    def frame(self) -> np.ndarray:
+        """The image of the present state; raises FRL0480 for a missing package, FRL0482 for a task without pictures."""
+        try:
+            image = self._env.render()
+        except gymnasium.error.DependencyNotInstalled as error:
+            hint = "tasks of Box2D and classic control draw with pygame: pip install pygame"
+            raise RunError("FRL0480", f"a picture of the task needs a package: {error}", hint) from error
+        if not isinstance(image, np.ndarray) or image.ndim != 3:
+            raise RunError("FRL0482", "the task returned no picture", "`render` returns an array in the mode rgb_array")
+        return np.asarray(image, np.uint8)
+
     def close(self) -> None:
         self._env.close()
+
+
+_USUAL_RATE = 30
+"""Frames per second of a task that does not declare them."""
+
+
+def _camera(task: str, size: tuple[int, int]) -> dict[str, Any]:
+    """The arguments of a task with a camera; raises FRL0482 if its metadata declare no mode ``rgb_array``."""
+    try:
+        spec = gymnasium.spec(task)
+    except gymnasium.error.Error:
+        return {"render_mode": "rgb_array"}
+    creator: Any = spec.entry_point
+    creator = gymnasium.envs.registration.load_env_creator(creator) if isinstance(creator, str) else creator
+    modes = getattr(creator, "metadata", {}).get("render_modes", ["rgb_array"])
+    if "rgb_array" not in modes:
+        raise RunError("FRL0482", f"{task} has no pictures", f"its modes of rendering are {modes or 'none'}")
+    mujoco = isinstance(spec.entry_point, str) and "envs.mujoco" in spec.entry_point
+    return {"render_mode": "rgb_array"} | ({"width": size[0], "height": size[1]} if mujoco else {})
 
 
 _STEPPED = "observation, reward, terminated, truncated, info"

@@ -1,0 +1,52 @@
+"""The policy of a run as a function, and the observations that it meets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flowrl_dsl import runs
+from flowrl_dsl.runtime.errors import RunError
+
+if TYPE_CHECKING:
+    from flowrl_dsl.runtime.logs import RunFolder
+
+
+class Acting:
+    """The newest checkpoint of a run as a function from observations to actions in [-1, 1]."""
+
+    def __init__(self, folder: RunFolder):
+        from flowrl_dsl.runtime.train import load_acting
+
+        prepared = runs.rebuild(folder)
+        self.algorithm, self.settings, self.program = prepared.algorithm, prepared.settings, prepared.program
+        self.step, self._state = load_acting(self.program, folder)
+        self._count = 0
+
+    def __call__(self, obs: np.ndarray) -> np.ndarray:
+        """Actions [N, A] of the mode ``evaluate`` for observations [N, O]."""
+        found = self.program.act(self._state, obs, self._count, "evaluate", self.program.hyper)["action"]
+        self._count += 1
+        actions = np.asarray(found)
+        if not np.isfinite(actions).all():
+            raise RunError("FRL0421", "the policy produced a non-finite action")
+        return actions
+
+    def episode(self, seed: int, longest: int) -> np.ndarray:
+        """The observations [T, O] of an episode that it plays, at most so many; ``seed`` counts those of evaluations."""
+        from contextlib import closing
+
+        from flowrl_dsl.runtime.worlds import catalogue
+
+        found = []
+        task, repeat = self.settings.task, self.settings.action_repeat
+        with closing(catalogue.make(task, 1, 0, repeat, evaluation=True, first=seed)) as world:
+            obs = np.asarray(world.reset())
+            for _ in range(longest):
+                found.append(obs[0])
+                stepped = world.step(self(obs))
+                obs = np.asarray(stepped.obs)
+                if np.asarray(stepped.done)[0]:
+                    break
+        return np.stack(found)
