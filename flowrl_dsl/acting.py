@@ -17,11 +17,11 @@ class Acting:
     """The newest checkpoint of a run as a function from observations to actions in [-1, 1]."""
 
     def __init__(self, folder: RunFolder):
-        from flowrl_dsl.runtime.train import load_acting
+        from flowrl_dsl.runtime.train import load_groups
 
         prepared = runs.rebuild(folder)
         self.algorithm, self.settings, self.program = prepared.algorithm, prepared.settings, prepared.program
-        self.step, self._state = load_acting(self.program, folder)
+        self.step, self._state = load_groups(self.program, folder, self.program.acting_groups)
         self._count = 0
 
     def __call__(self, obs: np.ndarray) -> np.ndarray:

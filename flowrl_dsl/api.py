@@ -209,12 +209,12 @@ def load_policy(run: str | Path) -> Policy:
     [2.0]
     """
     from flowrl_dsl.runtime.logs import RunFolder
-    from flowrl_dsl.runtime.train import load_acting
+    from flowrl_dsl.runtime.train import load_groups
 
     folder = RunFolder(Path(run))
     spaces = runs.spaces_of(folder)
     algorithm = runs.resolved(folder)
     runs.prepare_jax()
     program = driver.build_program(algorithm, spaces["observation"], len(spaces["low"]), capacity=1)
-    step, state = load_acting(program, folder)
+    step, state = load_groups(program, folder, program.acting_groups)
     return Policy(program, state, step, spaces["low"], spaces["high"])

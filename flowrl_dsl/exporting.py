@@ -58,14 +58,14 @@ def loaded(run: Path, mode: str) -> Exported:
     from flowrl_dsl.export.acting import Acting
     from flowrl_dsl.export.card import Origin
     from flowrl_dsl.runtime.logs import RunFolder
-    from flowrl_dsl.runtime.train import load_acting
+    from flowrl_dsl.runtime.train import load_groups
 
     folder = RunFolder(run)
     spaces, algorithm = runs.spaces_of(folder), runs.resolved(folder)
     low, high = spaces["low"], spaces["high"]
     runs.prepare_jax()
     program = driver.build_program(algorithm, spaces["observation"], len(low), passes=PASSES, capacity=1)
-    step, state = load_acting(program, folder)
+    step, state = load_groups(program, folder, program.acting_groups)
     records = [one for one in folder.records() if one["kind"] == "eval" and one["step"] <= step]
     title, paper = algorithm.title or algorithm.name, algorithm.paper or ""
     place = folder.said("task"), folder.said("seed"), step, records[-1] if records else None

@@ -383,11 +383,6 @@ def load_state(program: Any, folder: RunFolder, seed: int) -> tuple[int, Any]:
     return loaded.step, learner.from_arrays(template, loaded.state)
 
 
-def load_acting(program: Any, folder: RunFolder) -> tuple[int, Any]:
-    """Step of the newest checkpoint, and the groups of its state that acting reads; raises FRL0412 if the run has none."""
-    return load_groups(program, folder, program.acting_groups)
-
-
 def load_groups(program: Any, folder: RunFolder, groups: Iterable[str]) -> tuple[int, Any]:
     """Step of the newest checkpoint, and these groups of its state; raises FRL0412 if the run has none."""
     checkpoints = Checkpoints(folder.path)
