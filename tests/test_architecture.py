@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "spec", "syntax", "driver", "__init__"}
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
+    "suites": {"suites", "spec", "syntax", "runtime", "bench", "driver", "runs", "resuming", "exits"} | BASE,
     "top": {
         "driver",
         "plan",
@@ -48,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
         "__init__",
     }
     | {"runs", "resuming", "populations", "data", "collecting", "api"}
-    | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "bench"}
+    | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "bench", "suites"}
     | BASE,
 }
 LIBRARIES: dict[str, set[str]] = {
@@ -65,6 +66,7 @@ LIBRARIES: dict[str, set[str]] = {
     | {"pydantic"},
     "testing": {"jax", "numpy", "hypothesis"},
     "bench": {"jax", "numpy", "gymnasium"},
+    "suites": {"numpy", "matplotlib", "pyarrow", "ray", "submitit"},
     "top": {"jax", "numpy"},
 }
 LAZY = {"flax", "jax", "numpy", "optax"}

@@ -15,8 +15,8 @@ from flowrl_dsl.runtime.curves import Curve, read_curves
 from flowrl_dsl.runtime.errors import RunError
 
 # Okabe and Ito's palette, distinct for all common kinds of colour vision; dashes do the same in black and white
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_DASHES = ("-", "--", "-.", ":")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("-", "--", "-.", ":")
 _FORMATS = (".png", ".pdf", ".svg")
 _MANY = 3
 """Number of labels that fit inside a panel; with more, the legend is beside the panels."""
@@ -112,9 +112,9 @@ def _panel(panel: Any, task: str, curves: list[Curve], labels: dict[tuple, str])
     for curve in curves:
         label = labels[curve.spec, curve.sets, curve.kind]
         number = list(dict.fromkeys(labels.values())).index(label)
-        color = _COLORS[number % len(_COLORS)]
+        color = COLORS[number % len(COLORS)]
         marker = "o" if len(curve.steps) <= 20 else None
-        style = {"color": color, "linestyle": _DASHES[number % len(_DASHES)], "marker": marker, "markersize": 4}
+        style = {"color": color, "linestyle": DASHES[number % len(DASHES)], "marker": marker, "markersize": 4}
         panel.plot(
             curve.steps,
             curve.center,

@@ -113,7 +113,7 @@ class Loader:
 
 
 def base_file(path: str, name: str, kind: type = tree.Algorithm) -> str | None:
-    """The file that ``extends "name"`` in ``path`` is: beside that file first, then among the shipped ones, of its kind first."""
+    """The file that ``extends "name"`` in ``path`` is: beside that file first, then a shipped one, best of its kind."""
     own, stem = beside(path, name), name.removesuffix(SUFFIX)
     specs, suites = shipped_specs(), shipped_suites()
     shipped = (suites | specs if kind is tree.Algorithm else specs | suites).get(stem)
