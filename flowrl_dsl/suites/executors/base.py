@@ -35,8 +35,8 @@ class Executor(ABC):
     def execute(self, folders: Sequence[Path], report: Report) -> None:
         """Call :func:`~flowrl_dsl.suites.attempts.attempt` for each folder, and ``report`` in this thread as each one ends.
 
-        Returns after the last one, or after ``report`` returned false and the runs in progress have written their
-        checkpoints, as it does before it passes on a KeyboardInterrupt.  Raises FRL0505 where a library is missing.
+        Returns after the last one.  Where ``report`` returns false, or an exception ends the loop, such as Ctrl-C, the runs
+        in progress write their checkpoints first.  Raises FRL0505 where a library is missing.
         """
 
 
