@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from flowrl_dsl.suites.jobs import fingerprint
+
+__all__ = ["DOCS", "Record", "Records", "fill", "fingerprint", "table"]
 
 DOCS = Path(__file__).parent
 OUTDATED = "†"
@@ -45,22 +47,6 @@ class Records:
         with self._lock, self.path.open("a") as out:
             self._all.append(record)
             out.write(json.dumps(record) + "\n")
-
-
-OF_THE_STUDY = ("train.steps=1", "train.evaluate_every=1", "train.episodes=1")
-"""Settings of the loop that a study gives by its own arguments."""
-
-
-@cache
-def fingerprint(spec: str, task: str | None, sets: tuple[str, ...]) -> str:
-    """A digest of the algorithm that a spec resolves to: other figures belong to another algorithm.
-
-    How long it is trained and how often it is evaluated are the study's own settings.
-    """
-    from flowrl_dsl.driver import resolve_or_raise
-    from flowrl_dsl.spec.show import show
-
-    return sha256(show(resolve_or_raise(spec, task, (*sets, *OF_THE_STUDY))[0]).encode()).hexdigest()[:12]
 
 
 def fill(page: str, mark: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The commands ``list``, ``diff`` and ``new``: available specs and components, differences of specs, and new specs."""
+"""The commands ``list``, ``diff`` and ``new``: specs, suites and components, differences of specs, and new specs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from flowrl_dsl import driver
 from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.diagnostics import did_you_mean
 from flowrl_dsl.registry import Component, families
-from flowrl_dsl.resources import shipped_specs
-from flowrl_dsl.spec.compare import compare
+from flowrl_dsl.resources import shipped_specs, shipped_suites
+from flowrl_dsl.spec.compare import Difference, compare
 from flowrl_dsl.spec.show import show
+from flowrl_dsl.spec.suites.compare import compare_suites
+from flowrl_dsl.spec.suites.suite import Suite
 
-SPECS, COMPONENTS = "specs", "components"
+SPECS, SUITES, COMPONENTS = "specs", "suites", "components"
 
 
 def listing(what: str | None) -> str:
-    """Shipped specs and registered components by family, or the part selected by ``what``.
+    """Shipped specs and suites, and registered components by family, or the part selected by ``what``.
 
     Raises ``ValueError`` for an unknown family.
     """
@@ -40,10 +42,11 @@ def _chosen(what: str | None) -> dict[str, Rows]:
     known = families()
     if what in known:
         return {what: _family(known[what])}
-    if what not in (None, SPECS, COMPONENTS):
-        raise ValueError(f'unknown family "{what}"; {did_you_mean(str(what), [SPECS, COMPONENTS, *known])}')
-    chosen = {SPECS: _specs()} if what != COMPONENTS else {}
-    return chosen | ({name: _family(known[name]) for name in sorted(known)} if what != SPECS else {})
+    if what not in (None, SPECS, SUITES, COMPONENTS):
+        raise ValueError(f'unknown family "{what}"; {did_you_mean(str(what), [SPECS, SUITES, COMPONENTS, *known])}')
+    chosen = {SPECS: _specs()} if what in (None, SPECS) else {}
+    chosen |= {SUITES: _suites()} if what in (None, SUITES) else {}
+    return chosen | ({name: _family(known[name]) for name in sorted(known)} if what in (None, COMPONENTS) else {})
 
 
 def _specs() -> Rows:
@@ -51,6 +54,15 @@ def _specs() -> Rows:
     for name in shipped_specs():
         algorithm, _ = driver.resolve_or_raise(name, None, ())
         rows.append({"name": name, "axes": _axes(algorithm), "title": algorithm.title or "", "paper": algorithm.paper or ""})
+    return rows
+
+
+def _suites() -> Rows:
+    rows = []
+    for name, path in shipped_suites().items():
+        suite = driver.resolve_suite_or_raise(str(path))
+        runs = sum(len(group.specs) * len(group.tasks) * len(group.seeds) for group in suite.groups)
+        rows.append({"name": name, "runs": f"{runs} runs", "title": suite.title or "", "paper": ""})
     return rows
 
 
@@ -81,12 +93,18 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def difference(left: str, right: str, task: str | None, sets: Sequence[str]) -> str:
-    """The semantic differences between two specs, setting by setting."""
-    algorithms = [driver.resolve_or_raise(spec, task, sets)[0] for spec in (left, right)]
-    found = compare(*algorithms)
+    """The semantic differences between two specs, or two suites, setting by setting."""
+    if any(map(driver.holds_suite, (left, right))):
+        one, other = (driver.resolve_suite_or_raise(name) for name in (left, right))
+        return _differences(one, other, compare_suites(one, other))
+    a, b = (driver.resolve_or_raise(spec, task, sets)[0] for spec in (left, right))
+    return _differences(a, b, compare(a, b))
+
+
+def _differences(left: Algorithm | Suite, right: Algorithm | Suite, found: Sequence[Difference]) -> str:
     if not found:
-        return f"{algorithms[0].name} and {algorithms[1].name} are equivalent"
-    head = [f"- {algorithms[0].name}: {algorithms[0].title}", f"+ {algorithms[1].name}: {algorithms[1].title}"]
+        return f"{left.name} and {right.name} are equivalent"
+    head = [f"- {left.name}: {left.title}", f"+ {right.name}: {right.title}"]
     for one in found:
         head += ["", one.path, f"  - {one.left}", f"  + {one.right}"]
     return "\n".join(head)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, Diagnostics
-from flowrl_dsl.spec.load import located
+from flowrl_dsl.spec.load import Loader, located
 from flowrl_dsl.spec.resolve import Resolution, resolve
+from flowrl_dsl.spec.suites.resolve import check_file, resolve_suite
+from flowrl_dsl.spec.suites.suite import Suite
 
 if TYPE_CHECKING:
     from flowrl_dsl.graph.nodes import Graph
@@ -25,7 +27,7 @@ def check_files(paths: Iterable[str]) -> tuple[list[Diagnostic], dict[str, str]]
     found = Diagnostics()
     sources: dict[str, str] = {}
     for path in paths:
-        resolution = resolve(path)
+        resolution = check_file(path)
         found.extend(resolution.diagnostics)
         sources |= resolution.sources
     return found.found, sources
@@ -37,6 +39,20 @@ def resolve_or_raise(
     """The checked algorithm; raises ``DiagnosticError`` with every error otherwise."""
     resolution = resolve(spec, task=task, sets=sets, data=data)
     return algorithm_of(resolution), resolution
+
+
+def holds_suite(path: str) -> bool:
+    """Whether a file holds a suite; standard input, which can be read once, holds a spec."""
+    file = None if path == "-" else Loader(Diagnostics()).file(located(path))
+    return file is not None and file.suite is not None
+
+
+def resolve_suite_or_raise(path: str) -> Suite:
+    """The checked suite; raises ``DiagnosticError`` with every error otherwise."""
+    resolution = resolve_suite(path)
+    if resolution.suite is None:
+        raise DiagnosticError(resolution.diagnostics.errors)
+    return resolution.suite
 
 
 def algorithm_of(resolution: Resolution) -> Algorithm:

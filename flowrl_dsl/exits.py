@@ -17,11 +17,11 @@ OK, SPEC_ERROR, USAGE, RUN_FAILURE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def exit_code(diagnostics: Sequence[Diagnostic]) -> int:
-    """3 when a run failed (FRL04xx), 1 when a spec is wrong, 0 when there are only warnings."""
+    """3 when a run or a suite of runs failed (FRL04xx, FRL05xx), 1 when a spec is wrong, 0 when there are only warnings."""
     errors = [d for d in diagnostics if d.severity == "error"]
     if not errors:
         return OK
-    return RUN_FAILURE if all(d.code.startswith("FRL04") for d in errors) else SPEC_ERROR
+    return RUN_FAILURE if all(d.code.startswith(("FRL04", "FRL05")) for d in errors) else SPEC_ERROR
 
 
 def unless_misused(work: Callable[[], None]) -> int:

@@ -19,6 +19,11 @@ def shipped_specs() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder("specs").glob("*.flowrl"))}
 
 
+def shipped_suites() -> dict[str, Path]:
+    """Shipped suites by name."""
+    return {path.stem: path for path in sorted(folder("specs").glob("suites/*.flowrl"))}
+
+
 def cache_folder() -> Path | None:
     """Where what can be made again is kept between processes: compiled programs, the parser's tables.
 

@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
     "report": {"report", "runtime", "diagnostics", "reading", "__init__"},
+    "suites": {"suites", "spec", "syntax", "runtime", "bench", "driver", "runs", "resuming", "exits"} | BASE,
     "top": {
         "driver",
         "plan",
@@ -52,7 +53,20 @@ ALLOWED: dict[str, set[str]] = {
     }
     | {"runs", "acting", "filming", "looking", "resuming", "populations", "data", "collecting", "api"}
     | {"exporting", "inventory", "doctor", "starting", "completing", "searching"}
-    | {"syntax", "spec", "graph", "components", "passes", "lowering", "datasets", "runtime", "export", "bench", "report"}
+    | {
+        "syntax",
+        "spec",
+        "graph",
+        "components",
+        "passes",
+        "lowering",
+        "datasets",
+        "runtime",
+        "export",
+        "bench",
+        "report",
+        "suites",
+    }
     | BASE,
 }
 LIBRARIES: dict[str, set[str]] = {
@@ -82,6 +96,7 @@ LIBRARIES: dict[str, set[str]] = {
     "testing": {"jax", "numpy", "hypothesis"},
     "bench": {"jax", "numpy", "gymnasium"},
     "report": {"numpy"},
+    "suites": {"numpy", "matplotlib", "pyarrow", "ray", "submitit"},
     "top": {"jax", "numpy", "optuna", "shtab"},
 }
 LAZY = {"flax", "jax", "numpy", "optax"}

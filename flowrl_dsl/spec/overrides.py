@@ -32,6 +32,11 @@ class Override:
     def dotted(self) -> str:
         return ".".join(name.id for name in self.path)
 
+    @property
+    def text(self) -> str:
+        """The argument of ``--set``."""
+        return f"{self.dotted}={text_of(self.value)}"
+
 
 class _NoSuchPath(Exception):
     """The name at ``position`` of the path does not exist; ``candidates`` do."""
@@ -40,19 +45,19 @@ class _NoSuchPath(Exception):
         self.position, self.candidates, self.note = position, candidates, note
 
 
-def apply_sets(statements: Statements, sets: Sequence[str], diagnostics: Diagnostics, sources: dict[str, str]) -> Statements:
-    """The statements with the overrides applied in order; invalid ones are reported and ignored.
-
-    The overrides are the lines of a source named ``--set``.
-    """
-    statements = statements.copy()
+def read_sets(sets: Sequence[str], diagnostics: Diagnostics, sources: dict[str, str]) -> list[Override]:
+    """The overrides of ``--set``, which become the lines of a source of that name; invalid ones are reported."""
     lines = [" ".join(text.splitlines()) for text in sets]
     if lines:
         sources[SET_FILE] = "\n".join(lines)
-    for number, line in enumerate(lines, start=1):
-        override = _read(line, number, diagnostics)
-        if override is None:
-            continue
+    found = (_read(line, number, diagnostics) for number, line in enumerate(lines, start=1))
+    return [override for override in found if override is not None]
+
+
+def apply(statements: Statements, overrides: Sequence[Override], diagnostics: Diagnostics) -> Statements:
+    """The statements with the overrides applied in order; those of unknown paths are reported and ignored."""
+    statements = statements.copy()
+    for override in overrides:
         try:
             _Editor(statements).apply(override)
         except _NoSuchPath as problem:

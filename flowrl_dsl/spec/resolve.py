@@ -20,7 +20,7 @@ from flowrl_dsl.spec.load import Loader, located
 from flowrl_dsl.spec.merge import Statements, apply_task, merge
 from flowrl_dsl.spec.moves import read_order
 from flowrl_dsl.spec.options import FAILED
-from flowrl_dsl.spec.overrides import apply_sets
+from flowrl_dsl.spec.overrides import Override, apply, read_sets
 from flowrl_dsl.spec.phases import check_options, read_phases
 from flowrl_dsl.spec.scope import Scope, inside
 from flowrl_dsl.spec.settings import paper_of, read_regime
@@ -49,19 +49,22 @@ def resolve(
     sets: Sequence[str] = (),
     data: str | None = None,
     opened: Mapping[str, str] = MappingProxyType({}),
+    overrides: Sequence[Override] = (),
+    loader: Loader | None = None,
 ) -> Resolution:
-    """Read and check the spec ``path`` as it stands for ``task`` with the overrides ``sets`` (``key=value``).
+    """Read and check the spec ``path`` as it stands for ``task`` with ``overrides``, and then ``sets`` (``key=value``).
 
     The names of a ``for task`` block are compared with the task and with the name of the data set, ``data``.  ``opened``
     has the texts of files that are not read, by path.
 
     Never raises for what a user wrote.  Overrides for other tasks are checked as well.
+    The ``loader`` may have read the file.
     """
-    diagnostics = Diagnostics()
-    loader = Loader(diagnostics, opened=opened)
+    loader = loader or Loader(Diagnostics(), opened=opened)
+    diagnostics = loader.diagnostics
     scopes: tuple[Scope, ...] = ()
     try:
-        algorithm, scopes = _resolve(loader, path, task, sets, data)
+        algorithm, scopes = _resolve(loader, path, task, sets, data, overrides)
     except RecursionError:
         diagnostics.error("FRL0229", "the spec is nested too deeply to be checked", None)
         algorithm = None
@@ -69,11 +72,11 @@ def resolve(
 
 
 def _resolve(
-    loader: Loader, path: str, task: str | None, sets: Sequence[str], data: str | None
+    loader: Loader, path: str, task: str | None, sets: Sequence[str], data: str | None, given: Sequence[Override]
 ) -> tuple[Algorithm | None, tuple[Scope, ...]]:
     diagnostics = loader.diagnostics
     main = located(path)
-    chain = loader.chain(main)
+    chain = loader.chain(main, tree.Algorithm)
     if chain is None:
         return None, ()
     statements = merge(chain, diagnostics)
@@ -81,10 +84,12 @@ def _resolve(
     statements.tasks = [block for block in statements.tasks if block.complete]
     blocks = [block for block in statements.tasks if _holds(block, task) or _holds(block, data)]
     chosen = _for_task(statements, blocks, diagnostics)
-    edited = apply_sets(chosen, sets, diagnostics, loader.sources) if complete else chosen
-    checked = _checked(Check(edited, main, Scope(diagnostics, applied=tuple(edited.applied)), bool(sets), task))
+    overrides = [*given, *read_sets(sets, diagnostics, loader.sources)] if complete else []
+    edited = apply(chosen, overrides, diagnostics)
+    changed = bool(given or sets)
+    checked = _checked(Check(edited, main, Scope(diagnostics, applied=tuple(edited.applied)), changed, task))
     text = loader.sources.get(main, "")
-    others = _elsewhere(statements, blocks, main, text, diagnostics, chosen if sets else None)
+    others = _elsewhere(statements, blocks, main, text, diagnostics, chosen if changed else None)
     if complete:
         report_unused(checked, checked.scope.used.union(*(scope.used for scope in others)))
     if not diagnostics.errors:

@@ -13,6 +13,7 @@ from flowrl_dsl.syntax.tokens import END, ERROR, Token, after, span_of, virtual
 CLOSER = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
 WRITTEN = {"LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}"}
 STARTERS = frozenset({"PARAM", "LET", "DEF", "IMPROVE", "FOR"})
+WHOLES = frozenset({"ALGORITHM", "SUITE"})  # each begins all that a file holds
 COMPARISONS = frozenset(["LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "SAME", "DIFFERENT"])
 OPERATORS = COMPARISONS | {"ARROW", "FROM", "PLUS", "MINUS", "STAR", "SLASH", "POWER"}
 NEEDS_VALUE = OPERATORS | {"EQUAL", "COMMA", "LPAR", "LSQB", "IN"}  # behind these a value must follow
@@ -77,7 +78,7 @@ class _Round:
         if token.type == END:
             return True
         follows = self.tokens[index + 1].type
-        starts = token.type in STARTERS | {"ALGORITHM"} and follows not in ("EQUAL", "COMMA", "RPAR", "RSQB")
+        starts = token.type in STARTERS | WHOLES and follows not in ("EQUAL", "COMMA", "RPAR", "RSQB")
         return starts and first_on_line(self.tokens, index)
 
     def _close(self, token: Token, index: int) -> None:
@@ -164,11 +165,11 @@ class _Round:
 
 
 def _segments(tokens: list[Token]) -> list[list[Token]]:
-    """The tokens cut before each ``algorithm`` that starts a line: no brace reaches over one."""
+    """The tokens cut before each ``algorithm`` or ``suite`` that starts a line: no brace reaches over one."""
     cuts = [
         i
         for i, token in enumerate(tokens)
-        if i > 0 and token.type == "ALGORITHM" and first_on_line(tokens, i) and tokens[i + 1].type == "NAME"
+        if i > 0 and token.type in WHOLES and first_on_line(tokens, i) and tokens[i + 1].type == "NAME"
     ]
     return [tokens[a:b] for a, b in zip([0, *cuts], [*cuts, len(tokens)], strict=True)]
 
@@ -221,7 +222,7 @@ class _Braces:
     def _header_end(self, index: int) -> int | None:
         """The index behind a header that starts at ``index`` and has no brace, or None."""
         head = self.tokens[index]
-        if not first_on_line(self.tokens, index) or head.type not in ("NAME", "IMPROVE", "FOR", "ALGORITHM"):
+        if not first_on_line(self.tokens, index) or head.type not in WHOLES | {"NAME", "IMPROVE", "FOR"}:
             return None
         end = index + 1
         while end < len(self.tokens) - 1 and not first_on_line(self.tokens, end) and not self._assigns(end):

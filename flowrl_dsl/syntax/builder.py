@@ -61,10 +61,17 @@ class TreeBuilder(Transformer_NonRecursive):
     # ------------------------------------------------------------------------------------------------- statements
 
     def file(self, parts: list) -> tree.File:
-        algorithm = parts[0] if isinstance(parts[0], tree.Algorithm) else None
-        return tree.File(algorithm, () if algorithm else tuple(parts))
+        whole = parts[0] if isinstance(parts[0], tree.Whole) else None
+        return tree.File(whole, () if whole else tuple(parts))
 
     def algorithm(self, parts: list) -> tree.Algorithm:
+        return tree.Algorithm(*self._whole(parts))
+
+    def suite(self, parts: list) -> tree.Suite:
+        return tree.Suite(*self._whole(parts))
+
+    def _whole(self, parts: list) -> tuple:
+        """Name, title, base, statements and span of an algorithm or a suite."""
         title = base = None
         for before, part in pairwise(parts):
             if _is(part, "STRING"):
@@ -72,7 +79,7 @@ class TreeBuilder(Transformer_NonRecursive):
                     base = self._string(part)
                 else:
                     title = self._string(part)
-        return tree.Algorithm(self._name(parts[1]), title, base, parts[-1][0], self._over(parts))
+        return self._name(parts[1]), title, base, parts[-1][0], self._over(parts)
 
     def body(self, parts: list) -> tuple[tuple[tree.Statement, ...], Span]:
         return tuple(parts[1:-1]), self._span(parts[-1])

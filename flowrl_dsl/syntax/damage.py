@@ -2,9 +2,9 @@
 
 A **wound** is a token that was dropped, a token that was made up, or the place of a syntax error.  A block (a section, an
 ``improve`` or ``for task`` block) with a wound in its body is *incomplete*: its header is known, its statements are not.
-Any other wound leaves the whole algorithm incomplete, for it may hide statements of any kind; the statement that it stands
-in, or next to, is left out.  Where a bracket outside of bodies or any brace is wounded, the text is *torn*: the parser
-guessed where a statement or block ends, so that only the blocks without wounds remain.
+Any other wound leaves the whole algorithm or suite incomplete, for it may hide statements of any kind; the statement that
+it stands in, or next to, is left out.  Where a bracket outside of bodies or any brace is wounded, the text is *torn*: the
+parser guessed where a statement or block ends, so that only the blocks without wounds remain.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import TypeVar
 
 from lark import Tree
 
@@ -28,23 +29,24 @@ _Stretch = tuple[_Place, _Place]
 _Block = tree.Section | tree.Improve | tree.ForTask
 
 
-def certain(
-    algorithm: tree.Algorithm, grown: Tree, written: Sequence[Token], found: Iterable[Diagnostic]
-) -> tree.Algorithm | None:
-    """The certain part of an algorithm, with its incomplete parts marked; None where its header is wounded.
+W = TypeVar("W", bound=tree.Whole)
 
-    ``grown`` is lark's tree of the algorithm, ``written`` are the tokens of the text, ``found`` its syntax errors.
+
+def certain(whole: W, grown: Tree, written: Sequence[Token], found: Iterable[Diagnostic]) -> W | None:
+    """The certain part of an algorithm or suite, with its incomplete parts marked; None where its header is wounded.
+
+    ``grown`` is lark's tree of it, ``written`` are the tokens of the text, ``found`` its syntax errors.
     """
     *header, body = grown.children
     bodies = [node.children[-1] for node in body.children[1:-1] if _is_block(node)]
     wounds = _Wounds.of(grown, bodies, written, found)
     if wounds.in_header([*header, body.children[0]]):
         return None
-    body_parts = zip(body.children[1:-1], algorithm.body, strict=True)
+    body_parts = zip(body.children[1:-1], whole.body, strict=True)
     statements = [(node, _certain(node, statement, wounds)) for node, statement in body_parts]
     kept = tuple(statement for _, statement in statements if statement is not None)
     complete = len(kept) == len(statements) and not wounds.torn and wounds.all_inside
-    return replace(algorithm, body=kept, complete=complete)
+    return replace(whole, body=kept, complete=complete)
 
 
 def _certain(node: Tree, statement: tree.Statement, wounds: _Wounds) -> tree.Statement | None:

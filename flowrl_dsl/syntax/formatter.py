@@ -103,7 +103,7 @@ class _Formatter:
         self.comments = _Comments(comments)
 
     def file(self, file: tree.File) -> str:
-        parts = [file.algorithm] if file.algorithm is not None else list(file.definitions)
+        parts = [file.whole] if file.whole is not None else list(file.definitions)
         lines, last = self._statements(parts, "", _FAR)
         lines += self._closing_comments(self.comments.rest(), "", last)
         return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -167,8 +167,8 @@ class _Formatter:
             case tree.Define(name=name, parameters=parameters, value=value):
                 head = f"{indent}def {name.id}({', '.join(p.id for p in parameters)}) = "
                 return _Statement(self._value(head, value, "", indent))
-            case tree.Algorithm():
-                return _Statement(self._body(_algorithm_head(statement), _head_end(statement), statement, indent))
+            case tree.Algorithm() | tree.Suite():
+                return _Statement(self._body(_whole_head(statement), _head_end(statement), statement, indent))
             case _:
                 return _Statement(self._body(_section_head(statement), _head_end(statement), statement, indent))
 
@@ -196,7 +196,7 @@ class _Formatter:
         stood = statement.span.line == statement.span.end_line and not self.comments.inside(statement.span)
         if not body and not self.comments.inside(statement.span):
             return f"{indent}{head} {{}}"
-        if not stood or not all(isinstance(s, tree.Assign) for s in body) or isinstance(statement, tree.Algorithm):
+        if not stood or not all(isinstance(s, tree.Assign) for s in body) or isinstance(statement, tree.Whole):
             return None
         line = f"{indent}{head} {{ {'  '.join(f'{s.key.id} = {flat(s.value)}' for s in body)} }}"
         return line if len(line) <= WIDTH else None
@@ -317,10 +317,11 @@ def _same_run(above: _Statement, below: _Statement) -> bool:
 # ------------------------------------------------------------------------------------------------------ headers
 
 
-def _algorithm_head(node: tree.Algorithm) -> str:
+def _whole_head(node: tree.Whole) -> str:
+    word = "algorithm" if isinstance(node, tree.Algorithm) else "suite"
     title = f" {quoted(node.title.value)}" if node.title is not None else ""
     base = f" extends {quoted(node.base.value)}" if node.base is not None else ""
-    return f"algorithm {node.name.id}{title}{base}"
+    return f"{word} {node.name.id}{title}{base}"
 
 
 def _section_head(node: tree.Section | tree.Improve | tree.ForTask) -> str:
@@ -340,7 +341,7 @@ def _section_head(node: tree.Section | tree.Improve | tree.ForTask) -> str:
 def _head_end(node) -> int:
     """The source line on which a header ends."""
     match node:
-        case tree.Algorithm(name=name, title=title, base=base):
+        case tree.Algorithm(name=name, title=title, base=base) | tree.Suite(name=name, title=title, base=base):
             return (base or title or name).span.end_line
         case tree.Section(name=name, given=given):
             return (given or name).span.end_line

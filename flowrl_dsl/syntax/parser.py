@@ -85,10 +85,10 @@ def _read(lexer: Lexer, start: str) -> tuple[File | Expr | None, list[Diagnostic
 
 def _certain_file(file: File, grown: Tree, written: list[Token], diagnostics: Diagnostics) -> File | None:
     """The certain part of a file with errors; None of one that holds definitions alone."""
-    if file.algorithm is None:
+    if file.whole is None:
         return None
-    algorithm = certain(file.algorithm, grown.children[0], written, diagnostics)
-    return None if algorithm is None else replace(file, algorithm=algorithm)
+    whole = certain(file.whole, grown.children[0], written, diagnostics)
+    return None if whole is None else replace(file, whole=whole)
 
 
 def _grow(tokens: list[Token], start: str) -> Tree | None:

@@ -8,7 +8,7 @@ together with these.
 from __future__ import annotations
 
 from flowrl_dsl.diagnostics import Diagnostics, Proposal, suggestion
-from flowrl_dsl.syntax.brackets import STARTERS, first_on_line
+from flowrl_dsl.syntax.brackets import STARTERS, WHOLES, first_on_line
 from flowrl_dsl.syntax.machine import Cursor
 from flowrl_dsl.syntax.mistakes import find
 from flowrl_dsl.syntax.mistakes.scene import Edit, Scene, closest_keyword, describe, names_section
@@ -73,7 +73,7 @@ class Recovery:
         if self.round or self.index == self.start or not self.whole_file:
             return False
         ends = "RBRACE" if self.depth else END
-        starts = token.type in STARTERS or token.type in ("NAME", "ALGORITHM", "RBRACE")
+        starts = token.type in STARTERS | WHOLES or token.type in ("NAME", "RBRACE")
         named = self._follows(self.index) in ("EQUAL", "LBRACE") and token.type not in _CLOSERS + _OPENERS
         return (starts or named) and self.cursor.takes([ends])
 
@@ -174,7 +174,9 @@ class Recovery:
                 self.index = len(self.tokens)
             return
         near = self.tokens[brace]
-        kinds = ["ALGORITHM", "NAME"] if head == "ALGORITHM" or self.depth == 0 else ["NAME"]
+        kinds = ["NAME"]
+        if head in WHOLES or self.depth == 0:
+            kinds = [head if head in WHOLES else "ALGORITHM", "NAME"]
         for kind in kinds:
             token = virtual(kind, near, "_")
             if not self.cursor.takes([kind]):  # an algorithm's header inside another: nothing before it counts any more
@@ -215,7 +217,7 @@ class Recovery:
         if token.type in ("RBRACE", END):
             return True
         line_start = first_on_line(self.tokens, index)
-        if token.type in STARTERS or token.type == "ALGORITHM":
+        if token.type in STARTERS | WHOLES:
             return line_start or follows == "NAME"
         if token.type != "NAME" or index <= self.index:
             # The token that does not fit may be the next statement's "=", whose name we have passed.
@@ -228,11 +230,11 @@ class Recovery:
         token = self.tokens[self.index]
         if token.type == END:
             self.index += 1
-        elif token.type in ("ALGORITHM", "DEF"):
+        elif token.type in WHOLES | {"DEF"}:
             self._second(token)
         elif self._misspelt(token) or self._headless(token):
             return
-        elif self._statement_like() and not any(t.type == "ALGORITHM" for t in self.tokens):
+        elif self._statement_like() and not any(t.type in WHOLES for t in self.tokens):
             self._wrap(token)
         else:
             self._stray(token)
@@ -243,17 +245,19 @@ class Recovery:
             self.diagnostics.error(code, message, span_of(token, self.file), *notes)
 
     def _second(self, token: Token) -> None:
-        """An algorithm or definition behind a complete algorithm or definitions."""
-        if token.type == "ALGORITHM" and self.kept[0].type == "ALGORITHM":
-            note = f"the first one starts at {self.kept[0].line}:{self.kept[0].column}; move this one to its own file"
-            self._report_outside("FRL0107", "a file holds one algorithm", token, note)
+        """An algorithm, suite or definition behind a complete one."""
+        first = self.kept[0]
+        if token.type in WHOLES and first.type in WHOLES:
+            note = f"the first one starts at {first.line}:{first.column}; move this one to its own file"
+            what = "algorithm" if token.type == first.type == "ALGORITHM" else "algorithm or suite"
+            self._report_outside("FRL0107", f"a file holds one {what}", token, note)
         else:
             note = "definitions for one algorithm stand inside its braces"
             self._report_outside("FRL0108", "a file holds an algorithm, or definitions only", token, note)
         self._restart()
 
     def _misspelt(self, token: Token) -> bool:
-        kind = closest_keyword(token, frozenset({"ALGORITHM", "DEF"})) if token.type == "NAME" else None
+        kind = closest_keyword(token, WHOLES | {"DEF"}) if token.type == "NAME" else None
         if kind is None or self._follows(self.index) not in ("NAME", "STRING"):
             return False
         written = kind.lower()
@@ -299,7 +303,7 @@ class Recovery:
             note = "a file is algorithm name { ... }"
             self._report_outside("FRL0106", f'expected "algorithm", found {describe(token)}', token, note)
         depth, kind = 0, token.type
-        while kind != END and (depth > 0 or self.index == self.start or kind not in ("ALGORITHM", "DEF")):
+        while kind != END and (depth > 0 or self.index == self.start or kind not in WHOLES | {"DEF"}):
             depth += (kind == "LBRACE") - (kind == "RBRACE")
             self.index += 1
             kind = self.tokens[self.index].type

@@ -190,13 +190,28 @@ Statement = Assign | Param | Let | Define | Section | Improve | ForTask
 
 
 @dataclass(frozen=True, slots=True)
-class Algorithm:
+class _Whole:
+    """All that a file holds: ``WORD name "title" extends "base" { ... }``."""
+
     name: Name
     title: String | None
     base: String | None
     body: tuple[Statement, ...]
     span: Span = _span()
     complete: bool = _complete()
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm(_Whole):
+    """``algorithm qsm { ... }``"""
+
+
+@dataclass(frozen=True, slots=True)
+class Suite(_Whole):
+    """``suite gym_mujoco { ... }``: specs, tasks, seeds and budgets of a comparison."""
+
+
+Whole = Algorithm | Suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +225,16 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One source file: an algorithm, or (for the standard library) definitions only."""
+    """One source file: an algorithm, or a suite, or (for the standard library) definitions only."""
 
-    algorithm: Algorithm | None
+    whole: Whole | None
     definitions: tuple[Define, ...]
     comments: tuple[Comment, ...] = field(compare=False, default=())
+
+    @property
+    def algorithm(self) -> Algorithm | None:
+        return self.whole if isinstance(self.whole, Algorithm) else None
+
+    @property
+    def suite(self) -> Suite | None:
+        return self.whole if isinstance(self.whole, Suite) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from flowrl_dsl.diagnostics import render_text
-from flowrl_dsl.resources import shipped_specs
+from flowrl_dsl.resources import shipped_specs, shipped_suites
 from flowrl_dsl.spec.resolve import Resolution, resolve
+from flowrl_dsl.spec.suites.resolve import resolve_suite
 from flowrl_dsl.syntax import tree
 from flowrl_dsl.syntax.lexer import Lexer
 from flowrl_dsl.syntax.parser import parse, parse_certain
@@ -59,8 +60,8 @@ def with_accident(text: str, tokens: Sequence[Token], draw: st.DrawFn, slips: Se
 
 
 @st.composite
-def accidents(draw: st.DrawFn) -> str:
-    text = TEXTS[draw(st.sampled_from(sorted(TEXTS)))]
+def accidents(draw: st.DrawFn, texts: Mapping[str, str] = TEXTS) -> str:
+    text = texts[draw(st.sampled_from(sorted(texts)))]
     return with_accident(text, Lexer(text, "accident").tokens[:-1], draw)
 
 
@@ -75,6 +76,20 @@ def test_an_accident_in_a_valid_spec_gives_syntax_errors_only(text: str) -> None
     assume(file is None)
     found = resolve_text(text)
     assert all(code.startswith("FRL01") for code in codes(found)), render_text(found.diagnostics, found.sources)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("suites") / "accident.flowrl"
+
+
+@settings(quick, max_examples=EXAMPLES // 5)
+@given(text=accidents({name: path.read_text(encoding="utf-8") for name, path in shipped_suites().items()}))
+def test_an_accident_in_a_valid_suite_gives_syntax_errors_only(file: Path, text: str) -> None:
+    assume(parse(text, "accident")[0] is None)
+    file.write_text(text, encoding="utf-8")
+    found = resolve_suite(str(file))
+    assert all(d.code.startswith("FRL01") for d in found.diagnostics), render_text(found.diagnostics, found.sources)
 
 
 def tokens_of(node: tree.Statement, text: str) -> list[Token]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from flowrl_dsl.registry import families
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec.resolve import Resolution, resolve
 from flowrl_dsl.spec.show import show
+from flowrl_dsl.spec.suites.resolve import SuiteResolution, check_file, resolve_suite
 from flowrl_dsl.syntax import tree
 from flowrl_dsl.syntax.formatter import format_file
 from flowrl_dsl.syntax.parser import parse
@@ -56,9 +57,9 @@ MUTATIONS = ("delete", "double", "swap", "insert", "rename", "rename", "rename",
 
 
 @st.composite
-def mutated(draw: st.DrawFn) -> str:
-    """A shipped spec after one to four changes of its words."""
-    tokens = TOKEN.findall(draw(st.sampled_from(TEXTS)))
+def mutated(draw: st.DrawFn, texts: Sequence[str] = TEXTS) -> str:
+    """A shipped spec, or one of these texts, after one to four changes of its words."""
+    tokens = TOKEN.findall(draw(st.sampled_from(texts)))
     for _ in range(draw(st.integers(1, 4))):
         i, j = draw(st.integers(0, len(tokens) - 1)), draw(st.integers(0, len(tokens) - 1))
         names = [k for k, token in enumerate(tokens) if token[0].isalpha()]
@@ -79,9 +80,10 @@ def mutated(draw: st.DrawFn) -> str:
     return " ".join(tokens)
 
 
-def says_something(found: Resolution) -> None:
-    """Every error has a code and a place that can be shown; without errors there is an algorithm."""
-    assert (found.algorithm is None) == bool(found.diagnostics.errors)
+def says_something(found: Resolution | SuiteResolution) -> None:
+    """Every error has a code and a place that can be shown; without errors there is an algorithm or a suite."""
+    whole = found.suite if isinstance(found, SuiteResolution) else found.algorithm
+    assert (whole is None) == bool(found.diagnostics.errors)
     for diagnostic in found.diagnostics:
         assert re.fullmatch(r"FRL\d{4}", diagnostic.code) and diagnostic.message
         assert diagnostic.span is not None and diagnostic.span.file in found.sources
@@ -101,6 +103,39 @@ def test_mutated_specs(folder: Path, text: str) -> None:
     found = resolve(str(path), task="Hopper-v5")
     says_something(found)
     shown_again(folder, found)
+
+
+SUITE = """suite fuzz "Two groups" {
+  specs  = [sac, "qsm"]
+  tasks  = ["Hopper-v5", "dm_control/walker-run"]
+  seeds  = [0, 2]
+  budget = small
+  budget small { steps = 20_000  for task "dm_control/*" { steps = 10_000 } }
+  budget smoke { steps = 300  evaluate_every = 100 }
+  train { batch = 64 }
+  for task "Hopper-v5" { critic { network = mlp([128]) } }
+  group denoising {
+    specs = [qsm]
+    seeds = 2
+    policy { sampler { steps = 5 } }
+    param temperature = 0.2
+    order = critic -> policy -> targets
+  }
+  group plain {}
+}
+"""
+SUITE_WORDS = ("suite", "specs", "tasks", "seeds", "budget", "group", "sac", "qsm", "small", "for task", "extends")
+
+
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(text=mutated([SUITE]), word=st.sampled_from(SUITE_WORDS), at=st.integers(0, 90), insert=st.booleans())
+def test_mutated_suites(folder: Path, text: str, word: str, at: int, insert: bool) -> None:
+    tokens = text.split(" ")
+    tokens[at : at if insert else at + 1] = [word]
+    path = folder / "mutated_suite.flowrl"
+    path.write_text(" ".join(tokens), encoding="utf-8")
+    says_something(check_file(str(path)))
+    says_something(resolve_suite(str(path)))
 
 
 def shown_again(folder: Path, found: Resolution) -> None:

@@ -15,18 +15,19 @@ import pytest
 from flowrl_dsl.codes import CODES
 from flowrl_dsl.diagnostics import render_text
 from flowrl_dsl.spec.resolve import Resolution, resolve
+from flowrl_dsl.spec.suites.resolve import SuiteResolution, check_file
 
 BAD = Path(__file__).parent.parent / "golden" / "bad"
 PROGRAMS = sorted(BAD.glob("*.flowrl"))
 OWN_CODES = sorted(code for code in CODES if code.startswith(("FRL02", "FRL03")))
 
 
-def resolved(text: str, name: str) -> Resolution:
+def resolved(text: str, name: str) -> Resolution | SuiteResolution:
     """The program as its leading comments ask for it; called in the folder that holds it."""
     head = [line[2:].split(maxsplit=1) for line in text.splitlines() if line.startswith("# --")]
     sets = [value for option, value in head if option == "--set"]
     task = next((value for option, value in head if option == "--task"), None)
-    return resolve(name, task=task, sets=sets)
+    return resolve(name, task=task, sets=sets) if sets or task else check_file(name)
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
@@ -38,7 +39,8 @@ def test_messages_of_a_bad_program(path: Path, monkeypatch: pytest.MonkeyPatch) 
     if os.environ.get("FLOWRL_UPDATE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
-    assert (found.algorithm is None) == bool(found.diagnostics.errors)
+    whole = found.suite if isinstance(found, SuiteResolution) else found.algorithm
+    assert (whole is None) == bool(found.diagnostics.errors)
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
@@ -69,10 +71,10 @@ def test_example_of_a_code_brings_it_about(code: str, tmp_path: Path, monkeypatc
     example = CODES[code].example
     if example.startswith("flowrl-dsl check "):
         _, _, spec, *options = shlex.split(example)
-        found = resolve(spec, sets=options[1::2])
+        found: Resolution | SuiteResolution = resolve(spec, sets=options[1::2])
     else:
         Path("example.flowrl").write_text(example, encoding="utf-8")
-        found = resolve("example.flowrl")
+        found = check_file("example.flowrl")
     assert [d.code for d in found.diagnostics] == [code]
 
 

@@ -147,6 +147,7 @@ algorithms = st.builds(
     st.none() | strings,
     st.lists(statements, max_size=5).map(tuple),
 )
-files = st.builds(tree.File, algorithms, st.just(())) | st.builds(
+suites = algorithms.map(lambda one: tree.Suite(one.name, one.title, one.base, one.body, NOWHERE))
+files = st.builds(tree.File, algorithms | suites, st.just(())) | st.builds(
     tree.File, st.none(), st.lists(definitions, min_size=1, max_size=3).map(tuple)
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowrl_dsl.resources import shipped_specs
+from flowrl_dsl.resources import shipped_specs, shipped_suites
 from flowrl_dsl.syntax import tree
 from flowrl_dsl.syntax.flat import plain_number
 from flowrl_dsl.syntax.formatter import WIDTH, format_expression, format_file
@@ -31,7 +31,7 @@ def test_canonical_text_stays(text: str):
     assert formatted(text) == text
 
 
-@pytest.mark.parametrize("path", shipped_specs().values(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*shipped_specs().values(), *shipped_suites().values()], ids=lambda path: path.stem)
 def test_shipped_specs_keep_their_meaning(path: Path):
     file, _ = parse_file(path)
     again, diagnostics = parse(format_file(file), str(path))

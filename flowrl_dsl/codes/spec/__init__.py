@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.codes.spec import declarations, formulas, options, order, overrides, structure
+from flowrl_dsl.codes.spec import declarations, formulas, options, order, overrides, structure, suites
 
-_THEMES = (structure, options, declarations, order, formulas, overrides)
+_THEMES = (structure, options, declarations, order, formulas, overrides, suites)
 
 CODES = tuple(code for theme in _THEMES for code in theme.CODES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowrl_dsl.diagnostics import Diagnostic, Proposal
-from flowrl_dsl.syntax.brackets import NEEDS_VALUE, OPERATORS, STARTERS, first_on_line
+from flowrl_dsl.syntax.brackets import NEEDS_VALUE, OPERATORS, STARTERS, WHOLES, first_on_line
 from flowrl_dsl.syntax.mistakes.scene import Edit, Finding, Scene, describe, wanted
 from flowrl_dsl.syntax.tokens import END, span_of
 
@@ -43,7 +43,7 @@ def section_as_value(scene: Scene) -> Finding | None:
 
 
 def missing_body(scene: Scene) -> Finding | None:
-    if "LBRACE" not in scene.expected or scene.head.type not in ("IMPROVE", "FOR", "ALGORITHM"):
+    if "LBRACE" not in scene.expected or scene.head.type not in WHOLES | {"IMPROVE", "FOR"}:
         return None
     token = scene.token
     ends = token.type in STARTERS | {"RBRACE", END} or first_on_line(scene.tokens, scene.index)

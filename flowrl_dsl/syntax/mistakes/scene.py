@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from flowrl_dsl.diagnostics import Diagnostic
-from flowrl_dsl.syntax.brackets import CLOSER, OPERATORS, STARTERS
+from flowrl_dsl.syntax.brackets import CLOSER, OPERATORS, STARTERS, WHOLES
 from flowrl_dsl.syntax.lexer import language
 from flowrl_dsl.syntax.machine import Cursor
 from flowrl_dsl.syntax.tokens import END, Token, after, span_of, virtual
@@ -100,8 +100,8 @@ class Scene:
 
     @property
     def in_header(self) -> bool:
-        """Whether the token stands in ``improve ...``, ``for ...``, ``algorithm ...`` or behind a section's name."""
-        return self.head.type in ("IMPROVE", "FOR", "ALGORITHM") or self.index == self.start + 1
+        """Whether the token stands in ``improve ...``, ``for ...``, or the header of a file, or behind a section's name."""
+        return self.head.type in WHOLES | {"IMPROVE", "FOR"} or self.index == self.start + 1
 
     def at_token(self, code: str, message: str, *notes: str, edit: Edit | None = None) -> Finding:
         place = span_of(self.token, self.file) if self.token.type != END else after(self.previous, self.file)

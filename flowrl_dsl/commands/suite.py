@@ -1,0 +1,163 @@
+"""``flowrl-dsl suite plan|run|status|table|report|export|import|random NAME``"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowrl_dsl.arguments import deviation, positive, seed
+from flowrl_dsl.exits import OK
+
+if TYPE_CHECKING:
+    from flowrl_dsl.suites.jobs import Job
+    from flowrl_dsl.suites.store import Store
+
+HELP = "compare specs on tasks: price, run and evaluate a declared suite"
+OUTLIVES_ITS_SCREEN = True
+_HOME = Path("runs/suites")
+_KINDS = {
+    "plan": "the price of a suite before it runs: runs, updates, hours and disk, and what cannot run here",
+    "run": "run what the store does not have; the same command resumes it",
+    "status": "how far every run is",
+    "table": "tables of scores, with intervals and failures",
+    "report": "tables in all forms, and figures, in a folder",
+    "export": "write results to a file of JSON lines or Parquet",
+    "import": "add exported results, or the records of docs/results.jsonl, to the store",
+    "random": "measure the returns of random actions on the tasks of a suite",
+}
+_PLACES = ("local", "ray", "slurm")
+_FORMS = ("markdown", "csv", "latex")
+
+
+def declare(command: argparse.ArgumentParser) -> None:
+    kinds = command.add_subparsers(title="kinds", metavar="KIND", dest="kind", required=True)
+    made = {name: kinds.add_parser(name, help=text, description=text, allow_abbrev=False) for name, text in _KINDS.items()}
+    for name in ("plan", "run", "status", "table", "report", "random"):
+        _add_suite(made[name])
+    for name in ("run", "status", "table", "report", "export", "import"):
+        help_text = "the file of results (default OUT/results.sqlite)"
+        made[name].add_argument("--store", type=Path, metavar="FILE", help=help_text)
+        help_text = f"the folder of runs and results (default {_HOME})"
+        made[name].add_argument("--out", type=Path, default=_HOME, metavar="DIR", help=help_text)
+    made["plan"].add_argument("--no-bench", action="store_true", help="count only: do not measure the speed of each spec")
+    _add_resources(made["run"])
+    made["table"].add_argument("--format", choices=_FORMS, default="markdown")
+    for name in ("table", "report"):
+        help_text = "the spec that the others are compared with (default the first one)"
+        made[name].add_argument("--against", metavar="SPEC", help=help_text)
+    made["report"].add_argument("--to", type=Path, metavar="DIR", help="where to write (default OUT/reports/NAME)")
+    made["export"].add_argument("file", type=Path, metavar="FILE", help="results.jsonl or results.parquet")
+    made["import"].add_argument("file", nargs="+", type=Path, metavar="FILE")
+    made["random"].add_argument("--episodes", type=positive, default=100, metavar="N")
+
+
+def _add_suite(kind: argparse.ArgumentParser) -> None:
+    kind.add_argument("suite", metavar="NAME", help="a file, or the name of a shipped suite")
+    kind.add_argument("--budget", metavar="NAME", help="a budget of the suite in place of the one it chooses")
+    kind.add_argument("--specs", nargs="+", metavar="SPEC", help="these specs of the suite alone")
+    kind.add_argument("--tasks", nargs="+", metavar="TASK", help="these tasks of the suite alone")
+    kind.add_argument("--seeds", nargs="+", type=seed, metavar="N", help="these seeds of the suite alone")
+
+
+def _add_resources(kind: argparse.ArgumentParser) -> None:
+    kind.add_argument("--on", choices=_PLACES, default="local", help="where to run (default local)")
+    kind.add_argument("--jobs", type=positive, metavar="N", help="runs at a time (default: as many as there are cores)")
+    kind.add_argument("--address", metavar="ADDRESS", help="a cluster of Ray, or a partition of Slurm")
+    kind.add_argument("--cpus", type=deviation, default=1.0, metavar="X", help="cores of a run on a cluster (default 1)")
+    kind.add_argument("--gpus", type=deviation, default=0.0, metavar="X", help="accelerators of a run, or a share of one")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    work = {
+        "plan": _plan,
+        "run": _run,
+        "status": _status,
+        "table": _table,
+        "report": _report,
+        "export": _export,
+        "import": _import,
+        "random": _random,
+    }
+    work[parsed.kind](parsed)
+    return OK
+
+
+def _jobs(parsed: argparse.Namespace) -> list[Job]:
+    from flowrl_dsl import driver
+    from flowrl_dsl.suites.jobs import chosen, jobs_of
+
+    suite = driver.resolve_suite_or_raise(parsed.suite)
+    return chosen(jobs_of(suite, parsed.budget), parsed.specs, parsed.tasks, parsed.seeds)
+
+
+def _store(parsed: argparse.Namespace) -> Store:
+    from flowrl_dsl.suites.store import Store
+
+    return Store(parsed.store or parsed.out / "results.sqlite")
+
+
+def _plan(parsed: argparse.Namespace) -> None:
+    from flowrl_dsl.suites import pricing, running
+
+    jobs = _jobs(parsed)
+    absent = running.missing(jobs)
+    for what, reason in absent.items():
+        print(f"cannot run here: {what}: {reason}")
+    print(pricing.text(running.possible(jobs, absent), not parsed.no_bench))
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    from flowrl_dsl.suites.executors.base import Resources, executor
+    from flowrl_dsl.suites.running import Driver, check_runnable
+
+    jobs = _jobs(parsed)
+    place = executor(parsed.on, Resources(parsed.cpus, parsed.gpus, parsed.jobs, parsed.address))
+    check_runnable(jobs)
+    Driver(parsed.out, _store(parsed)).run(jobs, place)
+
+
+def _status(parsed: argparse.Namespace) -> None:
+    from flowrl_dsl.suites import running
+
+    print(running.status(_jobs(parsed), running.Driver(parsed.out, _store(parsed))))
+
+
+def _table(parsed: argparse.Namespace) -> None:
+    from flowrl_dsl.suites import reporting
+
+    jobs, store = _jobs(parsed), _store(parsed)
+    print(reporting.text(jobs, store, parsed.against, parsed.format), end="")
+
+
+def _report(parsed: argparse.Namespace) -> None:
+    from flowrl_dsl.suites import reporting
+
+    folder = parsed.to or parsed.out / "reports" / Path(parsed.suite).stem
+    for path in reporting.write(_jobs(parsed), _store(parsed), parsed.against, folder):
+        print(path)
+
+
+def _export(parsed: argparse.Namespace) -> None:
+    from flowrl_dsl.suites import exchange
+
+    print(f"{exchange.write(_store(parsed).results(), parsed.file)} rows in {parsed.file}")
+
+
+def _import(parsed: argparse.Namespace) -> None:
+    from flowrl_dsl.suites import exchange
+
+    store = _store(parsed)
+    for path in parsed.file:
+        results = exchange.read(path)
+        print(f"{path}: {len(results)} runs, of which {store.add(results)} are new in {store.path}")
+
+
+def _random(parsed: argparse.Namespace) -> None:
+    from flowrl_dsl.suites.random_policy import random_returns
+
+    repeats = {job.question.task: job.action_repeat for job in _jobs(parsed)}
+    for task, repeat in repeats.items():
+        returns = random_returns(task, parsed.episodes, repeat)
+        spread = f"± {returns.std():.3g} over {parsed.episodes} episodes"
+        print(f"{task}: {returns.mean():.4g} {spread}", flush=True)

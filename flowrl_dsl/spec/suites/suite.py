@@ -1,0 +1,70 @@
+"""The typed suite: a comparison of specs on tasks, with seeds, settings and budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from flowrl_dsl.spec.overrides import Override
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Settings in the form of ``--set``, which hold on the tasks of these patterns; on every task where there are none."""
+
+    sets: tuple[Override, ...]
+    tasks: tuple[str, ...] = ()
+
+    def holds(self, task: str) -> bool:
+        """Whether the settings hold on a task; one with arguments, ``NAME(frame_skip=2)``, is also one of its name."""
+        names = (task, task.partition("(")[0])
+        return not self.tasks or any(fnmatchcase(name, pattern) for pattern in self.tasks for name in names)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long runs are trained and how often they are evaluated: settings of the section ``train``."""
+
+    name: str
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Specs that are trained on the same tasks with the same settings; ``specs`` are paths by name."""
+
+    name: str
+    specs: dict[str, str]
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    budget: str
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A checked suite: its runs are those of its groups."""
+
+    name: str
+    title: str
+    groups: tuple[Group, ...]
+    budgets: dict[str, Budget]
+
+    def overrides(self, group: Group, task: str, budget: str | None = None) -> tuple[Override, ...]:
+        """The settings of a group on a task, those that win last: of the suite, of the group, of the budget.
+
+        ``budget`` names one in place of the group's own.
+        """
+        layers = (*group.layers, *self.budgets[budget or group.budget].layers)
+        return tuple(override for layer in layers if layer.holds(task) for override in layer.sets)
+
+    def variants(self, group: Group) -> Iterator[str]:
+        """One task for each different choice of the group's settings and budget that its tasks make."""
+        layers = (*group.layers, *self.budgets[group.budget].layers)
+        seen = set()
+        for task in group.tasks:
+            chosen = tuple(layer.holds(task) for layer in layers)
+            if chosen not in seen:
+                seen.add(chosen)
+                yield task

@@ -1,0 +1,49 @@
+"""The interface of an executor, and the choice of one by its name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from flowrl_dsl.suites.attempts import Outcome
+
+Report = Callable[[Path, Outcome], bool]
+"""Called with the folder of a run that has ended; false asks for the end of the suite."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run is given: processor cores, and accelerators or a share of one; ``at_once`` limits runs at a time."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    at_once: int | None = None
+    address: str | None = None
+    """Of the cluster: an address of Ray, or a partition of Slurm."""
+
+
+class Executor(ABC):
+    """Executes runs whose folders are prepared, and reachable from wherever it executes them."""
+
+    def __init__(self, resources: Resources):
+        self.resources = resources
+
+    @abstractmethod
+    def execute(self, folders: Sequence[Path], report: Report) -> None:
+        """Call :func:`~flowrl_dsl.suites.attempts.attempt` for each folder, and ``report`` in this thread as each one ends.
+
+        Returns after the last one.  Where ``report`` returns false, or an exception ends the loop, such as Ctrl-C, the runs
+        in progress write their checkpoints first.  Raises FRL0505 where a library is missing.
+        """
+
+
+EXECUTORS = ("local", "ray", "slurm")
+
+
+def executor(name: str, resources: Resources) -> Executor:
+    """The executor of a file of this folder, which calls its class ``Here``."""
+    found: Executor = import_module(f"flowrl_dsl.suites.executors.{name}").Here(resources)
+    return found

@@ -1,0 +1,35 @@
+"""Processes on this machine, as many at a time as it has cores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
+from threading import Event
+
+from flowrl_dsl.suites.attempts import INTERRUPTED, Outcome, attempt
+from flowrl_dsl.suites.executors.base import Executor, Report
+
+
+class Here(Executor):
+    def execute(self, folders: Sequence[Path], report: Report) -> None:
+        stop = Event()
+        with ThreadPoolExecutor(self.resources.at_once or cores()) as pool:
+            waiting: dict[Future[Outcome], Path] = {pool.submit(_unless_stopped, one, stop): one for one in folders}
+            try:
+                for future in as_completed(waiting):
+                    outcome = future.result()
+                    if outcome.status != INTERRUPTED and not report(waiting[future], outcome):
+                        stop.set()
+            finally:
+                stop.set()
+
+
+def _unless_stopped(folder: Path, stop: Event) -> Outcome:
+    return Outcome(INTERRUPTED) if stop.is_set() else attempt(folder, stop)
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,69 @@
+"""Tasks of Ray: on this machine, or on a cluster whose nodes share the folder of runs.
+
+Ray starts a task again when its worker or its node is lost; the run goes on from its last checkpoint.  When the driver ends,
+Ray ends its workers, and each run writes a checkpoint before it follows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flowrl_dsl.suites.attempts import CRASHED, INTERRUPTED, Outcome, attempt
+from flowrl_dsl.suites.errors import SuiteError, missing_library
+from flowrl_dsl.suites.executors.base import Executor, Report
+
+_RETRIES = 10
+"""Lost workers and nodes that a run survives."""
+_PATIENCE = 60
+"""Seconds in which runs that are cancelled write their checkpoints."""
+
+
+class Here(Executor):
+    def execute(self, folders: Sequence[Path], report: Report) -> None:
+        ray = _connected(self.resources.address)
+        amounts = {"num_cpus": self.resources.cpus, "num_gpus": self.resources.gpus}
+        task = ray.remote(max_retries=_RETRIES, **amounts)(attempt)
+        left = list(folders)
+        waiting: dict[Any, Path] = {}
+        try:
+            while left or waiting:
+                while left and len(waiting) < (self.resources.at_once or len(folders)):
+                    folder = left.pop(0)
+                    waiting[task.remote(folder)] = folder
+                (done,), _ = ray.wait(list(waiting), num_returns=1)
+                folder, outcome = waiting.pop(done), _outcome(ray, done)
+                if outcome.status != INTERRUPTED and not report(folder, outcome):
+                    break
+        finally:
+            for reference in waiting:
+                ray.cancel(reference)
+            if waiting:
+                ray.wait(list(waiting), num_returns=len(waiting), timeout=_PATIENCE)
+            ray.shutdown()
+
+
+def _connected(address: str | None) -> Any:
+    """The library, connected to a cluster, or with one that it starts on this machine."""
+    try:
+        import ray
+    except ImportError as error:
+        raise missing_library("ray", "ray") from error
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SuiteError("FRL0509", f"cannot connect to the cluster {address or 'of this machine'}: {reason}") from error
+    return ray
+
+
+def _outcome(ray: Any, reference: Any) -> Outcome:
+    try:
+        found: Outcome = ray.get(reference)
+    except ray.exceptions.TaskCancelledError:
+        return Outcome(INTERRUPTED)
+    except ray.exceptions.RayError as error:
+        return Outcome(CRASHED, str(error).splitlines()[0])
+    return found

@@ -1,0 +1,82 @@
+"""Jobs of Slurm, by submitit; with the address ``local`` processes of this machine, as submitit starts them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flowrl_dsl.suites.attempts import CRASHED, INTERRUPTED, Outcome, attempt
+from flowrl_dsl.suites.errors import SuiteError, missing_library
+from flowrl_dsl.suites.executors.base import Executor, Report
+
+LOCAL = "local"
+_LOGS = "submitit"
+_POLL = 1.0
+_MINUTES = 24 * 60
+"""The time limit of a job; one that reaches it, or is preempted, is submitted again and resumes its run."""
+
+
+class Here(Executor):
+    def execute(self, folders: Sequence[Path], report: Report) -> None:
+        if not folders:
+            return
+        waiting = self._submitted(folders)
+        try:
+            while waiting:
+                for job in [job for job in waiting if job.done()]:
+                    folder, outcome = waiting.pop(job), _outcome(job)
+                    if outcome.status != INTERRUPTED and not report(folder, outcome):
+                        return
+                time.sleep(_POLL if waiting else 0)
+        finally:
+            for job in waiting:
+                job.cancel()
+
+    def _submitted(self, folders: Sequence[Path]) -> dict[Any, Path]:
+        """The jobs, each with the folder of its run; their logs are beside the runs."""
+        try:
+            import submitit
+        except ImportError as error:
+            raise missing_library("submitit", "slurm") from error
+        address = self.resources.address
+        cluster = LOCAL if address == LOCAL else "slurm"
+        try:
+            executor = submitit.AutoExecutor(folder=folders[0].parents[2] / _LOGS, cluster=cluster)
+        except RuntimeError as error:
+            hint = "--address local runs the jobs on this machine, without Slurm"
+            raise SuiteError("FRL0509", f"cannot submit to Slurm: {error}", hint) from error
+        executor.update_parameters(**self._parameters(cluster))
+        with executor.batch():
+            jobs = [executor.submit(_Attempt(), folder) for folder in folders]
+        return dict(zip(jobs, folders, strict=True))
+
+    def _parameters(self, cluster: str) -> dict[str, Any]:
+        given = self.resources
+        found: dict[str, Any] = {"timeout_min": _MINUTES, "cpus_per_task": max(1, round(given.cpus))}
+        if cluster != LOCAL:
+            found |= {"gpus_per_node": round(given.gpus), "slurm_array_parallelism": given.at_once or 256}
+            found |= {"slurm_partition": given.address} if given.address else {}
+        return found
+
+
+class _Attempt:
+    """A run as submitit calls it: a job that is preempted or out of time is submitted again."""
+
+    def __call__(self, folder: Path) -> Outcome:
+        return attempt(folder)
+
+    def checkpoint(self, folder: Path) -> Any:
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, folder)
+
+
+def _outcome(job: Any) -> Outcome:
+    try:
+        found: Outcome = job.result()
+    except Exception as error:
+        # submitit raises errors of its own and those of the job, of any kind
+        return Outcome(CRASHED, str(error).splitlines()[-1] if str(error) else type(error).__name__)
+    return found

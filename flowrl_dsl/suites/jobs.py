@@ -1,0 +1,175 @@
+"""The runs of a suite, and what decides the results of each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from flowrl_dsl import driver
+from flowrl_dsl.diagnostics import Diagnostics, did_you_mean
+from flowrl_dsl.spec.load import Loader, located
+from flowrl_dsl.spec.show import show
+from flowrl_dsl.spec.suites.suite import Group, Layer, Suite
+from flowrl_dsl.suites.errors import SuiteError
+from flowrl_dsl.syntax import tree
+
+OF_THE_BUDGET = ("steps", "evaluate_every", "episodes")
+"""Settings of the section ``train`` that change how long an algorithm is trained and how it is measured, not what it is."""
+
+
+@cache
+def fingerprint(spec: str, task: str | None, sets: tuple[str, ...]) -> str:
+    """A digest of the algorithm that a spec resolves to: 12 hexadecimal digits of the SHA-256 of its resolved text.
+
+    How long it is trained and how it is evaluated takes no part.
+    """
+    fixed = tuple(f"train.{name}=1" for name in OF_THE_BUDGET)
+    algorithm, _ = driver.resolve_or_raise(spec, task, (*sets, *fixed))
+    return hashlib.sha256(show(algorithm).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Question:
+    """All that decides the results of a run but the software and the machine."""
+
+    algorithm: str
+    task: str
+    seed: int
+    steps: int
+    evaluate_every: int
+    episodes: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run.  ``label`` is the name of the spec in tables, with its group where two groups train it."""
+
+    label: str
+    spec: str
+    path: str
+    sets: tuple[str, ...]
+    question: Question
+    warmup: int
+    updates: int
+    action_repeat: int
+    acts: bool
+    """Whether the algorithm collects its own data; ``warmup`` are the steps before its first update."""
+
+    @property
+    def folder(self) -> str:
+        """The place of its files below the folder of runs; runs of different suites that agree share it."""
+        ask = self.question
+        budget = hashlib.sha256(repr((ask.steps, ask.evaluate_every, ask.episodes)).encode()).hexdigest()[:6]
+        return f"{self.spec}/{ask.task.replace('/', '_')}/{ask.algorithm}-{budget}-seed{ask.seed}"
+
+    def __str__(self) -> str:
+        return f"{self.label} on {self.question.task}, seed {self.question.seed}"
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """What a spec resolves to: the same for tasks on which the same of its ``for task`` blocks hold."""
+
+    algorithm: str
+    steps: int
+    evaluate_every: int
+    episodes: int
+    warmup: int
+    updates: int
+    action_repeat: int
+    acts: bool
+
+
+def jobs_of(suite: Suite, budget: str | None = None) -> list[Job]:
+    """The runs of a suite, seed by seed, so that an interrupted suite has covered every spec and task.
+
+    ``budget`` names one in place of the suite's; raises FRL0508 for one that it does not have.
+    """
+    _check_known("budget", None if budget is None else [budget], suite.budgets)
+    labels = _labels(suite)
+    resolver = _Resolver()
+    found = [job for group in suite.groups for job in _jobs(suite, group, budget, labels, resolver)]
+    unique = {(job.label, job.question): job for job in found}
+    return sorted(unique.values(), key=lambda job: job.question.seed)
+
+
+def chosen(
+    jobs: Sequence[Job], specs: Sequence[str] | None, tasks: Sequence[str] | None, seeds: Sequence[int] | None
+) -> list[Job]:
+    """The jobs of these specs (by name or label), tasks and seeds; None for all.  Raises FRL0508 for what there is not."""
+    _check_known("spec", specs, {name for job in jobs for name in (job.spec, job.label)})
+    _check_known("task", tasks, {job.question.task for job in jobs})
+    _check_known("seed", seeds, {job.question.seed for job in jobs})
+    return [
+        job
+        for job in jobs
+        if (specs is None or job.spec in specs or job.label in specs)
+        and (tasks is None or job.question.task in tasks)
+        and (seeds is None or job.question.seed in seeds)
+    ]
+
+
+def _check_known(what: str, wanted: Sequence[object] | None, known: Collection[object]) -> None:
+    for name in wanted or ():
+        if name not in known:
+            hint = did_you_mean(str(name), map(str, known))
+            raise SuiteError("FRL0508", f'the suite has no {what} "{name}"', hint)
+
+
+def _labels(suite: Suite) -> dict[tuple[str, str], str]:
+    """The name of each spec of each group in tables."""
+    counts: dict[str, int] = {}
+    for group in suite.groups:
+        for spec in group.specs:
+            counts[spec] = counts.get(spec, 0) + 1
+    pairs = ((group.name, spec) for group in suite.groups for spec in group.specs)
+    return {(group, spec): f"{spec} ({group})" if counts[spec] > 1 else spec for group, spec in pairs}
+
+
+def _jobs(
+    suite: Suite, group: Group, budget: str | None, labels: dict[tuple[str, str], str], resolver: _Resolver
+) -> Iterator[Job]:
+    for spec, path in group.specs.items():
+        for task in group.tasks:
+            sets = tuple(override.text for override in suite.overrides(group, task, budget))
+            variant = resolver.variant(path, task, sets)
+            budgeted = (variant.steps, variant.evaluate_every, variant.episodes)
+            for seed in group.seeds:
+                question = Question(variant.algorithm, task, seed, *budgeted)
+                amounts = (variant.warmup, variant.updates, variant.action_repeat, variant.acts)
+                yield Job(labels[group.name, spec], spec, path, sets, question, *amounts)
+
+
+@cache
+def _patterns(path: str) -> tuple[tuple[str, ...], ...]:
+    """The tasks of each ``for task`` block of a spec and the specs that it extends."""
+    chain = Loader(Diagnostics()).chain(located(path), tree.Algorithm) or []
+    blocks = (statement for algorithm in chain for statement in algorithm.body)
+    return tuple(tuple(t.value for t in block.tasks) for block in blocks if isinstance(block, tree.ForTask))
+
+
+class _Resolver:
+    """Resolves a spec once for all tasks on which the same of its ``for task`` blocks hold."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple, _Variant] = {}
+
+    def variant(self, path: str, task: str, sets: tuple[str, ...]) -> _Variant:
+        held = tuple(Layer((), patterns).holds(task) for patterns in _patterns(path))
+        key = (path, held, sets)
+        if key not in self._found:
+            self._found[key] = _resolved(path, task, sets)
+        return self._found[key]
+
+
+def _resolved(path: str, task: str, sets: tuple[str, ...]) -> _Variant:
+    algorithm, _ = driver.resolve_or_raise(path, task, sets)
+    train: Any = algorithm.sections["train"]
+    regime: Any = algorithm.regime
+    warmup = train.warmup if regime.acts else 0
+    budget = (train.steps, train.evaluate_every, train.episodes)
+    updates = max(train.steps - warmup, 0) * train.updates
+    return _Variant(fingerprint(path, task, sets), *budget, warmup, updates, train.action_repeat, regime.acts)

@@ -1,0 +1,72 @@
+"""The runs of a suite and what identifies them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flowrl_dsl import driver
+from flowrl_dsl.suites.errors import SuiteError
+from flowrl_dsl.suites.jobs import chosen, fingerprint, jobs_of
+from tests.suites.samples import TINY, jobs, suite
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_every_spec_and_task_comes_before_the_next_seed(tmp_path: Path) -> None:
+    found = jobs(tmp_path)
+    assert [job.question.seed for job in found] == [0] * 4 + [1] * 4
+    assert {str(job) for job in found[:2]} == {"sac on InvertedPendulum-v5, seed 0", "sac on Pendulum-v1, seed 0"}
+    one = found[0]
+    assert (one.question.steps, one.question.evaluate_every, one.question.episodes) == (300, 100, 1)
+    assert (one.warmup, one.updates, one.acts) == (280, 20, True)
+    assert one.question.algorithm == fingerprint("sac", "InvertedPendulum-v5", one.sets)
+
+
+def test_the_length_of_a_run_is_no_part_of_its_algorithm(tmp_path: Path) -> None:
+    longer = TINY.replace("steps = 300", "steps = 400").replace("episodes = 1", "episodes = 2")
+    one, other = jobs(tmp_path)[0], jobs(tmp_path, longer)[0]
+    assert one.question.algorithm == other.question.algorithm and one.question != other.question
+    assert one.folder != other.folder
+    changed = jobs(tmp_path, TINY.replace("mlp([8])", "mlp([9])"))[0]
+    assert changed.question.algorithm != one.question.algorithm
+
+
+def test_specs_of_two_groups_are_told_apart(tmp_path: Path) -> None:
+    groups = "  group plain {}\n  group large { critic { network = mlp([16]) } }\n  group one { specs = [qsm] }\n}\n"
+    found = jobs(tmp_path, TINY.replace("}\n}\n", "}\n}\n").rstrip().removesuffix("}") + groups)
+    assert {job.label for job in found} == {"sac (plain)", "td3 (plain)", "sac (large)", "td3 (large)", "qsm"}
+    assert len(found) == 20
+
+
+def test_a_part_of_a_suite(tmp_path: Path) -> None:
+    found = jobs(tmp_path)
+    part = chosen(found, ["td3"], ["Pendulum-v1"], [1])
+    assert [str(job) for job in part] == ["td3 on Pendulum-v1, seed 1"]
+    assert chosen(found, None, None, None) == found
+    for wrong in ((["qsm"], None, None), (None, ["Ant-v5"], None), (None, None, [7])):
+        with pytest.raises(SuiteError) as caught:
+            chosen(found, *wrong)
+        assert caught.value.code == "FRL0508"
+    with pytest.raises(SuiteError):
+        jobs_of(suite(tmp_path), "paper")
+
+
+def test_the_suite_small_is_the_study_of_the_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings of docs/make_results.py give the same algorithms, so that its records answer the suite's questions."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    import make_results as study
+
+    whole = driver.resolve_suite_or_raise("small")
+    pairs = {(spec, task, seed) for g in whole.groups for spec in g.specs for task in g.tasks for seed in g.seeds}
+    theirs = {(j.spec, j.task.name, j.seed): j for j in study.jobs_of(study.SPECS, study.SEEDS, study.TASKS)}
+    assert pairs == theirs.keys()
+    for job in jobs_of(replace(whole, groups=tuple(group for group in whole.groups if group.name in ("td7", "redq")))):
+        key = theirs[job.spec, job.question.task, job.question.seed].key
+        found = {name: getattr(job.question, name) for name in ("algorithm", "task", "seed", "steps", "evaluate_every")}
+        assert found.items() <= key.items()
+    for module in ("make_results", "records"):
+        sys.modules.pop(module, None)
