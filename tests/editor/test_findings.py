@@ -123,7 +123,7 @@ def test_a_broken_plugin_is_one_finding(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_findings_of_a_suite(tmp_path: Path) -> None:
-    text = 'suite a {\n  specs = [sac]\n  tasks = ["Hopper-v5"]\n  seeds = 1\n  budget = b\n  budget b { steps = 20_000 }\n}\n'
+    text = 'suite a {\n  specs = [sac]\n  tasks = ["Hopper-v5"]\n  seeds = 1\n  budget = b\n  budget b {}\n}\n'
     assert findings(View(Document(str(tmp_path / "a.flowrl"), text))) == []
     (found,) = findings(View(Document(str(tmp_path / "a.flowrl"), text.replace("= b\n", "= c\n"))))
     assert found.diagnostic.code == "FRL0273"
