@@ -13,8 +13,9 @@ from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Spa
 from flowrl_dsl.editor.outline import Entry, Outline, Spot, outline
 from flowrl_dsl.resources import folder
 from flowrl_dsl.spec.load import base_file
-from flowrl_dsl.spec.resolve import Resolution, resolve
+from flowrl_dsl.spec.resolve import Resolution
 from flowrl_dsl.spec.stdlib import LIBRARY
+from flowrl_dsl.spec.suites.resolve import check_file
 from flowrl_dsl.syntax import tree
 from flowrl_dsl.syntax.lexer import Lexer
 from flowrl_dsl.syntax.parser import parse
@@ -156,7 +157,8 @@ class View:
         if same_file(self.path, library().path):
             return Resolution(None, Diagnostics(parse(self.document.text, self.path)[1]), sources)
         try:
-            return resolve(self.path, opened={**self.opened, **sources})
+            found = check_file(self.path, {**self.opened, **sources})
+            return found if isinstance(found, Resolution) else Resolution(None, found.diagnostics, found.sources)
         except DiagnosticError as error:
             return Resolution(None, Diagnostics(list(error.diagnostics)), sources)
 

@@ -120,3 +120,10 @@ def test_a_broken_plugin_is_one_finding(monkeypatch: pytest.MonkeyPatch) -> None
     (found,) = findings(at("algorithm x { }")[0])
     assert isinstance(found.diagnostic, Diagnostic) and found.diagnostic.code == "FRL0407"
     assert (found.span.line, found.span.column) == (1, 1)
+
+
+def test_findings_of_a_suite(tmp_path: Path) -> None:
+    text = 'suite a {\n  specs = [sac]\n  tasks = ["Hopper-v5"]\n  seeds = 1\n  budget = b\n  budget b {}\n}\n'
+    assert findings(View(Document(str(tmp_path / "a.flowrl"), text))) == []
+    (found,) = findings(View(Document(str(tmp_path / "a.flowrl"), text.replace("= b\n", "= c\n"))))
+    assert found.diagnostic.code == "FRL0273"

@@ -129,7 +129,7 @@ def test_other_commands_read_suites(here: Path, capsys: pytest.CaptureFixture) -
     assert cli.main(["diff", str(here), "other.flowrl"]) == 0
     assert capsys.readouterr().out.splitlines()[2:] == ["", "seeds", "  - [0, 1]", "  + [0, 1, 2]"]
     assert cli.main(["list", "suites"]) == 0
-    assert "dm_control  1120 runs" in capsys.readouterr().out
+    assert "dm_control     1120 runs" in capsys.readouterr().out
 
 
 def test_a_folder_that_cannot_be_made(here: Path, capsys: pytest.CaptureFixture) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+import jax.numpy as jnp
+
 from flowrl_dsl.diagnostics import did_you_mean
-from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import find, register
 from flowrl_dsl.runtime.worlds.base import World, WorldKind
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics
 from flowrl_dsl.spec.load import Loader, located
@@ -25,9 +26,9 @@ class SuiteResolution:
     sources: dict[str, str]
 
 
-def check_file(path: str) -> Resolution | SuiteResolution:
-    """Read and check what a file holds."""
-    loader = Loader(Diagnostics())
+def check_file(path: str, opened: Mapping[str, str] = MappingProxyType({})) -> Resolution | SuiteResolution:
+    """Read and check what a file holds; ``opened`` has the texts of files that are not read, by path."""
+    loader = Loader(Diagnostics(), opened=opened)
     file = loader.file(located(path))
     return resolve_suite(path, loader) if file is not None and file.suite is not None else resolve(path, loader=loader)
 
