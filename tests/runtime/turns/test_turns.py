@@ -95,7 +95,8 @@ def test_an_unknown_turn_is_the_authors_mistake() -> None:
 def test_the_rerun_from_logged_rows_leads_to_the_state_before_the_bad_update(turn: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"FRL0420.*update 230"):
         train(tmp_path / "bad", blow_up_at=230, turn=turn)
-    good = train(tmp_path / "good", steps={"off_policy": 280, "offline": 230, "offline_to_online": 230}.get(turn, 275), turn=turn)
+    steps = {"off_policy": 280, "offline": 230, "offline_to_online": 230}.get(turn, 275)
+    good = train(tmp_path / "good", steps=steps, turn=turn)
     assert good.updates == 230
     loaded = Checkpoints(tmp_path / "good").load()
     saved = dict(np.load(tmp_path / "bad/nonfinite/state.npz"))
