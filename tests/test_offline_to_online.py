@@ -148,4 +148,4 @@ def test_fql_online_is_fql_that_goes_on_while_it_acts() -> None:
     assert {phase.order for phase in online.phases} == {fql.order}
     changed = {difference.path for difference in compare(fql, online)}
     options = {f"{name}.order" for name in ("offline", "online")} | {"offline.updates", "online.steps"}
-    assert changed == {"phases", "order", *options}
+    assert changed == {"phases", "order", "train.sampling", *options}
