@@ -24,7 +24,7 @@ import numpy as np
 from records import DOCS, Record, Records, fill, fingerprint, table
 
 from flowrl_dsl import __version__
-from flowrl_dsl.runtime.curves import Curve, Evaluations, curves_of, read_evaluations
+from flowrl_dsl.runtime.curves import RETURN, Curve, Series, curves_of, read_evaluations
 from flowrl_dsl.runtime.plot import draw
 
 RUNS = DOCS.parent / "runs" / "offline"
@@ -123,6 +123,11 @@ class DataSet:
     def metadata(self) -> Path:
         return SETS / self.name / "data" / "metadata.json"
 
+    @property
+    def key(self) -> Record:
+        """The field that identifies the record of the set."""
+        return {"set": self.name}
+
     def described(self) -> Record:
         """Its number of steps, its digest, and the returns of whole episodes in it."""
         from flowrl_dsl.datasets import load
@@ -148,6 +153,9 @@ def make_sets(task: Task) -> None:
     replay = DataSet(task, "replay")
     if not replay.metadata.exists():
         call("collect", str(task.teacher), "--replay", "--out", replay.name)
+    for data in (DataSet(task, level) for level in LEVELS):
+        if RECORDS.find(data.key) is None:
+            RECORDS.add(data.key | data.described())
 
 
 def settings(sets: Iterable[str]) -> list[str]:
@@ -212,9 +220,9 @@ class Job:
             options += ["--steps", str(UPDATES), "--evaluate-every", str(EVALUATE_EVERY), "--episodes", str(EPISODES)]
             options += ["--out", str(self.folder)]
             call("train", self.spec, *options, *settings(self.sets))
-        described = self.data.described()
+        sha256 = self.data.described()["sha256"]
         for seed, run in zip(SEEDS, members, strict=True):
-            RECORDS.add(self.key(seed) | {"sets": list(self.sets)} | measured(run) | {"data": described})
+            RECORDS.add(self.key(seed) | {"sets": list(self.sets)} | measured(run) | {"data": sha256})
 
 
 def said(run: Path, name: str) -> object:
@@ -223,7 +231,7 @@ def said(run: Path, name: str) -> object:
 
 def measured(run: Path) -> Record:
     """The measurements of a finished run."""
-    returns = read_evaluations(run).returns
+    returns = read_evaluations(run).values
     timing = [json.loads(line) for line in (run / "timing.jsonl").open()]
     return {
         "version": __version__,
@@ -264,30 +272,26 @@ def curve(spec: str, data: DataSet) -> Curve | None:
     return curves_of(runs)[0] if runs else None
 
 
-def _evaluations(record: Record) -> Evaluations:
+def _evaluations(record: Record) -> Series:
     values = zip(record["return_mean"], record["return_std"], strict=True)
     by_step = dict(zip(record["evaluated_at"], values, strict=True))
-    return Evaluations(_panel(record["task"], record["level"]), record["spec"], (), by_step)
+    return Series(_panel(record["task"], record["level"]), record["spec"], (), by_step)
 
 
 def _panel(task: str, level: str) -> str:
     return f"{task}, {level}"
 
 
-def behaviour(data: DataSet) -> Record | None:
-    """What the records state about a set: its steps, and the returns of whole episodes."""
-    found = (record for spec in SPECS for record in recorded(spec, data))
-    return next((record["data"] for record in found), None)
-
-
 def returns_of(task: Task) -> str:
     """A row for the behaviour and one for each spec, a column for each set."""
     sets = [DataSet(task, level) for level in LEVELS]
-    behaviours = list(map(behaviour, sets))
-    first = ["the data"]
-    for found in behaviours:
-        first.append("not run" if found is None else f"{found['returns']['mean']:.1f} (best {found['returns']['max']:.1f})")
-    return table(["", *LEVELS], [first, *([_marked(spec, sets), *(_final(spec, data) for data in sets)] for spec in SPECS)])
+    behaviours = [RECORDS.find(data.key) for data in sets]
+    means = [None if found is None else found["returns"] for found in behaviours]
+    first = [f"{one['mean']:.1f} (best {one['max']:.1f})" if one is not None else "not collected" for one in means]
+    return table(
+        ["", *LEVELS],
+        [["the data", *first], *([_marked(spec, sets), *(_final(spec, data) for data in sets)] for spec in SPECS)],
+    )
 
 
 def _marked(spec: str, sets: Iterable[DataSet]) -> str:
@@ -307,12 +311,12 @@ def curves(task: Task) -> Iterator[Curve]:
     """All curves of a task, and the mean return of each set as a line."""
     for level in LEVELS:
         data = DataSet(task, level)
-        found = behaviour(data)
+        found = RECORDS.find(data.key)
         drawn = [one for one in (curve(spec, data) for spec in SPECS) if one is not None]
-        if found is not None:
+        if found is not None and drawn:
             steps = drawn[0].steps
             mean = np.full(len(steps), found["returns"]["mean"])
-            yield Curve(_panel(task.name, level), "the data", (), "run", 1, steps, mean, mean, mean)
+            yield Curve(_panel(task.name, level), "the data", (), "", 1, steps, mean, mean, mean, RETURN, steps)
         yield from drawn
 
 
@@ -323,7 +327,7 @@ def write() -> None:
         picture = f"results_offline_{task.short}.png"
         shown = returns_of(task)
         if drawn:
-            draw(drawn, DOCS / picture)
+            draw(drawn, DOCS / picture, by="updates")
             shown += f"\n\n![learning curves]({picture})"
         fill("results_offline.md", task.short, shown)
 

@@ -137,3 +137,15 @@ def _storage(program, data: int, collected: int) -> dict:
         return fields | {"r": np.full(count, r, np.float32), "size": np.int32(count), "total": np.int32(count)}
 
     return rows(collected, 1.0) | {"data": rows(data, -1.0)}
+
+
+def test_fql_online_is_fql_that_goes_on_while_it_acts() -> None:
+    from flowrl_dsl.driver import resolve_or_raise
+    from flowrl_dsl.spec.compare import compare
+
+    fql, online = (resolve_or_raise(name, None, ())[0] for name in ("fql", "fql_online"))
+    assert online.regime.taken(online) == "offline_to_online"
+    assert {phase.order for phase in online.phases} == {fql.order}
+    changed = {difference.path for difference in compare(fql, online)}
+    options = {f"{name}.order" for name in ("offline", "online")} | {"offline.updates", "online.steps"}
+    assert changed == {"phases", "order", "train.sampling", *options}

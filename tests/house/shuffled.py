@@ -23,9 +23,9 @@ class Shuffled(Source):
     envs: int = Option(1, ge=1, description="environments stepped side by side")
 
     @classmethod
-    def of(cls, sampling: Sampling, horizon: int, envs: int) -> Source:
-        if horizon > 1:
-            raise ValueError("shuffled steps have no order that returns of several steps could follow")
+    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool) -> Source:
+        if horizon > 1 or following:
+            raise ValueError("shuffled steps have no order that later steps could follow")
         return cls(envs=envs)
 
     def insert(self, storage: Any, rows: Any, count: Any) -> Any:

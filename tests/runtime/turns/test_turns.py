@@ -49,6 +49,7 @@ class Recorder:
 
     def count_step(self) -> None:
         self.asked.append("count")
+        self.step += self.settings.envs
 
     def interact(self, actions: str) -> None:
         self.asked.append(f"step with {actions} actions")
@@ -78,6 +79,13 @@ def test_offline_steps_are_updates() -> None:
     assert player.asked == ["update 2", "count"] * 2
 
 
+def test_after_its_offline_steps_an_algorithm_acts_and_never_at_random() -> None:
+    player, turn = Recorder(updates=2, warmup=9, envs=2, offline=3), named("offline_to_online")
+    for _ in range(4):
+        turn.advance(player)
+    assert player.asked == ["update 4", "count"] * 2 + ["act", "update 4", CHOSEN] * 2
+
+
 def test_an_unknown_turn_is_the_authors_mistake() -> None:
     with pytest.raises(ValueError, match=r'unknown turn "of_policy"; known: off_policy'):
         named("of_policy")
@@ -87,7 +95,8 @@ def test_an_unknown_turn_is_the_authors_mistake() -> None:
 def test_the_rerun_from_logged_rows_leads_to_the_state_before_the_bad_update(turn: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"FRL0420.*update 230"):
         train(tmp_path / "bad", blow_up_at=230, turn=turn)
-    good = train(tmp_path / "good", steps={"off_policy": 280, "offline": 230}.get(turn, 275), turn=turn)
+    steps = {"off_policy": 280, "offline": 230, "offline_to_online": 230}.get(turn, 275)
+    good = train(tmp_path / "good", steps=steps, turn=turn)
     assert good.updates == 230
     loaded = Checkpoints(tmp_path / "good").load()
     saved = dict(np.load(tmp_path / "bad/nonfinite/state.npz"))
