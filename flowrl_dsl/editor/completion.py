@@ -12,7 +12,7 @@ from flowrl_dsl.editor import describe
 from flowrl_dsl.editor import expected as roles
 from flowrl_dsl.editor.document import Place, View
 from flowrl_dsl.editor.expected import Expected, called, class_of, expected_at, is_phase
-from flowrl_dsl.editor.meaning import BEGINNINGS, SETTINGS
+from flowrl_dsl.editor.meaning import BEGINNINGS
 from flowrl_dsl.editor.names import Declared, Names
 from flowrl_dsl.editor.outline import Block, Spot
 from flowrl_dsl.formula import PRIMITIVES
@@ -21,6 +21,7 @@ from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec.kinds import choices, kinds, without_none
 from flowrl_dsl.spec.merge import PHASE_OPTIONS
 from flowrl_dsl.spec.order import TARGETS, WORDS
+from flowrl_dsl.spec.overrides import SETTINGS
 from flowrl_dsl.spec.typecheck import GRADIENT
 from flowrl_dsl.syntax.sources import SUFFIX, specs_in
 from flowrl_dsl.syntax.tokens import Token

@@ -18,6 +18,7 @@ from flowrl_dsl.syntax import tree
 LANGUAGE = "flowrl"
 WORDS = {
     "algorithm": '`algorithm name "title" extends "base.flowrl" { ... }`: the algorithm of the file',
+    "suite": '`suite name "title" { ... }`: runs of several specs on several tasks',
     "extends": '`extends "dpmd.flowrl"`: build on another spec, beside this one or shipped; what this one sets goes first',
     "param": "`param name = value in (0, 10]`: a number that `--set` changes, a schedule, or `learned(...)`",
     "let": "`let name = formula`: a formula with a name",

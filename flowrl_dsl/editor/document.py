@@ -151,9 +151,13 @@ class View:
 
     @cached_property
     def resolution(self) -> Resolution:
-        """What ``check`` finds; a plugin that cannot be imported is one finding.  The standard library is read as it is."""
+        """What ``check`` finds; a plugin that cannot be imported is one finding.
+
+        Of a suite and of the standard library, the syntax errors.
+        """
         sources = {self.path: self.document.text}
-        if same_file(self.path, library().path):
+        kinds = {one.kind for one in self.document.outline.root.statements}
+        if "SUITE" in kinds or same_file(self.path, library().path):
             return Resolution(None, Diagnostics(parse(self.document.text, self.path)[1]), sources)
         try:
             return resolve(self.path, opened={**self.opened, **sources})

@@ -14,11 +14,11 @@ from flowrl_dsl.editor.outline import Entry, Statement
 from flowrl_dsl.formula import PRIMITIVES
 from flowrl_dsl.registry import Component, find, functions, sections
 from flowrl_dsl.spec.order import WORDS
+from flowrl_dsl.spec.overrides import SETTINGS
 from flowrl_dsl.spec.typecheck import GRADIENT
 from flowrl_dsl.syntax.lexer import language
 
 LITERALS = {"STRING": "string", "NUMBER": "number"}
-SETTINGS = ("paper", "regime", "order")
 UNSPECIFIED = Expected(roles.NOTHING)
 BEGINNINGS = ("copy", "reset")
 

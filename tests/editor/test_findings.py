@@ -109,6 +109,11 @@ def test_the_standard_library_has_no_findings_of_its_own() -> None:
     assert [one.diagnostic.code for one in findings(_view(path, text.replace("def top1(q)", "def top1(q")))] == ["FRL0113"]
 
 
+def test_of_a_suite_the_syntax_errors_are_found() -> None:
+    assert findings(at('suite mine { specs = ["qsm"] }')[0]) == []
+    assert [one.diagnostic.code for one in findings(at('suite mine { specs = ["qsm" }')[0])] == ["FRL0113"]
+
+
 def test_a_broken_plugin_is_one_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     from flowrl_dsl import plugins
     from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError

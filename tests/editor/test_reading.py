@@ -11,8 +11,12 @@ from flowrl_dsl.editor import describe
 from flowrl_dsl.editor.coloring import COLORS, colored
 from flowrl_dsl.editor.folding import Fold, folds
 from flowrl_dsl.editor.hover import hover
+from flowrl_dsl.editor.meaning import BEGINNINGS
 from flowrl_dsl.editor.signatures import signature
 from flowrl_dsl.editor.symbols import symbols
+from flowrl_dsl.spec.merge import PHASE_OPTIONS
+from flowrl_dsl.spec.order import TARGETS, WORDS
+from flowrl_dsl.spec.overrides import SETTINGS
 from flowrl_dsl.syntax.lexer import language
 from tests.editor.helpers import SPECS, at, in_spec, view_of
 
@@ -52,7 +56,7 @@ def test_nothing_is_told_of_comments_and_gaps() -> None:
 
 
 def test_every_word_of_the_language_is_explained() -> None:
-    assert {*language().keywords} <= {*describe.WORDS}
+    assert {*language().keywords, *SETTINGS, *PHASE_OPTIONS, *WORDS, *BEGINNINGS, TARGETS} <= {*describe.WORDS}
 
 
 def test_axes_of_a_formula_inside_of_a_task() -> None:
