@@ -177,7 +177,7 @@ class _Reader:
         token, statement = self.tokens[index], self.statement
         if self.brackets:
             return False
-        if token.type in STARTERS or token.type == "ALGORITHM":
+        if token.type in STARTERS or token.type in ("ALGORITHM", "SUITE"):
             return True
         if token.type != "NAME" or statement is None:
             return token.type == "NAME"

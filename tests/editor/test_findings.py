@@ -116,7 +116,7 @@ def test_a_broken_plugin_is_one_finding(monkeypatch: pytest.MonkeyPatch) -> None
     def broken(*_: object, **__: object) -> None:
         raise DiagnosticError([plugins._broken("mine", "mine.module", ImportError("no"))])
 
-    monkeypatch.setattr("flowrl_dsl.editor.document.resolve", broken)
+    monkeypatch.setattr("flowrl_dsl.editor.document.check_file", broken)
     (found,) = findings(at("algorithm x { }")[0])
     assert isinstance(found.diagnostic, Diagnostic) and found.diagnostic.code == "FRL0407"
     assert (found.span.line, found.span.column) == (1, 1)
