@@ -20,12 +20,13 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 NAVIGATION = {
     "Home": "index.md",
-    "Learn": ["tutorial.md", "language.md", "python.md"],
-    "How to": "howto",
-    "Reference": "reference",
-    "Runs": ["populations.md", "data.md", "results.md", "hybrids.md", "known_answers.md", "performance.md"],
+    "Learn": ["tutorial.md", "language.md", "python.md", "editors.md"],
+    "How to": ["howto", "export.md"],
+    "Reference": ["commands.md", "reference"],
+    "Runs": ["populations.md", "data.md", "hybrids.md", "performance.md"],
+    "Results": ["results.md", "results_offline.md", "known_answers.md", "known_answers_offline.md"],
     "Inside": ["architecture.md", "worlds.md", "testing.md", "CONTRIBUTING.md", "CHANGELOG.md"],
-    "Specs": "specs",
+    "Specs": ["specs", "grammar"],
 }
 """Pages by heading: a page, several, or all of a folder in alphabetical order.  What is not named here comes last."""
 _LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")

@@ -17,7 +17,7 @@ class Acting:
     """The newest checkpoint of a run as a function from observations to actions in [-1, 1]."""
 
     def __init__(self, folder: RunFolder):
-        from flowrl_dsl.runtime.train import load_groups
+        from flowrl_dsl.runtime.loading import load_groups
 
         prepared = runs.rebuild(folder)
         self.algorithm, self.settings, self.program = prepared.algorithm, prepared.settings, prepared.program

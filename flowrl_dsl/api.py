@@ -208,8 +208,8 @@ def load_policy(run: str | Path) -> Policy:
     >>> flowrl_dsl.load_policy("quick").high.tolist()
     [2.0]
     """
+    from flowrl_dsl.runtime.loading import load_groups
     from flowrl_dsl.runtime.logs import RunFolder
-    from flowrl_dsl.runtime.train import load_groups
 
     folder = RunFolder(Path(run))
     spaces = runs.spaces_of(folder)

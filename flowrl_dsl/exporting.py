@@ -57,8 +57,8 @@ def loaded(run: Path, mode: str) -> Exported:
     """The acting function of a run in a mode of its spec, ``evaluate`` or ``explore``."""
     from flowrl_dsl.export.acting import Acting
     from flowrl_dsl.export.card import Origin
+    from flowrl_dsl.runtime.loading import load_groups
     from flowrl_dsl.runtime.logs import RunFolder
-    from flowrl_dsl.runtime.train import load_groups
 
     folder = RunFolder(run)
     spaces, algorithm = runs.spaces_of(folder), runs.resolved(folder)

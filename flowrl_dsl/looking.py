@@ -164,7 +164,7 @@ class _View:
     def _inputs(self, graph: Any) -> dict[str, Any]:
         """The groups of the state and the numbers that the graph reads."""
         from flowrl_dsl.lowering.program import groups_read
-        from flowrl_dsl.runtime.train import load_groups
+        from flowrl_dsl.runtime.loading import load_groups
 
         _, state = load_groups(self._program, self._folder, groups_read(graph))
         numbers = {f"hyper.{name}": np.float32(self._program.hyper[name]) for name in graph.leaves("hyper.")}

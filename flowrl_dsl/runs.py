@@ -357,7 +357,7 @@ def print_means(found: Sequence[tuple[RunFolder, Evaluation]]) -> None:
 def evaluate_one(folder: RunFolder, episodes: int | None) -> Evaluation:
     """Evaluate the newest checkpoint of a run, and print the result."""
     from flowrl_dsl.runtime.evaluation import evaluate
-    from flowrl_dsl.runtime.train import load_state
+    from flowrl_dsl.runtime.loading import load_state
     from flowrl_dsl.runtime.worlds import catalogue
 
     prepared = rebuild(folder)

@@ -7,13 +7,12 @@ its checkpoints continues bit for bit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 
 from flowrl_dsl.diagnostics import DiagnosticError
@@ -371,29 +370,6 @@ def _numbers(given: Mapping[str, Any], table: Table | None) -> dict[str, float]:
     """The inputs of the program, statistics of a data set among them, as plain numbers: they never wait for the device."""
     measured = {} if table is None else table.statistics
     return {name: float(measured.get(name, value)) for name, value in given.items()}
-
-
-def load_state(program: Any, folder: RunFolder, seed: int) -> tuple[int, Any]:
-    """Step and learner state of the newest checkpoint; raises FRL0412 if the run has none."""
-    template = jax.eval_shape(lambda: program.init(seed))
-    checkpoints = Checkpoints(folder.path)
-    loaded = checkpoints.load(learner.expected(template, Replay.of(program)))
-    if loaded is None:
-        raise RunError("FRL0412", f"{folder.path} has no usable checkpoint", *checkpoints.notices)
-    return loaded.step, learner.from_arrays(template, loaded.state)
-
-
-def load_groups(program: Any, folder: RunFolder, groups: Iterable[str]) -> tuple[int, Any]:
-    """Step of the newest checkpoint, and these groups of its state; raises FRL0412 if the run has none."""
-    checkpoints = Checkpoints(folder.path)
-    loaded = checkpoints.load_state()
-    if loaded is None:
-        raise RunError("FRL0412", f"{folder.path} has no usable checkpoint", *checkpoints.notices)
-    step, arrays = loaded
-    whole = jax.eval_shape(lambda: program.init(0))
-    template = {group: whole[group] for group in groups}
-    read = {name: array for name, array in arrays.items() if any(name.startswith(f"['{group}']") for group in template)}
-    return step, learner.from_arrays(template, read)
 
 
 def _not_ours(folder: RunFolder, step: int, why: str) -> RunError:
