@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,11 +25,18 @@ OF_THE_BUDGET = ("steps", "evaluate_every", "episodes")
 def fingerprint(spec: str, task: str | None, sets: tuple[str, ...]) -> str:
     """A digest of the algorithm that a spec resolves to: 12 hexadecimal digits of the SHA-256 of its resolved text.
 
-    How long it is trained and how it is evaluated takes no part.
+    How long it is trained and how it is evaluated takes no part.  Neither do options that are none, so that an option which
+    later versions add, and which a spec does not use, leaves its digest as it is.
     """
     fixed = tuple(f"train.{name}=1" for name in OF_THE_BUDGET)
     algorithm, _ = driver.resolve_or_raise(spec, task, (*sets, *fixed))
-    return hashlib.sha256(show(algorithm).encode()).hexdigest()[:12]
+    return digest(show(algorithm))
+
+
+def digest(text: str) -> str:
+    """The digest of a resolved text, whatever its layout, without the options that are none."""
+    words = re.sub(r"\b\w+\s*=\s*none\b,?", "", text).split()
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
