@@ -84,13 +84,20 @@ def test_a_port_that_is_taken_is_an_error(served: tuple[Server, Path]) -> None:
 
 def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     run = run_folder(tmp_path / "run")
-    command = [sys.executable, "-m", "flowrl_dsl.cli", "report", str(run), "--watch"]
+    # a shell starts jobs in the background with this signal ignored, and their children inherit that
+    heeding = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from flowrl_dsl.cli import main; "
+    )
+    command = [sys.executable, "-c", f"{heeding}sys.exit(main(sys.argv[1:]))", "report", str(run), "--watch"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        address = re.match(r"http://127\.0\.0\.1:(\d+)/ ", process.stdout.readline())
-        connection = http.client.HTTPConnection("127.0.0.1", int(address[1]), timeout=20)
-        connection.request("GET", "/")
-        assert connection.getresponse().status == 200
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0 and process.stdout.read() == "ended\n"
+        try:
+            assert process.stdout is not None
+            address = re.match(r"http://127\.0\.0\.1:(\d+)/ ", process.stdout.readline())
+            connection = http.client.HTTPConnection("127.0.0.1", int(address[1]), timeout=20)
+            connection.request("GET", "/")
+            assert connection.getresponse().status == 200
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0 and process.stdout.read() == "ended\n"
+        finally:
+            process.kill()
     assert {path.name for path in run.iterdir()} == {"run.json", "resolved.flowrl", "spec", "metrics.jsonl", "timing.jsonl"}
