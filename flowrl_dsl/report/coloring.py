@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 
-_TOKEN = re.compile(
-    r"""(?P<comment>\#[^\n]*)
-      | (?P<string>"[^"\n]*")
-      | (?P<keyword>\b(?:algorithm|extends|for|task|data|param|let|def|improve|from|in|phase|begin)\b)
-      | (?P<number>(?<![\w.])\d[\d_]*(?:\.\d+)?(?:e[+-]?\d+)?\b)
-      | (?P<function>\b[A-Za-z_]\w*(?=\())
-      | (?P<name>\b[A-Za-z_]\w*(?=\s*=))
-      | (?P<section>\b[a-z_]\w*(?=\s*\{))
-      | (?P<operator>->|[-+*/<>=])""",
-    re.VERBOSE,
-)
+from pygments.token import Comment, Keyword, Name, Number, Operator, String
+
+from flowrl_dsl.editor.pygmented import FlowrlLexer
+
+KINDS = {
+    Comment: "comment",
+    String: "string",
+    Keyword: "keyword",
+    Number: "number",
+    Operator: "operator",
+    Name.Namespace: "section",
+    Name.Class: "function",
+    Name.Function: "function",
+    Name.Builtin: "function",
+}
+"""The class in the style of the page of each kind of token of the lexer; others have none."""
 
 
 def colored(spec: str) -> str:
     """The text of a spec, or any other, with its tokens in spans of the class ``t-KIND``; all of it escaped."""
-    parts, at = [], 0
-    for token in _TOKEN.finditer(spec):
-        parts.append(escape(spec[at : token.start()]))
-        parts.append(f'<span class="t-{token.lastgroup}">{escape(token[0])}</span>')
-        at = token.end()
-    return "".join([*parts, escape(spec[at:])])
+    parts = []
+    for _, token, text in FlowrlLexer().get_tokens_unprocessed(spec):
+        kind = next((kind for parent, kind in KINDS.items() if token in parent), "")
+        parts.append(f'<span class="t-{kind}">{escape(text)}</span>' if kind else escape(text))
+    return "".join(parts)
