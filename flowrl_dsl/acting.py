@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowrl_dsl import runs
+from flowrl_dsl import driver, runs
 from flowrl_dsl.runtime.errors import RunError
 
 if TYPE_CHECKING:
+    from flowrl_dsl.algorithm import Algorithm
+    from flowrl_dsl.lowering.program import Program
     from flowrl_dsl.runtime.logs import RunFolder
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest checkpoint of a run as acting needs it: the groups of the state that acting reads, and bounds of actions.
+
+    No environment is made, and the rest of the state is not loaded.
+    """
+
+    algorithm: Algorithm
+    program: Program
+    step: int
+    state: Any
+    low: Any
+    high: Any
+
+
+def newest(folder: RunFolder, passes: Sequence[str] | None = None) -> Newest:
+    """The newest checkpoint of a run folder, its program after these passes, by default all; raises FRL0412 without one."""
+    from flowrl_dsl.runtime.loading import load_groups
+
+    spaces, algorithm = runs.spaces_of(folder), runs.resolved(folder)
+    runs.prepare_jax()
+    program = driver.build_program(algorithm, spaces["observation"], len(spaces["low"]), passes=passes, capacity=1)
+    step, state = load_groups(program, folder, program.acting_groups)
+    return Newest(algorithm, program, step, state, spaces["low"], spaces["high"])
 
 
 class Acting:

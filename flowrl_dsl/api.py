@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowrl_dsl import driver, runs, streams
+from flowrl_dsl import acting, driver, runs, streams
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 
 if TYPE_CHECKING:
@@ -208,13 +208,7 @@ def load_policy(run: str | Path) -> Policy:
     >>> flowrl_dsl.load_policy("quick").high.tolist()
     [2.0]
     """
-    from flowrl_dsl.runtime.loading import load_groups
     from flowrl_dsl.runtime.logs import RunFolder
 
-    folder = RunFolder(Path(run))
-    spaces = runs.spaces_of(folder)
-    algorithm = runs.resolved(folder)
-    runs.prepare_jax()
-    program = driver.build_program(algorithm, spaces["observation"], len(spaces["low"]), capacity=1)
-    step, state = load_groups(program, folder, program.acting_groups)
-    return Policy(program, state, step, spaces["low"], spaces["high"])
+    found = acting.newest(RunFolder(Path(run)))
+    return Policy(found.program, found.state, found.step, found.low, found.high)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowrl_dsl import __version__, driver, runs
+from flowrl_dsl import __version__
+from flowrl_dsl.acting import newest
 from flowrl_dsl.passes import PIPELINE
 from flowrl_dsl.runtime.errors import require_extra
 
@@ -57,21 +58,16 @@ def loaded(run: Path, mode: str) -> Exported:
     """The acting function of a run in a mode of its spec, ``evaluate`` or ``explore``."""
     from flowrl_dsl.export.acting import Acting
     from flowrl_dsl.export.card import Origin
-    from flowrl_dsl.runtime.loading import load_groups
     from flowrl_dsl.runtime.logs import RunFolder
 
     folder = RunFolder(run)
-    spaces, algorithm = runs.spaces_of(folder), runs.resolved(folder)
-    low, high = spaces["low"], spaces["high"]
-    runs.prepare_jax()
-    program = driver.build_program(algorithm, spaces["observation"], len(low), passes=PASSES, capacity=1)
-    step, state = load_groups(program, folder, program.acting_groups)
-    records = [one for one in folder.records() if one["kind"] == "eval" and one["step"] <= step]
-    title, paper = algorithm.title or algorithm.name, algorithm.paper or ""
-    place = folder.said("task"), folder.said("seed"), step, records[-1] if records else None
+    found = newest(folder, PASSES)
+    records = [one for one in folder.records() if one["kind"] == "eval" and one["step"] <= found.step]
+    title, paper = found.algorithm.title or found.algorithm.name, found.algorithm.paper or ""
+    place = folder.said("task"), folder.said("seed"), found.step, records[-1] if records else None
     made = folder.settings.get("versions", {}), folder.settings.get("command", ())
-    origin = Origin(title, paper, *place, *made, folder.resolved().decode(), low, high)
-    return Exported(Acting(program, state, low, high, mode), origin)
+    origin = Origin(title, paper, *place, *made, folder.resolved().decode(), found.low, found.high)
+    return Exported(Acting(found.program, found.state, found.low, found.high, mode), origin)
 
 
 def _policy(found: Exported, form: str) -> bytes:

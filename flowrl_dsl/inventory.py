@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flowrl_dsl.diagnostics import DiagnosticError
+from flowrl_dsl.plan import aligned
 from flowrl_dsl.runtime import claims, files
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.logs import RunFolder
@@ -96,9 +97,7 @@ def chosen(entries: Iterable[Entry], filters: Sequence[tuple[str, str]], by: str
 def table(entries: Sequence[Entry]) -> str:
     """One line for each run."""
     head = ("run", "spec", "task", "seed", "step", "return", "state")
-    rows = [head, *(_row(one) for one in entries)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(aligned([head, *(_row(one) for one in entries)]))
 
 
 def _row(one: Entry) -> tuple[str, ...]:

@@ -49,9 +49,13 @@ def _heading(algorithm: Algorithm, program: Any, task: str | None) -> str:
 
 
 def _table(title: str, rows: Sequence[tuple[str, ...]]) -> str:
+    return "\n".join([title, *(f"  {line}" for line in aligned(rows))])
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """The rows of a table as lines, each column as wide as its widest cell."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-    lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([title, *lines])
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _axes(algorithm: Algorithm) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +19,7 @@ from flowrl_dsl.algorithm import starts
 from flowrl_dsl.data import DataSet, asked
 from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
 from flowrl_dsl.resources import cache_folder, shipped_specs
-from flowrl_dsl.runtime.errors import Interrupted, RunError
+from flowrl_dsl.runtime.errors import Interrupted, RunError, require_extra
 from flowrl_dsl.spec.load import self_contained
 from flowrl_dsl.spec.resolve import resolve
 from flowrl_dsl.spec.scope import SET_FILE
@@ -124,8 +123,8 @@ def prepare(arguments: TrainArguments, data: DataSet | None = None) -> PreparedR
     data = data or asked(algorithm, arguments.spec, arguments.task, arguments.data)
     if data is not None:
         algorithm, resolution = driver.resolve_or_raise(arguments.spec, arguments.task, arguments.sets, data.name)
-    if arguments.wandb is not None and find_spec("wandb") is None:
-        raise RunError("FRL0440", "--wandb needs the extra: pip install 'flowrl-dsl[wandb]'")
+    if arguments.wandb is not None:
+        require_extra("wandb", "wandb")
     contents = _spec_copies(resolution.sources) | {"resolved.flowrl": show(algorithm)}
     built = build(algorithm, arguments.task, arguments.seed, arguments.replaced, data)
     return PreparedRun(algorithm, *built, contents, data)

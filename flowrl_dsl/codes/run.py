@@ -233,13 +233,6 @@ CODES = (
         "Fix the module at the place in the note, or uninstall the package.",
     ),
     Code(
-        "FRL0440",
-        "Weights & Biases is not installed",
-        "Logging to it is an optional extra, because it is a large package needed by few runs.",
-        "flowrl-dsl train qsm --wandb my-project",
-        "pip install 'flowrl-dsl[wandb]', or omit --wandb.",
-    ),
-    Code(
         "FRL0441",
         "Weights & Biases cannot log this run",
         "There is no key for it, no network, or the project belongs to someone else.  The message is that of wandb.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
+from flowrl_dsl.algorithm import Position, formulas
 from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Backbone, Embedding, Noised, Sampled, Widths
@@ -13,12 +14,13 @@ from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.components.embedded import network, observation_network
 from flowrl_dsl.components.random_numbers import normal_numbers, uniform_numbers
 from flowrl_dsl.components.stored import dense_layer
+from flowrl_dsl.formula import Operation, terms
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Literal, build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.graph.pieces import in_pieces
 from flowrl_dsl.lazy import jnp, nn
-from flowrl_dsl.registry import Scalar
+from flowrl_dsl.registry import Scalar, SectionKind
 
 
 @kernel(activation="activation")
@@ -149,6 +151,22 @@ class Denoising(Backbone):
     def field(self, network: Call) -> Call:
         """The field followed by the sampler; ``network`` is an expression of the network as a function of (a_t, t)."""
         return network
+
+    def _is_fitted(self, at: Position) -> bool:
+        """Whether a mechanism of the policy, or a formula that reads its ``denoising_loss``, evaluates the regression."""
+        blocks = [block for block in at.algorithm.improvements if block.owner == at.owner]
+        if any("imitation" in block.mechanism.needs() for block in blocks):
+            return True
+        section = at.components[at.owner]
+        assert isinstance(section, SectionKind)
+        own = {*(block.label for block in blocks), at.owner, *section.kept(at.owner)}
+        calls = ((path, term) for path, formula in formulas(at.components) for term in terms(formula.term))
+        return any(
+            isinstance(term, Operation)
+            and term.function == "denoising_loss"
+            and (term.source or path.partition(".")[0]) in own
+            for path, term in calls
+        )
 
     def imitate(self, ctx: Context, params: Value, s: Value, a: Value, weight: Value, bound: Scalar | None = None) -> Value:
         """The weighted error of the regression at noisy actions, each with its own time and noise."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flowrl_dsl.runtime import events, files
-from flowrl_dsl.runtime.errors import RunError
+from flowrl_dsl.runtime.errors import RunError, require_extra
 from flowrl_dsl.runtime.logs import Entry, quoted
 
 
@@ -65,6 +65,7 @@ class Wandb:
 
         Those are all of them where it is offline: each of its folders then contains the whole run.
         """
+        require_extra("wandb", "wandb")  # a run may be resumed on another machine
         import wandb
 
         # one folder is one W&B run, also after a resume

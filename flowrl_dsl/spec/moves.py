@@ -37,8 +37,9 @@ def order_reader(
     fixed = check.edited or bool(check.statements.applied)
     lenient = file != SET_FILE and (fixed or file != check.main)
     measured, trainers = _measured(check, improvements), _trainers(check)
-    given_to = (measured, check.scope.diagnostics, trainers, partial, copies_of(check))
-    return OrderReader(movable, still, lenient, *given_to)
+    return OrderReader(
+        movable, still, lenient, measured, check.scope.diagnostics, trainers, partial=partial, copies=copies_of(check)
+    )
 
 
 def _measured(check: Check, improvements: Sequence[Improvement]) -> set[str]:

@@ -45,19 +45,38 @@ def _with_axis(trial: Trial, axis: str) -> list[Node]:
 def _check_permuted(trial: Trial, axis: str) -> None:
     original = trial.interpreted
     batch = {name: np.roll(rows, 1, axis=0) for name, rows in trial.batch.items()} if axis == "batch" else trial.batch
-    permuted = trial.values(batch, draw=_Permuted(trial, axis))
+    orders = _orders(trial, axis)
+    permuted = trial.values(batch, draw=_Permuted(trial, axis, orders))
     excused: set[str] = set()
     for node in trial.graph.nodes.values():
         if _by_place(trial, node, axis) or not excused.isdisjoint(node.inputs):
             excused.add(node.name)
         elif node.type.dtype != "tree" and node.op != INPUT:
             x, y = np.asarray(original[node.name]), np.asarray(permuted[node.name])
-            expected = np.roll(x, 1, axis=node.type.axes.index(axis)) if axis in node.type.axes else x
+            expected = np.take(x, orders[node.name], node.type.axes.index(axis)) if node.name in orders else x
             difference = unlike(expected, y)
             if difference and _decided_by_rounding(trial, node, distance(expected, y)):
                 excused.add(node.name)
                 difference = ""
             assert not difference, f"{node.name} is not that of another order of {axis}: {difference}\n{expected}\n{y}"
+
+
+def _orders(trial: Trial, axis: str) -> dict[str, np.ndarray]:
+    """The indices of the rows that the permuted step has in each place, for every node with the axis.
+
+    The rows of a draw are rolled by one, and each part of a concatenation on its own.
+    """
+    orders: dict[str, np.ndarray] = {}
+    for node in _with_axis(trial, axis):
+        length = np.shape(trial.interpreted[node.name])[node.type.axes.index(axis)]
+        known = [orders[name] for name in node.inputs if name in orders]
+        same = [order for order in known if len(order) == length]
+        if node.op == "Concat" and sum(map(len, known)) == length:
+            starts = np.cumsum([0, *map(len, known[:-1])])
+            orders[node.name] = np.concatenate([start + order for start, order in zip(starts, known, strict=True)])
+        else:
+            orders[node.name] = same[0] if same else np.roll(np.arange(length), 1)
+    return orders
 
 
 def _decided_by_rounding(trial: Trial, node: Node, difference: float) -> bool:
@@ -75,32 +94,38 @@ def _by_place(trial: Trial, node: Node, axis: str) -> bool:
 
 
 class _Permuted:
-    """Rolls the bits of each draw along an axis of its node, if the draw has one row for each entry."""
+    """Permutes the bits of each draw along an axis of its node, if the draw has one row for each entry."""
 
-    def __init__(self, trial: Trial, axis: str):
+    def __init__(self, trial: Trial, axis: str, orders: Mapping[str, np.ndarray]):
         self.trial = trial
         self.axis = axis
-        self.rows = {node.name: self._rows_of(node) for node in trial.graph.nodes.values()}
+        self.orders = orders
+        self.near = {node.name: self._near(node) for node in trial.graph.nodes.values()}
 
-    def _rows_of(self, node: Node) -> dict[str, int]:
-        """The row axes of a node's value, inputs and items, with their lengths, in order."""
+    def _near(self, node: Node) -> list[Node]:
+        """The node, its inputs and its items, those that have axes."""
         nodes = self.trial.graph.nodes
         items = [part for part in nodes.values() if part.op == "Item" and part.inputs[0] == node.name]
-        near = [part for part in (node, *(nodes[name] for name in node.inputs), *items) if part.type.axes]
+        return [part for part in (node, *(nodes[name] for name in node.inputs), *items) if part.type.axes]
+
+    def _rows_of(self, name: str) -> dict[str, int]:
+        """The row axes of a node's value, inputs and items, with their lengths, in order."""
         lengths = {
             axis: length
-            for part in near
+            for part in self.near[name]
             for axis, length in zip(part.type.axes, np.shape(self.trial.interpreted[part.name]), strict=True)
         }
         return {axis: lengths[axis] for axis in union(lengths) if axis in ROWS}
 
     def __call__(self, shape: tuple[int, ...], scope: str, drawn: np.ndarray) -> np.ndarray:
-        known = [name for found in _NAME.findall(scope) if (name := found.removesuffix(".plain")) in self.rows]
-        rows: Mapping[str, int] = self.rows[known[-1]] if known else {}
+        known = [name for found in _NAME.findall(scope) if (name := found.removesuffix(".plain")) in self.near]
+        rows = self._rows_of(known[-1]) if known else {}
         fits = len(shape) >= len(rows) and all(n == length for n, length in zip(shape, rows.values(), strict=False))
         if self.axis not in rows or not fits:
             return drawn
-        return np.roll(drawn, 1, axis=drawn.ndim - len(shape) + list(rows).index(self.axis))
+        found = (self.orders[part.name] for part in self.near[known[-1]] if part.name in self.orders)
+        order = next(order for order in found if len(order) == rows[self.axis])
+        return np.take(drawn, order, axis=drawn.ndim - len(shape) + list(rows).index(self.axis))
 
 
 _ONLY_DIFFERENCES = ("jax.nn.softmax", "jax.nn.log_softmax", "best", "rank", "simplex_linear", "simplex_square")

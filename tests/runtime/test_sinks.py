@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -90,9 +92,13 @@ class _Server:
         self.step += 1
 
 
+def _installed(monkeypatch, init: Callable[..., Any]) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init, __spec__=ModuleSpec("wandb", None)))
+
+
 def _wandb(monkeypatch, server: _Server, folder: Path, after: int) -> Wandb:
     asked: dict[str, Any] = {}
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **given: asked.update(given) or server))
+    _installed(monkeypatch, lambda **given: asked.update(given) or server)
     sink = Wandb("project", "run", folder, {"wandb_id": "1a2b"}, _between(0, after))
     assert asked["id"] == "1a2b" and asked["resume"] == "allow"
     return sink
@@ -114,7 +120,13 @@ def test_an_error_of_weights_and_biases_has_a_code(tmp_path: Path, monkeypatch) 
     def refuse(**given: Any) -> None:
         raise OSError("No API key configured")
 
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=refuse))
+    _installed(monkeypatch, refuse)
     with pytest.raises(RunError, match=r"FRL0441.*No API key") as refused:
         Wandb("project", "run", tmp_path, json.loads('{"created": "now"}'), [])
     assert "WANDB_MODE=offline" in refused.value.diagnostics[0].notes[0]
+
+
+def test_a_run_with_weights_and_biases_can_be_resumed_where_it_is_missing(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("flowrl_dsl.runtime.errors.find_spec", lambda library: None)
+    with pytest.raises(RunError, match=r"FRL0491.*wandb is not installed"):
+        Wandb("project", "run", tmp_path, {}, [])

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.base import Embedding, Noised, Widths
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context
@@ -118,6 +119,9 @@ class EDM(Denoising):
 
     def unread(self) -> dict[str, str]:
         return {"p_mean": "logistic levels are centred at log sigma_data"} if self.levels == "logistic" else {}
+
+    def idle(self, at: Position) -> dict[str, str]:
+        return {} if self._is_fitted(at) else {"bound": f"no regression fits the {at.owner}"}
 
     def predict(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value) -> Value:
         """eps(a_t, t, s)."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from flowrl_dsl.spec.compare import ABSENT, Difference
 from flowrl_dsl.spec.literals import spec_text
-from flowrl_dsl.spec.suites.suite import Group, Layer, Suite
+from flowrl_dsl.spec.suites.suite import LENGTHS, Group, Layer, Suite
 
 
 def compare_suites(left: Suite, right: Suite) -> list[Difference]:
@@ -25,7 +25,7 @@ def _texts(suite: Suite) -> dict[str, str]:
         found |= {f"{where}{name}": text for name, text in _choices(group)}
         found |= {f"{where}{path}": text for path, text in _settings(group.layers)}
     for name, budget in suite.budgets.items():
-        found |= {f"budget {name} {path.removeprefix('train.')}": text for path, text in _settings(budget.layers)}
+        found |= {f"budget {name} {path.removeprefix(f'{LENGTHS}.')}": text for path, text in _settings(budget.layers)}
     return found
 
 

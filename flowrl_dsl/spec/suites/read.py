@@ -14,7 +14,7 @@ from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec.literals import read_literal
 from flowrl_dsl.spec.scope import Scope, Site
 from flowrl_dsl.spec.suites.settings import SettingsReader
-from flowrl_dsl.spec.suites.suite import Budget, Group, Layer, Suite
+from flowrl_dsl.spec.suites.suite import LENGTHS, Budget, Group, Layer, Suite
 from flowrl_dsl.syntax import tree
 from flowrl_dsl.syntax.sources import SUFFIX, beside
 
@@ -127,7 +127,7 @@ class _StatementReader:
     def _named(self, section: tree.Section, read: _Read) -> None:
         kind = section.name.id
         if section.given is None:
-            note = f"for instance {kind} {'small' if kind == BUDGET else 'diffusion'} {{ ... }}"
+            note = f"for instance {kind} {'small' if kind == BUDGET else 'offline'} {{ ... }}"
             self.diagnostics.error("FRL0277", f"a {kind} has a name", section.name.span, note)
             return
         table = read.budgets if kind == BUDGET else read.groups
@@ -140,8 +140,8 @@ class _StatementReader:
         elif kind == GROUP:
             table[section.given.id] = self._block(section.given, section.body, where)
         else:
-            train = (tree.Name("train", section.name.span),)
-            table[section.given.id] = _Block(section.given, {}, self.settings.layers(section.body, where, train))
+            path = (tree.Name(LENGTHS, section.name.span),)
+            table[section.given.id] = _Block(section.given, {}, self.settings.layers(section.body, where, path))
 
     def _block(self, name: tree.Name, body: Sequence[tree.Statement], where: str) -> _Block:
         block = _Block(name)

@@ -8,6 +8,9 @@ from fnmatch import fnmatchcase
 
 from flowrl_dsl.spec.overrides import Override
 
+LENGTHS = "train"
+"""The section whose options a budget sets."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -24,7 +27,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long runs are trained and how often they are evaluated: settings of the section ``train``."""
+    """How long runs are trained and how often they are evaluated: settings of the section :data:`LENGTHS`."""
 
     name: str
     layers: tuple[Layer, ...]
