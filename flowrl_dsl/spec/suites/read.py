@@ -127,7 +127,7 @@ class _StatementReader:
     def _named(self, section: tree.Section, read: _Read) -> None:
         kind = section.name.id
         if section.given is None:
-            note = f"for instance {kind} {'small' if kind == BUDGET else 'offline'} {{ ... }}"
+            note = f"for instance {kind} {'small' if kind == BUDGET else 'locomotion'} {{ ... }}"
             self.diagnostics.error("FRL0277", f"a {kind} has a name", section.name.span, note)
             return
         table = read.budgets if kind == BUDGET else read.groups
