@@ -82,7 +82,7 @@ def stepper(name: str, **options):
         inputs = {"params": params, "gradient": gradient, "state": state, **hyper}
         return tuple(interpret(type(stepped)("step", nodes, stepped.outputs), inputs)[key] for key in ("new", "state"))
 
-    return init, step
+    return jax.jit(init), jax.jit(step)
 
 
 @pytest.mark.parametrize("name", sorted(members_of("optimizer")))
