@@ -114,11 +114,13 @@ def build_program(
     built = build_graphs(algorithm, obs_size, action_size, passes, rows)
     train: Any = algorithm.sections["train"]
     regime: Any = algorithm.regime
-    source = regime.source(algorithm, train.envs if envs is None else envs, data)
+    envs = train.envs if envs is None else envs
+    source = regime.source(algorithm, envs, data)
     observe: Any = algorithm.sections["observe"]
     moments = observe.normalize is not None and observe.normalize.of_data
-    kept = train.replay if capacity is None else capacity
-    of = Data(regime.stored(algorithm), source, kept, train.batch, moments)
+    kept = regime.capacity(algorithm, envs) if capacity is None else capacity
+    updates = regime.settings(algorithm).get("updates", 0)
+    of = Data(regime.stored(algorithm), source, kept, regime.batch(algorithm, envs), moments, updates)
     return lower(algorithm.name, built.graphs, built.hyper, of, (obs_size, action_size))
 
 

@@ -251,3 +251,5 @@ class Slot:
     functions: tuple[str, ...] = ()
     sizes: Mapping[str, str] = field(default_factory=dict)
     through: str | None = None
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """The capability that some component has to provide for a value to be there, by the value's name."""

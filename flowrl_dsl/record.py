@@ -43,6 +43,10 @@ STEP: Record = {
 next observation."""
 
 
+DRAWN = "a_drawn"
+"""The field of a section's record with the action as it was drawn, before it was clipped to [-1, 1]; acting fills it."""
+
+
 def filled_by_acting(record: Record) -> list[str]:
     """The fields that acting fills beside the action."""
     return [name for name, field in record.items() if field.by == "act"]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 CAPABILITIES: dict[str, str] = {
     "log_prob": "a log-density of any action",
     "draw_log_prob": "a log-density, or an upper bound of it, of the actions it has just drawn",
+    "entropy_of_state": "the entropy of the actions at a state, in closed form",
     "mode": "a single most likely action",
     "imitation": "a regression onto given actions, each with a weight of its own",
     "reparameterized": "samples that can be differentiated with respect to the policy's parameters",
@@ -57,6 +58,9 @@ CAPABILITIES: dict[str, str] = {
     "q_target": "action values of a target copy",
     "value_distribution": "a spread of returns around their mean, which the next state's return passes on",
     "seen_values": "the range of the targets so far",
+    "old_value": "state values of an occasionally refreshed copy",
+    "on_policy": "batches that are parts of the newest rollout of the policy",
+    "rollouts": "the lengths of rollouts, and the advantages of their actions",
     "policy_target": "a slowly moving copy of the policy",
     "old_policy": "an occasionally refreshed copy of the policy",
     "kl": "an estimate of the divergence of the new policy from its proposals",

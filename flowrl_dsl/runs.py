@@ -138,7 +138,7 @@ def build(
 
     train, regime = cast(Any, algorithm.sections["train"]), cast(Any, algorithm.regime)
     given = {name: value for name, value in replaced.items() if value is not None}
-    settings = Settings.of(train, task, seed, **{**train.in_phases(algorithm), **given})
+    settings = Settings.of(train, task, seed, **{**train.in_phases(algorithm), **given, **regime.settings(algorithm)})
     sizes = catalogue.sizes(task)
     prepare_jax()
     capacity = settings.capacity if data is None or regime.collects(algorithm) else data.rows

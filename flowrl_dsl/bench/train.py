@@ -60,7 +60,8 @@ def measure(asked: Asked, repeat: int) -> Iterator[Row]:
 
 def _measure(spec: str, task: str, sizes: tuple[int, int], sets: Sequence[str], repeat: int) -> Row:
     algorithm, _ = driver.resolve_or_raise(spec, task, with_defaults(sets))
-    settings = Settings.of(algorithm.sections["train"], task, 0, episodes=1)
+    regime: Any = algorithm.regime
+    settings = Settings.of(algorithm.sections["train"], task, 0, episodes=1, **regime.settings(algorithm))
     settings = replace(settings, evaluate_every=settings.steps, checkpoint_every=settings.steps)
     program = driver.build_program(algorithm, *sizes, capacity=settings.capacity)
     watches = [_train(spec, program, settings) for _ in range(repeat)]

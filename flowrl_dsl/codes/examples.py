@@ -13,6 +13,11 @@ def complete(*lines: str, policy: str = _POLICY, critic: str = _CRITIC, improve:
     return "\n".join(["algorithm example {", *rest, *filter(None, (policy, critic, improve)), "}"]) + "\n"
 
 
+def example(*lines: str) -> str:
+    """An algorithm of these statements alone."""
+    return "\n".join(["algorithm example {", *(f"  {line}" for line in lines), "}"]) + "\n"
+
+
 def objective(formula: str, *lines: str) -> str:
     """An algorithm around one formula; ``Q(s, a)`` has the axes [ensemble, batch]."""
     return complete(*lines, improve=f"  improve reparameterized {{ objective = {formula} }}")

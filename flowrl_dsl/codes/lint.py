@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowrl_dsl.codes.base import Code
-from flowrl_dsl.codes.examples import complete, diffusion, objective
+from flowrl_dsl.codes.examples import complete, diffusion, example, objective
 
 CODES = (
     Code(
@@ -201,5 +201,19 @@ CODES = (
         "Phases use the order of the algorithm where they have none of their own; here every phase has one.",
         complete("order = policy -> critic -> targets", "phase main { order = critic -> policy -> targets }"),
         "Remove the order, or that of a phase.",
+    ),
+    Code(
+        "FRL0327",
+        "transitions that an epoch leaves out",
+        "The minibatches of an epoch are equal parts of the rollout.  Where their number does not divide it, some "
+        "transitions are left out, different ones in each epoch.",
+        example(
+            "regime = on_policy",
+            "rollout { steps = 100  minibatches = 32 }",
+            "value { fit = square(V(s) - returns)  old = rollout }",
+            "policy { backbone = gaussian  old = rollout }",
+            "improve surrogate {}",
+        ),
+        "Choose minibatches that divide rollout.steps times train.envs.",
     ),
 )

@@ -51,13 +51,7 @@ class Noised:
 
 
 NOISED = MappingProxyType(
-    {
-        "a_t": ("batch", "action"),
-        "noise": ("batch", "action"),
-        "alpha": ("batch",),
-        "sigma": ("batch",),
-        "t": ("batch",),
-    }
+    {**dict.fromkeys(("a_t", "noise"), ("batch", "action")), **dict.fromkeys(("alpha", "sigma", "t"), ("batch",))}
 )
 """The axes of :meth:`Noised.values` in formulas, one noisy action per transition."""
 
@@ -90,6 +84,7 @@ class Backbone(Component):
             "flow_field": "velocity",
             "imitation": "imitate",
             "noise_map": "mapped",
+            "entropy_of_state": "entropy",
         }
     )
     trains: ClassVar[bool] = True
@@ -132,6 +127,10 @@ class Backbone(Component):
         error of a predicted noise.  Offered by backbones that provide ``imitation``.
         """
         raise self._lacks("imitation")
+
+    def entropy(self, ctx: Context, params: Value, s: Value) -> Value:
+        """The entropy [...] of the policy at observations [..., obs]; offered by those that provide ``entropy_of_state``."""
+        raise self._lacks("entropy_of_state")
 
     def mapped(self, ctx: Context, params: Value, s: Value, z: Value, name: str) -> Value:
         """What standard normal noise z [..., action] becomes; offered by policies that provide ``noise_map``."""

@@ -306,13 +306,11 @@ class Context:
         """A formula over the given values and sizes (``N``), the algorithm's parameters and its networks."""
         scope: dict[str, Value] = dict(values)
         visible = _Lazily(scope, self._parameter_or_size({"A": self.sizes.action, **sizes}))
-        return FormulaBuilder(self.builder, visible, {"subset": self._subset, **self._functions()}).build(formula, name)
+        networks = {name: partial(self.called, name) for name in functions()}
+        return FormulaBuilder(self.builder, visible, {**networks, "subset": self._subset}).build(formula, name)
 
-    def _functions(self) -> dict[str, Callable[..., Value]]:
-        """The functions of the sections available to formulas; of several sections of a kind, those of the current one."""
-        return {name: partial(self._called, name) for name in functions()}
-
-    def _called(self, function: str, *arguments: Value, source: str = "") -> Value:
+    def called(self, function: str, *arguments: Value, source: str = "") -> Value:
+        """The value of a function of a section: the current one where several have it, or that of the copy ``source``."""
         sections: Any = self.algorithm.sections
         if source:
             owner = self.owner_of(source)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowrl_dsl.graph.builder import Value
@@ -24,6 +26,24 @@ class Regime(Component):
     """Whether training steps environments from its first step on."""
     keeps: ClassVar[str] = "ring"
     """The storage from which batches are drawn: a source, by name."""
+    ignores: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Options of the section ``train`` that have no effect, each with the reason."""
+
+    def batch(self, algorithm: Algorithm, envs: int) -> int:
+        """The number of transitions of an update."""
+        train: Any = algorithm.sections["train"]
+        size: int = train.batch
+        return size
+
+    def capacity(self, algorithm: Algorithm, envs: int) -> int:
+        """The number of steps that the source keeps."""
+        train: Any = algorithm.sections["train"]
+        size: int = train.replay
+        return size
+
+    def settings(self, algorithm: Algorithm) -> dict[str, int]:
+        """Settings of a run that it decides in place of the section ``train``."""
+        return {}
 
     def collects(self, algorithm: Algorithm) -> bool:
         """Whether training steps environments at all: from its start, or in a phase that is counted in their steps."""

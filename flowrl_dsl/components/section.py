@@ -34,11 +34,15 @@ class Section(SectionKind):
         return {}
 
     def acted(self, ctx: Context, s: Value, a: Value) -> dict[str, Value]:
-        """Its fields filled by acting, for observations [batch, obs] and the actions [batch, action] chosen there."""
+        """Its fields filled by acting, for observations [batch, obs] and the actions [batch, action] taken there."""
         return {}
 
     def prepared(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The batch that all stages read, from the stored one."""
+        return batch
+
+    def completed(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
+        """A rollout with what it derives from all of its steps; called where the regime has rollouts."""
         return batch
 
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:

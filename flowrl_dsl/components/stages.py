@@ -22,7 +22,7 @@ from flowrl_dsl.graph.builder import Builder, Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import RAN, Graph, Type
 from flowrl_dsl.lazy import jax, jnp
-from flowrl_dsl.record import Field, Record
+from flowrl_dsl.record import DRAWN, Field, Record
 from flowrl_dsl.registry import stages
 
 INTEGER = Type(dtype="i32")
@@ -53,11 +53,14 @@ def step_key(key, step):
 def program_graphs(algorithm: Algorithm, sizes: Sizes, batch: Record) -> tuple[dict[str, Graph], dict[str, float]]:
     """The graphs ``init``, ``step``, ``explore`` and ``evaluate``, and the default values of their inputs.
 
-    ``batch`` is the record of the batch passed to ``step``.
+    ``batch`` is the record of the batch passed to ``step``.  Where the regime has rollouts there is also the graph
+    ``rollout``, from all steps of one to the fields of its batches.
     """
     init, groups = init_graph(algorithm, sizes)
     report = Report()
     graphs = {"init": init, "step": _step_graph(algorithm, sizes, groups, batch, report)}
+    if _in_rollouts(algorithm):
+        graphs["rollout"] = _rollout_graph(algorithm, sizes, groups, report)
     for mode in ACT_MODES:
         graphs[mode] = _act_graph(algorithm, sizes, groups, mode, report)
     return graphs, report.hyper
@@ -118,14 +121,13 @@ def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], 
     ctx = context_of(b, algorithm, sizes, groups, report)
     state = dict(ctx.versions)
     batch = {name: b.input(f"batch.{name}", _rows(field)) for name, field in record.items()}
-    sections: Any = algorithm.sections
-    for name, section in sections.items():
-        batch = section.prepared(ctx.of(name), batch)
+    if not _in_rollouts(algorithm):
+        batch = _prepared(ctx, batch)
     key = b.add("Key", call(step_key, Arg(0), Arg(1)), (state["key"], state["step"]), KEY, "step_key")
-    if _normalizer(algorithm) is not None:
-        state["normalizer"] = _normalizer(algorithm).update(ctx, state["normalizer"], batch["s"])
-    ctx = ctx.with_key(key).reading(state | _nothing_reported(ctx, batch["d"]))
-    batch |= {name: observed(ctx, batch[name], f"normalized_{name}") for name in ("s", "s_next")}
+    ctx = ctx.with_key(key)
+    if not _in_rollouts(algorithm):
+        ctx, batch = _normalized(ctx, batch)
+    ctx = ctx.reading({**ctx.versions, **_nothing_reported(ctx, batch["d"])})
     ctx = replace(ctx, batch=batch)
     written = dict(ctx.versions) | _Stages(ctx, batch).visit(algorithm.order)
     finite = tuple(ctx.report.checks.values())
@@ -144,6 +146,56 @@ def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], 
     ran = {f"{RAN}{name}": value for name, value in ctx.report.ran.items()}
     for name, value in (ctx.report.metrics | ran).items():
         b.output(f"metric.{name}", value)
+    return b.finish()
+
+
+def _in_rollouts(algorithm: Algorithm) -> bool:
+    regime: Any = algorithm.regime
+    return "on_policy" in regime.capabilities()
+
+
+def _prepared(ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
+    """The stored fields as updates read them."""
+    sections: Any = ctx.algorithm.sections
+    for name, section in sections.items():
+        batch = section.prepared(ctx.of(name), batch)
+    return batch
+
+
+def _normalized(ctx: Context, batch: dict[str, Value]) -> tuple[Context, dict[str, Value]]:
+    """The batch with the observations that networks read, after the normalizer has seen them."""
+    normalizer = _normalizer(ctx.algorithm)
+    if normalizer is not None:
+        moments = normalizer.update(ctx, ctx.versions["normalizer"], batch["s"])
+        ctx = ctx.reading({**ctx.versions, "normalizer": moments})
+    return ctx, batch | _observed(ctx, batch)
+
+
+def _observed(ctx: Context, batch: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: observed(ctx, batch[name], f"normalized_{name}") for name in ("s", "s_next")}
+
+
+def _rollout_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], report: Report) -> Graph:
+    """From all steps of a rollout to the fields of its batches, and the moments that normalise the next one.
+
+    Observations are normalised as they were while it was collected.
+    """
+    b = Builder("rollout", role="rollout")
+    ctx = context_of(b, algorithm, sizes, groups, report)
+    regime: Any = algorithm.regime
+    given = {name: b.input(f"batch.{name}", _rows(field)) for name, field in regime.stored(algorithm).items()}
+    batch = dict(_prepared(ctx, given))
+    batch |= _observed(ctx, batch)
+    sections: Any = algorithm.sections
+    for name, section in sections.items():
+        with b.scope(name):
+            batch = section.completed(ctx.of(name), batch)
+    for name, value in batch.items():
+        if value != given.get(name):
+            b.output(f"batch.{name}", value)
+    if _normalizer(algorithm) is not None:
+        moments = _normalizer(algorithm).update(ctx, ctx.versions["normalizer"], given["s"])
+        b.output("state.normalizer", moments)
     return b.finish()
 
 
@@ -177,6 +229,8 @@ def _act_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], m
         for name, section in sections.items():
             for field, value in section.acted(ctx.of(name), s, bounded).items():
                 b.output(f"field.{field}", value)
+            if DRAWN in section.record():
+                b.output(f"field.{DRAWN}", action)
     return b.finish()
 
 

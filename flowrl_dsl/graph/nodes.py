@@ -87,6 +87,12 @@ ROLES = {
             updates=True,
         ),
         Role(
+            "rollout",
+            ("state", "batch", "hyper"),
+            ("batch", "state"),
+            "Fields of the batches that are parts of a rollout, and what the next one is collected with.",
+        ),
+        Role(
             "act", ("state", "obs", "counter", "hyper"), ("action", "field"), "Actions; ``counter`` selects the random draw."
         ),
     )

@@ -26,6 +26,8 @@ Carry = tuple[State, dict[str, jax.Array], dict[str, jax.Array]]
 
 MEMORY = "source"
 """The group of the state with the memory of the source."""
+ROLLOUT = "rollout"
+"""The graph from all steps of a rollout to the fields of its batches."""
 _BATCH_STREAM = 3
 """Keys of batches, apart from those of updates (1) and of acting (2)."""
 
@@ -36,6 +38,7 @@ class Data:
 
     ``source`` is a component of that family; its methods are compiled into the program.  An update draws ``batch`` rows.
     ``moments``: the group ``normalizer`` of the state contains the moments of a data set, set before the first update.
+    ``updates``: the number on one rollout, where batches are parts of rollouts.
     """
 
     stored: Record
@@ -43,6 +46,7 @@ class Data:
     capacity: int
     batch: int
     moments: bool = False
+    updates: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,13 @@ class Program:
         outputs = self._run("step", self.step_inputs(state, batch, hyper))
         return state | _named(outputs, "state."), _named(outputs, "metric."), _named(outputs, "feedback.")
 
+    def _prepared(self, state: State, storage: Storage, hyper: Hyper) -> tuple[Storage, State]:
+        """A rollout with the fields its batches read, and the groups of the state once it has been used."""
+        if ROLLOUT not in self.graphs:
+            return storage, {}
+        outputs = self._run(ROLLOUT, self.step_inputs(state, {name: storage[name] for name in self.data.stored}, hyper))
+        return {**storage, **_named(outputs, "batch.")}, _named(outputs, "state.")
+
     def _train(self, state: State, storage: Storage, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
         """One update on a batch drawn from the storage, with feedback to the source."""
         state, places = self._draw(state, storage)
@@ -113,6 +124,7 @@ class Program:
         ``ran.NAME``, for every metric, is 1 if an update reported it, else 0.
         """
         names = self.metric_names
+        storage, collecting = self._prepared(state, storage, hyper)
 
         def one(_: jax.Array, carry: Carry) -> Carry:
             state, sums, counts = carry
@@ -126,6 +138,9 @@ class Program:
 
         start = {name: jnp.zeros(()) for name in names}, {name: jnp.zeros(()) for name in names}
         state, sums, counts = jax.lax.fori_loop(0, n, one, (state, *start))
+        if collecting:
+            used = state["step"] % self.data.updates == 0
+            state = state | jax.tree.map(partial(jnp.where, used), collecting, {k: state[k] for k in collecting})
         means = {name: sums[name] / jnp.maximum(counts[name], 1.0) for name in names}
         return state, means | {f"{RAN}{name}": jnp.minimum(counts[name], 1.0) for name in names}
 
@@ -135,8 +150,9 @@ class Program:
         outputs = self._run(mode, inputs | {"obs": obs, "counter": counter})
         return {"action": outputs["action"], **_named(outputs, "field.")}
 
-    def draw_batch(self, state: State, storage: Storage) -> Batch:
-        """The batch of the next update: a function of the state's key, its counter and the source's memory."""
+    def draw_batch(self, state: State, storage: Storage, hyper: Hyper | None = None) -> Batch:
+        """The batch of the next update: a function of the state, and of the numeric inputs if it is part of a rollout."""
+        storage, _ = self._prepared(state, storage, self._inputs(self.hyper if hyper is None else hyper))
         return self.data.source.gather(storage, self._draw(state, storage)[1])
 
     def _draw(self, state: State, storage: Storage) -> tuple[State, jax.Array]:
@@ -245,7 +261,7 @@ class Program:
 
     def diagnose(self, state: State, storage: Storage, hyper: Hyper) -> Bad | None:
         """Interpret the next update node by node; the first node with a non-finite value, or None."""
-        return self.diagnose_batch(state, self.draw_batch(state, storage), hyper)
+        return self.diagnose_batch(state, self.draw_batch(state, storage, hyper), hyper)
 
     def diagnose_batch(self, state: State, batch: Batch, hyper: Hyper) -> Bad | None:
         """As ``diagnose``, for a given batch."""

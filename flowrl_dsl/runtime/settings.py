@@ -31,6 +31,8 @@ class Settings:
     log_every: int = 1000
     offline: int = 0
     """Steps before the policy acts, where an algorithm begins without acting."""
+    rollout: int = 0
+    """Steps of each environment in a rollout, after which there are ``updates`` updates; 0 where there are no rollouts."""
 
     @staticmethod
     def of(section: Any, task: str, seed: int, **given: int | None) -> Settings:
@@ -43,6 +45,9 @@ class Settings:
         values |= {name: value for name, value in given.items() if value is not None}
         # a checkpoint costs about as much as a hundred steps
         values.setdefault("checkpoint_every", max(5_000, values["steps"] // 100))
+        if rollout := values.get("rollout"):
+            size = rollout * values["envs"]
+            values.setdefault("log_every", -(-Settings.log_every // size) * size)
         for name, value in values.items():
             most = MOST_COPIES if name in ("envs", "episodes") else MOST_STEPS - 1
             if isinstance(value, int) and value > most:
@@ -61,7 +66,9 @@ class Settings:
 
     @property
     def capacity(self) -> int:
-        """Rows of the replay: at most as many as the run can fill."""
+        """Rows of the replay: at most as many as the run can fill; those of one rollout where there are rollouts."""
+        if self.rollout:
+            return self.rollout * self.envs
         return max(self.envs, min(self.replay, self.steps - self.offline + self.envs))
 
 

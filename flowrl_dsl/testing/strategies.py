@@ -45,7 +45,12 @@ def batch_of(program: Program, seed: int = 0, style: str = "plain", rows: int | 
 
 
 def replay_of(program: Program, seed: int = 0, rows: int = 12, size: int = 9) -> dict[str, np.ndarray]:
-    """A ring buffer of ``rows`` rows, the ``size`` newest of them filled; episodes end occasionally."""
+    """A ring buffer of ``rows`` rows, the ``size`` newest of them filled; episodes end occasionally.
+
+    Where batches are parts of a rollout, it is a whole one.
+    """
+    if program.data.updates:
+        rows = size = program.data.capacity
     rng, sizes = np.random.default_rng(seed), program.axis_sizes
     shapes = {name: (rows, *field.shape(sizes)) for name, field in program.data.stored.items() if name != "end"}
     values = {name: np.asarray(value, np.float32) for name, value in _rows_of(shapes, rng, "plain").items()}

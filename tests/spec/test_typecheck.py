@@ -338,6 +338,11 @@ STDLIB = {
     "sparse_fit(score, sigma, tau)": BP,
     "exponential_fit(score, sigma, tau)": BP,
     "by_size(a_t)": BA,
+    "clipped_error(score, sigma, t, 0.2)": BP,
+    "standardized(score)": BP,
+    "clipped(score, sigma, 0.2)": BP,
+    "penalized(score, sigma, 0.2)": BP,
+    "at_most(score, tau)": BP,
 }
 
 

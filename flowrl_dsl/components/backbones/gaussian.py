@@ -46,29 +46,39 @@ def gaussian_log_density(a, mean, params):
 
 
 @kernel
-def gaussian_draw(mean, params, noise):
-    """u = mean + std noise clipped to [-1, 1], with the gradient of u, and the log density of u."""
+def gaussian_draw(mean, params, noise, clip=True):
+    """u = mean + std noise, and its log density; with ``clip``, u is clipped to [-1, 1] and keeps its gradient."""
     u = mean + jnp.exp(params["log_std"]) * noise
+    if not clip:
+        return u, gaussian_log_density(u, mean, params)
     clipped = jax.lax.stop_gradient(jnp.clip(u, -1.0, 1.0)) + (u - jax.lax.stop_gradient(u))
     return clipped, gaussian_log_density(u, mean, params)
+
+
+@kernel
+def gaussian_entropy(s, params):
+    """sum_i (log std_i + log(2 pi e) / 2) for each observation."""
+    entropy = jnp.sum(params["log_std"] + 0.5 * jnp.log(2 * jnp.pi * jnp.e))
+    return jnp.broadcast_to(entropy, s.shape[:-1])
 
 
 @register
 class Gaussian(Backbone):
     """``a = clip(mean(s) + std noise, -1, 1)``, std a trained parameter per action component, independent of the state.
 
-    ``log pi(a|s) = sum_i log N(a_i; mean_i, std_i^2)``: the density of the unclipped Gaussian, and
-    for samples the density before the clip.  The clip has the gradient of the identity (straight-through).  The mean is
-    ``tanh(f(s))``, or ``f(s)`` without ``squash``; the initial value of std is ``std``.  log std is used as clipped to
-    [log_std_min, log_std_max], where these are given.
+    ``log pi(a|s) = sum_i log N(a_i; mean_i, std_i^2)``: the density of the unclipped Gaussian, and for samples the density
+    before the clip.  The clip has the gradient of the identity (straight-through); there is none with ``clip = false``.
+    The mean is ``tanh(f(s))``, or ``f(s)`` without ``squash``; the initial value of std is ``std``.  log std is used as
+    clipped to [log_std_min, log_std_max], where these are given.
     """
 
     name = "gaussian"
     paper: ClassVar[str] = "arXiv:1707.06347"
-    provides = frozenset({"log_prob", "draw_log_prob", "mode", "reparameterized", "imitation"})
+    provides = frozenset({"log_prob", "draw_log_prob", "mode", "reparameterized", "imitation", "entropy_of_state"})
 
     std: float = Field(1.0, gt=0, description="initial standard deviation")
     squash: bool = Field(True, description="whether tanh bounds the mean to [-1, 1]")
+    clip: bool = Field(True, description="whether actions are clipped to [-1, 1] as they are drawn")
     log_std_min: float | None = Field(None, description="smallest log standard deviation; none for no bound")
     log_std_max: float | None = Field(None, description="largest log standard deviation; none for no bound")
 
@@ -93,7 +103,7 @@ class Gaussian(Backbone):
         lead = leading(s, noise)
         axes = union(lead, ("action",))
         mean = self._mean(ctx, params, s, f"{name}_mean")
-        expr = call(gaussian_draw, rows(0, mean, lead), Arg(1), Arg(2))
+        expr = call(gaussian_draw, rows(0, mean, lead), Arg(1), Arg(2), **({} if self.clip else {"clip": False}))
         drawn = ctx.builder.add("Sample", expr, (mean, params, noise), TREE, f"{name}_draw")
         action = ctx.builder.item(drawn, 0, Type(axes), name)
         return Sampled(action, ctx.builder.item(drawn, 1, Type(lead), f"{name}_log_prob"))
@@ -109,9 +119,15 @@ class Gaussian(Backbone):
         return weighted_likelihood(ctx, self.log_prob(ctx, params, s, a), weight)
 
     def mode(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
-        """The mean, clipped to [-1, 1]."""
+        """The mean, clipped to [-1, 1]; as it is without ``clip``."""
         mean = self._mean(ctx, params, s, f"{name}_mean")
+        if not self.clip:
+            return mean
         return ctx.builder.add("Select", call("jnp.clip", Arg(0), -1.0, 1.0), (mean,), mean.type, name)
+
+    def entropy(self, ctx: Context, params: Value, s: Value) -> Value:
+        expr = call(gaussian_entropy, Arg(0), Arg(1))
+        return ctx.builder.add("LogProb", expr, (s, self._bounded(ctx, params)), Type(leading(s)), "entropy")
 
     def _bounded(self, ctx: Context, params: Value) -> Value:
         """The parameters with the log standard deviation within its bounds; themselves where there are none."""

@@ -16,7 +16,7 @@ from flowrl_dsl.registry import register
 
 
 @kernel(split="split", activation="activation")
-def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0, split=False):
+def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0, head=None, split=False):
     """A perceptron of named inputs: h = act(sum_i x_i W_i + b), then dense layers, then a linear head.
 
     ``layer_norm`` normalises each hidden layer before its activation, or with "after" its activations.
@@ -34,7 +34,8 @@ def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0, split=False
                 self.norms = [nn.LayerNorm() for _ in sizes]
             if dropout:
                 self.drop = nn.Dropout(dropout)
-            self.head = dense(outputs, kernel_init=orthogonal)
+            last = orthogonal if head is None else nn.initializers.orthogonal(head)
+            self.head = dense(outputs, kernel_init=last)
 
         def __call__(self, values, projected=None):
             h = self.start(values, projected)
@@ -65,6 +66,11 @@ class MLP(Network):
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout rate after each activation")
 
+    head: float | None = Field(None, gt=0, description="gain of the initial head; none for sqrt 2")
+
     def module(self, name: str, inputs: tuple[tuple[str, int], ...], outputs: int) -> Build:
         options = {"sizes": self.sizes, "activation": self.activation, "layer_norm": self.layer_norm}
-        return build(name, mlp, inputs=inputs, outputs=outputs, **options, dropout=self.dropout)
+        return build(name, mlp, inputs=inputs, outputs=outputs, **options, dropout=self.dropout, **self._last())
+
+    def _last(self) -> dict[str, float]:
+        return {} if self.head is None else {"head": self.head}

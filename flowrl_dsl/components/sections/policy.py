@@ -30,6 +30,9 @@ class Policy(Section):
     functions = (
         Function("log_prob", ("obs", "action"), ("obs", "action"), (), "log_prob", "log-density of the policy"),
         Function(
+            "entropy", ("obs",), ("obs",), (), "entropy_of_state", "entropy of the policy's actions", beside="log_prob"
+        ),
+        Function(
             "draw_log_prob",
             ("obs", "action"),
             ("obs", "action"),
@@ -150,8 +153,9 @@ class Policy(Section):
         ctx, params, s = ctx.actor(group, s)
         if function in AT_NOISY_ACTIONS:
             return AT_NOISY_ACTIONS[function](ctx, params, s, *rest)
-        network = self.backbone.predict if function == "eps" else self.backbone.velocity
-        return network(ctx, params, s, *rest)
+        methods = {"eps": "predict", "velocity": "velocity", "entropy": "entropy"}
+        value: Value = getattr(self.backbone, methods[function])(ctx, params, s, *rest)
+        return value
 
 
 def _denoising_loss(ctx: Context, params: Value, s: Value, a: Value) -> Value:

@@ -39,6 +39,7 @@ class Train(Section):
         regime: Any = at.algorithm.regime
         reason = f"the regime {regime.name} collects nothing"
         found = {} if regime.collects(at.algorithm) else dict.fromkeys(FOR_COLLECTING, reason)
+        found |= regime.ignores
         if not regime.acts:
             found.setdefault("warmup", "no action is random after the updates of the phases before")
         length = self.in_phases(at.algorithm).get("steps")
@@ -52,7 +53,7 @@ class Train(Section):
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         regime: Any = at.algorithm.regime
-        if regime.acts:
+        if regime.acts and not regime.ignores:
             yield from self._of_collecting(at)
         steps = self.in_phases(at.algorithm).get("steps", self.steps)
         if self.evaluate_every > steps:

@@ -18,10 +18,11 @@ from flowrl_dsl.registry import Copy, Formula, Slot, option, register, slot
 
 FIT = Slot(
     result=("batch",),
-    values={"s": ("batch", "obs"), "a": ("batch", "action")},
+    values={"s": ("batch", "obs"), "a": ("batch", "action"), "gain": ("batch",), "returns": ("batch",)},
     functions=("V", "V_target", "Q", "Q_target", "log_prob"),
     sizes={"A": "action"},
     through="V",
+    needs={"gain": "rollouts", "returns": "rollouts"},
 )
 
 
@@ -37,6 +38,7 @@ def state_value(net, params, s, key=None):
 class ValueSection(Section):
     """State values V(s) that minimise ``E[fit(s, a)]`` over the observations and actions of the batch.
 
+    Where batches are parts of a rollout, ``gain`` is the advantage of the action and ``returns`` the return that V is to be.
     The parameters of V alone are trained: everything else in ``fit``, V_target included, is a constant.
     """
 
@@ -48,7 +50,10 @@ class ValueSection(Section):
         Function("V", ("obs",), ("obs",), (), "state_value", "state values", beside="Q"),
         Function("V_target", ("obs",), ("obs",), (), "value_target", "state values of the target copy", "Q", False),
     )
-    copies = (Copy("target", "{}_target", "value_target", "ema(0.005)"),)
+    copies = (
+        Copy("target", "{}_target", "value_target", "ema(0.005)"),
+        Copy("old", "old_{}", "old_value", "rollout"),
+    )
 
     shape = ("network",)
 
@@ -56,11 +61,13 @@ class ValueSection(Section):
     network: Network = option("network of the values", "mlp([256, 256])")
     optimizer: Optimizer = option("optimizer of the parameters", "adam(3e-4)")
     target: Target | None = option("update rule of the copy `V_target`", "none")
+    old: Target | None = option("update rule of the copy `old_value`", "none")
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         others = {path: part for path, part in at.components.items() if path.partition(".")[0] != at.path}
         called = set().union(*(functions(formula) for _, formula in formulas(others)))
-        if not called & {"V", "V_target"}:
+        needed = set().union(*(part.needs() for part in others.values()))
+        if not (called & {"V", "V_target"} or "old_value" in needed):
             yield warning("FRL0325", "these values are trained, but nothing reads V or V_target", at.span, "leave them out")
 
     def module(self, ctx: Context) -> Build:
@@ -75,7 +82,7 @@ class ValueSection(Section):
 
     def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The new versions after one gradient step on the mean of ``fit``."""
-        fit = ctx.in_training().formula(self.fit, "fit", s=batch["s"], a=batch["a"])
+        fit = ctx.in_training().formula(self.fit, "fit", {}, **{name: batch[name] for name in FIT.values if name in batch})
         fit = ctx.broadcast(fit, ("batch",), batch["d"])
         loss = ctx.builder.add("Loss", call("jnp.mean", Arg(0)), (fit,), SCALAR, "loss")
         return ctx.descend(ctx.owner, loss, self.optimizer)

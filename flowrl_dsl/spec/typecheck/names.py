@@ -10,7 +10,7 @@ from flowrl_dsl.diagnostics import Span, did_you_mean
 from flowrl_dsl.formula import PRIMITIVES, Bound, Constant, Term, Variable
 from flowrl_dsl.registry import families, functions, language_of, visible
 from flowrl_dsl.spec.numbers import NotANumber, fold
-from flowrl_dsl.spec.scope import Scope, inside
+from flowrl_dsl.spec.scope import Required, Scope, inside
 from flowrl_dsl.spec.typecheck.frame import Frame
 from flowrl_dsl.spec.typecheck.gradients import GRADIENT
 from flowrl_dsl.syntax import tree
@@ -35,6 +35,9 @@ def name(expr: tree.Name, frame: Frame) -> Term | None:
         if key in frame.lets or parameter is not None:
             _ambiguous(expr, frame)
             return None
+        if key in frame.slot.needs:
+            place = frame.call or expr.span
+            frame.scope.required.append(Required(key, frame.slot.needs[key], frame.checking.site, place))
         return Variable(key, frame.slot.values[key], span)
     if key in frame.lets:
         return _let(frame.lets[key], expr.span, frame)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import reject
 from hypothesis import strategies as st
@@ -123,8 +123,9 @@ class OptionWriter:
 
     def understands(self, kind: Kind) -> bool:
         """Whether the default of a formula calls only available networks."""
-        called = {name for name in _calls(default_expression(kind.default or "1")) if name in functions()}
-        return all(functions()[name].needs in self.draft.capabilities for name in called)
+        called = {call for call in _calls(default_expression(kind.default or "1")) if call[0] in functions()}
+        copies, there = self.draft.copies(), self.draft.capabilities
+        return all(source in copies.get(name, ()) if source else functions()[name].needs in there for name, source in called)
 
     def parameter(self, interval: Interval, fixed: bool = False) -> str:
         """The name of a parameter whose values lie in the interval; a new one is declared."""
@@ -156,6 +157,10 @@ class OptionWriter:
     def formula(self, slot: Slot | None, block: list[str] | None = None) -> str:
         """A formula of a slot; lets are added to ``block`` if given."""
         assert slot is not None
+        visible = {
+            name: axes for name, axes in slot.values.items() if slot.needs.get(name, "") in {"", *self.draft.capabilities}
+        }
+        slot = replace(slot, values=visible)
 
         def bind(piece: Piece) -> str:
             assert block is not None
@@ -181,13 +186,15 @@ class OptionWriter:
         return writer.formula(self.draft.draw(st.integers(1, 3)))
 
 
-def _calls(expr: tree.Expr) -> set[str]:
-    """Names of the functions that an expression calls."""
+def _calls(expr: tree.Expr, source: str = "") -> set[tuple[str, str]]:
+    """Names of the functions that an expression calls, each with the copy whose parameters it reads, empty for its own."""
     match expr:
         case tree.Call(function, arguments):
-            return {function.id}.union(*(_calls(argument.value) for argument in arguments))
+            return {(function.id, source)}.union(*(_calls(argument.value, source) for argument in arguments))
         case tree.Binary(_, left, right):
-            return _calls(left) | _calls(right)
-        case tree.Unary(operand) | tree.From(operand):
-            return _calls(operand)
+            return _calls(left, source) | _calls(right, source)
+        case tree.Unary(operand):
+            return _calls(operand, source)
+        case tree.From(operand, name):
+            return _calls(operand, name.id)
     return set()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hypothesis import strategies as st
 
 from flowrl_dsl.algorithm import POLICY
-from flowrl_dsl.registry import SectionKind, families, sections
+from flowrl_dsl.registry import SectionKind, families, members_of, sections
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.order import parts
 from flowrl_dsl.testing._formulas import Draw
@@ -32,7 +32,7 @@ class SpecWriter:
         structure = self._structure()
         blocks = self.improvements.blocks(POLICY, self.most_blocks)
         inside = {owner: self.improvements.blocks(owner, 1) for owner in self.draft.policies}
-        others = [name for name in sections() if name not in parts()]
+        others = [name for name in sections() if name not in (*parts(), *structure, "rollout")]
         written = [
             self.sections.section(owner, self._kind(owner), structure.get(owner, {}), inside.get(owner, ()))
             for owner in [*structure, *others]
@@ -45,14 +45,15 @@ class SpecWriter:
     def _structure(self) -> dict[str, dict[str, str]]:
         """The sections with a stage, each with its structural options."""
         kinds_of, draft = sections(), self.draft
+        rollout = self._rollout()
         given = self.sections.policy(POLICY, ("critic", POLICY))
         structure = {POLICY: self.sections.structure(POLICY, kinds_of[POLICY], given[POLICY])}
         if given["critic"] or "critic" in draft.including or draft.draw(st.integers(0, 5)) < 5:
             structure["critic"] = self.sections.structure("critic", kinds_of["critic"], given["critic"])
             default = kinds_of["critic"].model_fields["ensemble"].default
             draft.ensemble = int(structure["critic"].get("ensemble", default))
-        if "value" in draft.including or draft.draw(st.integers(0, 5)) == 5:
-            structure["value"] = self.sections.structure("value", kinds_of["value"], {})
+        if rollout or "value" in draft.including or draft.draw(st.integers(0, 5)) == 5:
+            structure["value"] = self.sections.structure("value", kinds_of["value"], {"old": "rollout"} if rollout else {})
         if kinds_of["encoder"].requires <= draft.capabilities and draft.draw(st.integers(0, 5)) == 5:
             structure["encoder"] = self.sections.structure("encoder", kinds_of["encoder"], {})
         if draft.draw(st.integers(0, 5)) == 5:
@@ -60,19 +61,36 @@ class SpecWriter:
             draft.policies[owner] = kinds_of[POLICY]
             given = self.sections.policy(owner, (POLICY,))
             structure[owner] = self.sections.structure(owner, kinds_of[POLICY], given[POLICY])
-        return structure
+        return structure | ({"rollout": rollout} if rollout else {})
+
+    def _rollout(self) -> dict[str, str]:
+        """The lengths of rollouts, if the algorithm has any: it is on-policy where a component of those is asked for."""
+        draft, wanted = self.draft, self.draft.including
+        needing = any("rollouts" in cls.requires for family in wanted for cls in [members_of(family)[wanted[family]]])
+        others = wanted.keys() & {"regime", "sampling"} and not needing
+        if not needing and (others or draft.draw(st.integers(0, 5)) < 5):
+            return {}
+        draft.share("on_policy", "rollouts")
+        timeouts = ("final_observation", "repeat_state", "end")
+        lengths = {name: str(draft.draw(st.integers(1, 3))) for name in ("steps", "epochs", "minibatches")}
+        return lengths | {"timeout": draft.one_of(timeouts)}
 
     def _kind(self, owner: str) -> type[SectionKind]:
         return self.draft.policies.get(owner) or sections()[owner]
 
     def _head(self, structure: Mapping[str, Mapping[str, str]]) -> list[str]:
         lines = ['paper = "none"'] if self.draft.perhaps() else []
-        lines += [f"regime = {self.draft.pick('regime', families()['regime'])}"] if self.draft.perhaps() else []
+        regimes = [
+            name for name, cls in families()["regime"].items() if ("rollouts" in cls.requires) == ("rollout" in structure)
+        ]
+        if "rollout" in structure or self.draft.perhaps():
+            lines.append(f"regime = {self.draft.pick('regime', regimes)}")
         learned = [name for name, parameter in self.draft.declared.parameters.items() if parameter.learned is not None]
         kept = any(_keeps_copies(self._kind(owner), options) for owner, options in structure.items())
         targets = ["targets"] if kept else []
+        moving = [owner for owner in structure if self._kind(owner).stage is not None]
         if self.draft.perhaps():
-            lines.append(f"order = {OrderWriter(self.draft).order([*structure, *learned, *targets], learned)}")
+            lines.append(f"order = {OrderWriter(self.draft).order([*moving, *learned, *targets], learned)}")
         return lines
 
     def _for_task(self) -> list[str]:

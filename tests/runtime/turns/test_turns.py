@@ -25,6 +25,9 @@ TASK = "InvertedPendulum-v5"
 TURNS = sorted(registry.names_of("turn"))
 assert {"off_policy", rounds.Rounds.name} <= set(TURNS)
 
+COUNTS = {"on_policy": {"updates": 10}}
+"""Counts of a toy run with a turn: as many updates as steps."""
+
 CHOSEN, RANDOM = "step with the policy's actions", "step with random actions"
 
 
@@ -86,6 +89,13 @@ def test_after_its_offline_steps_an_algorithm_acts_and_never_at_random() -> None
     assert player.asked == ["update 4", "count"] * 2 + ["act", "update 4", CHOSEN] * 2
 
 
+def test_on_policy_updates_after_each_rollout() -> None:
+    player, turn = Recorder(updates=6, warmup=9, envs=2, rollout=3), named("on_policy")
+    for _ in range(6):
+        turn.advance(player)
+    assert player.asked == (["act", CHOSEN] * 3 + ["update 6"]) * 2
+
+
 def test_an_unknown_turn_is_the_authors_mistake() -> None:
     with pytest.raises(ValueError, match=r'unknown turn "of_policy"; known: off_policy'):
         named("of_policy")
@@ -94,9 +104,9 @@ def test_an_unknown_turn_is_the_authors_mistake() -> None:
 @pytest.mark.parametrize("turn", TURNS)
 def test_the_rerun_from_logged_rows_leads_to_the_state_before_the_bad_update(turn: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"FRL0420.*update 230"):
-        train(tmp_path / "bad", blow_up_at=230, turn=turn)
-    steps = {"off_policy": 280, "offline": 230, "offline_to_online": 230}.get(turn, 275)
-    good = train(tmp_path / "good", steps=steps, turn=turn)
+        train(tmp_path / "bad", blow_up_at=230, turn=turn, **COUNTS.get(turn, {}))
+    steps = {"off_policy": 280, "offline": 230, "offline_to_online": 230, "on_policy": 230}.get(turn, 275)
+    good = train(tmp_path / "good", steps=steps, turn=turn, **COUNTS.get(turn, {}))
     assert good.updates == 230
     loaded = Checkpoints(tmp_path / "good").load()
     saved = dict(np.load(tmp_path / "bad/nonfinite/state.npz"))
@@ -107,17 +117,18 @@ def test_the_rerun_from_logged_rows_leads_to_the_state_before_the_bad_update(tur
 @pytest.mark.parametrize("turn", TURNS)
 def test_a_bad_update_in_the_middle_of_a_dispatch_is_found(turn: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"FRL0420.*update 232"):
-        train(tmp_path / "bad", blow_up_at=232, turn=turn, envs=2)
+        train(tmp_path / "bad", blow_up_at=232, turn=turn, envs=2, **COUNTS.get(turn, {}))
     assert np.load(tmp_path / "bad/nonfinite/state.npz")["_['step']"] == 232
 
 
 @pytest.mark.parametrize("turn", TURNS)
 def test_an_interrupted_run_goes_on_bit_for_bit(turn: str, tmp_path: Path) -> None:
-    train(tmp_path / "whole", turn=turn)
+    counts = COUNTS.get(turn, {})
+    train(tmp_path / "whole", turn=turn, **counts)
     with pytest.raises(Interrupted):
         interrupt = lambda step: os.kill(os.getpid(), signal.SIGINT) if step == 250 else None  # noqa: E731
-        train(tmp_path / "parts", at_log=interrupt, turn=turn)
-    train(tmp_path / "parts", turn=turn)
+        train(tmp_path / "parts", at_log=interrupt, turn=turn, **counts)
+    train(tmp_path / "parts", turn=turn, **counts)
     _same(tmp_path / "whole", tmp_path / "parts")
 
 
@@ -128,7 +139,8 @@ def test_joined_members_take_the_turns_that_they_take_alone(turn: str, tmp_path:
 
     def member(seed: int, name: str, display) -> Training:
         folder = RunFolder.create(tmp_path, "toy", TASK, seed, {}, out=tmp_path / name)
-        return Training(program, toy_settings(TASK, seed, steps=200, envs=2), folder, display, turn=turn)
+        counts = {"steps": 200, "envs": 2, **COUNTS.get(turn, {})}
+        return Training(program, toy_settings(TASK, seed, **counts), folder, display, turn=turn)
 
     members = {name: member(seed, name, shared.of(name)) for name, seed in (("one", 1), ("two", 2))}
     assert Population(members, shared, joined=True).run() == {}

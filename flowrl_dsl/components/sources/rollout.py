@@ -1,0 +1,28 @@
+"""The newest rollout: the last steps of every environment, as random minibatches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowrl_dsl.components.data import Sampling, Source
+from flowrl_dsl.components.sources.ring import Ring
+from flowrl_dsl.record import Field, Record
+from flowrl_dsl.registry import find, register
+
+FROM_ROLLOUT: Record = {"gain": Field(by="source"), "returns": Field(by="source")}
+"""What the graph ``rollout`` derives from all steps of a rollout: advantages, and the returns that values are fitted to."""
+
+
+@register
+class Rollout(Ring):
+    """All steps of one rollout in chronological order; each epoch draws every one of them once, in a new random order."""
+
+    name = "rollout"
+
+    @classmethod
+    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool) -> Source:
+        epochs: Any = find("sampling", "epochs")
+        return cls(sampling=epochs(), horizon=horizon, stride=envs, follows=following)
+
+    def batch(self, stored: Record) -> Record:
+        return {**super().batch(stored), **FROM_ROLLOUT}

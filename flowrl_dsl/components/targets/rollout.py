@@ -1,0 +1,25 @@
+"""The copy that collected the newest rollout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowrl_dsl.algorithm import Condition
+from flowrl_dsl.components.base import Target
+from flowrl_dsl.components.common import due
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.registry import register
+
+
+@register
+class Rollout(Target):
+    """``copy <- parameters`` after the last update of each rollout, so that it is what collects the next one."""
+
+    name = "rollout"
+    requires = frozenset({"rollouts"})
+
+    def follow(self, ctx: Context, copy: Value, params: Value, name: str) -> Value:
+        rollout: Any = ctx.algorithm.sections["rollout"]
+        last = due(ctx.builder, ctx.update_counter, Condition(every=rollout.updates))
+        return ctx.builder.when(last, [params], [copy], name)[0]
