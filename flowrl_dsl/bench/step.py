@@ -112,17 +112,19 @@ def many_actions(step: Graph) -> bool:
 
 def synthetic_replay(program: Program) -> dict[str, Any]:
     """A replay on the device, full of random transitions in episodes of a hundred steps."""
-    random = np.random.default_rng(0)
-    obs = random.normal(size=(_ROWS + 1, program.obs_size))
-    actions = random.uniform(-1, 1, (_ROWS, program.action_size))
-    end = (np.arange(_ROWS) % _EPISODE == _EPISODE - 1).astype(np.float32)
-    replay = Replay.of(program)
-    replay.add(s=obs[:-1], a=actions, r=random.normal(size=_ROWS), d=np.zeros(_ROWS), end=end, s_next=obs[1:])
+    random, rows, replay = np.random.default_rng(0), program.data.capacity, Replay.of(program)
+    obs = random.normal(size=(rows + 1, program.obs_size))
+    end = (np.arange(rows) % _EPISODE == _EPISODE - 1).astype(np.float32)
+    fields = {"s": obs[:-1], "r": random.normal(size=rows), "d": np.zeros(rows), "end": end, "s_next": obs[1:]}
+    for name, field in program.data.stored.items():
+        fields.setdefault(name, random.uniform(-1, 1, (rows, *field.shape(program.axis_sizes))))
+    replay.add(**fields)
     return replay.view()
 
 
 def _program(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[str] | None) -> Program:
-    return driver.build_program(algorithm, *sizes, passes, capacity=_ROWS)
+    regime: Any = algorithm.regime
+    return driver.build_program(algorithm, *sizes, passes, capacity=min(_ROWS, regime.capacity(algorithm, 1)))
 
 
 def _compile(program: Program, state: Any, replay: Any) -> tuple[Any, float]:

@@ -146,6 +146,9 @@ class Training:
                 self.replay.restore(loaded.total, loaded.rows)
             self._restore(loaded)
             self._checkpointed = loaded.step
+        needed = self.turn.steps_to_update(self.settings)
+        if self.settings.steps < needed:
+            self.display.say(f"note: nothing is learned in {self.settings.steps} steps: the first update takes {needed}")
         self.sinks = self.open_sinks(self.step)
         self.display.enter(self.phases.named(self.updates))
         self._clock, self._clock_updates = time.monotonic(), self.updates

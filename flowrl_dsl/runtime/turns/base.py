@@ -60,6 +60,10 @@ class Turn(Component):
 
     family: ClassVar[str] = "turn"
 
+    def steps_to_update(self, settings: Settings) -> int:
+        """The number of steps of the shortest run with an update."""
+        return 1
+
     @abstractmethod
     def advance(self, player: Player) -> None:
         """Take one turn, which contains at least one step.

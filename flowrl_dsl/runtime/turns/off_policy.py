@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowrl_dsl.registry import register
+from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.turns.base import Player, Turn
 
 
@@ -17,6 +18,9 @@ class OffPolicy(Turn):
     """
 
     name = "off_policy"
+
+    def steps_to_update(self, settings: Settings) -> int:
+        return -(-settings.first_update // settings.envs) * settings.envs + 1
 
     def advance(self, player: Player) -> None:
         settings = player.settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowrl_dsl.registry import register
+from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.turns.base import Player, Turn
 
 
@@ -11,6 +12,9 @@ class OnPolicy(Turn):
     """Act, step and store; every ``settings.rollout`` steps of each environment, ``settings.updates`` updates."""
 
     name = "on_policy"
+
+    def steps_to_update(self, settings: Settings) -> int:
+        return (settings.rollout - 1) * settings.envs + 1
 
     def advance(self, player: Player) -> None:
         settings = player.settings

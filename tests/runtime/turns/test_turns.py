@@ -96,6 +96,20 @@ def test_on_policy_updates_after_each_rollout() -> None:
     assert player.asked == (["act", CHOSEN] * 3 + ["update 6"]) * 2
 
 
+@pytest.mark.parametrize("name", ["off_policy", "offline", "offline_to_online", "on_policy"])
+def test_the_shortest_run_with_an_update(name: str) -> None:
+    turn = named(name)
+
+    def updates(steps: int) -> int:
+        player = Recorder(warmup=7, envs=2, rollout=5)
+        while player.step < steps:
+            turn.advance(player)
+        return sum(one.startswith("update") for one in player.asked)
+
+    needed = turn.steps_to_update(Recorder(warmup=7, envs=2, rollout=5).settings)
+    assert updates(needed) >= 1 and updates(needed - 1) == 0
+
+
 def test_an_unknown_turn_is_the_authors_mistake() -> None:
     with pytest.raises(ValueError, match=r'unknown turn "of_policy"; known: off_policy'):
         named("of_policy")
