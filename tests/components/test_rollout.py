@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowrl_dsl.components.adaptations.adaptive import by_divergence
 from flowrl_dsl.components.sections.rollout import advantages
 from flowrl_dsl.driver import build_program
 from flowrl_dsl.testing.texts import check_valid
@@ -206,3 +207,25 @@ def test_the_entropy_of_a_gaussian_is_in_closed_form() -> None:
     after = jax.device_get(made.update(state, data, 1, made.hyper)[0]["policy"])
     np.testing.assert_allclose(after["log_std"] - before["log_std"], 0.3, rtol=1e-5)
     assert same(after["mean"], before["mean"])
+
+
+@pytest.mark.parametrize(
+    ("kl", "expected"), [(0.021, 2 / 1.5), (0.02, 2.0), (0.005, 2.0), (0.004, 3.0), (0.0, 2.0), (1.0, 2 / 1.5)]
+)
+def test_a_step_size_follows_the_divergence(kl: float, expected: float) -> None:
+    assert float(by_divergence(2.0, kl, 0.01, 1.5, 0.0, 10.0)) == pytest.approx(expected)
+    assert 1.875 <= float(by_divergence(2.0, kl, 0.01, 1.5, 1.875, 2.125)) <= 2.125
+
+
+def test_an_adaptive_rate_is_that_of_the_next_update() -> None:
+    """A target that no step reaches lets the rate grow after every update but the first on a rollout, where the kl is 0."""
+    text = SPEC.format(**{**PLAIN, "optimizer": "adam(rate)"}).replace(
+        "order = [policy, value]", "order = [policy, value, rate]"
+    )
+    text = text.replace("{", "{\n  param rate = adaptive(1e-3, target_kl = 1e6) in [1e-4, 2e-3]", 1)
+    made = build_program(check_valid(text), 4, 2, envs=ENVS, capacity=STEPS * ENVS)
+    state, data, found = made.init(0), rollout(), []
+    for _ in range(4):
+        state, _ = made.update(state, data, 1, made.hyper)
+        found.append(float(state["param.rate"]))
+    np.testing.assert_allclose(found, [1e-3, 1.5e-3, 2e-3, 2e-3], rtol=1e-6)

@@ -98,6 +98,7 @@ class OptionWriter:
     def scalar(self, kind: Kind, interval: Interval, in_schedule: bool = False) -> str:
         """A number in the interval, the name of a parameter, or a schedule."""
         way = self.draft.one_of(("number", "number", "parameter", "schedule"))
+        way = "parameter" if self.draft.asked("adaptation") else way
         if way == "parameter":
             return self.parameter(interval, fixed=in_schedule)
         if way == "schedule" and not in_schedule:
@@ -135,6 +136,7 @@ class OptionWriter:
         if fitting and self.draft.perhaps():
             return self.draft.one_of(fitting)
         way = "fixed" if fixed else self.draft.one_of(("fixed", "schedule", "learned"))
+        way = "learned" if self.draft.asked("adaptation") and not fixed else way
         if way == "learned" and not all(factor in interval for factor in FACTORS):  # learned parameters start near 1
             way = "fixed"
         self.draft.declaring, before = True, self.draft.declaring
