@@ -76,6 +76,39 @@ def test_errors_have_codes(trained: tuple[flowrl_dsl.Run, list[dict]], tmp_path:
         flowrl_dsl.load_policy(tmp_path)
 
 
+@pytest.mark.parametrize("wrong", [{"steps": 1e3}, {"episodes": 0}, {"log_every": "10"}, {"seed": -1}])
+def test_what_is_no_count_is_refused_before_a_folder_is_made(wrong: dict, tmp_path: Path) -> None:
+    with pytest.raises(flowrl_dsl.DiagnosticError, match=f"FRL0419: {next(iter(wrong))} = "):
+        flowrl_dsl.train("td3", TASK, out=tmp_path / "run", **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_counts_of_other_calls(trained: tuple[flowrl_dsl.Run, list[dict]]) -> None:
+    for call in (
+        lambda: trained[0].resume(1e3),
+        lambda: trained[0].evaluate(0),
+        lambda: flowrl_dsl.load("td3", sizes=(0, 1)),
+    ):
+        with pytest.raises(flowrl_dsl.DiagnosticError, match="FRL0419"):
+            call()
+
+
+def test_records_come_as_often_as_asked(tmp_path: Path) -> None:
+    seen: list[int] = []
+    run = flowrl_dsl.train(
+        "td3",
+        TASK,
+        sets=SMALL,
+        steps=np.int64(60),
+        evaluate_every=60,
+        episodes=1,
+        log_every=20,
+        out=tmp_path / "run",
+        callback=lambda one: one["kind"] == "train" and seen.append(one["step"]),
+    )
+    assert seen == [20, 40, 60] and run.policy().step == 60
+
+
 def test_a_callback_stops_a_run_that_can_be_resumed(tmp_path: Path) -> None:
     run = flowrl_dsl.train(
         "td3",
