@@ -1,4 +1,6 @@
-"""Build the documentation site: ``python docs/site.py``, then open ``build/site/index.html``.
+"""Build the documentation site, ``python docs/site.py``, and read it: ``python -m http.server -d build/site``.
+
+Opened as files, the pages are complete, but browsers refuse them the index of the search.
 
 The pages are those of this folder.  Beside them stand the README, as the first page, and every spec and file of the grammar,
 so that links to them lead somewhere.  Zensical (the extra ``docs``) builds the site; a link or an anchor that leads nowhere

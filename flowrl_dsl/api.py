@@ -15,6 +15,7 @@ import numpy as np
 
 from flowrl_dsl import acting, driver, runs, streams
 from flowrl_dsl.runtime.errors import Interrupted, RunError
+from flowrl_dsl.runtime.settings import count
 
 if TYPE_CHECKING:
     from flowrl_dsl.algorithm import Algorithm
@@ -33,12 +34,19 @@ class Compiled:
     """A checked algorithm, and its program: ``init(seed)``, ``step``, ``update`` and ``act`` as compiled functions.
 
     >>> compiled = flowrl_dsl.load("sac", sizes=(3, 1))
-    >>> type(compiled).__name__, compiled.algorithm.title
-    ('Compiled', 'Soft actor-critic')
+    >>> compiled
+    <Compiled sac: 3 observations, 1 action components>
+    >>> compiled.algorithm.title
+    'Soft actor-critic'
     """
 
     algorithm: Algorithm
     program: Program
+
+    def __repr__(self) -> str:
+        """One line: the fields are pages long, and notebooks show the value of a cell."""
+        sizes = f"{self.program.obs_size} observations, {self.program.action_size} action components"
+        return f"<{type(self).__name__} {self.algorithm.name}: {sizes}>"
 
 
 def load(spec: str, task: str | None = None, sets: Sequence[str] = (), sizes: tuple[int, int] | None = None) -> Compiled:
@@ -52,8 +60,9 @@ def load(spec: str, task: str | None = None, sets: Sequence[str] = (), sizes: tu
     (3, 3)
     """
     algorithm, _ = driver.resolve_or_raise(spec, task, sets)
+    obs, action = (count("sizes", size) for size in sizes) if sizes else driver.task_sizes(task)
     runs.prepare_jax()
-    return Compiled(algorithm, driver.build_program(algorithm, *(sizes or driver.task_sizes(task))))
+    return Compiled(algorithm, driver.build_program(algorithm, obs, action))
 
 
 def train(
@@ -65,6 +74,7 @@ def train(
     steps: int | None = None,
     evaluate_every: int | None = None,
     episodes: int | None = None,
+    log_every: int | None = None,
     data: str | None = None,
     out: str | Path | None = None,
     callback: Callback | None = None,
@@ -73,8 +83,8 @@ def train(
     """Train a spec on a task and return its run; the arguments are those of ``flowrl-dsl train``.
 
     ``task`` is an id, a :class:`gymnasium.Env`, of which copies are trained on, or a function that makes one.
-    ``callback`` is called with each record, every 1000 steps and after each evaluation; if it returns true, a checkpoint is
-    written and the training stops.  ``quiet`` prints nothing.
+    ``callback`` is called with each record, every ``log_every`` steps (1000) and after each evaluation; if it returns true,
+    a checkpoint is written and the training stops.  ``quiet`` prints nothing.
 
     >>> small = ["policy.network=mlp([8])", "critic.network=mlp([8])", "train.warmup=50", "train.batch=8"]
     >>> run = flowrl_dsl.train("td3", "Pendulum-v1", sets=small, steps=60, episodes=1, out="quick", quiet=True)
@@ -82,14 +92,19 @@ def train(
     [60]
     """
     name = task if isinstance(task, str) else _task_of(task)
-    replaced = {"steps": steps, "evaluate_every": evaluate_every, "episodes": episodes}
-    given = (spec, name, seed, tuple(sets), replaced, None if out is None else Path(out), None, data)
+    numbers = {"steps": steps, "evaluate_every": evaluate_every, "episodes": episodes, "log_every": log_every}
+    replaced = {number: _counted(number, value) for number, value in numbers.items()}
+    given = (spec, name, count("seed", seed, least=0), tuple(sets), replaced, None if out is None else Path(out), None, data)
     arguments = runs.TrainArguments(*given)
     with streams.silenced(quiet):
         prepared = runs.prepare(arguments)
         folder = runs.new_folder(arguments, prepared)
         _run(prepared, folder, callback)
     return Run(folder.path)
+
+
+def _counted(name: str, value: int | None) -> int | None:
+    return None if value is None else count(name, value)
 
 
 def _task_of(environment: Environment, task: str | None = None) -> str:
@@ -138,12 +153,12 @@ class Run:
 
         folder = self._folder(env)
         with streams.silenced(quiet):
-            _run(resuming.prepare(folder, steps, restart=False), folder, callback)
+            _run(resuming.prepare(folder, _counted("steps", steps), restart=False), folder, callback)
 
     def evaluate(self, episodes: int | None = None, env: Environment | None = None, quiet: bool = False) -> Evaluation:
         """Evaluate the newest checkpoint: returns and lengths of the episodes; ``env`` as in :meth:`resume`."""
         with streams.silenced(quiet):
-            return runs.evaluate_one(self._folder(env), episodes)
+            return runs.evaluate_one(self._folder(env), _counted("episodes", episodes))
 
     def _folder(self, env: Environment | None) -> RunFolder:
         from flowrl_dsl.runtime.logs import RunFolder

@@ -55,7 +55,8 @@ def _outlives_its_screen(name: str) -> bool:
 
 def _run(parsed: argparse.Namespace) -> int:
     try:
-        with streams.silenced(getattr(parsed, "quiet", False)):
+        # JSON that is asked for is no report of progress
+        with streams.silenced(getattr(parsed, "quiet", False) and not getattr(parsed, "json", False)):
             return commands()[parsed.command].run(parsed)
     except DiagnosticError as error:
         return _report(error, parsed)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PASSES = tuple(name for name in PIPELINE if name not in ("noise", "chunk", "members"))
 """Those left out compute random numbers, or divide the work by the number of observations, which is open here."""
-LIBRARIES = {"numpy": (), "stablehlo": ("flatbuffers",), "onnx": ("jax2onnx",)}
+LIBRARIES = {"numpy": (), "stablehlo": ("flatbuffers",), "onnx": ("jax2onnx", "onnxruntime")}
 """The formats, and what each needs besides this package."""
 FILES = {"numpy": "policy.py", "stablehlo": "policy.stablehlo", "onnx": "policy.onnx"}
 

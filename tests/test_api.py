@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import json
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import types
 from pathlib import Path
 
 import gymnasium
@@ -74,6 +76,39 @@ def test_errors_have_codes(trained: tuple[flowrl_dsl.Run, list[dict]], tmp_path:
         flowrl_dsl.load("no-such-spec")
     with pytest.raises(flowrl_dsl.DiagnosticError, match=r"FRL041\d"):
         flowrl_dsl.load_policy(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 1e3}, {"episodes": 0}, {"log_every": "10"}, {"seed": -1}])
+def test_what_is_no_count_is_refused_before_a_folder_is_made(wrong: dict, tmp_path: Path) -> None:
+    with pytest.raises(flowrl_dsl.DiagnosticError, match=f"FRL0419: {next(iter(wrong))} = "):
+        flowrl_dsl.train("td3", TASK, out=tmp_path / "run", **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_counts_of_other_calls(trained: tuple[flowrl_dsl.Run, list[dict]]) -> None:
+    for call in (
+        lambda: trained[0].resume(1e3),
+        lambda: trained[0].evaluate(0),
+        lambda: flowrl_dsl.load("td3", sizes=(0, 1)),
+    ):
+        with pytest.raises(flowrl_dsl.DiagnosticError, match="FRL0419"):
+            call()
+
+
+def test_records_come_as_often_as_asked(tmp_path: Path) -> None:
+    seen: list[int] = []
+    run = flowrl_dsl.train(
+        "td3",
+        TASK,
+        sets=SMALL,
+        steps=np.int64(60),
+        evaluate_every=60,
+        episodes=1,
+        log_every=20,
+        out=tmp_path / "run",
+        callback=lambda one: one["kind"] == "train" and seen.append(one["step"]),
+    )
+    assert seen == [20, 40, 60] and run.policy().step == 60
 
 
 def test_a_callback_stops_a_run_that_can_be_resumed(tmp_path: Path) -> None:
@@ -178,6 +213,33 @@ def test_the_examples_of_the_documentation_run(page: str, tmp_path: Path) -> Non
     surroundings = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=surroundings, check=False)
     assert done.returncode == 0
+
+
+class Tracker(types.ModuleType):
+    """The part of MLflow that the documentation uses."""
+
+    def __init__(self) -> None:
+        super().__init__("mlflow")
+        self.logged: list[tuple[dict, int]] = []
+
+    def start_run(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        self.logged.append((metrics, step))
+
+
+def test_the_example_with_mlflow_logs_every_record(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As it stands in the documentation, on a short run; MLflow itself is too large for every test environment."""
+    (example,) = re.findall(r"```\n(with mlflow.*?)```", (ROOT / "docs/python.md").read_text(), re.DOTALL)
+    short = {"sets": SMALL, "steps": 60, "evaluate_every": 60, "episodes": 1, "out": tmp_path / "run"}
+    tracker, train = Tracker(), flowrl_dsl.train
+    monkeypatch.setattr(flowrl_dsl, "train", lambda spec, task, **given: train(spec, TASK, **short, **given))
+    exec(example, {"flowrl_dsl": flowrl_dsl, "mlflow": tracker})
+    records = list(flowrl_dsl.Run(tmp_path / "run").records())
+    assert [step for _, step in tracker.logged] == [record["step"] for record in records]
+    assert all(set(metrics) < set(record) for (metrics, _), record in zip(tracker.logged, records, strict=True))
+    assert tracker.logged[-1][0]["return_mean"] == records[-1]["return_mean"]
 
 
 def test_the_package_itself_imports_nothing_heavy() -> None:

@@ -152,6 +152,14 @@ def test_commands_named_in_the_documents_exist() -> None:
             assert command in actions, f"{page}: flowrl-dsl {command}"
 
 
+def test_every_command_is_in_the_documents_and_in_the_readme() -> None:
+    texts = [page.read_text() for page in PAGES if page.name not in ("README.md", "CHANGELOG.md")]
+    for command in parser()._subparsers._group_actions[0].choices:
+        named = re.compile(rf"\bflowrl-dsl {command}\b|^`{command}` ", re.M)
+        assert named.search((ROOT / "README.md").read_text()), f"README.md: flowrl-dsl {command}"
+        assert any(named.search(text) for text in texts), f"docs: flowrl-dsl {command}"
+
+
 def test_algorithms_in_the_documents_are_valid(tmp_path: Path) -> None:
     """Those that are complete, an ellipsis stands for something left out; of plugins, their own tests check them."""
     pages = [page for page in PAGES if page.parent.name != "reference"]  # error codes have examples of errors

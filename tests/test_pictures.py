@@ -58,12 +58,18 @@ class Blind(Painted):
     metadata: ClassVar = {"render_modes": ["human"]}
 
 
+class Unpainted(Painted):
+    def render(self):
+        raise gymnasium.error.DependencyNotInstalled("pygame is not installed")
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run, without an update, of a task with pictures."""
     if "Painted-v0" not in gymnasium.registry:
         gymnasium.register("Painted-v0", Painted)
         gymnasium.register("Blind-v0", Blind)
+        gymnasium.register("Unpainted-v0", Unpainted)
     out = tmp_path_factory.mktemp("pictures") / "run"
     sets = (*SMALL, "policy.sampler.steps=4")
     flowrl_dsl.train("qsm", "Painted-v0", sets=sets, steps=20, evaluate_every=20, episodes=1, out=out)
@@ -124,6 +130,14 @@ def test_a_task_without_pictures_is_an_error(run: Path) -> None:
     assert "['human']" in caught.value.diagnostics[0].notes[0]
     with pytest.raises(RunError, match="FRL0482"):
         Unseen().film("unseen/one", 0, 1, (64, 64), {})
+
+
+def test_a_task_that_draws_with_a_missing_package_names_the_extra(run: Path) -> None:
+    filmed = catalogue.film("Unpainted-v0", 0, 1, (64, 64))
+    filmed.world.reset()
+    with pytest.raises(RunError, match=r"FRL0480.*pygame is not installed") as caught:
+        filmed.frame()
+    assert "pip install 'flowrl-dsl[video]'" in caught.value.diagnostics[0].notes[0]
 
 
 @pytest.mark.parametrize(("given", "tried"), [({}, "egl"), ({"MUJOCO_GL": "glfw"}, "glfw")])

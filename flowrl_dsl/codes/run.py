@@ -142,7 +142,8 @@ CODES = (
     Code(
         "FRL0419",
         "a number is beyond reason",
-        "Counts are below 2^53, and at most 65536 copies of a task are stepped side by side in a training or an evaluation.",
+        "Counts are below 2^53, and at most 65536 copies of a task are stepped side by side in a training or an evaluation. "
+        " In Python they are integers.",
         "flowrl-dsl train qsm --envs 1_000_000_000",
         "Use the smaller number that was meant.",
     ),

@@ -11,7 +11,7 @@ CODES = (
         "An export contains the sampler, the critic where actions are chosen by it, and the random draws as inputs.  The "
         "format, or the library that converts to it, lacks an operation of this one; or the converted function was tried "
         "and did not act as the policy does.",
-        "flowrl-dsl export runs/nclql/Hopper-v5/seed0 --format onnx",
+        "flowrl-dsl export runs/mine/Hopper-v5/seed0 --format onnx",
         "Use --format numpy or stablehlo.",
     ),
     Code(

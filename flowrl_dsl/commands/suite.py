@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +45,8 @@ def declare(command: argparse.ArgumentParser) -> None:
     made["plan"].add_argument("--no-bench", action="store_true", help="count only: do not measure the speed of each spec")
     _add_resources(made["run"])
     made["table"].add_argument("--format", choices=_FORMS, default="markdown")
+    for name in ("plan", "status", "table"):
+        made[name].add_argument("--json", action="store_true", help="print JSON instead of text")
     for name in ("table", "report"):
         help_text = "the spec that the others are compared with (default the first one)"
         made[name].add_argument("--against", metavar="SPEC", help=help_text)
@@ -97,14 +101,23 @@ def _store(parsed: argparse.Namespace) -> Store:
     return Store(parsed.store or parsed.out / "results.sqlite")
 
 
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=1))
+
+
 def _plan(parsed: argparse.Namespace) -> None:
     from flowrl_dsl.suites import pricing, running
 
     jobs = _jobs(parsed)
     absent = running.missing(jobs)
+    possible, measured = running.possible(jobs, absent), not parsed.no_bench
+    if parsed.json:
+        found = [asdict(price) for price in pricing.prices(possible, measured)]
+        _print_json({"cannot_run": absent, "specs": found})
+        return
     for what, reason in absent.items():
         print(f"cannot run here: {what}: {reason}")
-    print(pricing.text(running.possible(jobs, absent), not parsed.no_bench))
+    print(pricing.text(possible, measured))
 
 
 def _run(parsed: argparse.Namespace) -> None:
@@ -120,14 +133,21 @@ def _run(parsed: argparse.Namespace) -> None:
 def _status(parsed: argparse.Namespace) -> None:
     from flowrl_dsl.suites import running
 
-    print(running.status(_jobs(parsed), running.Driver(parsed.out, _store(parsed))))
+    found = _jobs(parsed), running.Driver(parsed.out, _store(parsed))
+    if parsed.json:
+        _print_json([state.as_json() for state in running.states(*found)])
+    else:
+        print(running.status(*found))
 
 
 def _table(parsed: argparse.Namespace) -> None:
     from flowrl_dsl.suites import reporting
 
-    jobs, store = _jobs(parsed), _store(parsed)
-    print(reporting.text(jobs, store, parsed.against, parsed.format), end="")
+    asked = _jobs(parsed), _store(parsed), parsed.against
+    if parsed.json:
+        _print_json([table.as_json() for table in reporting.made(*asked)])
+    else:
+        print(reporting.text(*asked, parsed.format), end="")
 
 
 def _report(parsed: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from flowrl_dsl.export.lifting import Draw, Lifted
+from flowrl_dsl.export.lifting import Draw, Lifted, Loop
 from flowrl_dsl.lowering.program import Program
 from flowrl_dsl.runtime.errors import RunError
 
@@ -45,9 +45,12 @@ class Acting:
         self._traced: dict[Any, Lifted] = {}
         self.draws: dict[str, Draw] = {f"{draw.kind}_{i}": draw for i, draw in enumerate(self._lifted(self._rows).draws)}
 
-    def __call__(self, weights: Sequence[Any], obs: Any, noise: Sequence[Any]) -> Any:
-        """Actions for observations and noise; the arrays are in the order of ``weights`` and ``draws``."""
-        return self._lifted(obs.shape[0])([*weights, obs], noise)[0]
+    def __call__(self, weights: Sequence[Any], obs: Any, noise: Sequence[Any], loop: Loop = jax.lax.scan) -> Any:
+        """Actions for observations and noise; the arrays are in the order of ``weights`` and ``draws``.
+
+        ``loop`` computes the loops of samplers.
+        """
+        return self._lifted(obs.shape[0])([*weights, obs], noise, loop)[0]
 
     def examples(self) -> tuple[list[Any], Any, list[Any]]:
         """Shapes of the arguments, with the symbolic number of observations."""

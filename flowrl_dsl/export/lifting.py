@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
+from operator import itemgetter
 from typing import Any, Literal
 
 import jax
@@ -24,6 +25,7 @@ from jax.extend import core
 
 UNKNOWN = object()
 """A value computed from a key alone, which the lifted function does not compute."""
+Loop = Callable[..., tuple[Any, Any]]
 _CALLED = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 """Parameters that hold the program of an operation which just calls it."""
 
@@ -50,11 +52,26 @@ class Lifted:
         self._closed, self._keys = closed, tuple(keys)
         self.draws, self.reached = _follow(closed.jaxpr, self._keys)
 
-    def __call__(self, arguments: Sequence[Any], noise: Sequence[Any]) -> list[Any]:
-        """The results for the arguments that are no keys, in order, and one array for each draw."""
+    def __call__(self, arguments: Sequence[Any], noise: Sequence[Any], loop: Loop = jax.lax.scan) -> list[Any]:
+        """The results for the arguments that are no keys, in order, and one array for each draw.
+
+        ``loop`` computes the loops of the function; it takes the arguments of ``jax.lax.scan``.
+        """
         given = iter(arguments)
         values = [UNKNOWN if key else next(given) for key in self._keys]
-        return _evaluate(self._closed.jaxpr, self._closed.consts, values, iter(noise))
+        return _evaluate(self._closed.jaxpr, self._closed.consts, values, iter(noise), loop)
+
+
+def unrolled(
+    body: Callable[[Any, Any], tuple[Any, Any]], carry: Any, along: Any, length: int, reverse: bool
+) -> tuple[Any, list[Any]]:
+    """The loop ``jax.lax.scan`` as a sequence of its steps."""
+    stacked: list[Any] = []
+    for step in range(length - 1, -1, -1) if reverse else range(length):
+        carry, made = body(carry, jax.tree.map(itemgetter(step), along))
+        stacked.append(made)
+    ordered = stacked[::-1] if reverse else stacked
+    return carry, [jnp.stack(each) for each in zip(*ordered, strict=True)]
 
 
 @cache
@@ -134,7 +151,9 @@ def _follow_scan(equation: core.JaxprEqn, mask: Sequence[bool]) -> tuple[list[Dr
     return [replace(draw, shape=(equation.params["length"], *draw.shape)) for draw in draws], outputs
 
 
-def _evaluate(program: core.Jaxpr, consts: Sequence[Any], values: Sequence[Any], noise: Iterator[Any]) -> list[Any]:
+def _evaluate(
+    program: core.Jaxpr, consts: Sequence[Any], values: Sequence[Any], noise: Iterator[Any], loop: Loop
+) -> list[Any]:
     """The outputs of a program for inputs of which some are unknown; each draw takes the next array of noise."""
     known: dict[Any, Any] = dict(zip(program.constvars, consts, strict=True))
     known.update(zip(program.invars, values, strict=True))
@@ -146,19 +165,20 @@ def _evaluate(program: core.Jaxpr, consts: Sequence[Any], values: Sequence[Any],
         return np.asarray(atom.val, aval.dtype)
 
     for equation in program.eqns:
-        known.update(zip(equation.outvars, _one(equation, [read(atom) for atom in equation.invars], noise), strict=True))
+        found = _one(equation, [read(atom) for atom in equation.invars], noise, loop)
+        known.update(zip(equation.outvars, found, strict=True))
     return [read(atom) for atom in program.outvars]
 
 
-def _one(equation: core.JaxprEqn, values: Sequence[Any], noise: Iterator[Any]) -> Sequence[Any]:
+def _one(equation: core.JaxprEqn, values: Sequence[Any], noise: Iterator[Any], loop: Loop) -> Sequence[Any]:
     unknown = any(value is UNKNOWN for value in values)
     draw, called = _draw_of(equation) if unknown else None, _called(equation)
     if draw is not None:
         return [_drawn(draw, next(noise))]
     if called is not None:
-        return _evaluate(*_opened(called), values, noise)
+        return _evaluate(*_opened(called), values, noise, loop)
     if equation.primitive.name == "scan":
-        return _scan(equation, values, noise)
+        return _scan(equation, values, noise, loop)
     if unknown:
         return [UNKNOWN] * len(equation.outvars)
     with jax.ensure_compile_time_eval() if _constant(equation, values) else nullcontext():
@@ -172,7 +192,7 @@ def _constant(equation: core.JaxprEqn, values: Sequence[Any]) -> bool:
     return all(isinstance(size, int) for size in sizes) and not any(isinstance(value, jax.core.Tracer) for value in values)
 
 
-def _scan(equation: core.JaxprEqn, values: Sequence[Any], noise: Iterator[Any]) -> list[Any]:
+def _scan(equation: core.JaxprEqn, values: Sequence[Any], noise: Iterator[Any], loop: Loop) -> list[Any]:
     """A scan over its known values and the noise of its steps."""
     p = equation.params
     first, after = p["num_consts"], p["num_consts"] + p["num_carry"]
@@ -182,13 +202,13 @@ def _scan(equation: core.JaxprEqn, values: Sequence[Any], noise: Iterator[Any]) 
 
     def body(carry: Sequence[Any], along: tuple[Sequence[Any], Sequence[Any]]) -> tuple[list[Any], list[Any]]:
         merged = _merged(inputs, (*given(0, first), *carry, *along[0]))
-        found = _evaluate(p["jaxpr"].jaxpr, p["jaxpr"].consts, merged, iter(along[1]))
+        found = _evaluate(p["jaxpr"].jaxpr, p["jaxpr"].consts, merged, iter(along[1]), loop)
         kept = [value for value, is_unknown in zip(found, outputs, strict=True) if not is_unknown]
         number = p["num_carry"] - sum(outputs[: p["num_carry"]])
         return kept[:number], kept[number:]
 
     along = given(after, len(values)), drawn
-    carry, stacked = jax.lax.scan(body, given(first, after), along, length=p["length"], reverse=p["reverse"])
+    carry, stacked = loop(body, given(first, after), along, length=p["length"], reverse=p["reverse"])
     return _merged(outputs, (*carry, *stacked))
 
 

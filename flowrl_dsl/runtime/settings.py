@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -70,6 +71,18 @@ class Settings:
         if self.rollout:
             return self.rollout * self.envs
         return max(self.envs, min(self.replay, self.steps - self.offline + self.envs))
+
+
+def count(name: str, value: Any, least: int = 1) -> int:
+    """The count that a program gives, also one of NumPy; raises FRL0419 for what is none, such as 1e4."""
+    try:
+        found = operator.index(value)
+    except TypeError:
+        found = -1
+    if found < least:
+        message = f"{name} = {value!r} is not a whole number of at least {least}"
+        raise RunError("FRL0419", message, "such as 10_000; in Python 1e4 is no whole number")
+    return found
 
 
 def passed(before: int, after: int, every: int) -> bool:

@@ -15,23 +15,28 @@ from flowrl_dsl.suites.store import Store
 from flowrl_dsl.suites.tables import Table
 
 
+def made(jobs: Sequence[Job], store: Store, against: str | None) -> list[Table]:
+    """Every table; raises FRL0508 for a spec ``against`` which there is no result."""
+    return _tables(measured(jobs, store.counted()), against)
+
+
 def text(jobs: Sequence[Job], store: Store, against: str | None, form: str) -> str:
     """Every table in one form, one below the other."""
-    return "\n".join(tables.FORMS[form](table) for table in _tables(measured(jobs, store.counted()), against))
+    return "\n".join(tables.FORMS[form](table) for table in made(jobs, store, against))
 
 
 def write(jobs: Sequence[Job], store: Store, against: str | None, folder: Path) -> list[Path]:
     """Write every table in every form, every figure in every format, and a page with all of them; returns the files."""
     found = measured(jobs, store.counted())
-    made = _tables(found, against)
+    every = _tables(found, against)
     paths = [
         _written(folder / f"{table.name}{tables.SUFFIXES[form]}", tables.FORMS[form](table))
-        for table in made
+        for table in every
         for form in ("csv", "latex")
     ]
     drawn = figures.draw_all(found, folder)
     pictures = [f"![{path.stem}]({path.name})" for path in drawn if path.suffix == ".png"]
-    page = "\n".join([*map(tables.markdown, made), *pictures, _unscored(found)])
+    page = "\n".join([*map(tables.markdown, every), *pictures, _unscored(found)])
     return [_written(folder / "report.md", page.rstrip() + "\n"), *paths, *drawn]
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from flowrl_dsl.reading import Unreadable
 from flowrl_dsl.runtime import files
@@ -134,6 +135,12 @@ class State:
     job: Job
     what: str
     step: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The run by spec, task and seed, its state, and its step where it has begun."""
+        ask = self.job.question
+        place = {"spec": self.job.label, "task": ask.task, "seed": ask.seed}
+        return {**place, "state": self.what, "step": self.step, "steps": ask.steps}
 
 
 def states(jobs: Sequence[Job], driver: Driver) -> list[State]:

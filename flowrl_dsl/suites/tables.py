@@ -26,6 +26,11 @@ class Table:
     rows: list[list[str]]
     note: str
 
+    def as_json(self) -> dict[str, object]:
+        """Each row by the titles of its columns."""
+        rows = [dict(zip(self.titles, row, strict=True)) for row in self.rows]
+        return {"name": self.name, "rows": rows, "note": self.note}
+
 
 def tables_of(measured: Measured, baseline: str) -> list[Table]:
     """All tables of a suite; ``baseline`` is the label of the spec that the others are compared with."""

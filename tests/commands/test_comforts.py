@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -102,6 +104,37 @@ def test_other_shells_get_the_specs_too(shell: str, text: str, capsys: pytest.Ca
     assert cli.main(["completion", shell]) == 0
     out = capsys.readouterr().out
     assert text in out and "qsm_dpmd" in out and "runs/*/*/*" in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_read_their_scripts(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    assert cli.main(["completion", shell]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    done = subprocess.run([shell, "-n", "script"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_completes_commands_specs_runs_and_options(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["completion", "fish"]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    (tmp_path / "mine.flowrl").touch()
+    (tmp_path / "runs/qsm/Ant-v5/seed0").mkdir(parents=True)
+
+    def completed(line: str) -> list[str]:
+        command = ["fish", "-c", f"source script; complete -C 'flowrl-dsl {line}'"]
+        env = os.environ | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+        return [each.split("\t")[0] for each in done.stdout.splitlines()]
+
+    assert completed("tra") == ["train"]
+    assert completed("compile qsm_") == ["qsm_dpmd", "qsm_hl_gauss", "qsm_td7"]
+    assert "mine.flowrl" in completed("train mi")
+    assert completed("resume runs/q")[0] == "runs/qsm/Ant-v5/seed0"
+    assert completed("train qsm --see") == ["--seed", "--seeds"]
+    assert completed("export run --format s") == ["stablehlo"]
 
 
 def test_completion_without_its_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

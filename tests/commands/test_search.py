@@ -40,6 +40,12 @@ def test_trials_are_runs_and_the_best_comes_first(toy: None, capsys: pytest.Capt
         assert searching.final_return(Path(one["run"])) == one["return"]
 
 
+def test_a_quiet_search_prints_its_json_alone(toy: None, capsys: pytest.CaptureFixture) -> None:
+    words = ("--trials", "1", "--range", "temperature=0.01..1:log", "--quiet")
+    assert [one["trial"] for one in searched(capsys, *words)] == [0]
+    assert cli.main([*WORDS, *words]) == 0 and capsys.readouterr().out == ""
+
+
 def test_an_interrupted_search_continues_as_if_it_had_not_been(
     toy: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

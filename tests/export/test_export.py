@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import jax
@@ -128,13 +127,15 @@ def test_one_observation_and_wrong_ones(run: flowrl_dsl.Run, tmp_path: Path) -> 
     assert alone(tmp_path, OURS | {"jax"}, program).shape == (1,)
 
 
-@pytest.mark.parametrize("form, library", [("onnx", "jax2onnx"), ("stablehlo", "flatbuffers")])
+@pytest.mark.parametrize("form, library", [("onnx", "jax2onnx"), ("onnx", "onnxruntime"), ("stablehlo", "flatbuffers")])
 def test_a_missing_extra_is_named(
     form: str, library: str, run: flowrl_dsl.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr("flowrl_dsl.runtime.errors.find_spec", lambda name: None if name == library else find_spec(name))
+    extra = "onnx" if form == "onnx" else "export"
+    monkeypatch.setattr("flowrl_dsl.runtime.errors.find_spec", lambda name: None if name == library else object())
     assert cli.main(["export", str(run.path), "--format", form]) == 3
-    assert f"error[FRL0491]: {library} is not installed" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"error[FRL0491]: {library} is not installed" in told and f"pip install 'flowrl-dsl[{extra}]'" in told
 
 
 def test_an_operation_without_a_numpy_form_is_an_error(run: flowrl_dsl.Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,3 +155,15 @@ def test_onnx_acts_alike(run: flowrl_dsl.Run, tmp_path: Path) -> None:
     inputs = given(acting, tmp_path)
     (found,) = onnxruntime.InferenceSession(path).run(None, inputs)
     np.testing.assert_allclose(found, expected(acting, inputs), rtol=1e-5, atol=1e-5)
+
+
+def test_loops_that_jax2onnx_mistakes_are_written_out(tmp_path: Path) -> None:
+    """Langevin steps along the gradient of an ensemble: jax2onnx takes its size for the number of observations."""
+    pytest.importorskip("jax2onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from flowrl_dsl.export import onnx_file
+
+    acting = shipped.acting("nclql", "evaluate")
+    session = onnxruntime.InferenceSession(onnx_file.converted(acting))
+    inputs = given(acting, tmp_path)
+    np.testing.assert_allclose(session.run(None, inputs)[0], expected(acting, inputs), rtol=1e-5, atol=1e-5)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flowrl_dsl.export.lifting import Draw, Lifted
+from flowrl_dsl.export.lifting import Draw, Lifted, unrolled
 
 KEY = jax.random.PRNGKey(3)
 S = np.arange(3, dtype=np.float32)
@@ -52,6 +52,22 @@ def test_draws_of_a_loop_are_one_array_with_an_axis_of_its_steps() -> None:
     z = np.stack([jax.random.normal(key, (3,)) for key in jax.random.split(KEY, 4)])
     for mine, theirs in zip(found([S], [z]), _chain(S, KEY), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_loop_can_be_written_out(reverse: bool) -> None:
+    """The same results without an operation ``scan``; here one that keeps no results of its steps, and one that does."""
+
+    def twice(s: Any, key: Any) -> Any:
+        keys = jax.random.split(key, 4)
+        a, _ = jax.lax.scan(lambda a, k: (2 * a + jax.random.normal(k, (3,)), None), s, keys, reverse=reverse)
+        return jax.lax.scan(lambda a, x: (a + x, (a.sum(), a * x)), a, jnp.arange(4.0), reverse=reverse)
+
+    found, z = lifted(twice), np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    for mine, theirs in zip(found([S], [z], unrolled), found([S], [z]), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+    traced = jax.make_jaxpr(lambda s: found([s], [z], unrolled))(S)
+    assert "scan" not in {equation.primitive.name for equation in traced.eqns}
 
 
 def test_a_key_carried_through_a_loop() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +79,20 @@ def test_tables_and_reports(filled: Path, capsys: pytest.CaptureFixture) -> None
     assert "runs/suites/reports/tiny/report.md" in listed and all(Path(name).exists() for name in listed)
     assert flowrl("table", filled, "--specs", "td3", "--seeds", "0") == 0
     assert "| td3 | 2 | 2 | 0 |" in capsys.readouterr().out
+
+
+def test_tables_as_json(filled: Path, capsys: pytest.CaptureFixture) -> None:
+    def printed(*words: object) -> Any:
+        assert flowrl(*words, "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    plan = printed("plan", filled, "--no-bench", "--specs", "sac")
+    (price,) = plan["specs"]
+    assert plan["cannot_run"] == {} and (price["label"], price["runs"], price["hours"]) == ("sac", 4, None)
+    (state,) = printed("status", filled, "--specs", "td3", "--tasks", "Hopper-v5", "--seeds", 1)
+    assert state == {"spec": "td3", "task": "Hopper-v5", "seed": 1, "state": "finished", "step": 300, "steps": 300}
+    tables = {table["name"]: table["rows"] for table in printed("table", filled, "--against", "td3")}
+    assert tables["improvement"] == [{"spec": "sac", "tasks": "2", "better than td3": "0.50 [0.50, 0.50]"}]
 
 
 def test_export_and_import(filled: Path, capsys: pytest.CaptureFixture) -> None:

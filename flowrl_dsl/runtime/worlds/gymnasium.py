@@ -152,7 +152,7 @@ class GymnasiumEnv:
         try:
             image = self._env.render()
         except gymnasium.error.DependencyNotInstalled as error:
-            hint = "tasks of Box2D and classic control draw with pygame: pip install pygame"
+            hint = "pip install 'flowrl-dsl[video]' brings pygame, with which tasks of Box2D and classic control draw"
             raise RunError("FRL0480", f"a picture of the task needs a package: {error}", hint) from error
         if not isinstance(image, np.ndarray) or image.ndim != 3:
             raise RunError("FRL0482", "the task returned no picture", "`render` returns an array in the mode rgb_array")
