@@ -11,10 +11,10 @@ import pytest
 
 from flowrl_dsl import cli, runs
 from flowrl_dsl.runtime.logs import RunFolder
-from flowrl_dsl.runtime.population import Population, SharedDisplay
 from tests.datasets.files import write_hdf5
 from tests.runtime.toy_run import Quiet
 from tests.test_offline import records
+from tests.whole_runs import check_joined, check_resumed
 
 TASK = "InvertedPendulum-v5"
 SPEC = """
@@ -54,10 +54,6 @@ def whole(home: Path) -> Path:
     return home / "tuned"
 
 
-def states(run: Path) -> dict[str, np.ndarray]:
-    return dict(np.load(run / f"checkpoints/step-{STEPS:09d}/state.npz"))
-
-
 def test_the_last_phase_acts_and_its_transitions_alone_are_in_checkpoints(whole: Path) -> None:
     assert records(whole)[-1]["step"] == STEPS
     manifest = json.loads((whole / f"checkpoints/step-{STEPS:09d}/manifest.json").read_text())
@@ -73,11 +69,7 @@ def test_each_phase_is_recorded_where_it_begins(whole: Path) -> None:
 def test_resume_is_exact_in_each_phase_and_between_them(home: Path, whole: Path, at: int) -> None:
     out = f"half{at}"
     assert train(home, out, "--steps", str(at)) == 0
-    assert cli.main(["resume", str(home / out), "--steps", str(STEPS)]) == 0
-    one, other = states(whole), states(home / out)
-    assert one.keys() == other.keys()
-    for name, array in one.items():
-        np.testing.assert_array_equal(array, other[name])
+    check_resumed(whole, home / out, STEPS)
     evaluations = [[r for r in records(run) if r["kind"] == "eval" and r["step"] != at] for run in (whole, home / out)]
     assert evaluations[0] == evaluations[1] and len(evaluations[0]) == 5
 
@@ -87,19 +79,8 @@ def test_eval_names_the_phase(whole: Path, capsys: pytest.CaptureFixture[str]) -
     assert f"at step {STEPS} in phase online (2 of 2): return" in capsys.readouterr().out
 
 
-def test_joined_members_share_the_data_and_learn_what_they_learn_alone(home: Path, whole: Path) -> None:
-    folders = {}
-    prepared = runs.rebuild(RunFolder(whole))
-    shared = SharedDisplay(Quiet(STEPS))
-    for name in ("a", "b"):
-        said = json.loads((whole / "run.json").read_text())
-        folders[name] = RunFolder.create(home, "tuned", TASK, 0, said, {}, home / f"joined/{name}")
-    members = {name: prepared.training(folder, shared.of(name)) for name, folder in folders.items()}
-    assert Population(members, shared, joined=True).run() == {}
-    alone = states(whole)
-    for name in members:
-        for leaf, array in states(home / f"joined/{name}").items():
-            np.testing.assert_allclose(array, alone[leaf], rtol=2e-3, atol=2e-4, err_msg=leaf)
+def test_joined_members_share_the_data_and_learn_what_they_learn_alone(whole: Path) -> None:
+    members = check_joined(whole, STEPS)
     axes = members["a"].replay.member_axes
     assert axes["data"] is None and axes["s"] == 0
 

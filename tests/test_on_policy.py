@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowrl_dsl import cli, runs
-from flowrl_dsl.runtime.logs import RunFolder
-from flowrl_dsl.runtime.population import Population, SharedDisplay
-from tests.runtime.toy_run import Quiet
+from flowrl_dsl import cli
 from tests.test_offline import records
+from tests.whole_runs import check_joined, check_resumed
 
 TASK = "InvertedPendulum-v5"
 SPEC = """
@@ -44,10 +42,6 @@ def whole(home: Path) -> Path:
     return home / "whole"
 
 
-def states(run: Path) -> dict[str, np.ndarray]:
-    return dict(np.load(run / f"checkpoints/step-{STEPS:09d}/state.npz"))
-
-
 def test_every_rollout_is_followed_by_its_updates_and_kept_alone(whole: Path) -> None:
     last = [record for record in records(whole) if record["kind"] == "train"][-1]
     assert (last["step"], last["updates"]) == (STEPS, 5 * 4)
@@ -60,24 +54,11 @@ def test_every_rollout_is_followed_by_its_updates_and_kept_alone(whole: Path) ->
 def test_resume_is_exact_between_rollouts_and_inside_one(home: Path, whole: Path, at: int) -> None:
     out = f"half{at}"
     assert train(home, out, "--steps", str(at)) == 0
-    assert cli.main(["resume", str(home / out), "--steps", str(STEPS)]) == 0
-    one, other = states(whole), states(home / out)
-    assert one.keys() == other.keys()
-    for name, array in one.items():
-        np.testing.assert_array_equal(array, other[name], err_msg=name)
+    check_resumed(whole, home / out, STEPS)
 
 
-def test_joined_members_learn_what_they_learn_alone(home: Path, whole: Path) -> None:
-    prepared, shared, folders = runs.rebuild(RunFolder(whole)), SharedDisplay(Quiet(STEPS)), {}
-    for name in ("a", "b"):
-        said = json.loads((whole / "run.json").read_text())
-        folders[name] = RunFolder.create(home, "small", TASK, 0, said, {}, home / f"joined/{name}")
-    members = {name: prepared.training(folder, shared.of(name)) for name, folder in folders.items()}
-    assert Population(members, shared, joined=True).run() == {}
-    alone = states(whole)
-    for name in members:
-        for leaf, array in states(home / f"joined/{name}").items():
-            np.testing.assert_allclose(array, alone[leaf], rtol=2e-3, atol=2e-4, err_msg=leaf)
+def test_joined_members_learn_what_they_learn_alone(whole: Path) -> None:
+    check_joined(whole, STEPS)
 
 
 def test_a_policy_of_it_acts_and_is_evaluated(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:

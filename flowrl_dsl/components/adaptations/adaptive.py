@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from flowrl_dsl.components.adaptations.dual import single_number
-from flowrl_dsl.components.base import Adaptation
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.stored_number import StoredNumber
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR
@@ -22,7 +21,7 @@ def by_divergence(x, kl, target, factor, low, high):
 
 
 @register
-class Adaptive(Adaptation):
+class Adaptive(StoredNumber):
     """``x <- x / factor`` where the measured divergence is above ``2 target_kl``, ``x <- x factor`` below ``target_kl / 2``.
 
     For a learning rate of on-policy algorithms.  The divergence is the ``kl`` that the stage ``policy`` measured in this
@@ -40,12 +39,6 @@ class Adaptive(Adaptation):
 
     def measured(self, ctx: Context, s: Value) -> Value:
         return ctx.measured("kl")
-
-    def initial(self, ctx: Context, name: str, group: str) -> dict[str, Value]:
-        return {group: ctx.builder.add("Init", call(single_number, self.init), (), SCALAR, name)}
-
-    def value(self, ctx: Context, name: str, stored: Value) -> Value:
-        return stored
 
     def update(self, ctx: Context, name: str, group: str, measured: Value) -> dict[str, Value]:
         """The value after this update."""

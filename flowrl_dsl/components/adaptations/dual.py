@@ -6,19 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Adaptation
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.stored_number import StoredNumber
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR
 from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import POSITIVE, Scalar, option, register
-
-
-@kernel
-def single_number(value):
-    """An initial value, as an array."""
-    return jnp.asarray(value, jnp.float32)
 
 
 @kernel
@@ -30,7 +24,7 @@ def ascended(x, measured, at_most, rate, low, high, step=None):
 
 
 @register
-class Dual(Adaptation):
+class Dual(StoredNumber):
     """``x <- clip(x + rate clip(measured - at_most, -step, step), low, high)``, [low, high] the range of the parameter.
 
     Gradient ascent on the multiplier of the constraint that a measured quantity is ``at_most`` a bound.  The quantity is
@@ -52,12 +46,6 @@ class Dual(Adaptation):
 
     def measured(self, ctx: Context, s: Value) -> Value:
         return ctx.measured(self.of)
-
-    def initial(self, ctx: Context, name: str, group: str) -> dict[str, Value]:
-        return {group: ctx.builder.add("Init", call(single_number, self.init), (), SCALAR, name)}
-
-    def value(self, ctx: Context, name: str, stored: Value) -> Value:
-        return stored
 
     def update(self, ctx: Context, name: str, group: str, measured: Value) -> dict[str, Value]:
         """One step of the ascent."""
