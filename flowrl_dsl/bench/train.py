@@ -33,6 +33,8 @@ DEFAULTS = {"train.steps": "2000", "train.warmup": "500"}
 PARTS = ("act", "environment", "replay", "update")
 OVERHEAD = "overhead"
 _COMPILING = 5
+_ROLLOUTS = 5
+"""The rollouts of a training that has them: one that compiles, and two in each half."""
 
 T = TypeVar("T")
 
@@ -62,9 +64,11 @@ def _measure(spec: str, task: str, sizes: tuple[int, int], sets: Sequence[str], 
     algorithm, _ = driver.resolve_or_raise(spec, task, with_defaults(sets))
     regime: Any = algorithm.regime
     settings = Settings.of(algorithm.sections["train"], task, 0, episodes=1, **regime.settings(algorithm))
+    if settings.rollout:
+        settings = replace(settings, steps=_ROLLOUTS * settings.rollout * settings.envs)
     settings = replace(settings, evaluate_every=settings.steps, checkpoint_every=settings.steps)
     program = driver.build_program(algorithm, *sizes, capacity=settings.capacity)
-    watches = [_train(spec, program, settings) for _ in range(repeat)]
+    watches = [_train(spec, program, settings, regime.taken(algorithm)) for _ in range(repeat)]
     turns = sum(watch.free_turns for watch in watches)
     free = sum(watch.free_seconds for watch in watches)
     seconds = {part: sum(watch.seconds[part] for watch in watches) for part in PARTS}
@@ -84,26 +88,30 @@ def shares(seconds: dict[str, float], whole: float) -> dict[str, float]:
     return {part: spent / whole for part, spent in seconds.items()} | {OVERHEAD: 1 - sum(seconds.values()) / whole}
 
 
-def _train(spec: str, program: Program, settings: Settings) -> Watch:
+def _train(spec: str, program: Program, settings: Settings, turn: str) -> Watch:
     watch = Watch(settings)
     with tempfile.TemporaryDirectory() as home:
         folder = RunFolder.create(Path(home), "bench", settings.task, settings.seed, {"spec": spec})
-        WatchedTraining(watch, program, settings, folder, _Silent()).run()
+        WatchedTraining(watch, program, settings, folder, _Silent(), turn=turn).run()
     return watch
 
 
 class Watch:
     """Clocks of a training run: on its turns, and in the second half of the learning ones also on the parts of a turn.
 
+    Where there are rollouts, both halves are whole rollouts with the updates after them.
     Raises :class:`CannotMeasure` for a training run that is too short.
     """
 
     def __init__(self, settings: Settings):
-        turns = (settings.steps - settings.first_update) // settings.envs
-        if turns < _COMPILING + 2:
-            needed = settings.first_update + (_COMPILING + 2) * settings.envs
-            raise CannotMeasure(f"train.steps = {settings.steps} is too short: with this warm-up it takes {needed}")
-        self._half = _COMPILING + (turns - _COMPILING) // 2
+        if settings.rollout:  # the first one compiles; the turn of its updates is the first that has learned
+            self._skipped, self._half = 1, 1 + (_ROLLOUTS - 1) // 2 * settings.rollout
+        else:
+            turns = (settings.steps - settings.first_update) // settings.envs
+            if turns < _COMPILING + 2:
+                needed = settings.first_update + (_COMPILING + 2) * settings.envs
+                raise CannotMeasure(f"train.steps = {settings.steps} is too short: with this warm-up it takes {needed}")
+            self._skipped, self._half = _COMPILING, _COMPILING + (turns - _COMPILING) // 2
         self._learned, self._watching = 0, False
         self.seconds = dict.fromkeys(PARTS, 0.0)
         self.free_turns, self.free_seconds = 0, 0.0
@@ -120,7 +128,7 @@ class Watch:
 
     def turn(self, training: Training, advance: Callable[[], None]) -> None:
         """One turn of the training; at the start of a half, first wait for the device."""
-        if self._learned in (_COMPILING, self._half):
+        if self._learned in (self._skipped, self._half):
             self._count(lambda: jax.block_until_ready(training.state), 0)
         self._watching = self._learned >= self._half
         self._count(advance, 1)
@@ -134,15 +142,15 @@ class Watch:
         took = time.perf_counter() - began
         if self._watching:
             self.watched_turns, self.watched_seconds = self.watched_turns + turns, self.watched_seconds + took
-        elif self._learned > _COMPILING or (self._learned == _COMPILING and turns):
+        elif self._learned > self._skipped or (self._learned == self._skipped and turns):
             self.free_turns, self.free_seconds = self.free_turns + turns, self.free_seconds + took
 
 
 class WatchedTraining(Training):
     """A training run with clocks: the same turns, with a clock on each part."""
 
-    def __init__(self, watch: Watch, *training: Any):
-        super().__init__(*training)
+    def __init__(self, watch: Watch, *training: Any, **options: Any):
+        super().__init__(*training, **options)
         self._watch = watch
 
     def advance(self) -> None:

@@ -41,6 +41,12 @@ class Regime(Component):
         size: int = train.replay
         return size
 
+    def updates(self, algorithm: Algorithm) -> int:
+        """The number of updates of a whole run."""
+        train: Any = algorithm.sections["train"]
+        many: int = max(train.steps - (train.warmup if self.acts else 0), 0) * train.updates
+        return many
+
     def settings(self, algorithm: Algorithm) -> dict[str, int]:
         """Settings of a run that it decides in place of the section ``train``."""
         return {}

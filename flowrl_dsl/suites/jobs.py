@@ -179,5 +179,5 @@ def _resolved(path: str, task: str, sets: tuple[str, ...]) -> _Variant:
     regime: Any = algorithm.regime
     warmup = train.warmup if regime.acts else 0
     budget = (train.steps, train.evaluate_every, train.episodes)
-    updates = max(train.steps - warmup, 0) * train.updates
+    updates = regime.updates(algorithm)
     return _Variant(fingerprint(path, task, sets), *budget, warmup, updates, train.action_repeat, regime.acts)

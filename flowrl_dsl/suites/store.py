@@ -62,7 +62,7 @@ class Store:
             evaluations: dict[str, list[Evaluation]] = {}
             for run, *values in database.execute("SELECT * FROM evaluations ORDER BY run, step"):
                 evaluations.setdefault(run, []).append(Evaluation(*values))
-            runs = database.execute(f"SELECT {_RUN} FROM runs ORDER BY recorded, id").fetchall()
+            runs = database.execute(f"SELECT {_RUN} FROM runs ORDER BY recorded, rowid").fetchall()
         return [_result(row, evaluations.get(row[0], [])) for row in runs]
 
     def counted(self) -> dict[Question, Result]:

@@ -72,12 +72,19 @@ def _settings(**given: int) -> Settings:
 
 def test_a_watched_training_counts_every_step_that_learns_once() -> None:
     program = ToyProgram(*catalogue.sizes(TASK))
-    watch = _train("toy", program, _settings())
+    watch = _train("toy", program, _settings(), "off_policy")
     # the first five turns that learn compile; of the 26 others half is free
     assert (watch.free_turns, watch.watched_turns) == (13, 13)
     assert all(watch.seconds[part] > 0 for part in PARTS)
     assert sum(watch.seconds.values()) < watch.watched_seconds
     assert math.fsum(shares(watch.seconds, watch.watched_seconds).values()) == pytest.approx(1.0)
+
+
+def test_the_halves_of_a_training_with_rollouts_are_whole_rollouts() -> None:
+    """Of five rollouts the first compiles, two are free and two are watched."""
+    program = ToyProgram(*catalogue.sizes(TASK))
+    watch = _train("toy", program, _settings(steps=50, rollout=10, updates=4), "on_policy")
+    assert (watch.free_turns, watch.watched_turns) == (20, 20) and watch.seconds["update"] > 0
 
 
 def test_a_training_too_short_is_told_how_long_it_must_be() -> None:

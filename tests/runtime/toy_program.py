@@ -18,7 +18,7 @@ from flowrl_dsl.record import STEP
 from flowrl_dsl.runtime.settings import Settings
 
 BATCH = 16
-_COUNTS = {"steps": 600, "warmup": 50, "replay": 300, "updates": 1, "envs": 1, "action_repeat": 1, "rollout": 10}
+_COUNTS = {"steps": 600, "warmup": 50, "replay": 300, "updates": 1, "envs": 1, "action_repeat": 1}
 _COUNTS |= {"evaluate_every": 250, "episodes": 2, "checkpoint_every": 100, "log_every": 50}
 
 

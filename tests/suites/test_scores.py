@@ -114,7 +114,7 @@ def test_many_specs_get_several_panels(found: list[Job]) -> None:
     assert [len(axis.lines) for axis in figure.axes] == [figures.PANEL, 1]
 
 
-@pytest.mark.parametrize("suite", ["gym_mujoco", "dm_control", "known_answers", "small"])
+@pytest.mark.parametrize("suite", ["gym_mujoco", "dm_control", "known_answers", "small", "on_policy"])
 def test_every_task_of_the_shipped_suites_has_references(suite: str) -> None:
     from flowrl_dsl import driver
 

@@ -34,8 +34,7 @@ def mlp(inputs, sizes, outputs, activation, layer_norm, dropout=0.0, head=None, 
                 self.norms = [nn.LayerNorm() for _ in sizes]
             if dropout:
                 self.drop = nn.Dropout(dropout)
-            last = orthogonal if head is None else nn.initializers.orthogonal(head)
-            self.head = dense(outputs, kernel_init=last)
+            self.head = dense(outputs, kernel_init=nn.initializers.orthogonal(head or 2.0**0.5))
 
         def __call__(self, values, projected=None):
             h = self.start(values, projected)

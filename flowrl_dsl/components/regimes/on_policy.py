@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from flowrl_dsl.components.data import Regime
 from flowrl_dsl.registry import register
@@ -40,6 +40,11 @@ class OnPolicy(Regime):
         rollout: Any = algorithm.sections["rollout"]
         size: int = rollout.steps * envs
         return size
+
+    def updates(self, algorithm: Algorithm) -> int:
+        rollout, train = cast(Any, algorithm.sections["rollout"]), cast(Any, algorithm.sections["train"])
+        many: int = train.steps // self.capacity(algorithm, train.envs) * rollout.updates
+        return many
 
     def settings(self, algorithm: Algorithm) -> dict[str, int]:
         rollout: Any = algorithm.sections["rollout"]

@@ -25,7 +25,7 @@ TASK = "InvertedPendulum-v5"
 TURNS = sorted(registry.names_of("turn"))
 assert {"off_policy", rounds.Rounds.name} <= set(TURNS)
 
-COUNTS = {"on_policy": {"updates": 10}}
+COUNTS = {"on_policy": {"updates": 10, "rollout": 10}}
 """Counts of a toy run with a turn: as many updates as steps."""
 
 CHOSEN, RANDOM = "step with the policy's actions", "step with random actions"
