@@ -337,7 +337,9 @@ def families() -> dict[str, dict[str, type[Component]]]:
 
 def sections() -> dict[str, type[SectionKind]]:
     """The kinds of sections by name."""
-    return {name: cls for name, cls in members_of("section").items() if issubclass(cls, SectionKind)}
+    # the mro, because `issubclass` of abstract classes is slow and every block of a spec asks
+    found: Any = members_of("section")
+    return {name: cls for name, cls in found.items() if SectionKind in cls.__mro__}
 
 
 def functions() -> dict[str, Function]:

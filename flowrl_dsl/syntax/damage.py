@@ -43,7 +43,11 @@ def certain(whole: W, grown: Tree, written: Sequence[Token], found: Iterable[Dia
     if wounds.in_header([*header, body.children[0]]):
         return None
     body_parts = zip(body.children[1:-1], whole.body, strict=True)
-    statements = [(node, _certain(node, statement, wounds)) for node, statement in body_parts]
+    befores = [None, *body.children[1:-1]]
+    statements = [
+        (node, None if wounds.runs_into(before, node) else _certain(node, statement, wounds))
+        for before, (node, statement) in zip(befores, body_parts, strict=False)
+    ]
     kept = tuple(statement for _, statement in statements if statement is not None)
     complete = len(kept) == len(statements) and not wounds.torn and wounds.all_inside
     return replace(whole, body=kept, complete=complete)
@@ -126,6 +130,13 @@ class _Wounds:
         tokens = list(_tokens(parts))
         first, brace = _start(tokens[0]), _start(tokens[-1])
         return self._made(tokens) or self.stretches.reach(first, first) or self.stretches.begin_within(first, brace)
+
+    def runs_into(self, before: Tree | None, node: Tree) -> bool:
+        """Whether the statement before, on the same line, has a made-up token: where it ends is a guess."""
+        if before is None or _is_block(before):
+            return False
+        tokens = list(_tokens([before]))
+        return self._made(tokens) and _end(tokens[-1])[0] == _start(next(iter(_tokens([node]))))[0]
 
     def in_body(self, body: Tree) -> bool:
         """Whether a body is wounded, its closing brace included, and its line where braces are in doubt."""

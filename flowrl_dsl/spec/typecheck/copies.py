@@ -16,7 +16,8 @@ def reading(expr: tree.From, frame: Frame) -> Term | None:
     """The expression, its functions of the copy's section with the parameters of the copy."""
     source, known = expr.source.id, frame.scope.readable
     if source not in known:
-        frame.error("FRL0219", f'unknown source "{source}"', expr.source.span, did_you_mean(source, known))
+        if frame.scope.complete:
+            frame.error("FRL0219", f'unknown source "{source}"', expr.source.span, did_you_mean(source, known))
         frame.term(expr.value)
         return None
     copy = known[source]
