@@ -27,6 +27,7 @@ from flowrl_dsl.runtime.worlds import catalogue
 from flowrl_dsl.runtime.worlds.base import Stepped
 
 if TYPE_CHECKING:
+    from flowrl_dsl.algorithm import Algorithm
     from flowrl_dsl.lowering.program import Program
 
 DEFAULTS = {"train.steps": "2000", "train.warmup": "500"}
@@ -68,7 +69,7 @@ def _measure(spec: str, task: str, sizes: tuple[int, int], sets: Sequence[str], 
         settings = replace(settings, steps=_ROLLOUTS * settings.rollout * settings.envs)
     settings = replace(settings, evaluate_every=settings.steps, checkpoint_every=settings.steps)
     program = driver.build_program(algorithm, *sizes, capacity=settings.capacity)
-    watches = [_train(spec, program, settings, regime.taken(algorithm)) for _ in range(repeat)]
+    watches = [_train(spec, program, settings, turn_of(algorithm)) for _ in range(repeat)]
     turns = sum(watch.free_turns for watch in watches)
     free = sum(watch.free_seconds for watch in watches)
     seconds = {part: sum(watch.seconds[part] for watch in watches) for part in PARTS}
@@ -81,6 +82,13 @@ def with_defaults(sets: Sequence[str]) -> tuple[str, ...]:
     """A short training run, unless its length is set."""
     given = {one.partition("=")[0].strip() for one in sets}
     return (*(f"{name}={value}" for name, value in DEFAULTS.items() if name not in given), *sets)
+
+
+def turn_of(algorithm: Algorithm) -> str:
+    """The turn that is measured: that of the regime; without a data set, the off-policy one where it does not act."""
+    regime: Any = algorithm.regime
+    turn: str = regime.turn if regime.acts else "off_policy"
+    return turn
 
 
 def shares(seconds: dict[str, float], whole: float) -> dict[str, float]:

@@ -13,7 +13,7 @@ from flowrl_dsl import cli, driver
 from flowrl_dsl.bench import env, machine
 from flowrl_dsl.bench.kind import Asked, CannotMeasure, Failed
 from flowrl_dsl.bench.step import many_actions, synthetic_replay
-from flowrl_dsl.bench.train import PARTS, Watch, _train, shares
+from flowrl_dsl.bench.train import PARTS, Watch, _train, shares, turn_of
 from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.worlds import catalogue
 from tests import needs
@@ -85,6 +85,14 @@ def test_the_halves_of_a_training_with_rollouts_are_whole_rollouts() -> None:
     program = ToyProgram(*catalogue.sizes(TASK))
     watch = _train("toy", program, _settings(steps=50, rollout=10, updates=4), "on_policy")
     assert (watch.free_turns, watch.watched_turns) == (20, 20) and watch.seconds["update"] > 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "turn"), [("sac", "off_policy"), ("ppo", "on_policy"), ("bc", "off_policy"), ("fql_online", "off_policy")]
+)
+def test_the_turn_that_is_measured_needs_no_data_set(spec: str, turn: str) -> None:
+    """An offline turn would draw its batches from an empty replay."""
+    assert turn_of(driver.resolve_or_raise(spec, None, ())[0]) == turn
 
 
 def test_a_training_too_short_is_told_how_long_it_must_be() -> None:

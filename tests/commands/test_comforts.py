@@ -109,6 +109,7 @@ def test_other_shells_get_the_specs_too(shell: str, text: str, capsys: pytest.Ca
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_read_their_scripts(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     if shutil.which(shell) is None:
+        # a program of the system, which no Python package brings
         pytest.skip(f"{shell} is not installed")
     assert cli.main(["completion", shell]) == 0
     (tmp_path / "script").write_text(capsys.readouterr().out)

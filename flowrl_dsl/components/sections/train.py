@@ -53,7 +53,7 @@ class Train(Section):
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         regime: Any = at.algorithm.regime
-        if regime.acts and not regime.ignores:
+        if regime.acts and "warmup" not in self.idle(at):
             yield from self._of_collecting(at)
         steps = self.in_phases(at.algorithm).get("steps", self.steps)
         if self.evaluate_every > steps:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowrl_dsl.algorithm import Condition
 from flowrl_dsl.components.base import Target
-from flowrl_dsl.components.common import due
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.targets.copy import Copy
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.registry import register
 
@@ -21,5 +20,4 @@ class Rollout(Target):
 
     def follow(self, ctx: Context, copy: Value, params: Value, name: str) -> Value:
         rollout: Any = ctx.algorithm.sections["rollout"]
-        last = due(ctx.builder, ctx.update_counter, Condition(every=rollout.updates))
-        return ctx.builder.when(last, [params], [copy], name)[0]
+        return Copy(every=rollout.updates, after=0).follow(ctx, copy, params, name)
