@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from flowrl_dsl.diagnostics import Span
-from flowrl_dsl.formula import Formula
-from flowrl_dsl.registry import Component, Interval, Scalar, SectionKind
+from flowrl_dsl.formula import Formula, functions, variables
+from flowrl_dsl.registry import Component, Drawn, Interval, Scalar, SectionKind
 
 T = TypeVar("T")
 
@@ -356,6 +356,23 @@ class Algorithm(_Model):
         """The section that actions of ``source`` are drawn from: itself, or the one that keeps this copy."""
         sections = ((name, section) for name, section in self.sections.items() if isinstance(section, SectionKind))
         return next(name for name, section in sections if source == name or source in section.kept(name))
+
+    def reads(self, *names: str) -> bool:
+        """Whether a formula of any component reads one of these values, or calls one of these functions."""
+        parts = (*self.sections.values(), *(block.mechanism for block in self.improvements))
+        read = (variables(formula) | functions(formula) for part in parts for formula in formulas_of(part))
+        return any(not found.isdisjoint(names) for found in read)
+
+
+def formulas_of(component: object) -> Iterator[Formula]:
+    """All formulas of a component and of the components it holds."""
+    if isinstance(component, Formula):
+        yield component
+    elif isinstance(component, Drawn):
+        yield from formulas_of(component.value)
+    elif isinstance(component, Component):
+        for name in type(component).model_fields:
+            yield from formulas_of(getattr(component, name, None))
 
 
 @dataclass(frozen=True)

@@ -81,16 +81,16 @@ def _is_number(text: str) -> bool:
 def passes(text: str) -> tuple[str, ...]:
     """``all``, ``none`` (as no names), or names of passes with commas between them."""
     from flowrl_dsl.diagnostics import nearest
-    from flowrl_dsl.passes import PIPELINE
+    from flowrl_dsl.passes import NAMES
 
     if text in ("all", "none"):
-        return tuple(PIPELINE) if text == "all" else ()
+        return NAMES if text == "all" else ()
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
-        if name not in PIPELINE:
-            close = nearest(name, PIPELINE)
+        if name not in NAMES:
+            close = nearest(name, NAMES)
             hint = f'did you mean "{close}"? ' if close else ""
-            known = f"expected none, all, or names of {', '.join(PIPELINE)}"
+            known = f"expected none, all, or names of {', '.join(NAMES)}"
             raise argparse.ArgumentTypeError(f'there is no pass "{name}"; {hint}{known}')
     return names
 

@@ -15,6 +15,8 @@ AXES: dict[str, str] = {
     "particle": "candidate actions of one state (N)",
     "other": "further actions of one state, which candidates are compared with",
     "reverse": "reverse samples of one noisy action (M)",
+    "draw": "noisy versions of one action",
+    "denoise": "denoising steps of one action, from noise to action (K)",
     "window": "consecutive steps of one environment (n)",
     "obs": "components of an observation (O)",
     "action": "components of an action (A)",

@@ -70,6 +70,11 @@ class Diagnostic:
         }
 
 
+def error(code: str, message: str, span: Span | None, *notes: str) -> Diagnostic:
+    """What makes a spec invalid; empty notes are left out."""
+    return Diagnostic(code, message, span, tuple(note for note in notes if note))
+
+
 def warning(code: str, message: str, span: Span | None, *notes: str) -> Diagnostic:
     """A finding about a valid spec; empty notes are left out."""
     return Diagnostic(code, message, span, tuple(note for note in notes if note), severity="warning")

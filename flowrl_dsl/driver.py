@@ -81,16 +81,15 @@ def build_graphs(
     processors.
     """
     from flowrl_dsl.components.context import Sizes
-    from flowrl_dsl.components.stages import program_graphs
+    from flowrl_dsl.components.stages import held, program_graphs
     from flowrl_dsl.graph.verify import verify_together
-    from flowrl_dsl.passes import ROWS, run_passes
+    from flowrl_dsl.passes import ROWS, run_on_program
 
     regime: Any = algorithm.regime
-    batch = regime.source(algorithm, envs=1).batch(regime.stored(algorithm))
-    graphs, hyper = program_graphs(algorithm, Sizes(obs_size, action_size), batch)
-    results = {name: run_passes(graph, passes, rows=ROWS if rows is None else rows) for name, graph in graphs.items()}
-    verify_together(graph for graph, _ in results.values())
-    return Built({name: graph for name, (graph, _) in results.items()}, hyper, results["step"][1])
+    graphs, hyper = program_graphs(algorithm, Sizes(obs_size, action_size), regime.fields(algorithm))
+    graphs, applied = run_on_program(graphs, held(algorithm), passes, rows=ROWS if rows is None else rows)
+    verify_together(graphs.values())
+    return Built(graphs, hyper, applied)
 
 
 def build_program(

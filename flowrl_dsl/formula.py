@@ -242,14 +242,16 @@ class Slot:
 
     ``values`` maps visible names to axes; ``functions`` lists visible functions; parameters of the algorithm are
     visible in every slot, and so are the sizes ``A`` (action components) and, where ``particle`` is among the axes of a
-    visible value, ``N``.  Where ``through`` names a value or a function, the slot is differentiated: the formula must
-    depend on it other than inside ``stop``.
+    visible value, ``N``.  Where ``through`` names values or functions, the slot is differentiated: the formula must
+    depend on one of them other than inside ``stop``.
     """
 
     result: Axes
     values: Mapping[str, Axes]
     functions: tuple[str, ...] = ()
     sizes: Mapping[str, str] = field(default_factory=dict)
-    through: str | None = None
+    through: tuple[str, ...] = ()
     needs: Mapping[str, str] = field(default_factory=dict)
     """The capability that some component has to provide for a value to be there, by the value's name."""
+    computed: Mapping[str, str] = field(default_factory=dict)
+    """Values that another formula of the same component computes, by its option: they have the axes of that formula."""

@@ -45,6 +45,8 @@ next observation."""
 
 DRAWN = "a_drawn"
 """The field of a section's record with the action as it was drawn, before it was clipped to [-1, 1]; acting fills it."""
+CHAIN = "chain"
+"""The field with the noisy actions from which the denoising steps of that action started; acting fills it."""
 
 
 def filled_by_acting(record: Record) -> list[str]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 CAPABILITIES: dict[str, str] = {
     "log_prob": "a log-density of any action",
+    "step_log_prob": "a log-density of each of the steps by which an action is drawn",
     "draw_log_prob": "a log-density, or an upper bound of it, of the actions it has just drawn",
     "entropy_of_state": "the entropy of the actions at a state, in closed form",
     "mode": "a single most likely action",
@@ -61,6 +62,7 @@ CAPABILITIES: dict[str, str] = {
     "old_value": "state values of an occasionally refreshed copy",
     "on_policy": "batches that are parts of the newest rollout of the policy",
     "rollouts": "the lengths of rollouts, and the advantages of their actions",
+    "noise_draws": "noisy versions of each action of a rollout, the same for all updates on it",
     "policy_target": "a slowly moving copy of the policy",
     "old_policy": "an occasionally refreshed copy of the policy",
     "kl": "an estimate of the divergence of the new policy from its proposals",
@@ -107,6 +109,10 @@ class Component(BaseModel):
     def idle(self, at: Position) -> dict[str, str]:
         """Options that have no effect in this algorithm, each with the reason: a warning (FRL0319) where one is written."""
         return {}
+
+    def errors(self, at: Position) -> Iterator[Diagnostic]:
+        """What contradicts other parts of an algorithm that is valid option by option, and no capability expresses."""
+        return iter(())
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         """A ``diagnostics.warning`` for valid options that are probably not meant; without a place, it is not reported."""

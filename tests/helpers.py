@@ -440,8 +440,7 @@ ALGORITHMS = {f.__name__: f for f in (qsm, dpmd, qvpo, sac, td3, bptt, ratio, hy
 
 
 def graphs_of(alg: Algorithm, *, passes: bool = True) -> tuple[dict[str, Graph], dict[str, float]]:
-    batch = alg.regime.source(alg, envs=1).batch(alg.regime.stored(alg))
-    graphs, hyper = program_graphs(alg, SIZES, batch)
+    graphs, hyper = program_graphs(alg, SIZES, alg.regime.fields(alg))
     if passes:
         graphs = {name: run_passes(graph, rows=6, check_each=True)[0] for name, graph in graphs.items()}
     return graphs, hyper

@@ -30,10 +30,27 @@ Widths = tuple[Annotated[int, Option(ge=1, le=100_000)], ...]
 
 @dataclass(frozen=True)
 class Sampled:
-    """Sampled actions [..., action] and, if the policy computes it, their log-density [...]."""
+    """Sampled actions [..., action] and, if the policy computes them, their log-density [...] and ``chain``.
+
+    The chain contains the noisy actions [..., denoise, action] from which the steps of the sampler started.
+    """
 
     action: Value
     log_prob: Value | None = None
+    chain: Value | None = None
+
+
+@dataclass(frozen=True)
+class StepKernels:
+    """Kernels of a sampler whose steps have densities.
+
+    ``draw`` has the arguments of ``Sampler.kernel`` and returns the actions with their chains; ``log_prob`` takes the chain
+    and the actions in place of the initial noise and the key, and returns the log-density of each step and component,
+    [..., denoise, action].
+    """
+
+    draw: str
+    log_prob: str
 
 
 @dataclass(frozen=True)
@@ -112,6 +129,14 @@ class Backbone(Component):
         """Actions with noise of random level; offered by backbones that provide ``noise_process``."""
         raise self._lacks("noise_process")
 
+    def drawn_time(self, ctx: Context, a: Value) -> Value:
+        """A random time [...] for each action [..., action], as ``noised`` draws it; offered with ``noise_process``."""
+        raise self._lacks("noise_process")
+
+    def noised_at(self, ctx: Context, a: Value, noise: Value, t: Value) -> Noised:
+        """Actions with this noise [..., action] at these times [...]; offered with ``noise_process``."""
+        raise self._lacks("noise_process")
+
     def predict(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value) -> Value:
         """The predicted noise [..., action]; offered by backbones that provide ``noise_prediction``."""
         raise self._lacks("noise_prediction")
@@ -136,6 +161,10 @@ class Backbone(Component):
         """What standard normal noise z [..., action] becomes; offered by policies that provide ``noise_map``."""
         raise self._lacks("noise_map")
 
+    def step_log_prob(self, ctx: Context, params: Value, s: Value, a: Value, chain: Value) -> Value:
+        """Log-densities [..., denoise, action] of the steps of a chain that ended at the actions a [..., action]."""
+        raise self._lacks("step_log_prob")
+
     def regression(self, ctx: Context, params: Value, s: Value, a: Value, noised: Noised) -> tuple[Value, Value]:
         """The network's prediction at noisy actions, and its target if they were made from the actions a: [..., action]."""
         return self.predict(ctx, params, s, noised.a_t, noised.t), noised.noise
@@ -152,6 +181,7 @@ class Sampler(Component):
     starts from more) and times are the ends of the steps, in order.  It takes a random key
     if the sampler ``draws``, and returns a log-density with the actions if it is ``rated``.  The error of a deterministic
     sampler decreases as (length of a step)^``order``; None for one that draws random numbers or takes a single step.
+    ``numbers`` are those of its options that the kernel takes by name, where they are given.
     """
 
     family: ClassVar[str] = "sampler"
@@ -161,6 +191,11 @@ class Sampler(Component):
     draws: ClassVar[bool]
     rated: ClassVar[bool] = False
     order: ClassVar[int | None] = None
+    numbers: ClassVar[tuple[str, ...]] = ("clip",)
+
+    def step_kernels(self) -> StepKernels | None:
+        """The kernels that are used instead where its steps have densities; offered with ``step_log_prob``."""
+        return None
 
     def constants(self) -> dict[str, Expr]:
         """Further constant arguments of the kernel: none unless overridden."""
@@ -303,6 +338,8 @@ class ActionChoice(Component):
     """Selection of one action for a state."""
 
     family: ClassVar[str] = "action"
+    plain: ClassVar[bool] = False
+    """Whether the action is a single draw of the policy, unchanged."""
 
     @abstractmethod
     def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
@@ -331,6 +368,8 @@ class Target(Component):
     """The update rule of a copy of parameters."""
 
     family: ClassVar[str] = "target"
+    of_rollouts: ClassVar[bool] = False
+    """Whether the copy stays the same for all updates on a rollout."""
 
     @abstractmethod
     def follow(self, ctx: Context, copy: Value, params: Value, name: str) -> Value:

@@ -84,13 +84,17 @@ def measure_group(owner: str, name: str) -> str:
 
 @dataclass
 class Report:
-    """The outputs collected while one graph is built, shared by all its contexts; ``by_stage``: the names of metrics."""
+    """The outputs collected while one graph is built, shared by all its contexts; ``by_stage``: the names of metrics.
+
+    Sampled actions are found in ``densities`` by the parameters and the action, and in ``chains`` by the action.
+    """
 
     hyper: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, Value] = field(default_factory=dict)
     ran: dict[str, Value] = field(default_factory=dict)  # of metrics under a condition: 1 where it holds, else 0
     checks: dict[str, Value] = field(default_factory=dict)
     densities: dict[tuple[str, str], Value] = field(default_factory=dict)
+    chains: dict[str, Value] = field(default_factory=dict)
     schedules: dict[str, Value] = field(default_factory=dict)
     by_stage: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -283,6 +287,8 @@ class Context:
         drawn = ctx.own.backbone.draw(ctx, params, s, name, particles)
         if drawn.log_prob is not None:
             self.report.densities[params.name, drawn.action.name] = drawn.log_prob
+        if drawn.chain is not None:
+            self.report.chains[drawn.action.name] = drawn.chain
         return drawn.action
 
     def log_prob(self, source: str, s: Value, a: Value) -> Value:

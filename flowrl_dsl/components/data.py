@@ -64,8 +64,14 @@ class Regime(Component):
         sections: Any = algorithm.sections
         fields: dict[str, Field] = dict(STEP)
         for section in sections.values():
-            fields |= section.record()
+            fields |= section.record(algorithm)
         return fields
+
+    def fields(self, algorithm: Algorithm) -> Record:
+        """The record of a batch: what the source makes of the stored record, and what sections derive from a rollout."""
+        sections: Any = algorithm.sections
+        drawn = self.source(algorithm, envs=1).batch(self.stored(algorithm))
+        return {**drawn, **{name: field for section in sections.values() for name, field in section.derived().items()}}
 
     def source(self, algorithm: Algorithm, envs: int, data: bool = False) -> Source:
         """The source of batches with ``envs`` parallel environments.

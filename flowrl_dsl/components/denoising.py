@@ -15,7 +15,7 @@ from flowrl_dsl.components.embedded import network, observation_network
 from flowrl_dsl.components.random_numbers import normal_numbers, uniform_numbers
 from flowrl_dsl.components.stored import dense_layer
 from flowrl_dsl.formula import Operation, terms
-from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.graph.builder import Value, aligned
 from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Literal, build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.graph.pieces import in_pieces
@@ -174,15 +174,20 @@ class Denoising(Backbone):
         said, truth = self.regression(ctx, params, s, a, noised)
         return weighted_squares(ctx, said, truth, weight, bound)
 
+    def noised(self, ctx: Context, a: Value) -> Noised:
+        """Noisy actions at random times."""
+        t = self.drawn_time(ctx, a)
+        draw = call(action_noise, Arg(0), Arg(1))
+        return self.noised_at(ctx, a, ctx.builder.add("Noise", draw, (ctx.draw_key("noise"), a), a.type, "noise"), t)
+
     def _time(self, ctx: Context, a: Value, draw: Call) -> Value:
         """A random time for each action; ``draw`` is an expression of (key, actions)."""
         return ctx.builder.add("Noise", draw, (ctx.draw_key("t"), a), Type(leading(a)), "t")
 
-    def _noised(self, ctx: Context, a: Value, t: Value, alpha: Value, sigma: Value) -> Noised:
+    def _noised(self, ctx: Context, a: Value, noise: Value, alpha: Value, sigma: Value, t: Value) -> Noised:
         """a_t = alpha a + sigma noise."""
-        draw = call(action_noise, Arg(0), Arg(1))
-        noise = ctx.builder.add("Noise", draw, (ctx.draw_key("noise"), a), a.type, "noise")
-        a_t = ctx.builder.add("Diffuse", call(diffuse, *map(Arg, range(4))), (a, noise, alpha, sigma), a.type, "a_t")
+        expr = call(diffuse, aligned(0, a.axes, noise.axes), Arg(1), Arg(2), Arg(3))
+        a_t = ctx.builder.add("Diffuse", expr, (a, noise, alpha, sigma), noise.type, "a_t")
         return Noised(a_t=a_t, noise=noise, alpha=alpha, sigma=sigma, t=t)
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
@@ -206,14 +211,37 @@ class Denoising(Backbone):
             options[option_name] = Arg(len(inputs))
             inputs.append(value)
         network = call(denoise_at, self.module(ctx), Arg(0), rows(1, s, leading(s, prior)))
-        expr = call(sampler.kernel, self.field(network), *schedule, Arg(2), **options)
-        if not sampler.rated:
+        kernels = sampler.step_kernels()
+        function = sampler.kernel if kernels is None else kernels.draw
+        expr = call(function, self.field(network), *schedule, Arg(2), **options)
+        if kernels is None and not sampler.rated:
             return Sampled(ctx.builder.add("Sample", expr, inputs, prior.type, name))
         drawn = ctx.builder.add("Sample", expr, inputs, TREE, f"{name}_draw")
-        density = ctx.builder.item(drawn, 1, Type(without(prior.axes, "action")), f"{name}_log_prob")
-        return Sampled(ctx.builder.item(drawn, 0, prior.type, name), density)
+        action = ctx.builder.item(drawn, 0, prior.type, name)
+        if kernels is not None:
+            return Sampled(action, chain=ctx.builder.item(drawn, 1, Type(union(prior.axes, ("denoise",))), f"{name}_chain"))
+        return Sampled(action, ctx.builder.item(drawn, 1, Type(without(prior.axes, "action")), f"{name}_log_prob"))
+
+    def step_log_prob(self, ctx: Context, params: Value, s: Value, a: Value, chain: Value) -> Value:
+        """By the policy's sampler: one call of the network for all steps."""
+        sampler, lead = ctx.own.sampler, leading(s, a, chain)
+        times, *schedule = self.grid(ctx)
+        inputs, options = [params, s, chain, a], {"times": times, **sampler.constants()}
+        for option_name, value in _numbers(ctx, sampler).items():
+            options[option_name] = Arg(len(inputs))
+            inputs.append(value)
+        network = call(denoise_at, self.module(ctx), Arg(0), rows(1, s, lead))
+        given = rows(2, chain, lead), aligned(3, a.axes, without(union(lead, ("action",)), "denoise"))
+        expr = call(sampler.step_kernels().log_prob, self.field(network), *schedule, *given, **options)
+        return ctx.builder.add("Predict", expr, inputs, Type(union(lead, ("action",))), "step_log_prob")
 
 
 def _sampler_inputs(ctx: Context, sampler: Any, name: str) -> dict[str, Value]:
     found = {"key": ctx.draw_key(f"{name}_steps")} if sampler.draws else {}
-    return found if sampler.clip is None else {**found, "clip": ctx.scalar(sampler.clip)}
+    return found | _numbers(ctx, sampler)
+
+
+def _numbers(ctx: Context, sampler: Any) -> dict[str, Value]:
+    """The options of a sampler that are inputs of its kernels."""
+    given = {name: getattr(sampler, name) for name in sampler.numbers}
+    return {name: ctx.scalar(number) for name, number in given.items() if number is not None}

@@ -10,6 +10,7 @@ from flowrl_dsl.record import Record
 from flowrl_dsl.registry import SectionKind
 
 if TYPE_CHECKING:
+    from flowrl_dsl.algorithm import Algorithm
     from flowrl_dsl.components.context import Context
 
 
@@ -29,12 +30,15 @@ class Section(SectionKind):
         """Whether it reads ``a_next_seen`` and ``next_seen``, which the source derives."""
         return False
 
-    def record(self) -> Record:
+    def record(self, algorithm: Algorithm) -> Record:
         """The fields it requests besides those of a step; it fills those filled by ``act`` (:meth:`acted`)."""
         return {}
 
-    def acted(self, ctx: Context, s: Value, a: Value) -> dict[str, Value]:
-        """Its fields filled by acting, for observations [batch, obs] and the actions [batch, action] taken there."""
+    def acted(self, ctx: Context, s: Value, a: Value, drawn: Value) -> dict[str, Value]:
+        """Its fields filled by acting, for observations [batch, obs] and the actions [batch, action] taken there.
+
+        ``drawn`` are the actions as ``act.explore`` chose them, before they were clipped to [-1, 1].
+        """
         return {}
 
     def prepared(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
@@ -44,6 +48,10 @@ class Section(SectionKind):
     def completed(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """A rollout with what it derives from all of its steps; called where the regime has rollouts."""
         return batch
+
+    def derived(self) -> Record:
+        """The fields that it adds to a rollout."""
+        return {}
 
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
         """Its groups before the first update."""

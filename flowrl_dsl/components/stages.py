@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from flowrl_dsl.algorithm import Action, Algorithm, Condition, CopyParameters, Stage, StageVisitor, stage_names
 from flowrl_dsl.components.common import due
@@ -22,7 +22,7 @@ from flowrl_dsl.graph.builder import Builder, Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import RAN, Graph, Type
 from flowrl_dsl.lazy import jax, jnp
-from flowrl_dsl.record import DRAWN, Field, Record
+from flowrl_dsl.record import Field, Record
 from flowrl_dsl.registry import stages
 
 INTEGER = Type(dtype="i32")
@@ -50,6 +50,12 @@ def step_key(key, step):
     return jax.random.fold_in(jax.random.fold_in(key, 1), step)
 
 
+@kernel
+def rollout_key(key, step, updates):
+    """The random key of one rollout, which is the same in all of its updates."""
+    return jax.random.fold_in(jax.random.fold_in(key, 4), step // updates)
+
+
 def program_graphs(algorithm: Algorithm, sizes: Sizes, batch: Record) -> tuple[dict[str, Graph], dict[str, float]]:
     """The graphs ``init``, ``step``, ``explore`` and ``evaluate``, and the default values of their inputs.
 
@@ -71,6 +77,16 @@ def moving(algorithm: Algorithm) -> dict[str, Any]:
     places = {name: place for place, name in enumerate(stages())}
     found = {name: section for name, section in algorithm.sections.items() if section.name in places}
     return dict(sorted(found.items(), key=lambda item: places[item[1].name]))
+
+
+def held(algorithm: Algorithm) -> set[str]:
+    """The groups of the state that stay the same for all updates on a rollout."""
+    return {
+        group
+        for name, section in moving(algorithm).items()
+        for group, copy in section.kept(name).items()
+        if getattr(section, copy.option).of_rollouts
+    }
 
 
 def _normalizer(algorithm: Algorithm) -> Any:
@@ -182,7 +198,9 @@ def _rollout_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type
     """
     b = Builder("rollout", role="rollout")
     ctx = context_of(b, algorithm, sizes, groups, report)
-    regime: Any = algorithm.regime
+    regime, rollout = cast(Any, algorithm.regime), cast(Any, algorithm.sections["rollout"])
+    count = (ctx.versions["key"], ctx.update_counter)
+    ctx = ctx.with_key(b.add("Key", call(rollout_key, Arg(0), Arg(1), rollout.updates), count, KEY, "rollout_key"))
     given = {name: b.input(f"batch.{name}", _rows(field)) for name, field in regime.stored(algorithm).items()}
     batch = dict(_prepared(ctx, given))
     batch |= _observed(ctx, batch)
@@ -227,10 +245,8 @@ def _act_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], m
     if mode == "explore":
         sections: Any = algorithm.sections
         for name, section in sections.items():
-            for field, value in section.acted(ctx.of(name), s, bounded).items():
+            for field, value in section.acted(ctx.of(name), s, bounded, action).items():
                 b.output(f"field.{field}", value)
-            if DRAWN in section.record():
-                b.output(f"field.{DRAWN}", action)
     return b.finish()
 
 

@@ -117,8 +117,11 @@ def number(graph: Graph, node: Node) -> Iterator[str]:
 
 
 def constant(graph: Graph, node: Node) -> Iterator[str]:
-    """A single number, or as many as an input contains."""
-    yield from as_input(0)(graph, node) if node.inputs else number(graph, node)
+    """A single number, one for each denoising step, or as many as an input contains."""
+    if node.inputs:
+        yield from as_input(0)(graph, node)
+    elif node.type.axes != ("denoise",):
+        yield from number(graph, node)
 
 
 def loss(graph: Graph, node: Node) -> Iterator[str]:

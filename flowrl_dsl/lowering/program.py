@@ -243,8 +243,17 @@ class Program:
     def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
         """Shapes of a batch."""
         record, sizes = self.data.source.batch(self.data.stored), self.axis_sizes
-        shapes = {name: (self.data.batch, *field.shape(sizes)) for name, field in record.items()}
-        return {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
+        shapes = {name: field.shape(sizes) for name, field in record.items()} | self._derived()
+        return {name: jax.ShapeDtypeStruct((self.data.batch, *shape), jnp.float32) for name, shape in shapes.items()}
+
+    def _derived(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of one row of the fields that are derived from a rollout."""
+        rows = self.data.capacity, {name: field.shape(self.axis_sizes) for name, field in self.data.stored.items()}
+        storage = {name: jax.ShapeDtypeStruct((rows[0], *shape), jnp.float32) for name, shape in rows[1].items()}
+        state = jax.eval_shape(self._init, jax.ShapeDtypeStruct((2,), jnp.uint32))
+        hyper = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in self.hyper}
+        prepared, _ = jax.eval_shape(self._prepared, state, storage, hyper)
+        return {name: value.shape[1:] for name, value in prepared.items() if name not in storage}
 
     @property
     def axis_sizes(self) -> dict[str, int]:

@@ -5,7 +5,7 @@ A pass takes a graph and returns a graph that computes the same values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -20,6 +20,7 @@ from flowrl_dsl.passes.hoist import hoist_conditions
 from flowrl_dsl.passes.inline import inline_outputs
 from flowrl_dsl.passes.members import members_in_turn
 from flowrl_dsl.passes.noise import quick_noise
+from flowrl_dsl.passes.once import once_per_rollout
 
 Pass = Callable[[Graph], Graph]
 
@@ -67,6 +68,38 @@ class Applied:
     changed: int
 
 
+ONCE = "once"
+"""The pass over two graphs of a program, ``step`` and ``rollout``; it follows those that merge and remove nodes."""
+BEFORE_ONCE = ("cse", "dce")
+NAMES = (*BEFORE_ONCE, ONCE, *(name for name in PIPELINE if name not in BEFORE_ONCE))
+"""All passes in their order."""
+
+
+def run_on_program(
+    graphs: Mapping[str, Graph], held: Collection[str], names: Iterable[str] | None = None, *, rows: int = ROWS
+) -> tuple[dict[str, Graph], list[Applied]]:
+    """Run the named passes (all of them by default) on every graph of a program; what they did to its step.
+
+    ``held`` and ``rows`` are those of :func:`once_per_rollout` and :func:`run_passes`, which raise what this raises.
+    """
+    chosen = NAMES if names is None else tuple(names)
+    if ONCE not in chosen or "rollout" not in graphs:
+        results = {key: run_passes(graph, set(chosen) - {ONCE}, rows=rows) for key, graph in graphs.items()}
+        return {key: graph for key, (graph, _) in results.items()}, results["step"][1]
+    first = [name for name in chosen if name in BEFORE_ONCE]
+    tidied, before = run_on_program(graphs, held, first)
+    step, rollout = once_per_rollout(tidied["step"], tidied["rollout"], held)
+    once = Applied(ONCE, len(tidied["step"].nodes), len(step.nodes), _changed(tidied["step"], step))
+    rest = set(chosen) - {ONCE, *first}
+    found, after = run_on_program({**tidied, "step": step, "rollout": rollout}, held, rest, rows=rows)
+    return found, [*before, once, *after]
+
+
+def _changed(before: Graph, after: Graph) -> int:
+    """How many of the remaining nodes are not as they were."""
+    return sum(node != before.nodes.get(key) for key, node in after.nodes.items())
+
+
 def run_passes(
     graph: Graph, names: Iterable[str] | None = None, *, rows: int = ROWS, check_each: bool = False
 ) -> tuple[Graph, list[Applied]]:
@@ -80,8 +113,7 @@ def run_passes(
     applied = []
     for name in chosen:
         before, graph = graph, chunk_rows(graph, rows) if name == "chunk" else PIPELINE[name](graph)
-        changed = sum(node != before.nodes[key] for key, node in graph.nodes.items())
-        applied.append(Applied(name, len(before.nodes), len(graph.nodes), changed))
+        applied.append(Applied(name, len(before.nodes), len(graph.nodes), _changed(before, graph)))
         if check_each:
             verify(graph)
     verify(graph)

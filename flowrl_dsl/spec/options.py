@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from flowrl_dsl.algorithm import POLICY, Parameter
 from flowrl_dsl.diagnostics import Proposal, Span, did_you_mean, nearest, suggestion
+from flowrl_dsl.formula import Formula
 from flowrl_dsl.registry import Component, Drawn, Interval, Scalar, families, find, members_of
 from flowrl_dsl.spec import typecheck
 from flowrl_dsl.spec.kinds import Kind, kinds
@@ -77,6 +78,15 @@ def _options(names: list[str]) -> str:
     return f"its options, in order: {', '.join(names)}" if names else ""
 
 
+def _with_computed(kind: Kind, values: Mapping[str, Any]) -> Kind:
+    """The kind of an option whose formula reads others of the component: it sees their values with their axes."""
+    if kind.slot is None or not kind.slot.computed:
+        return kind
+    read = {name: values[option] for name, option in kind.slot.computed.items()}
+    axes = {name: formula.term.axes for name, formula in read.items() if isinstance(formula, Formula)}
+    return replace(kind, slot=replace(kind.slot, values={**kind.slot.values, **axes}))
+
+
 @dataclass
 class Options:
     """Builds components and the values of their options."""
@@ -96,7 +106,9 @@ class Options:
 
     def build(self, cls: type[Component], given: Mapping[str, tree.Expr], span: Span, site: Site) -> Component:
         """A component from its given options; defaults are resolved like text in a spec."""
-        values = {name: self._option(cls, name, kind, given.get(name), span, site) for name, kind in kinds(cls).items()}
+        values: dict[str, Any] = {}
+        for name, kind in kinds(cls).items():
+            values[name] = self._option(cls, name, _with_computed(kind, values), given.get(name), span, site)
         built = self._construct(cls, values, given, span, site)
         self.scope.reach(Reached(built, site.path, site.at(span)))
         return built

@@ -22,6 +22,7 @@ from flowrl_dsl.algorithm import (
     ResetOptimizers,
     Stage,
     StageVisitor,
+    formulas_of,
     written_as,
 )
 from flowrl_dsl.diagnostics import Span
@@ -31,7 +32,6 @@ from flowrl_dsl.spec.compatibility import unread
 from flowrl_dsl.spec.kinds import choices, kinds, without_none
 from flowrl_dsl.spec.numbers import whole
 from flowrl_dsl.spec.text import text_of
-from flowrl_dsl.spec.walk import formulas
 from flowrl_dsl.syntax import tree
 from flowrl_dsl.syntax.formatter import format_file
 
@@ -65,11 +65,11 @@ class _Writer:
     def _formulas_outside_blocks(self) -> Iterable[Formula]:
         """Formulas in places that admit no lets: their lets are declared at the top level."""
         for parameter in self._of.parameters.values():
-            yield from formulas(parameter.learned)
-            yield from formulas(parameter.schedule)
+            yield from formulas_of(parameter.learned)
+            yield from formulas_of(parameter.schedule)
         for section in self._of.sections.values():
             if not _has_formulas(section):
-                yield from formulas(section)
+                yield from formulas_of(section)
 
     def algorithm(self) -> tree.Algorithm:
         of = self._of
@@ -99,7 +99,7 @@ class _Writer:
 
     def _options(self, component: Component) -> tuple[tree.Statement, ...]:
         """The body of a section or improve block: its lets, then its options."""
-        lets = [bound for name, bound in _lets(formulas(component)).items() if name not in self._top]
+        lets = [bound for name, bound in _lets(formulas_of(component)).items() if name not in self._top]
         silent = unread(component)
         options = [_assign(name, _value(component, name)) for name in kinds(type(component)) if name not in silent]
         return (*map(_let, lets), *options)

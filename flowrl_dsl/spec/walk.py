@@ -1,11 +1,10 @@
-"""Traversal of typed formulas and of the components that hold them."""
+"""Traversal of typed formulas."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowrl_dsl.formula import Bound, Constant, Formula, Operation, Term, Variable, inner, terms
-from flowrl_dsl.registry import Component, Drawn
+from flowrl_dsl.formula import Bound, Constant, Operation, Term, Variable, inner, terms
 
 
 def expanded_size(root: Term) -> int:
@@ -33,17 +32,6 @@ def _after_users(root: Term) -> Iterator[Term]:
             users[id(part)] -= 1
             if users[id(part)] == 0:
                 ready.append(part)
-
-
-def formulas(component: object) -> Iterator[Formula]:
-    """All formulas of a component and of the components it holds."""
-    if isinstance(component, Formula):
-        yield component
-    elif isinstance(component, Drawn):
-        yield from formulas(component.value)
-    elif isinstance(component, Component):
-        for name in type(component).model_fields:
-            yield from formulas(getattr(component, name, None))
 
 
 def members(term: Term) -> int | None:

@@ -65,8 +65,8 @@ def check_same_key_same_result(trial: Trial) -> None:
 def check_update_is_repeated_step(trial: Trial, n: int = 2) -> None:
     """``update(n)`` equals n steps on the batches it draws; metrics are means over the steps that report them.
 
-    If the source of batches learns from updates, which happens in the loop and not in the step, it equals n updates of one
-    step each.
+    If the source of batches learns from updates, or batches are parts of a rollout, of which more than batches is made, it
+    equals n updates of one step each, on one rollout.
     """
     program = trial.program
     storage = replay_of(program, trial.seed + 1)
@@ -74,9 +74,11 @@ def check_update_is_repeated_step(trial: Trial, n: int = 2) -> None:
     memory = program.data.source.memory(len(storage["r"]))
     if memory is not None:
         state = state | {MEMORY: on_host(memory)}
+    if updates := program.data.updates:
+        state, n = state | {"step": np.int32(0)}, min(n, updates)
     updated = on_host(program.update(as_arrays(state), storage, n, trial.hyper))
     for _ in range(n):
-        if memory is None:
+        if memory is None and not updates:
             batch = draw(state, storage)
             state, metrics, _ = on_host(program.step(as_arrays(state), batch, trial.hyper))
         else:

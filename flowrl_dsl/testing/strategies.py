@@ -78,6 +78,8 @@ def _rows_of(shapes: Mapping[str, tuple[int, ...]], rng: np.random.Generator, st
             values["a"] = np.sign(values["a"])
         case "all terminal" | "none terminal":
             values["d"] = np.full(shapes["d"], float(style == "all terminal"))
+    if "t" in shapes:  # times between the ends of every noise process
+        values["t"] = rng.uniform(0.1, 0.9, shapes["t"])
     return values
 
 

@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -28,6 +29,7 @@ from flowrl_dsl.lowering.emit import emit_python
 from flowrl_dsl.lowering.evaluate import interpret, node_by_node, run_schedule
 from flowrl_dsl.lowering.program import Program
 from flowrl_dsl.lowering.schedule import schedule
+from flowrl_dsl.passes.dce import dead_nodes
 from flowrl_dsl.registry import Component, Drawn
 from flowrl_dsl.spec.compatibility import unread
 from flowrl_dsl.spec.kinds import kinds
@@ -122,7 +124,19 @@ class Trial:
             _prepare(self.program, self.compiled)
         self.hyper: dict[str, float] = dict(self.program.hyper)
         self.shake: np.random.Generator | None = None
-        self.batch = batch_of(self.program, seed) if batch is None else batch
+        given = batch_of(self.program, seed) if batch is None else batch
+        self.batch = {**given, **self._of_the_rollout(given)}
+
+    def _of_the_rollout(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the pass ``once`` made fields of the batch, computed from the others as the step does without it."""
+        regime: Any = self.algorithm.regime
+        names = self.program.batch_shapes().keys() - regime.fields(self.algorithm).keys()
+        if not names:
+            return {}
+        step = build_graphs(self.algorithm, *SIZES, passes=FOR_READING).graphs["step"]
+        graph = dead_nodes(replace(step, outputs={name: name for name in sorted(names)}))
+        inputs = Program.step_inputs(self.state, batch, self.numbers)
+        return on_host(Traced(partial(node_by_node, graph), inputs)(inputs))
 
     @property
     def graph(self) -> Graph:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.section import Section
@@ -28,10 +29,10 @@ class Remember(Section):
     requires = frozenset({"log_prob"})
     provides = frozenset({"remembered_density"})
 
-    def record(self) -> Record:
+    def record(self, algorithm: Algorithm) -> Record:
         return {"log_prob_then": Field(by="act")}
 
-    def acted(self, ctx: Context, s: Value, a: Value) -> dict[str, Value]:
+    def acted(self, ctx: Context, s: Value, a: Value, drawn: Value) -> dict[str, Value]:
         return {"log_prob_then": ctx.log_prob("policy", s, a)}
 
 

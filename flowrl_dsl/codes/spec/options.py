@@ -1,9 +1,9 @@
-"""FRL0212 to FRL0222: the values of options, and the compatibility of components."""
+"""FRL0212 to FRL0223: the values of options, and the compatibility of components."""
 
 from __future__ import annotations
 
 from flowrl_dsl.codes.base import Code
-from flowrl_dsl.codes.examples import complete, diffusion, objective
+from flowrl_dsl.codes.examples import complete, diffusion, example, objective
 
 CODES = (
     Code(
@@ -86,5 +86,22 @@ CODES = (
         "A parameter is a number, a schedule such as linear(1 -> 0, over = 100_000), or learned(...).",
         objective("beta * mean(Q(s, a), over = ensemble)", "param beta = [1, 2]"),
         "Write a number; for a value that depends on others, use let.",
+    ),
+    Code(
+        "FRL0223",
+        "denoising steps that are not kept",
+        "The denoising steps of an action are kept for the policy that acts, if act.explore takes the action that they led "
+        "to.  A change of the action after them has no density, and another policy took other steps.",
+        example(
+            "regime = on_policy",
+            "rollout { minibatches = 4 }",
+            "value { fit = square(V(s) - returns)  old = rollout }",
+            "policy { backbone = diffusion  sampler = ddpm(5, floor = 0.1)  old = rollout }",
+            "improve surrogate {",
+            "  ratio = exp(mean(step_log_prob(s, a) - (step_log_prob(s, a) from old_policy), over = action))",
+            "}",
+            "act { explore = noise(0.1) }",
+        ),
+        "Explore by a sample of the policy, and give the sampler a larger floor for more noise.",
     ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.components.base import ActionChoice, Backbone
 from flowrl_dsl.components.context import Context
@@ -14,6 +16,7 @@ class Sample(ActionChoice):
     """``a ~ pi(. | s)``."""
 
     name = "sample"
+    plain: ClassVar[bool] = True
 
     def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
         return ctx.draw(source, s, name)

@@ -15,8 +15,11 @@ from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 @kernel
 def by_divergence(x, kl, target, factor, low, high):
-    """x / factor where kl > 2 target, x factor where 0 < kl < target / 2, else x; the result within [low, high]."""
-    slower, faster = kl > 2 * target, (kl > 0) & (kl < target / 2)
+    """x / factor where kl > 2 target, x factor where 0 < kl < target / 2, else x; the result within [low, high].
+
+    A divergence below 1e-6 is 0 up to rounding.
+    """
+    slower, faster = kl > 2 * target, (kl > 1e-6) & (kl < target / 2)
     return jnp.clip(jnp.where(slower, x / factor, jnp.where(faster, x * factor, x)), low, high)
 
 

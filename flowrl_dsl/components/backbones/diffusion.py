@@ -45,13 +45,16 @@ class Diffusion(Denoising):
         """eps(a_t, t, s)."""
         return self.raw(ctx, params, s, a_t, t, "eps")
 
-    def noised(self, ctx: Context, a: Value) -> Noised:
-        """Noisy actions at random times of the schedule: a_t = alpha_t a + sigma_t noise."""
+    def drawn_time(self, ctx: Context, a: Value) -> Value:
+        """Times of the schedule."""
+        return self._time(ctx, a, self.schedule.draw())
+
+    def noised_at(self, ctx: Context, a: Value, noise: Value, t: Value) -> Noised:
+        """a_t = alpha_t a + sigma_t noise."""
         b, rate = ctx.builder, self.schedule.alpha()
-        t = self._time(ctx, a, self.schedule.draw())
         alpha = b.add("NoiseSchedule", call(rate.function, Arg(0), **dict(rate.kwargs)), (t,), t.type, "alpha")
         sigma = b.add("NoiseSchedule", call(sigma_of, Arg(0)), (alpha,), t.type, "sigma")
-        return self._noised(ctx, a, t, alpha, sigma)
+        return self._noised(ctx, a, noise, alpha, sigma, t)
 
     def grid(self, ctx: Context) -> tuple[Expr, ...]:
         return self.schedule.times(ctx.own.sampler.steps), self.schedule.alpha()

@@ -128,15 +128,18 @@ class EDM(Denoising):
         f = self._network(ctx, params, s, a_t, t)
         return ctx.builder.elementwise("edm_noise", a_t, f, t, self._sigma_data(ctx), name="eps", op="Predict")
 
-    def noised(self, ctx: Context, a: Value) -> Noised:
-        """Noisy actions at random noise levels: a_t = a + sigma noise."""
+    def drawn_time(self, ctx: Context, a: Value) -> Value:
+        """Random noise levels."""
         draw = call(log_normal_level, Arg(0), Arg(1), mean=self.p_mean, std=self.p_std)
         if self.levels == "logistic":
             law = {"mean": log(self.sigma_data), "std": self.p_std, "low": self.sigma_min, "high": self.sigma_max}
             draw = call(log_logistic_level, Arg(0), Arg(1), **law)
-        sigma = self._time(ctx, a, draw)
-        alpha = ctx.builder.add("NoiseSchedule", call("jnp.ones_like", Arg(0)), (sigma,), sigma.type, "alpha")
-        return self._noised(ctx, a, sigma, alpha, sigma)
+        return self._time(ctx, a, draw)
+
+    def noised_at(self, ctx: Context, a: Value, noise: Value, t: Value) -> Noised:
+        """a_t = a + sigma noise, with sigma = t."""
+        alpha = ctx.builder.add("NoiseSchedule", call("jnp.ones_like", Arg(0)), (t,), t.type, "alpha")
+        return self._noised(ctx, a, noise, alpha, t, t)
 
     def regression(self, ctx: Context, params: Value, s: Value, a: Value, noised: Noised) -> tuple[Value, Value]:
         """F, and (a - c_skip a_t)/c_out."""

@@ -56,11 +56,14 @@ class Flow(Denoising):
         v = self.velocity(ctx, params, s, a_t, t)
         return ctx.builder.elementwise("noise_of_velocity", a_t, v, t, name="eps", op="Predict")
 
-    def noised(self, ctx: Context, a: Value) -> Noised:
-        """Interpolations a_t between noise and actions, at random times."""
-        t = self._time(ctx, a, call(uniform_time, Arg(0), Arg(1), times=(self.t_min, self.t_max)))
+    def drawn_time(self, ctx: Context, a: Value) -> Value:
+        """Times uniform in [t_min, t_max]."""
+        return self._time(ctx, a, call(uniform_time, Arg(0), Arg(1), times=(self.t_min, self.t_max)))
+
+    def noised_at(self, ctx: Context, a: Value, noise: Value, t: Value) -> Noised:
+        """Interpolations a_t between noise and actions."""
         sigma = ctx.builder.add("NoiseSchedule", call(remaining, Arg(0)), (t,), t.type, "sigma")
-        return self._noised(ctx, a, t, t, sigma)
+        return self._noised(ctx, a, noise, t, sigma, t)
 
     def regression(self, ctx: Context, params: Value, s: Value, a: Value, noised: Noised) -> tuple[Value, Value]:
         """The velocity, and a - noise."""

@@ -20,7 +20,7 @@ OBJECTIVE = Slot(
     values={"s": ("batch", "obs"), "a": ("batch", "action"), "a_seen": ("batch", "action")},
     functions=("Q", "Q_target", "log_prob", "draw_log_prob", "denoising_loss", "score_gap"),
     sizes={"A": "action"},
-    through="a",
+    through=("a",),
 )
 
 

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.components.base import Loss, Mechanism
+from dataclasses import replace
+
+from flowrl_dsl.axes import without
+from flowrl_dsl.components.base import NOISED, Loss, Mechanism
 from flowrl_dsl.components.common import negative_mean
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.formula import variables
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
-from flowrl_dsl.graph.nodes import SCALAR
+from flowrl_dsl.graph.nodes import SCALAR, Type
 from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import Formula, Slot, register, slot
 
-FUNCTIONS = ("V", "Q", "log_prob")
+LIKELIHOODS = ("log_prob", "step_log_prob", "eps", "velocity")
+"""The functions of the policy that make a ratio."""
+EACH = ("batch", "draw", "denoise")
+"""The axes along which a transition may have several ratios."""
 
 RATIO = Slot(
-    result=("batch",),
-    values={"s": ("batch", "obs"), "a": ("batch", "action")},
-    functions=FUNCTIONS,
+    result=EACH,
+    values={
+        "s": ("batch", "obs"),
+        "a": ("batch", "action"),
+        **{name: ("batch", "draw", *without(axes, "batch")) for name, axes in NOISED.items()},
+        "steps_left": ("denoise",),
+    },
+    functions=("V", "Q", *LIKELIHOODS),
     sizes={"A": "action"},
-    through="log_prob",
+    through=LIKELIHOODS,
+    needs={**dict.fromkeys(NOISED, "noise_draws"), "steps_left": "step_log_prob"},
 )
-OBJECTIVE = Slot(
-    result=("batch",),
+OBJECTIVE = replace(
+    RATIO,
     values={**RATIO.values, "ratio": ("batch",), "gain": ("batch",), "returns": ("batch",)},
-    functions=FUNCTIONS,
-    sizes={"A": "action"},
-    through="ratio",
+    through=("ratio",),
+    computed={"ratio": "ratio"},
 )
 
 
@@ -42,12 +54,16 @@ class Surrogate(Mechanism):
     ``ratio`` is how much more likely the policy makes the action than ``old_policy``, which collected the rollout.  At the
     first update on a rollout it is 1, and the gradient of ``E[ratio gain]`` is the policy gradient.  Measures ``kl = E[ratio
     - 1 - log ratio]``.  The default bounds the exponent, so that neither the ratio nor its gradient overflows.
+
+    An action may have several ratios, and then as many objectives: one for each denoising step (axis ``denoise``), where the
+    sampler's steps have densities, or one for each noisy version of it (axis ``draw``), ``rollout.draws`` of which are made.
+    ``steps_left`` is the number of denoising steps that follow each.
     """
 
     name = "surrogate"
     paper = "arXiv:1707.06347"
     provides = frozenset({"kl"})
-    requires = frozenset({"rollouts", "log_prob"})
+    requires = frozenset({"rollouts"})
 
     ratio: Formula = slot(
         "the new likelihood of the action over the old one",
@@ -58,8 +74,25 @@ class Surrogate(Mechanism):
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
         b, batch = ctx.builder, ctx.batch
-        ratio = ctx.broadcast(ctx.formula(self.ratio, "ratio", s=s, a=a), ("batch",), batch["d"])
-        given = {"gain": batch["gain"], "returns": batch["returns"]}
-        objective = ctx.formula(self.objective, "objective", {}, s=s, a=a, ratio=ratio, **given)
+        given = {"s": s, "a": a, **self._noisy(ctx, a), **self._steps(ctx)}
+        ratio = ctx.formula(self.ratio, "ratio", {}, **given)
+        given |= {"ratio": ratio, "gain": batch["gain"], "returns": batch["returns"]}
+        objective = ctx.formula(self.objective, "objective", {}, **given)
         kl = b.add("Reduce", call(log_ratio_divergence, Arg(0)), (b.stop(ratio),), SCALAR, "kl")
         return Loss(b.add("Loss", call(negative_mean, Arg(0)), (objective,), SCALAR, "loss"), {"kl": kl})
+
+    def _noisy(self, ctx: Context, a: Value) -> dict[str, Value]:
+        """The noisy versions of each action, if a formula reads them: made from the noise and the times of the rollout."""
+        if "noise" not in ctx.batch or not self._reads(*NOISED):
+            return {}
+        return ctx.own.backbone.noised_at(ctx, a, ctx.batch["noise"], ctx.batch["t"]).values()
+
+    def _steps(self, ctx: Context) -> dict[str, Value]:
+        """The number of denoising steps after each, if a formula reads it."""
+        if not self._reads("steps_left"):
+            return {}
+        expr = call("jnp.arange", ctx.own.sampler.steps - 1, -1, -1, dtype="float32")
+        return {"steps_left": ctx.builder.add("Constant", expr, (), Type(("denoise",)), "steps_left")}
+
+    def _reads(self, *names: str) -> bool:
+        return not (variables(self.ratio) | variables(self.objective)).isdisjoint(names)

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Sampler
+from flowrl_dsl.components.base import Sampler, StepKernels
+from flowrl_dsl.components.densities import log_normal_by_component, reached
 from flowrl_dsl.components.random_numbers import normal_numbers
 from flowrl_dsl.graph.expr import Expr, kernel
 from flowrl_dsl.graph.expr import Literal as Constant
@@ -14,17 +15,28 @@ from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 
+@kernel
+def ddpm_step(a_t, eps, abar_t, abar_u, clip=None, posterior=False):
+    """Mean and variance of a step from time t to u, with abar = alpha^2 and beta = 1 - abar_t / abar_u.
+
+    The predicted clean action a_0 = (a_t - sigma_t eps) / alpha_t is clipped to [-clip, clip];
+
+        mean = (sqrt(abar_u) beta a_0 + sqrt(1 - beta) (1 - abar_u) a_t) / (1 - abar_t)
+
+    and the variance is beta, or with ``posterior`` beta (1 - abar_u) / (1 - abar_t), that of the forward process given a_0.
+    """
+    beta = 1 - abar_t / abar_u
+    a_0 = (a_t - jnp.sqrt(1 - abar_t) * eps) / jnp.sqrt(abar_t)
+    a_0 = a_0 if clip is None else jnp.clip(a_0, -clip, clip)
+    mean = (jnp.sqrt(abar_u) * beta * a_0 + jnp.sqrt(1 - beta) * (1 - abar_u) * a_t) / (1 - abar_t)
+    return mean, beta * (1 - abar_u) / (1 - abar_t) if posterior else beta
+
+
 @kernel(quick="quick")
 def ddpm(eps, alpha, a_T, key, times, clip=None, posterior=False, quick=False):
-    """Draw actions from the reverse chain of a variance-preserving process.
+    """Draw actions from the reverse chain of a variance-preserving process, step by step with ``ddpm_step``.
 
-    With abar = alpha^2, beta = 1 - abar_t / abar_u for a step from time t to u, and the predicted clean action
-    a_0 = (a_t - sigma_t eps) / alpha_t, clipped to [-clip, clip]:
-
-        a_u = (sqrt(abar_u) beta a_0 + sqrt(1 - beta) (1 - abar_u) a_t) / (1 - abar_t) + sqrt(beta) noise
-
-    and no noise on the last step.  With ``posterior`` the variance is beta (1 - abar_u) / (1 - abar_t), that of the
-    forward process given a_0, instead of beta.  The result is clipped as well.
+    There is no noise on the last step.  The result is clipped to [-clip, clip].
     """
     steps = times.shape[0] - 1
     keys = jax.random.split(key, steps)
@@ -32,16 +44,38 @@ def ddpm(eps, alpha, a_T, key, times, clip=None, posterior=False, quick=False):
 
     def step(a_t, now):
         t, u, key, last = now
-        abar_t, abar_u = alpha(t) ** 2, alpha(u) ** 2
-        beta = 1 - abar_t / abar_u
-        a_0 = (a_t - jnp.sqrt(1 - abar_t) * eps(a_t, t)) / jnp.sqrt(abar_t)
-        a_0 = a_0 if clip is None else jnp.clip(a_0, -clip, clip)
-        mean = (jnp.sqrt(abar_u) * beta * a_0 + jnp.sqrt(1 - beta) * (1 - abar_u) * a_t) / (1 - abar_t)
-        std = jnp.where(last, 0.0, jnp.sqrt(beta * (1 - abar_u) / (1 - abar_t) if posterior else beta))
+        mean, variance = ddpm_step(a_t, eps(a_t, t), alpha(t) ** 2, alpha(u) ** 2, clip, posterior)
+        std = jnp.where(last, 0.0, jnp.sqrt(variance))
         return mean + std * normal_numbers(key, a_t.shape, quick), None
 
     a, _ = jax.lax.scan(step, a_T, (times[:-1], times[1:], keys, is_last))
     return a if clip is None else jnp.clip(a, -clip, clip)
+
+
+@kernel(quick="quick")
+def ddpm_chain(eps, alpha, a_T, key, times, floor, clip=None, posterior=False, quick=False):
+    """Draw actions by steps ``ddpm_step`` of standard deviation at least ``floor``, the last one too.
+
+    Returns them, and the noisy actions [..., denoise, action] from which each step started.
+    """
+
+    def step(a_t, now):
+        t, u, key = now
+        mean, variance = ddpm_step(a_t, eps(a_t, t), alpha(t) ** 2, alpha(u) ** 2, clip, posterior)
+        std = jnp.maximum(jnp.sqrt(variance), floor)
+        return mean + std * normal_numbers(key, a_t.shape, quick), a_t
+
+    keys = jax.random.split(key, times.shape[0] - 1)
+    a, chain = jax.lax.scan(step, a_T, (times[:-1], times[1:], keys))
+    return a, jnp.moveaxis(chain, 0, -2)
+
+
+@kernel
+def ddpm_log_prob(eps, alpha, chain, a, times, floor, clip=None, posterior=False):
+    """log N(a_u; mean, std^2) of each step and component of a ``ddpm_chain`` that ended at a: [..., denoise, action]."""
+    abar_t, abar_u = (alpha(end)[:, None] ** 2 for end in (times[:-1], times[1:]))
+    mean, variance = ddpm_step(chain, eps(chain, times[:-1]), abar_t, abar_u, clip, posterior)
+    return log_normal_by_component(reached(chain, a), mean, jnp.maximum(jnp.sqrt(variance), floor))
 
 
 @register
@@ -50,7 +84,8 @@ class DDPM(Sampler):
 
     ``a_u ~ N((sqrt(abar_u) beta a_0 + sqrt(1 - beta) (1 - abar_u) a_t) / (1 - abar_t), v)``; no noise on the last step.
     v is ``beta``, the noise of the forward step, or its ``posterior`` variance ``beta (1 - abar_u) / (1 - abar_t)``: the
-    upper and the lower bound of the exact one.
+    upper and the lower bound of the exact one.  With a ``floor``, each step has a standard deviation of at least that, the
+    last one too, and the action is not clipped: steps then have densities (arXiv:2409.00588).
     """
 
     name = "ddpm"
@@ -61,9 +96,19 @@ class DDPM(Sampler):
     steps: int = Field(20, ge=1, description="denoising steps K")
     clip: Scalar | None = option("bound on the predicted clean action; none for unbounded", "1.0", POSITIVE)
     variance: Literal["beta", "posterior"] = Field("beta", description="variance of a step")
+    floor: Scalar | None = option(
+        "smallest standard deviation of a step; none for no bound, and no noise on the last step", "none", POSITIVE
+    )
 
     kernel: ClassVar[str] = "ddpm"
     draws: ClassVar[bool] = True
+    numbers: ClassVar[tuple[str, ...]] = ("clip", "floor")
+
+    def capabilities(self) -> frozenset[str]:
+        return self.provides if self.floor is None else self.provides | {"step_log_prob"}
+
+    def step_kernels(self) -> StepKernels | None:
+        return None if self.floor is None else StepKernels("ddpm_chain", "ddpm_log_prob")
 
     def constants(self) -> dict[str, Expr]:
         return {"posterior": Constant(True)} if self.variance == "posterior" else {}

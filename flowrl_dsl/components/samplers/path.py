@@ -7,16 +7,11 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowrl_dsl.components.base import Sampler
+from flowrl_dsl.components.densities import log_normal
 from flowrl_dsl.components.random_numbers import normal_numbers
 from flowrl_dsl.graph.expr import kernel
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import POSITIVE, Scalar, option, register
-
-
-@kernel
-def log_normal(x, mean, std):
-    """log N(x; mean, std^2), summed over the components of the action."""
-    return jnp.sum(-0.5 * jnp.square((x - mean) / std) - jnp.log(std) - 0.5 * jnp.log(2 * jnp.pi), axis=-1)
 
 
 @kernel(quick="quick")

@@ -49,7 +49,7 @@ PENALTY = Slot(
     },
     functions=("Q", "Q_target"),
     sizes={"A": "action"},
-    through="Q",
+    through=("Q",),
 )
 PROPOSED = ("a_any", "log_density")
 """What a penalty reads of the proposals."""

@@ -13,6 +13,7 @@ from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.formula import Function
 from flowrl_dsl.graph.builder import Value
+from flowrl_dsl.record import CHAIN
 from flowrl_dsl.registry import Copy, Drawn, option, register
 
 
@@ -59,6 +60,14 @@ class Policy(Section):
             "sigma^2 (eps(s, a_t, t) - noise) at a noisy version a_t of the action: where the policy is less likely",
         ),
         Function("velocity", ("obs", "action", None), ("obs",), (), "flow_field", "the policy's velocity field"),
+        Function(
+            "step_log_prob",
+            ("obs", "action"),
+            ("obs",),
+            ("denoise",),
+            "step_log_prob",
+            "log-density of each component in each of the steps by which the action of a rollout was drawn",
+        ),
     )
     copies = (
         Copy("target", "{}_target", "{}_target", "ema(0.005)"),
@@ -151,9 +160,11 @@ class Policy(Section):
             return ctx.log_prob(group, *arguments)
         s, *rest = arguments
         ctx, params, s = ctx.actor(group, s)
+        if function == "step_log_prob":
+            rest.append(ctx.batch[CHAIN])
         if function in AT_NOISY_ACTIONS:
             return AT_NOISY_ACTIONS[function](ctx, params, s, *rest)
-        methods = {"eps": "predict", "velocity": "velocity", "entropy": "entropy"}
+        methods = {"eps": "predict", "velocity": "velocity", "entropy": "entropy", "step_log_prob": "step_log_prob"}
         value: Value = getattr(self.backbone, methods[function])(ctx, params, s, *rest)
         return value
 

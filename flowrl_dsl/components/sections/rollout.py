@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any, Literal, cast
 
 from pydantic import Field as Option
 
-from flowrl_dsl.algorithm import Position
+from flowrl_dsl.algorithm import POLICY, Algorithm, Position, formulas
+from flowrl_dsl.components.base import NOISED
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.section import Section
-from flowrl_dsl.diagnostics import Diagnostic, warning
+from flowrl_dsl.diagnostics import Diagnostic, Span, error, warning
+from flowrl_dsl.formula import Operation, terms
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import TREE
 from flowrl_dsl.lazy import jax, jnp
-from flowrl_dsl.record import DRAWN, Field, Record
+from flowrl_dsl.record import CHAIN, DRAWN, Field, Record
 from flowrl_dsl.registry import UNIT, Formula, Scalar, Slot, option, register, slot
 
 ADVANTAGE = Slot(result=("batch",), values={"gain": ("batch",)})
@@ -68,6 +71,7 @@ class RolloutSection(Section):
     timeout: Literal["final_observation", "repeat_state", "end"] = Option(
         "final_observation", description="value after a step at which a time limit cuts the episode"
     )
+    draws: int | None = Option(None, ge=1, description="noisy versions of each action, the same for all updates on it")
     advantage: Formula = slot("advantage that updates read; reductions run over the whole rollout", ADVANTAGE, "gain")
 
     @property
@@ -83,8 +87,48 @@ class RolloutSection(Section):
             place = at.written("minibatches", "steps")
             yield warning("FRL0327", message, place, f"{self.minibatches} minibatches of equal size contain the others")
 
-    def record(self) -> Record:
-        return {DRAWN: Field(("action",), by="act")}
+    def capabilities(self) -> frozenset[str]:
+        return self.provides if self.draws is None else self.provides | {"noise_draws"}
+
+    def needs(self) -> frozenset[str]:
+        return self.requires if self.draws is None else self.requires | {"noise_process"}
+
+    def idle(self, at: Position) -> dict[str, str]:
+        return {} if at.algorithm.reads(*NOISED) else {"draws": "no formula reads noisy versions of the actions"}
+
+    def errors(self, at: Position) -> Iterator[Diagnostic]:
+        """The densities of denoising steps are those of the policy that acts, and of the actions that they led to."""
+        algorithm, rated = at.algorithm, list(_rated_steps(at))
+        explore = cast(Any, algorithm.sections["act"]).explore
+        acting = algorithm.drawn_from(explore.source)
+        if rated and not explore.value.plain:
+            message = f"{explore.value.name} does not keep the denoising steps of the action that it chooses"
+            place = algorithm.written("act.explore") or at.span
+            yield error("FRL0223", message, place, "step_log_prob needs explore = sample")
+        for owner, place in rated:
+            if owner != acting:
+                message = f'the denoising steps of the policy "{owner}" are rated, but "{acting}" takes the actions'
+                yield error("FRL0223", message, place, f"step_log_prob(...) is that of {acting}, or of a copy of it")
+
+    def record(self, algorithm: Algorithm) -> Record:
+        drawn = {DRAWN: Field(("action",), by="act")}
+        if not algorithm.reads("step_log_prob"):
+            return drawn
+        act: Any = algorithm.sections["act"]
+        policy: Any = algorithm.sections[algorithm.drawn_from(act.explore.source)]
+        return {**drawn, CHAIN: Field(("denoise", "action"), by="act", sizes=(("denoise", policy.sampler.steps),))}
+
+    def acted(self, ctx: Context, s: Value, a: Value, drawn: Value) -> dict[str, Value]:
+        chain = {CHAIN: ctx.report.chains[drawn.name]} if CHAIN in self.record(ctx.algorithm) else {}
+        return {DRAWN: drawn, **chain}
+
+    def derived(self) -> Record:
+        """The fields of batches that are derived from a rollout: advantages, returns, and what makes actions noisy."""
+        fields = {"gain": Field(by="source"), "returns": Field(by="source")}
+        if self.draws is None:
+            return fields
+        many, noisy = (("draw", self.draws),), {"t": ("draw",), "noise": ("draw", "action")}
+        return fields | {name: Field(axes, by="source", sizes=many) for name, axes in noisy.items()}
 
     def completed(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The rollout [batch], all of its steps, with the advantages and returns, and actions as they were drawn."""
@@ -95,4 +139,22 @@ class RolloutSection(Section):
         pair = b.add("Advantages", expr, inputs, TREE, "advantages")
         gain, returns = (b.item(pair, k, batch["r"].type, name) for k, name in enumerate(("gain", "returns")))
         rated = ctx.broadcast(ctx.formula(self.advantage, "advantage", {}, gain=gain), ("batch",), batch["r"])
-        return {**batch, "a": batch[DRAWN], "gain": rated, "returns": returns}
+        return {**batch, "a": batch[DRAWN], "gain": rated, "returns": returns, **self._noised(ctx, batch["s"])}
+
+    def _noised(self, ctx: Context, s: Value) -> dict[str, Value]:
+        """The noise and the times of the noisy versions of each action, by the process of the policy."""
+        if self.draws is None:
+            return {}
+        policy = replace(ctx.of(POLICY), candidates="draw")
+        noise = policy.normal(s, ctx.sizes.action, "noise", self.draws)
+        return {"noise": noise, "t": policy.own.backbone.drawn_time(policy, noise)}
+
+
+def _rated_steps(at: Position) -> Iterator[tuple[str, Span | None]]:
+    """The policies whose ``step_log_prob`` formulas call, each with the place of the call."""
+    blocks = {block.label: block.owner for block in at.algorithm.improvements}
+    for path, formula in formulas(at.components):
+        head = path.partition(".")[0]
+        for term in terms(formula.term):
+            if isinstance(term, Operation) and term.function == "step_log_prob":
+                yield at.algorithm.drawn_from(term.source or blocks.get(head, POLICY)), term.span

@@ -21,7 +21,7 @@ FIT = Slot(
     values={"s": ("batch", "obs"), "a": ("batch", "action"), "gain": ("batch",), "returns": ("batch",)},
     functions=("V", "V_target", "Q", "Q_target", "log_prob"),
     sizes={"A": "action"},
-    through="V",
+    through=("V",),
     needs={"gain": "rollouts", "returns": "rollouts"},
 )
 

@@ -6,11 +6,7 @@ from typing import Any
 
 from flowrl_dsl.components.data import Sampling, Source
 from flowrl_dsl.components.sources.ring import Ring
-from flowrl_dsl.record import Field, Record
 from flowrl_dsl.registry import find, register
-
-FROM_ROLLOUT: Record = {"gain": Field(by="source"), "returns": Field(by="source")}
-"""What the graph ``rollout`` derives from all steps of a rollout: advantages, and the returns that values are fitted to."""
 
 
 @register
@@ -23,6 +19,3 @@ class Rollout(Ring):
     def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool) -> Source:
         epochs: Any = find("sampling", "epochs")
         return cls(sampling=epochs(), horizon=horizon, stride=envs, follows=following)
-
-    def batch(self, stored: Record) -> Record:
-        return {**super().batch(stored), **FROM_ROLLOUT}

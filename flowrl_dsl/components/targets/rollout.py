@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from flowrl_dsl.components.base import Target
 from flowrl_dsl.components.context import Context
@@ -16,6 +16,7 @@ class Rollout(Target):
     """``copy <- parameters`` after the last update of each rollout, so that it is what collects the next one."""
 
     name = "rollout"
+    of_rollouts: ClassVar[bool] = True
     requires = frozenset({"rollouts"})
 
     def follow(self, ctx: Context, copy: Value, params: Value, name: str) -> Value:

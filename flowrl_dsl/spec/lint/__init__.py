@@ -1,6 +1,7 @@
 """Warnings: specs that are valid but probably unintended.
 
-A warning about options of one component is the component's own (:meth:`~flowrl_dsl.registry.Component.warnings`).  The rules
+A warning about options of one component is the component's own (:meth:`~flowrl_dsl.registry.Component.warnings`), as is an
+error about its place in the whole algorithm (``errors``).  The rules
 here are about what the language has without any component: parameters, formulas, terms of the loss, copies, the order, the
 length of a spec.
 """
@@ -26,14 +27,23 @@ from flowrl_dsl.spec.lint.structure import (
 
 
 def lint(check: Check, text: str) -> Iterator[Diagnostic]:
-    """The warnings for a check without errors; ``text`` is that of the spec's own file.  None is about a default."""
-    if check.algorithm is not None:
-        checked = Checked(check.algorithm, check.statements, {r.path: r.component for r in check.scope.reached}, text)
-        for rule in RULES:
-            yield from (found for found in rule(checked) if found.span is not None)
-        for reached in check.scope.reached:
-            position = Position(check.algorithm, checked.components, reached.path, reached.span)
-            yield from (found for found in reached.component.warnings(position) if found.span is not None)
+    """The errors that only the whole algorithm shows, or else the warnings; ``text`` is that of the spec's own file.
+
+    No warning is about a default.
+    """
+    if check.algorithm is None:
+        return
+    checked = Checked(check.algorithm, check.statements, {r.path: r.component for r in check.scope.reached}, text)
+    placed = [
+        (one.component, Position(check.algorithm, checked.components, one.path, one.span)) for one in check.scope.reached
+    ]
+    if errors := [found for component, position in placed for found in component.errors(position)]:
+        yield from errors
+        return
+    for rule in RULES:
+        yield from (found for found in rule(checked) if found.span is not None)
+    for component, position in placed:
+        yield from (found for found in component.warnings(position) if found.span is not None)
 
 
 RULES: tuple[Callable[[Checked], Iterator[Diagnostic]], ...] = (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from flowrl_dsl.algorithm import formulas_of
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.formula import Formula, Gradient, Operation, Variable, terms
 from flowrl_dsl.registry import Drawn
 from flowrl_dsl.spec.lint.checked import Checked
-from flowrl_dsl.spec.walk import formulas
 
 
 def lonely_particle(checked: Checked) -> Iterator[Diagnostic]:
@@ -17,7 +17,7 @@ def lonely_particle(checked: Checked) -> Iterator[Diagnostic]:
         for name in type(component).model_fields:
             value = getattr(component, name)
             if isinstance(value, Drawn) and value.value == 1:
-                compared = next(filter(_compares_particles, formulas(component)), None)
+                compared = next(filter(_compares_particles, formulas_of(component)), None)
                 if compared is not None:
                     message, place = "with one particle, what compares particles is constant", f"{path}.{name}"
                     hint = f"the formula is {compared.text}"

@@ -86,14 +86,14 @@ def _fits(term: Term, expr: tree.Expr, checking: Checking) -> bool:
 
 
 def _reaches(term: Term, span: Span, checking: Checking) -> bool:
-    """Whether a slot that is differentiated depends on the value, or the function, that its gradient reaches."""
-    slot = checking.slot
-    if slot.through is None or depends_on(term, slot.through, checking.site.path.split(".")[0]):
+    """Whether a slot that is differentiated depends on a value, or a function, that its gradient reaches."""
+    slot, owner = checking.slot, checking.site.path.split(".")[0]
+    if not slot.through or any(depends_on(term, name, owner) for name in slot.through):
         return True
-    message = f"`{checking.slot_name}` is differentiated with respect to {slot.through}, and does not depend on it"
-    use = f"{slot.through} outside stop(...)"
-    hint = (
-        f"use {use}, for instance in Q(s, {slot.through})" if slot.through in slot.values else f"call {use}, without `from`"
-    )
+    names = " or ".join(slot.through)
+    message = f"`{checking.slot_name}` is differentiated with respect to {names}, and does not depend on it"
+    use = f"{names} outside stop(...)"
+    is_value = slot.through[0] in slot.values
+    hint = f"use {use}, for instance in Q(s, {slot.through[0]})" if is_value else f"call {use}, without `from`"
     checking.scope.error("FRL0256", message, checking.site, span, hint)
     return False

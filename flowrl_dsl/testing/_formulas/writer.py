@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypothesis import reject
 from hypothesis import strategies as st
 
 from flowrl_dsl.axes import Axes, union, without
@@ -19,18 +20,22 @@ class FormulaWriter(OperationWriter):
 
     def formula(self, depth: int = 3) -> str:
         """A formula that fits the slot and depends on the required value, or on an action if there is one."""
-        piece = self.piece(self.slot.result, depth)
+        allowed = tuple(axis for axis in self.slot.result if axis in self._available())
+        piece = self.piece(allowed, depth)
         through = self.slot.through
-        if through in functions():
-            fitted = self._called(functions()[through], own=True)
-            return self._limited(piece + self._fitted(fitted, self.slot.result), LARGEST_RESULT).text
+        if {*through} & functions().keys():
+            called = [f for f in self._functions() if f.name in through]
+            if not called:  # the policy has none of these functions
+                return reject()
+            fitted = self._called(self._one_of(called), own=True)
+            return self._limited(piece + self._fitted(fitted, allowed), LARGEST_RESULT).text
         actions = [name for name, axes in self.slot.values.items() if "action" in axes]
-        wanted = [through] if through else actions or list(self.slot.values)
+        wanted = through or actions or list(self.slot.values)
         if wanted and not piece.reads & set(wanted):
-            piece += self._depending_on(self._one_of(wanted), self.slot.result, 1)
+            piece += self._depending_on(self._one_of(wanted), allowed, 1)
         for name in sorted(OF_A_DRAW & {*self.slot.functions}):
-            if self.slot.through and functions()[name].needs in self.capabilities and self._perhaps():
-                piece += Piece(f"clip({name}(s, {self.slot.through}), -5, 5)", ("batch",), 5.0)
+            if through and functions()[name].needs in self.capabilities and self._perhaps():
+                piece += Piece(f"clip({name}(s, {through[0]}), -5, 5)", ("batch",), 5.0)
         return self._limited(piece, LARGEST_RESULT).text
 
     def piece(self, allowed: Axes, depth: int) -> Piece:

@@ -40,6 +40,10 @@ _AWKWARD = (
 )
 
 
+OF_ACTING = frozenset({"step_log_prob"})
+"""Capabilities that are of use to the policy that acts alone."""
+
+
 @dataclass
 class Declared:
     """Parameters and definitions, as lines of the spec and in the form the checker requires."""
@@ -94,7 +98,8 @@ class Draft:
 
     def provide(self, *capabilities: str) -> None:
         """Record capabilities that the current policy provides to the parts written for it."""
-        self._own.setdefault(self._owner, set()).update(capabilities)
+        usable = set(capabilities) - (set() if self._owner == POLICY else OF_ACTING)
+        self._own.setdefault(self._owner, set()).update(usable)
 
     def share(self, *capabilities: str) -> None:
         """Record capabilities provided to all policies."""

@@ -48,6 +48,11 @@ class SpecWriter:
         rollout = self._rollout()
         given = self.sections.policy(POLICY, ("critic", POLICY))
         structure = {POLICY: self.sections.structure(POLICY, kinds_of[POLICY], given[POLICY])}
+        if rollout and "noise_process" in draft.capabilities and draft.perhaps():
+            rollout["draws"] = "2"
+            draft.share("noise_draws")
+        if rollout and "step_log_prob" in draft.capabilities:
+            structure["act"] = {"explore": "sample"}
         if given["critic"] or "critic" in draft.including or draft.draw(st.integers(0, 5)) < 5:
             structure["critic"] = self.sections.structure("critic", kinds_of["critic"], given["critic"])
             default = kinds_of["critic"].model_fields["ensemble"].default
