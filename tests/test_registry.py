@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import pytest
 
-from flowrl_dsl.components.base import Backbone, Critic, EnergySampler, Sampled, Sampler, Target
+from flowrl_dsl.components.base import Backbone, Critic, Sampled, Sampler, Target
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.energy_sampling import EnergySampler
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.registry import HOMES, Component, families, members_of, names_of, register
 

@@ -78,8 +78,7 @@ class Future:
     """The successor of a transition, for critics that fit the spread of returns around the mean set by the backup.
 
     Parameters of the target copy (``critic_target`` if it exists, else ``critic``), next observation [batch, obs] and
-    action [batch, action] as passed to the critic's methods, and the factor of the next value, discount (1 - d)
-    [batch].
+    action [batch, action] as passed to the critic's methods, and the factor discount (1 - d) [batch] of the next value.
     """
 
     params: Value
@@ -101,6 +100,7 @@ class Backbone(Component):
             "flow_field": "velocity",
             "imitation": "imitate",
             "noise_map": "mapped",
+            "zero_noise": "noiseless",
             "entropy_of_state": "entropy",
         }
     )
@@ -165,6 +165,10 @@ class Backbone(Component):
         """Log-densities [..., denoise, action] of the steps of a chain that ended at the actions a [..., action]."""
         raise self._lacks("step_log_prob")
 
+    def noiseless(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
+        """The actions [..., action] that zero noise becomes; offered by policies that provide ``zero_noise``."""
+        raise self._lacks("zero_noise")
+
     def regression(self, ctx: Context, params: Value, s: Value, a: Value, noised: Noised) -> tuple[Value, Value]:
         """The network's prediction at noisy actions, and its target if they were made from the actions a: [..., action]."""
         return self.predict(ctx, params, s, noised.a_t, noised.t), noised.noise
@@ -204,20 +208,6 @@ class Sampler(Component):
     def levels(self, sigma_max: float, sigma_min: float) -> Call:
         """The noise levels of the steps, falling to 0: [steps + 1]; offered by samplers that provide ``edm_sampler``."""
         raise TypeError(f'sampler "{self.name}" does not provide edm_sampler; its use should have been refused')
-
-
-class EnergySampler(Sampler):
-    """Sampling along the gradient of an energy."""
-
-    provides = frozenset({"energy_sampler"})
-    asks = ()
-
-    @abstractmethod
-    def chain(self, ctx: Context, energy: Expr, start: Expr, key: Expr, inputs: list[Value]) -> Call:
-        """The sampled actions, from initial ones; ``energy`` is a function of (a, level), where level 1 is noise-free.
-
-        Numbers that are inputs of the program are appended to ``inputs`` of the node.
-        """
 
 
 class NoiseSchedule(Component):

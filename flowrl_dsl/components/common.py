@@ -9,6 +9,7 @@ from pydantic import ValidationInfo, field_validator
 from flowrl_dsl.algorithm import Condition
 from flowrl_dsl.axes import union
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.random_numbers import zero_noise
 from flowrl_dsl.formula import Bound, Formula, Operation, Term, Variable, terms
 from flowrl_dsl.graph.builder import Builder, Value, aligned
 from flowrl_dsl.graph.expr import Arg, call, kernel
@@ -126,3 +127,8 @@ def weighted_squares(ctx: Context, said: Value, truth: Value, weight: Value, bou
 def weighted_likelihood(ctx: Context, density: Value, weight: Value) -> Value:
     """``-E_B[sum_N w log pi(a | s)]``: a loss []."""
     return ctx.builder.add("Loss", call(weighted_negative, Arg(0), Arg(1)), (density, weight), SCALAR, "loss")
+
+
+def no_noise(ctx: Context, s: Value, size: int, name: str) -> Value:
+    """Zero for each observation, in place of noise with an axis ``action`` of ``size``."""
+    return ctx.builder.add("Noise", call(zero_noise, Arg(0), size=size), (s,), Type(ctx.drawn_axes(s, None)), name)

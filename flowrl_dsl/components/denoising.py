@@ -9,7 +9,7 @@ from flowrl_dsl.algorithm import Position, formulas
 from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Backbone, Embedding, Noised, Sampled, Widths
-from flowrl_dsl.components.common import weighted_squares
+from flowrl_dsl.components.common import no_noise, weighted_squares
 from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.components.embedded import network, observation_network
 from flowrl_dsl.components.random_numbers import normal_numbers, uniform_numbers
@@ -197,6 +197,10 @@ class Denoising(Backbone):
     def mapped(self, ctx: Context, params: Value, s: Value, z: Value, name: str) -> Value:
         """The actions that the policy's sampler reaches from the noise z; the sampler draws no random numbers."""
         return self._sampled(ctx, params, s, z, name).action
+
+    def noiseless(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
+        """The actions that the policy's sampler reaches from zero noise."""
+        return self.mapped(ctx, params, s, no_noise(ctx, s, ctx.sizes.action, f"{name}_noise"), name)
 
     @abstractmethod
     def grid(self, ctx: Context) -> tuple[Expr, ...]:

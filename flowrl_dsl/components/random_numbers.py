@@ -110,3 +110,9 @@ def uniform_actions(key, s, size, particles=None, quick=False):
     """Actions uniform in [-1, 1] for each observation: [..., size], or [..., particles, size]."""
     shape = s.shape[:-1] if particles is None else (*s.shape[:-1], particles)
     return uniform_numbers(key, (*shape, size), -1.0, 1.0, quick)
+
+
+@kernel
+def zero_noise(s, size):
+    """Zero in place of noise, for each observation: [..., size]."""
+    return jnp.zeros((*s.shape[:-1], size))

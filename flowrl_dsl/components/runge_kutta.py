@@ -46,7 +46,7 @@ class RungeKutta(Sampler):
     sum to 1, so every method is exact on straight paths.
     """
 
-    provides = frozenset({"flow_sampler", "noise_map"})
+    provides = frozenset({"flow_sampler", "noise_map", "zero_noise"})
     requires = frozenset({"flow_field"})
     kernel: ClassVar[str] = "runge_kutta"
     draws: ClassVar[bool] = False

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from flowrl_dsl.components.base import Backbone, Sampled
+from flowrl_dsl.components.common import no_noise
 from flowrl_dsl.components.context import Context, gaussian_noise, init_params, leading, rows
 from flowrl_dsl.components.embedded import network
 from flowrl_dsl.graph.builder import Value
@@ -47,7 +48,7 @@ class Generator(Backbone):
 
     name = "generator"
     paper: ClassVar[str] = "arXiv:1406.2661"
-    provides = frozenset({"reparameterized"})
+    provides = frozenset({"reparameterized", "zero_noise"})
 
     noise: int | None = Field(16, ge=1, description="dimension of the noise z; none for that of an action")
     clip: Literal["straight_through", "hard"] = Field("straight_through", description="gradient of the clip")
@@ -75,6 +76,11 @@ class Generator(Backbone):
         """f(s, z), not clipped."""
         expr = call(generated, self.module(ctx), Arg(0), rows(1, s, leading(s, z)), Arg(2))
         return ctx.builder.add("Sample", expr, (params, s, z), z.type, name)
+
+    def noiseless(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
+        """f(s, 0) clipped to [-1, 1]."""
+        a = self.mapped(ctx, params, s, no_noise(ctx, s, self._dimension(ctx), f"{name}_noise"), f"{name}_unclipped")
+        return ctx.builder.add("Select", call("jnp.clip", Arg(0), -1.0, 1.0), (a,), a.type, name)
 
     def _dimension(self, ctx: Context) -> int:
         return ctx.sizes.action if self.noise is None else self.noise

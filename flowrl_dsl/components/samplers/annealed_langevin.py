@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import EnergySampler
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.energy_sampling import EnergySampler
 from flowrl_dsl.components.samplers.langevin import langevin
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Call, Expr, call, kernel

@@ -39,7 +39,7 @@ class DDIM(Sampler):
 
     name = "ddim"
     paper: ClassVar[str] = "arXiv:2010.02502"
-    provides = frozenset({"diffusion_sampler", "noise_map"})
+    provides = frozenset({"diffusion_sampler", "noise_map", "zero_noise"})
     requires = frozenset({"noise_process"})
 
     steps: int = Field(20, ge=1, description="denoising steps K")

@@ -62,7 +62,7 @@ class DPMSolver2(Sampler):
 
     name = "dpm_solver_2"
     paper: ClassVar[str] = "arXiv:2206.00927"
-    provides = frozenset({"diffusion_sampler", "noise_map"})
+    provides = frozenset({"diffusion_sampler", "noise_map", "zero_noise"})
     requires = frozenset({"noise_process", "continuous_time"})
 
     steps: int = Field(10, ge=1, description="denoising steps K, with two network calls each")

@@ -54,7 +54,7 @@ class DPMSolverPP2M(Sampler):
 
     name = "dpm_solver_pp_2m"
     paper: ClassVar[str] = "arXiv:2211.01095"
-    provides = frozenset({"diffusion_sampler", "noise_map"})
+    provides = frozenset({"diffusion_sampler", "noise_map", "zero_noise"})
     requires = frozenset({"noise_process", "continuous_time"})
 
     steps: int = Field(20, ge=1, description="denoising steps K")

@@ -57,7 +57,7 @@ class EDMHeun(Sampler):
 
     name = "edm_heun"
     paper: ClassVar[str] = "arXiv:2206.00364"
-    provides = frozenset({"edm_sampler", "noise_map"})
+    provides = frozenset({"edm_sampler", "noise_map", "zero_noise"})
     requires = frozenset({"noise_process"})
 
     steps: int = Field(10, ge=1, description="steps K; 2K - 1 network calls")
