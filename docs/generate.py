@@ -15,7 +15,7 @@ import taxonomy
 
 from flowrl_dsl.axes import AXES
 from flowrl_dsl.codes import CODES
-from flowrl_dsl.components import base, data, section
+from flowrl_dsl.components import base, changing, data, section
 from flowrl_dsl.formula import PRIMITIVES
 from flowrl_dsl.registry import CAPABILITIES, Component, families, functions
 from flowrl_dsl.spec.kinds import kinds
@@ -73,7 +73,9 @@ def _shipped(members: Mapping[str, type[Component]]) -> dict[str, type[Component
 
 def _family_doc(family: str) -> str:
     """The first line of the contract that the family's members share."""
-    contracts = [member for room in (base, data, section) for _, member in inspect.getmembers(room, inspect.isclass)]
+    contracts = [
+        member for room in (base, changing, data, section) for _, member in inspect.getmembers(room, inspect.isclass)
+    ]
     contract = next(c for c in contracts if issubclass(c, Component) and c.family == family and c.name == "")
     return (inspect.getdoc(contract) or "").split("\n")[0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from flowrl_dsl.algorithm import Algorithm, Begin, Origin, show_stage, starts
 if TYPE_CHECKING:
     from flowrl_dsl.passes import Applied
 
+_NUMBER = 4
+"""Bytes of a number in a rollout."""
 _UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
@@ -36,6 +39,7 @@ def plan(algorithm: Algorithm, program: Any, applied: Sequence[Applied], flops: 
         _networks(program),
         _passes(applied, flops),
         _cost(program, flops[1]),
+        *_rollout(program),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -132,6 +136,19 @@ def _passes(applied: Sequence[Applied], flops: tuple[int, int]) -> str:
 def _change(before: int, after: int, shown: Callable[[int], str]) -> str:
     """``74 -> 73``; an unchanged number is shown once."""
     return shown(before) if before == after else f"{shown(before)} -> {shown(after)}"
+
+
+def _rollout(program: Any) -> list[str]:
+    """The fields of a transition, where batches are parts of a rollout: stored as it is taken, or derived from it."""
+    if not program.data.updates:
+        return []
+    stored = {name: field.shape(program.axis_sizes) for name, field in program.data.stored.items()}
+    derived = {name: shape.shape[1:] for name, shape in program.batch_shapes().items() if name not in stored}
+    rows = [(name, shape, "stored") for name, shape in stored.items()]
+    rows += [(name, shape, "derived from the rollout") for name, shape in derived.items()]
+    cells = [(name, str([*shape]), f"{_NUMBER * prod(shape):,} bytes", how) for name, shape, how in rows]
+    total = ("all", "", f"{sum(_NUMBER * prod(shape) for _, shape, _ in rows):,} bytes", "")
+    return [_table(f"one of the {program.data.capacity:,} transitions of a rollout", [*cells, total])]
 
 
 def _cost(program: Any, flops: int) -> str:

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import pytest
 
-from flowrl_dsl.components.base import Backbone, Critic, Sampled, Sampler, Target
+from flowrl_dsl.components.base import Backbone, Critic, Sampled, Sampler
+from flowrl_dsl.components.changing import Target
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.energy_sampling import EnergySampler
 from flowrl_dsl.graph.builder import Value

@@ -78,7 +78,8 @@ def _measure(spec: str, asked: Asked, sizes: tuple[int, int], repeat: int, speed
         warm = _compile(_program(algorithm, sizes, None), state, replay)[1] if kept else None
     compiled = {"none": _compile(programs["none"], state, replay)[0], "all": best}
     updaters = {name: Updater(compiled[name], state, replay, programs[name]) for name in compiled}
-    count = _updates_in_a_sample(updaters.values())
+    # what is computed once for a rollout counts as it does in training: over all updates on it
+    count = programs["all"].data.updates or _updates_in_a_sample(updaters.values())
     samples = in_turns({name: partial(updater.update, count) for name, updater in updaters.items()}, repeat)
     milliseconds = {name: 1e3 * median(found) / count for name, found in samples.items()}
     memory = {name: one.memory_analysis().temp_size_in_bytes for name, one in compiled.items()}

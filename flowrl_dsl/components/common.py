@@ -26,11 +26,11 @@ def take_best(a, score):
 
 
 @kernel
-def add_noise(a, noise, scale, clip=None):
-    """a + scale noise, the noise bounded by ``clip`` and the result by [-1, 1]."""
+def add_noise(a, noise, scale, clip=None, bound=1.0):
+    """a + scale noise, the noise bounded by ``clip`` and the result by [-bound, bound]."""
     step = scale * noise
     step = step if clip is None else jnp.clip(step, -clip, clip)
-    return jnp.clip(a + step, -1.0, 1.0)
+    return jnp.clip(a + step, -bound, bound)
 
 
 @kernel

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from flowrl_dsl.algorithm import Position
-from flowrl_dsl.components.base import Optimizer
+from flowrl_dsl.components.changing import Optimizer
 from flowrl_dsl.components.context import Context, gradient_norm
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.graph.builder import Value

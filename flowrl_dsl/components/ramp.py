@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from flowrl_dsl.algorithm import Position
-from flowrl_dsl.components.base import Schedule
+from flowrl_dsl.components.changing import Schedule
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.graph.builder import Value

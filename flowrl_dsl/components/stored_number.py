@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.components.base import Adaptation
+from flowrl_dsl.components.changing import Adaptation
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import call, kernel

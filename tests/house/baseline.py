@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from flowrl_dsl.axes import without
-from flowrl_dsl.components.base import Network, Optimizer, Target
+from flowrl_dsl.components.base import Network
+from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.context import Context, init_params, leading
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.formula import Function

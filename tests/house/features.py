@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import Optimizer
+from flowrl_dsl.components.changing import Optimizer
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.components.section import Encoder
 from flowrl_dsl.graph.builder import Value

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from flowrl_dsl.components.base import Adaptation, Estimator, Optimizer
+from flowrl_dsl.components.base import Estimator
+from flowrl_dsl.components.changing import Adaptation, Optimizer
 from flowrl_dsl.components.common import negative_mean
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from flowrl_dsl.algorithm import Position, formulas
-from flowrl_dsl.components.base import ActionChoice, Critic, Future, Network, Optimizer, Target
+from flowrl_dsl.components.base import ActionChoice, Critic, Future, Network
+from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.common import uses_draw_density
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.section import Section

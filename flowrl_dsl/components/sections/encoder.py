@@ -7,7 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import Network, Optimizer, Target
+from flowrl_dsl.components.base import Network
+from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.components.first_layer import unit_size
 from flowrl_dsl.components.section import Encoder

@@ -7,7 +7,8 @@ from functools import reduce
 from typing import Any
 
 from flowrl_dsl.algorithm import POLICY, Position
-from flowrl_dsl.components.base import Backbone, Network, Optimizer, Sampler, Target
+from flowrl_dsl.components.base import Backbone, Network, Sampler
+from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.context import Context, measure_group
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, warning

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flowrl_dsl.algorithm import Position, formulas
-from flowrl_dsl.components.base import Network, Optimizer, Target
+from flowrl_dsl.components.base import Network
+from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.context import Context, init_params, leading
 from flowrl_dsl.components.embedded import network
 from flowrl_dsl.components.section import Section

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from flowrl_dsl.algorithm import Condition
-from flowrl_dsl.components.base import Target
+from flowrl_dsl.components.changing import Target
 from flowrl_dsl.components.common import due
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value

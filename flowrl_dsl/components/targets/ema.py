@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from flowrl_dsl.algorithm import Condition, Position
-from flowrl_dsl.components.base import Target
+from flowrl_dsl.components.changing import Target
 from flowrl_dsl.components.common import due
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.diagnostics import Diagnostic, warning

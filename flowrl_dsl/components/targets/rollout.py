@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from flowrl_dsl.components.base import Target
+from flowrl_dsl.components.changing import Target
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.targets.copy import Copy
 from flowrl_dsl.graph.builder import Value
