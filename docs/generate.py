@@ -14,10 +14,11 @@ from pathlib import Path
 import taxonomy
 
 from flowrl_dsl.axes import AXES
+from flowrl_dsl.capabilities import CAPABILITIES
 from flowrl_dsl.codes import CODES
 from flowrl_dsl.components import base, changing, data, section
 from flowrl_dsl.formula import PRIMITIVES
-from flowrl_dsl.registry import CAPABILITIES, Component, families, functions
+from flowrl_dsl.registry import Component, families, functions
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.reference import default_text, kind_text
 

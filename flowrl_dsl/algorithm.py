@@ -6,15 +6,14 @@ Plain data passed from the checker (``spec``) to the components that build the u
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from flowrl_dsl.diagnostics import Span
-from flowrl_dsl.formula import Formula, functions, variables
-from flowrl_dsl.registry import Component, Drawn, Interval, Scalar, SectionKind
+from flowrl_dsl.registry import Component, Interval, Scalar, SectionKind
 
 T = TypeVar("T")
 
@@ -357,23 +356,6 @@ class Algorithm(_Model):
         sections = ((name, section) for name, section in self.sections.items() if isinstance(section, SectionKind))
         return next(name for name, section in sections if source == name or source in section.kept(name))
 
-    def reads(self, *names: str) -> bool:
-        """Whether a formula of any component reads one of these values, or calls one of these functions."""
-        parts = (*self.sections.values(), *(block.mechanism for block in self.improvements))
-        read = (variables(formula) | functions(formula) for part in parts for formula in formulas_of(part))
-        return any(not found.isdisjoint(names) for found in read)
-
-
-def formulas_of(component: object) -> Iterator[Formula]:
-    """All formulas of a component and of the components it holds."""
-    if isinstance(component, Formula):
-        yield component
-    elif isinstance(component, Drawn):
-        yield from formulas_of(component.value)
-    elif isinstance(component, Component):
-        for name in type(component).model_fields:
-            yield from formulas_of(getattr(component, name, None))
-
 
 @dataclass(frozen=True)
 class Position:
@@ -396,12 +378,3 @@ class Position:
     def written(self, *options: str) -> Span | None:
         """The place of the first of the component's options that somebody wrote; None where all are defaults."""
         return self.algorithm.written(*(f"{self.path}.{option}" for option in options))
-
-
-def formulas(components: Mapping[str, Component]) -> Iterator[tuple[str, Formula]]:
-    """The formulas of the components, each with its path."""
-    for path, component in components.items():
-        for name in type(component).model_fields:
-            value = getattr(component, name)
-            if isinstance(value, Formula):
-                yield f"{path}.{name}", value

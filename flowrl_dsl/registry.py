@@ -34,43 +34,6 @@ from flowrl_dsl.plugins import load_plugins
 if TYPE_CHECKING:
     from flowrl_dsl.algorithm import Position
 
-CAPABILITIES: dict[str, str] = {
-    "log_prob": "a log-density of any action",
-    "step_log_prob": "a log-density of each of the steps by which an action is drawn",
-    "draw_log_prob": "a log-density, or an upper bound of it, of the actions it has just drawn",
-    "entropy_of_state": "the entropy of the actions at a state, in closed form",
-    "mode": "a single most likely action",
-    "imitation": "a regression onto given actions, each with a weight of its own",
-    "reparameterized": "samples that can be differentiated with respect to the policy's parameters",
-    "noise_map": "a map from noise of the action's dimension to an action, without further randomness",
-    "zero_noise": "an action that zero noise becomes, without further randomness",
-    "noise_process": "a forward process that turns an action into noise",
-    "noise_prediction": "a network that predicts the noise of a noisy action",
-    "diffusion_sampler": "a way to draw actions from a noise prediction",
-    "edm_sampler": "a way to draw actions from a noise prediction whose time is the noise level itself",
-    "continuous_time": "a noise schedule for every time between two ends",
-    "flow_field": "a velocity field that carries noise to actions",
-    "flow_sampler": "a way to draw actions from a velocity field",
-    "energy": "action values that can be followed uphill step by step",
-    "energy_sampler": "a way to draw actions by following an energy",
-    "noise_levels": "action values smoothed over noise of several sizes",
-    "state_value": "state values V(s)",
-    "value_target": "state values of a target copy",
-    "q_value": "action values Q(s, a)",
-    "q_target": "action values of a target copy",
-    "value_distribution": "a spread of returns around their mean, which the next state's return passes on",
-    "seen_values": "the range of the targets so far",
-    "old_value": "state values of an occasionally refreshed copy",
-    "on_policy": "batches that are parts of the newest rollout of the policy",
-    "rollouts": "the lengths of rollouts, and the advantages of their actions",
-    "noise_draws": "noisy versions of each action of a rollout, the same for all updates on it",
-    "policy_target": "a slowly moving copy of the policy",
-    "old_policy": "an occasionally refreshed copy of the policy",
-    "kl": "an estimate of the divergence of the new policy from its proposals",
-    "entropy": "an estimate of the policy's entropy",
-    "imitation_error": "the loss of the policy's imitation of the batch's actions",
-}
-
 
 class Component(BaseModel):
     """Base of everything a spec can name.  Instances are immutable and compare by value."""
@@ -377,7 +340,6 @@ def providers(capability: str) -> dict[str, list[str]]:
 
 __all__ = [
     "ANY",
-    "CAPABILITIES",
     "HOMES",
     "NOT_NEGATIVE",
     "POSITIVE",

@@ -17,7 +17,7 @@ from flowrl_dsl import registry
 PACKAGE = Path(__file__).parent.parent / "flowrl_dsl"
 
 BASE = {"diagnostics", "resources", "lazy", "codes", "plugins", "reading"}
-BASE |= {"axes", "formula", "algorithm", "record", "registry", "copies"}
+BASE |= {"axes", "formula", "formulas", "algorithm", "capabilities", "record", "registry", "copies"}
 """Plain data that every room may share; these files import one another and pydantic, nothing else."""
 
 ALLOWED: dict[str, set[str]] = {

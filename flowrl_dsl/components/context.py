@@ -13,6 +13,7 @@ from typing import Any
 from flowrl_dsl.algorithm import Algorithm, Parameter
 from flowrl_dsl.axes import Axes, union, without
 from flowrl_dsl.components.random_numbers import gaussian_noise, uniform_actions
+from flowrl_dsl.components.shapes import broadcast_rows
 from flowrl_dsl.formula import Formula
 from flowrl_dsl.graph.builder import Builder, Value, aligned, expansion
 from flowrl_dsl.graph.expr import Arg, Expand, Expr, call, kernel
@@ -49,12 +50,6 @@ def random_members(key, q, n):
 
 
 @kernel
-def broadcast_rows(x, like, dimensions):
-    """x repeated to the leading dimensions of another array."""
-    return jnp.broadcast_to(x, like.shape[:dimensions])
-
-
-@kernel
 def gradient_norm(gradient):
     """Euclidean norm over all parameters.
 
@@ -84,9 +79,9 @@ def measure_group(owner: str, name: str) -> str:
 
 @dataclass
 class Report:
-    """The outputs collected while one graph is built, shared by all its contexts; ``by_stage``: the names of metrics.
+    """The outputs collected while one graph is built, shared by all its contexts.
 
-    Sampled actions are found in ``densities`` by the parameters and the action, and in ``chains`` by the action.
+    ``by_stage``: the names of metrics; ``densities`` by parameters and action, and ``chains`` by action, are of samples.
     """
 
     hyper: dict[str, float] = field(default_factory=dict)

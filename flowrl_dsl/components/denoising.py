@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
-from flowrl_dsl.algorithm import Position, formulas
+from flowrl_dsl.algorithm import Position
 from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.activations import activation_function
 from flowrl_dsl.components.base import Backbone, Embedding, Noised, Sampled, Widths
@@ -15,6 +15,7 @@ from flowrl_dsl.components.embedded import network, observation_network
 from flowrl_dsl.components.random_numbers import normal_numbers, uniform_numbers
 from flowrl_dsl.components.stored import dense_layer
 from flowrl_dsl.formula import Operation, terms
+from flowrl_dsl.formulas import formulas
 from flowrl_dsl.graph.builder import Value, aligned
 from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Literal, build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type

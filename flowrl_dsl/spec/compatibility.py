@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from flowrl_dsl.algorithm import POLICY
-from flowrl_dsl.registry import CAPABILITIES, Component, Drawn, SectionKind, providers, sections
+from flowrl_dsl.capabilities import CAPABILITIES
+from flowrl_dsl.registry import Component, Drawn, SectionKind, providers, sections
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.scope import Reached, Required, Scope
 from flowrl_dsl.spec.text import plural

@@ -22,11 +22,11 @@ from flowrl_dsl.algorithm import (
     ResetOptimizers,
     Stage,
     StageVisitor,
-    formulas_of,
     written_as,
 )
 from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.formula import OPERATORS, Bound, Constant, Formula, Gradient, Operation, Term, Variable, inner
+from flowrl_dsl.formulas import formulas_of
 from flowrl_dsl.registry import ANY, Component, Drawn, Interval, Scalar, SectionKind
 from flowrl_dsl.spec.compatibility import unread
 from flowrl_dsl.spec.kinds import choices, kinds, without_none

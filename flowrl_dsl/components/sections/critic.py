@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from flowrl_dsl.algorithm import Position, formulas
+from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.base import ActionChoice, Critic, Future, Network
 from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.common import uses_draw_density
@@ -16,6 +16,7 @@ from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.formula import Function, Operation, functions, terms, variables
+from flowrl_dsl.formulas import formulas
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type

@@ -8,12 +8,13 @@ from typing import Any, Literal, cast
 
 from pydantic import Field as Option
 
-from flowrl_dsl.algorithm import POLICY, Algorithm, Position, formulas
+from flowrl_dsl.algorithm import POLICY, Algorithm, Position
 from flowrl_dsl.components.base import NOISED
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, Span, error, warning
 from flowrl_dsl.formula import Operation, terms
+from flowrl_dsl.formulas import formulas, reads
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import TREE
@@ -94,7 +95,7 @@ class RolloutSection(Section):
         return self.requires if self.draws is None else self.requires | {"noise_process"}
 
     def idle(self, at: Position) -> dict[str, str]:
-        return {} if at.algorithm.reads(*NOISED) else {"draws": "no formula reads noisy versions of the actions"}
+        return {} if reads(at.algorithm, *NOISED) else {"draws": "no formula reads noisy versions of the actions"}
 
     def errors(self, at: Position) -> Iterator[Diagnostic]:
         """The densities of denoising steps are those of the policy that acts, and of the actions that they led to."""
@@ -112,7 +113,7 @@ class RolloutSection(Section):
 
     def record(self, algorithm: Algorithm) -> Record:
         drawn = {DRAWN: Field(("action",), by="act")}
-        if not algorithm.reads("step_log_prob"):
+        if not reads(algorithm, "step_log_prob"):
             return drawn
         act: Any = algorithm.sections["act"]
         policy: Any = algorithm.sections[algorithm.drawn_from(act.explore.source)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowrl_dsl.algorithm import Position, formulas
+from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.base import Network
 from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.context import Context, init_params, leading
@@ -12,6 +12,7 @@ from flowrl_dsl.components.embedded import network
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.formula import Function, functions
+from flowrl_dsl.formulas import formulas
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR, TREE, Type

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from flowrl_dsl.algorithm import Algorithm, formulas
+from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.formula import Formula
+from flowrl_dsl.formulas import formulas
 from flowrl_dsl.registry import Component
 from flowrl_dsl.spec.merge import Statements
 

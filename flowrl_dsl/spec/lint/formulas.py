@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowrl_dsl.algorithm import formulas_of
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.formula import Formula, Gradient, Operation, Variable, terms
+from flowrl_dsl.formulas import formulas_of
 from flowrl_dsl.registry import Drawn
 from flowrl_dsl.spec.lint.checked import Checked
 

@@ -11,8 +11,8 @@ from collections.abc import Collection
 
 from hypothesis import strategies as st
 
+from flowrl_dsl.capabilities import CAPABILITIES
 from flowrl_dsl.formula import Slot
-from flowrl_dsl.registry import CAPABILITIES
 from flowrl_dsl.testing._formulas.piece import Draw, Piece
 from flowrl_dsl.testing._formulas.writer import FormulaWriter
 
