@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from flowrl_dsl.algorithm import POLICY
 from flowrl_dsl.axes import without
 from flowrl_dsl.components.base import NOISED, Loss, Mechanism
 from flowrl_dsl.components.common import negative_mean
@@ -85,7 +86,7 @@ class Surrogate(Mechanism):
         """The noisy versions of each action, if a formula reads them: made from the noise and the times of the rollout."""
         if "noise" not in ctx.batch or not self._reads(*NOISED):
             return {}
-        return ctx.own.backbone.noised_at(ctx, a, ctx.batch["noise"], ctx.batch["t"]).values()
+        return ctx.of(POLICY).own.backbone.noised_at(ctx, a, ctx.batch["noise"], ctx.batch["t"]).values()
 
     def _steps(self, ctx: Context) -> dict[str, Value]:
         """The number of denoising steps after each, if a formula reads it."""
