@@ -149,21 +149,11 @@ def rated(params: Any, a: np.ndarray, difference: np.ndarray, s: np.ndarray) -> 
     return float(normal - 2 * len(a) * STEPS * np.log(MIXING))
 
 
-def test_the_ratio_of_a_program_is_that_of_stored_pairs() -> None:
-    batch = reference.f64(seen().batch)
-    rows = list(zip(batch["a"], batch["a_auxiliary"], batch["s"], strict=True))
-    policies = (reference.f64(seen().state[copy]) for copy in ("policy", "old_policy"))
-    new, old = (np.array([rated(params, *row) for row in rows]) for params in policies)
-    np.testing.assert_allclose(of("policy.surrogate.log_prob"), new, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(of("policy.surrogate.ratio"), np.exp(np.clip(new - old, -20, 20)), rtol=5e-3)
-    assert np.ptp(new - old) > 1e-2
-
-
-def acted(found: Trial) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The values of exploring at the observations of the batch, computed by NumPy, and the outputs among them."""
-    graph = found.program.graphs["explore"]
-    inputs = {f"state.{name}": value for name, value in found.state.items()} | {"obs": found.batch["s"]}
-    inputs |= {f"hyper.{name}": value for name, value in found.numbers.items()} | {"counter": np.int32(3)}
+def computed(found: Trial, name: str, **given: Any) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The values of a graph of the program, computed by NumPy, and its outputs among them."""
+    graph = found.program.graphs[name]
+    inputs = {f"state.{name}": value for name, value in found.state.items()} | given
+    inputs |= {f"hyper.{name}": value for name, value in found.numbers.items()}
 
     def run(inputs: Any) -> Any:
         values = dict(inputs)
@@ -174,9 +164,40 @@ def acted(found: Trial) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     return values, {output: values[name] for output, name in graph.outputs.items()}
 
 
+def rollout(found: Trial) -> dict[str, np.ndarray]:
+    """The fields of the batches of a rollout of six random transitions."""
+    rng, sizes = np.random.default_rng(0), {"obs": 3, "action": 2}
+    shapes = {name: (6, *field.shape(sizes)) for name, field in found.program.data.stored.items()}
+    stored = {f"batch.{name}": rng.normal(size=shape).astype("f") for name, shape in shapes.items()}
+    outputs = computed(found, "rollout", **stored)[1]
+    return {name.removeprefix("batch."): value for name, value in (stored | outputs).items() if "state." not in name}
+
+
+OLD = "policy.surrogate.log_prob_2"
+
+
+def test_the_densities_of_a_program_are_those_of_stored_pairs() -> None:
+    """That by the policy before the rollout is a field of its batches."""
+    given, batch = rollout(seen()), seen().batch
+    for fields, group, found in ((batch, "policy", of("policy.surrogate.log_prob")), (given, "old_policy", given[OLD])):
+        params = reference.f64(seen().state[group])
+        rows = zip(fields["a"], fields["a_auxiliary"], fields["s"], strict=True)
+        expected = [rated(params, *map(np.float64, row)) for row in rows]
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+        assert np.ptp(expected) > 0.1
+
+
+def test_the_ratio_of_equal_policies_is_one() -> None:
+    equal = copy(seen())
+    equal.state = {**seen().state, "old_policy": seen().state["policy"]}
+    values = equal.values({name: field[:3] for name, field in rollout(equal).items() if name in seen().batch})
+    np.testing.assert_allclose(values["policy.surrogate.ratio"], 1, atol=1e-5)
+    assert abs(values["policy.surrogate.kl"]) < 1e-6
+
+
 def test_acting_stores_the_pair_behind_an_action() -> None:
     """The halves are those of a loop with the policy's network; their mean is stored as it was before it was clipped."""
-    values, outputs = acted(seen())
+    values, outputs = computed(seen(), "explore", obs=seen().batch["s"], counter=np.int32(3))
     params = reference.f64(seen().state["policy"])
     for row, s in enumerate(np.asarray(values["normalized_s"], np.float64)):
         z, y = (np.asarray(values[f"action_noise_{half}"][row], np.float64) for half in ("z", "y"))
@@ -190,16 +211,9 @@ def test_acting_stores_the_pair_behind_an_action() -> None:
     np.testing.assert_array_equal(outputs["action"], np.clip(outputs["field.a_drawn"], -1, 1))
 
 
-def test_the_ratio_of_equal_policies_is_one() -> None:
-    found = copy(seen())
-    found.state = {**seen().state, "old_policy": seen().state["policy"]}
-    values = found.values()
-    np.testing.assert_array_equal(values["policy.surrogate.ratio"], 1)
-    assert values["policy.surrogate.kl"] == 0
-
-
 def test_an_action_that_is_chosen_among_several_has_no_auxiliary_variable() -> None:
-    _, outputs = acted(trial(SPEC.replace("value {", "act { explore = one_of(2, weight = 1) }\n  value {")))
+    found = trial(SPEC.replace("value {", "act { explore = one_of(2, weight = 1) }\n  value {"))
+    _, outputs = computed(found, "explore", obs=found.batch["s"], counter=np.int32(3))
     np.testing.assert_array_equal(outputs["field.a_auxiliary"], 0)
     assert np.abs(outputs["field.a_drawn"]).min() > 0
 
