@@ -11,6 +11,7 @@ CAPABILITIES: dict[str, str] = {
     "imitation": "a regression onto given actions, each with a weight of its own",
     "reparameterized": "samples that can be differentiated with respect to the policy's parameters",
     "noise_map": "a map from noise of the action's dimension to an action, without further randomness",
+    "auxiliary": "an auxiliary variable, drawn with an action, that the log-density also reads",
     "zero_noise": "an action that zero noise becomes, without further randomness",
     "noise_process": "a forward process that turns an action into noise",
     "noise_prediction": "a network that predicts the noise of a noisy action",

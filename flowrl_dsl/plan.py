@@ -68,7 +68,7 @@ def _axes(algorithm: Algorithm) -> str:
     critic: Any = algorithm.sections.get("critic")
     mechanisms = " + ".join(block.mechanism.name for block in algorithm.improvements)
     rows = [("regime", algorithm.regime.name), ("backbone", policy.backbone.name)]
-    rows.append(("sampler", policy.sampler.name if policy.sampler else "one step"))
+    rows.append(("sampler", policy.sampler.name if policy.sampler else "none"))
     rows.append(("policy improvement", mechanisms))
     if critic is not None:
         rows.append(("critic", f"{critic.kind.name}, ensemble of {critic.ensemble}"))

@@ -49,6 +49,10 @@ CHAIN = "chain"
 """The field with the noisy actions from which the denoising steps of that action started; acting fills it."""
 
 
+AUXILIARY = "a_auxiliary"
+"""The field with the auxiliary variable that a policy draws with an action and that its log-density also reads."""
+
+
 def filled_by_acting(record: Record) -> list[str]:
     """The fields that acting fills beside the action."""
     return [name for name, field in record.items() if field.by == "act"]

@@ -57,7 +57,7 @@ def test_resume_is_exact_between_rollouts_and_inside_one(home: Path, whole: Path
     check_resumed(whole, home / out, STEPS)
 
 
-DENOISING = """
+ITERATIVE = """
 algorithm small extends "{base}.flowrl" {{
   rollout {{ steps = 16  epochs = 2  minibatches = 2 {rollout} }}
   policy {{ backbone = {backbone}  network = mlp([8])  sampler = {sampler} }}
@@ -68,13 +68,14 @@ algorithm small extends "{base}.flowrl" {{
 POLICIES = {
     "dppo": ("", "diffusion(time = fourier(4), obs = [])", "ddpm(3, floor = 0.1)"),
     "fpo": ("draws = 3", "flow(time = fourier(4), obs = [])", "euler(2, clip = none)"),
+    "genpo": ("", "coupled_flow(steps = 2, time = fourier(4))", "none"),
 }
 
 
 @pytest.mark.parametrize("base", POLICIES)
-def test_denoising_policies_go_on_exactly_from_inside_a_rollout(base: str, tmp_path: Path) -> None:
+def test_iterative_policies_go_on_exactly_from_inside_a_rollout(base: str, tmp_path: Path) -> None:
     rollout, backbone, sampler = POLICIES[base]
-    spec = DENOISING.format(base=base, rollout=rollout, backbone=backbone, sampler=sampler)
+    spec = ITERATIVE.format(base=base, rollout=rollout, backbone=backbone, sampler=sampler)
     (tmp_path / "small.flowrl").write_text(spec)
     assert train(tmp_path, "whole") == 0 and train(tmp_path, "half", "--steps", "38") == 0
     check_resumed(tmp_path / "whole", tmp_path / "half", 48)

@@ -216,4 +216,18 @@ CODES = (
         ),
         "Choose minibatches that divide rollout.steps times train.envs.",
     ),
+    Code(
+        "FRL0329",
+        "bonus for a constant entropy",
+        "What the policy draws has the same entropy whatever its parameters are.  The mean of -log_prob has no gradient "
+        "where actions are drawn afresh; for stored actions it is a cross-entropy, which moves the policy away from them.",
+        example(
+            "regime = on_policy",
+            "rollout {}",
+            "value { fit = square(V(s) - returns)  old = rollout }",
+            "policy { backbone = coupled_flow  old = rollout }",
+            "improve surrogate { objective = clipped(ratio, gain, 0.2) - 0.01 * log_prob(s, a) }",
+        ),
+        "Leave the term out.  The options mixing and steps of coupled_flow decide how much noise there is.",
+    ),
 )

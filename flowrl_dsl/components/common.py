@@ -129,6 +129,7 @@ def weighted_likelihood(ctx: Context, density: Value, weight: Value) -> Value:
     return ctx.builder.add("Loss", call(weighted_negative, Arg(0), Arg(1)), (density, weight), SCALAR, "loss")
 
 
-def no_noise(ctx: Context, s: Value, size: int, name: str) -> Value:
-    """Zero for each observation, in place of noise with an axis ``action`` of ``size``."""
-    return ctx.builder.add("Noise", call(zero_noise, Arg(0), size=size), (s,), Type(ctx.drawn_axes(s, None)), name)
+def no_noise(ctx: Context, s: Value, name: str) -> Value:
+    """Zero for each observation, in place of noise: [..., action]."""
+    expr = call(zero_noise, Arg(0), size=ctx.sizes.action)
+    return ctx.builder.add("Noise", expr, (s,), Type(ctx.drawn_axes(s, None)), name)

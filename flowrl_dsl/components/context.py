@@ -81,7 +81,7 @@ def measure_group(owner: str, name: str) -> str:
 class Report:
     """The outputs collected while one graph is built, shared by all its contexts.
 
-    ``by_stage``: the names of metrics; ``densities`` by parameters and action, and ``chains`` by action, are of samples.
+    ``by_stage``: the names of metrics.  Of samples: ``densities`` by parameters and action, ``chains``, ``auxiliary`` by it.
     """
 
     hyper: dict[str, float] = field(default_factory=dict)
@@ -90,6 +90,7 @@ class Report:
     checks: dict[str, Value] = field(default_factory=dict)
     densities: dict[tuple[str, str], Value] = field(default_factory=dict)
     chains: dict[str, Value] = field(default_factory=dict)
+    auxiliary: dict[str, Value] = field(default_factory=dict)
     schedules: dict[str, Value] = field(default_factory=dict)
     by_stage: dict[str, frozenset[str]] = field(default_factory=dict)
 

@@ -116,8 +116,8 @@ def time_grid(start, end, steps):
     return jnp.linspace(start, end, steps + 1)
 
 
-class Denoising(Backbone):
-    """A backbone with a network of (a_t, t, s); the subclass defines its prediction and the noise process.
+class Timed(Backbone):
+    """A backbone with a network of (a_t, t, s).
 
     The observation is embedded by layers ``obs``, the time by the component ``time``.
     """
@@ -140,6 +140,10 @@ class Denoising(Backbone):
     def init(self, ctx: Context, key: Value) -> Value:
         zeros = [call("jnp.zeros", shape) for shape in ((1, ctx.sizes.action), (1,), (1, ctx.sizes.obs))]
         return ctx.builder.add("Init", call(init_params, self.module(ctx), Arg(0), *zeros), (key,), TREE, ctx.owner)
+
+
+class Denoising(Timed):
+    """A backbone that denoises; the subclass defines its prediction and the noise process."""
 
     def raw(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value, name: str) -> Value:
         """The network's output [..., action]."""
@@ -201,7 +205,7 @@ class Denoising(Backbone):
 
     def noiseless(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         """The actions that the policy's sampler reaches from zero noise."""
-        return self.mapped(ctx, params, s, no_noise(ctx, s, ctx.sizes.action, f"{name}_noise"), name)
+        return self.mapped(ctx, params, s, no_noise(ctx, s, f"{name}_noise"), name)
 
     @abstractmethod
     def grid(self, ctx: Context) -> tuple[Expr, ...]:

@@ -22,7 +22,7 @@ from flowrl_dsl.graph.builder import Builder, Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import RAN, Graph, Type
 from flowrl_dsl.lazy import jax, jnp
-from flowrl_dsl.record import Field, Record
+from flowrl_dsl.record import AUXILIARY, Field, Record
 from flowrl_dsl.registry import stages
 
 INTEGER = Type(dtype="i32")
@@ -145,6 +145,8 @@ def _step_graph(algorithm: Algorithm, sizes: Sizes, groups: Mapping[str, Type], 
         ctx, batch = _normalized(ctx, batch)
     ctx = ctx.reading({**ctx.versions, **_nothing_reported(ctx, batch["d"])})
     ctx = replace(ctx, batch=batch)
+    if AUXILIARY in batch:
+        ctx.report.auxiliary[batch["a"].name] = batch[AUXILIARY]
     written = dict(ctx.versions) | _Stages(ctx, batch).visit(algorithm.order)
     finite = tuple(ctx.report.checks.values())
     expr = call(first_bad_update, *map(Arg, range(2 + len(finite))))

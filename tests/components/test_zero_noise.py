@@ -42,7 +42,8 @@ def small(backbone: str, sampler: str) -> Algorithm:
     written = "" if sampler == "none" else f"({', '.join(f'{name} = {value}' for name, value in options if name in known)})"
     sets = [f"policy.backbone={backbone}", f"policy.sampler={sampler}{written}", "policy.network=mlp([8])"]
     sets += ["act.explore=sample", "act.evaluate=zero_noise", "observe.normalize=none"]
-    return resolve_or_raise("td3", None, sets)[0]
+    base = "ppo" if "rollouts" in members_of("backbone")[backbone].requires else "td3"
+    return resolve_or_raise(base, None, sets)[0]
 
 
 def acted(found: Algorithm, mode: str, counter: int = 0) -> np.ndarray:
@@ -63,7 +64,7 @@ def acted(found: Algorithm, mode: str, counter: int = 0) -> np.ndarray:
 
 
 def test_policies_of_every_kind_are_among_them() -> None:
-    assert {backbone for backbone, _ in policies()} >= {"flow", "diffusion", "edm", "generator"}
+    assert {backbone for backbone, _ in policies()} >= {"flow", "diffusion", "edm", "generator", "coupled_flow"}
 
 
 @pytest.mark.parametrize(("backbone", "sampler"), policies())

@@ -111,8 +111,9 @@ def _holder(family: str, name: str) -> dict[str, str]:
         return {}
     if family in ("noise_schedule", "embedding"):
         return {"backbone": "diffusion"}
-    offers = members_of(family)[name].provides
-    return next(({"backbone": key} for key, cls in members_of("backbone").items() if cls.requires & offers), {})
+    offers, needs = members_of(family)[name].provides, members_of(family)[name].requires
+    fitting = (key for key, cls in members_of("backbone").items() if cls.requires & offers or set() < needs <= cls.provides)
+    return next(({"backbone": key} for key in fitting), {})
 
 
 CHOSEN = ("section", "source")

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from flowrl_dsl.components.base import Backbone, Sampled
-from flowrl_dsl.components.common import no_noise
 from flowrl_dsl.components.context import Context, gaussian_noise, init_params, leading, rows
 from flowrl_dsl.components.embedded import network
+from flowrl_dsl.components.random_numbers import zero_noise
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
@@ -27,6 +27,12 @@ def straight_through_clip(x):
 def generated(net, params, s, z):
     """f(s, z), not clipped: [..., action]."""
     return net.apply({"params": params}, {"z": z, "s": s})
+
+
+@kernel
+def generated_without_noise(net, params, s, noise):
+    """f(s, 0) clipped to [-1, 1], the zero noise of dimension ``noise``: [..., action]."""
+    return jnp.clip(generated(net, params, s, zero_noise(s, noise)), -1.0, 1.0)
 
 
 @kernel(quick="quick")
@@ -79,8 +85,8 @@ class Generator(Backbone):
 
     def noiseless(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         """f(s, 0) clipped to [-1, 1]."""
-        a = self.mapped(ctx, params, s, no_noise(ctx, s, self._dimension(ctx), f"{name}_noise"), f"{name}_unclipped")
-        return ctx.builder.add("Select", call("jnp.clip", Arg(0), -1.0, 1.0), (a,), a.type, name)
+        expr = call(generated_without_noise, self.module(ctx), Arg(0), Arg(1), noise=self._dimension(ctx))
+        return ctx.builder.add("Sample", expr, (params, s), Type(ctx.drawn_axes(s, None)), name)
 
     def _dimension(self, ctx: Context) -> int:
         return ctx.sizes.action if self.noise is None else self.noise

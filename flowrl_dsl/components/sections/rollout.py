@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from pydantic import Field as Option
 
 from flowrl_dsl.algorithm import POLICY, Algorithm, Position
+from flowrl_dsl.components.auxiliary import drawn_with
 from flowrl_dsl.components.base import NOISED
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.section import Section
@@ -19,7 +20,7 @@ from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import TREE
 from flowrl_dsl.lazy import jax, jnp
-from flowrl_dsl.record import CHAIN, DRAWN, Field, Record
+from flowrl_dsl.record import AUXILIARY, CHAIN, DRAWN, Field, Record
 from flowrl_dsl.registry import UNIT, Formula, Scalar, Slot, option, register, slot
 
 ADVANTAGE = Slot(result=("batch",), values={"gain": ("batch",)})
@@ -112,16 +113,22 @@ class RolloutSection(Section):
                 yield error("FRL0223", message, place, f"step_log_prob(...) is that of {acting}, or of a copy of it")
 
     def record(self, algorithm: Algorithm) -> Record:
-        drawn = {DRAWN: Field(("action",), by="act")}
-        if not reads(algorithm, "step_log_prob"):
-            return drawn
         act: Any = algorithm.sections["act"]
         policy: Any = algorithm.sections[algorithm.drawn_from(act.explore.source)]
-        return {**drawn, CHAIN: Field(("denoise", "action"), by="act", sizes=(("denoise", policy.sampler.steps),))}
+        fields = {DRAWN: Field(("action",), by="act")}
+        if "auxiliary" in policy.backbone.capabilities():
+            fields[AUXILIARY] = Field(("action",), by="act")
+        if reads(algorithm, "step_log_prob"):
+            fields[CHAIN] = Field(("denoise", "action"), by="act", sizes=(("denoise", policy.sampler.steps),))
+        return fields
 
     def acted(self, ctx: Context, s: Value, a: Value, drawn: Value) -> dict[str, Value]:
-        chain = {CHAIN: ctx.report.chains[drawn.name]} if CHAIN in self.record(ctx.algorithm) else {}
-        return {DRAWN: drawn, **chain}
+        fields, record = {DRAWN: drawn}, self.record(ctx.algorithm)
+        if AUXILIARY in record:
+            fields[AUXILIARY] = drawn_with(ctx, drawn)
+        if CHAIN in record:
+            fields[CHAIN] = ctx.report.chains[drawn.name]
+        return fields
 
     def derived(self) -> Record:
         """The fields of batches that are derived from a rollout: advantages, returns, and what makes actions noisy."""

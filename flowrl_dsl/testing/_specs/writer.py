@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hypothesis import strategies as st
 
 from flowrl_dsl.algorithm import POLICY
-from flowrl_dsl.registry import SectionKind, families, members_of, sections
+from flowrl_dsl.registry import Component, SectionKind, families, members_of, providers, sections
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.spec.order import parts
 from flowrl_dsl.testing._formulas import Draw
@@ -71,7 +71,7 @@ class SpecWriter:
     def _rollout(self) -> dict[str, str]:
         """The lengths of rollouts, if the algorithm has any: it is on-policy where a component of those is asked for."""
         draft, wanted = self.draft, self.draft.including
-        needing = any("rollouts" in cls.requires for family in wanted for cls in [members_of(family)[wanted[family]]])
+        needing = any(_needs_rollouts(members_of(family)[name]) for family, name in wanted.items())
         others = wanted.keys() & {"regime", "sampling"} and not needing
         if not needing and (others or draft.draw(st.integers(0, 5)) < 5):
             return {}
@@ -104,6 +104,12 @@ class SpecWriter:
         changes = [f"train {{ batch = {self.draft.draw(st.integers(2, 4))} }}"]
         changes += [f"param {p.name} = {self.options.number(None, p.interval):g}" for p in fixed[:1]]
         return [f'for task "Some-v1", "Other-v2" {{ {self.draft.one_of(changes)} }}'] if self.draft.perhaps() else []
+
+
+def _needs_rollouts(cls: type[Component]) -> bool:
+    """Whether a component requires rollouts, or something that only components with this requirement provide."""
+    offered = [[members_of(f)[n] for f, names in providers(need).items() for n in names] for need in cls.requires]
+    return "rollouts" in cls.requires or any(by and all("rollouts" in other.requires for other in by) for by in offered)
 
 
 def _keeps_copies(section: type[SectionKind], options: Mapping[str, str]) -> bool:
