@@ -230,4 +230,19 @@ CODES = (
         ),
         "Leave the term out.  The options mixing and steps of coupled_flow decide how much noise there is.",
     ),
+    Code(
+        "FRL0330",
+        "auxiliary variable that is lost",
+        "The density of an action is that of the action together with the auxiliary variable drawn with it.  Adding noise "
+        "to the action, or choosing among several, loses the variable, so that ratios are not those of what was drawn.",
+        example(
+            "regime = on_policy",
+            "rollout {}",
+            "value { fit = square(V(s) - returns)  old = rollout }",
+            "policy { backbone = coupled_flow  old = rollout }",
+            "improve surrogate {}",
+            "act { explore = noise(0.1) }",
+        ),
+        "Explore with sample: the policy has noise of its own.",
+    ),
 )

@@ -255,6 +255,14 @@ def test_a_bonus_for_its_entropy_is_reported(tmp_path: Path, bonus: str) -> None
     assert code == "FRL0329" and "no bonus" in message
 
 
+@pytest.mark.parametrize(("choice", "kept"), [("sample", True), ("noise(0.1)", False), ("noise(0.1) from other", True)])
+def test_exploring_without_the_auxiliary_variable_is_reported(tmp_path: Path, choice: str, kept: bool) -> None:
+    other = "policy other { backbone = deterministic  improve imitation {} }" if "other" in choice else ""
+    order = "order = [policy, other, value] -> rate -> targets" if other else ""
+    found = reported(tmp_path, f"{order}  {other}  act {{ explore = {choice} }}")
+    assert found == [] if kept else [code for code, _ in found] == ["FRL0330"]
+
+
 def test_the_density_by_other_parameters_is_no_bonus(tmp_path: Path) -> None:
     cost = "(log_prob(s, a) from old_policy)"
     assert reported(tmp_path, f"improve surrogate {{ objective = clipped(ratio, gain, 0.2) - 0.01 * {cost} }}") == []

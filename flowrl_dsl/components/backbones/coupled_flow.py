@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 from pydantic import Field
 
@@ -103,13 +103,18 @@ class CoupledFlow(Timed):
     obs: Widths = Field((), description="layers of the observation embedding; [] for none")
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
-        """An objective with the log-density of the policy's actions, which is meant as a bonus for its entropy."""
-        for block in at.algorithm.improvements:
+        """Exploring by a choice that loses the auxiliary variable, and objectives meant as bonuses for the entropy."""
+        algorithm, explore = at.algorithm, cast(Any, at.algorithm.sections["act"]).explore
+        if algorithm.drawn_from(explore.source) == at.owner and not explore.value.plain:
+            message = f"{explore.value.name} does not keep the auxiliary variable of the action that it chooses"
+            cure = "it is stored as 0, and the action rated as one of equal halves; write explore = sample"
+            yield warning("FRL0330", message, algorithm.written("act.explore"), cure)
+        for block in algorithm.improvements:
             formula = getattr(block.mechanism, "objective", None)
             if block.owner == at.owner and isinstance(formula, Formula) and _rates_itself(formula, at.owner):
                 message = f'the entropy of "{self.name}" depends on no parameter: -log_prob(s, a) is no bonus for it'
                 cure = "leave it out: of fresh samples it has no gradient, and of stored ones it is a cross-entropy"
-                yield warning("FRL0329", message, at.algorithm.written(f"{block.label}.objective"), cure)
+                yield warning("FRL0329", message, algorithm.written(f"{block.label}.objective"), cure)
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
         noise = [ctx.normal(s, ctx.sizes.action, f"{name}_noise_{half}", particles) for half in ("z", "y")]
