@@ -14,7 +14,9 @@ def of(name: str, task: str | None = None):
     return algorithm_of(resolve(name, task=task))
 
 
-NAMES = "bc iql sql eql idql ifql td3_bc rebrac dql edp dac dac_expectile fql sparse_flow dtql trusted_flow srpo"
+NAMES = """
+    bc iql sql eql idql ifql td3_bc rebrac dql edp dac dac_expectile fql sparse_flow dtql trusted_flow srpo meanflow_ql
+"""
 
 
 @pytest.mark.parametrize("name", [*NAMES.split(), "dpmd_offline"])
@@ -107,6 +109,17 @@ def test_srpo() -> None:
     assert {"score_gap", "stop", "Q_target"} <= functions(objective)
     schedule = algorithm.sections["behavior"].backbone.schedule
     assert (schedule.t_min, schedule.t_max) == (0.02, 0.98)
+
+
+def test_meanflow_ql() -> None:
+    algorithm = of("meanflow_ql")
+    policy, critic = algorithm.sections["policy"], algorithm.sections["critic"]
+    assert show_stage(algorithm.order) == "[critic, policy] -> targets"
+    assert (policy.backbone.name, policy.backbone.bound.value, policy.sampler.name) == ("mean_flow", 5.0, "one_step")
+    assert [block.mechanism.name for block in algorithm.improvements] == ["imitation", "reparameterized"]
+    assert algorithm.improvements[0].factor.name == "alpha"
+    for choice in (critic.next_action, algorithm.sections["act"].evaluate):
+        assert (choice.value.name, choice.value.n, choice.value.by, choice.source) == ("best_of", 5, "mean", "policy")
 
 
 def test_dpmd_offline() -> None:
