@@ -15,7 +15,7 @@ def of(name: str, task: str | None = None):
 
 
 NAMES = """
-    bc iql sql eql idql ifql td3_bc rebrac dql edp dac dac_expectile fql sparse_flow dtql trusted_flow srpo meanflow_ql
+    bc iql sql eql idql ifql td3_bc rebrac dql edp dac dac_expectile fql sparse_flow dtql trusted_flow srpo meanflow_ql cpql
 """
 
 
@@ -120,6 +120,16 @@ def test_meanflow_ql() -> None:
     assert algorithm.improvements[0].factor.name == "alpha"
     for choice in (critic.next_action, algorithm.sections["act"].evaluate):
         assert (choice.value.name, choice.value.n, choice.value.by, choice.source) == ("best_of", 5, "mean", "policy")
+
+
+def test_cpql() -> None:
+    algorithm, base, maze = of("cpql"), of("dql"), of("cpql", "antmaze-umaze-v2")
+    policy, critic = algorithm.sections["policy"], algorithm.sections["critic"]
+    assert (policy.backbone.name, policy.sampler.name, policy.target) == ("consistency", "one_step", None)
+    assert (policy.backbone.sigma_min, policy.backbone.sigma_max, policy.backbone.levels) == (0.002, 80.0, 40)
+    assert algorithm.improvements == base.improvements and critic.next_action.source == "policy"
+    assert (critic.target.every, critic.target.after) == (5, 1000)
+    assert (maze.sections["critic"].next_actions.value, maze.sections["critic"].next_actions.source) == (10, "policy")
 
 
 def test_dpmd_offline() -> None:

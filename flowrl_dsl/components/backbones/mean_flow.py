@@ -54,7 +54,7 @@ class MeanFlow(Denoising):
     name = "mean_flow"
     paper: ClassVar[str] = "arXiv:2511.13035"
     provides = frozenset({"noise_process", "reparameterized", "imitation"})
-    requires = frozenset({"flow_sampler"})
+    requires = frozenset({"one_step_sampler"})
 
     time: Embedding = option("features of the time", "raw")
     obs: Widths = Field((), description="layers of the observation embedding; [] for none")
