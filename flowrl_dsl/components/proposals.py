@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from math import log
 
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
@@ -22,16 +23,15 @@ def side_by_side(uniform, own, next_own):
 
 
 @kernel
-def densities(own, next_own, size):
-    """Log-densities of as many uniform actions in [-1, 1]^size, and of both kinds of the policy's: [batch, particle]."""
-    return jnp.concatenate([jnp.full_like(own, -size * jnp.log(2.0)), own, next_own], axis=-1)
+def same_number(a, x):
+    """The number x for each action."""
+    return jnp.full(a.shape[:-1], x)
 
 
 @kernel
-def drawn_by_policy(own, next_own):
-    """0 for each uniform action, 1 for each of both kinds of the policy's: [batch, particle]."""
-    shape = own.shape[:-1]
-    return jnp.concatenate([jnp.zeros(shape), jnp.ones(shape), jnp.ones(shape)], axis=-1)
+def one_after_another(uniform, own, next_own):
+    """Numbers of the actions of three kinds along one axis: [batch, particle]."""
+    return jnp.concatenate([uniform, own, next_own], axis=-1)
 
 
 def proposed(ctx: Context, batch: dict[str, Value], count: Drawn[int], read: Set[str]) -> dict[str, Value]:
@@ -41,11 +41,20 @@ def proposed(ctx: Context, batch: dict[str, Value], count: Drawn[int], read: Set
     drawn += [ctx.draw(count.source, batch[s], f"a_at_{s}", particles=count.value, frozen=True) for s in ("s", "s_next")]
     values = {"a_any": b.add("Concat", call(side_by_side, *map(Arg, range(3))), drawn, drawn[0].type, "a_any")}
     if "of_policy" in read:
-        expr = call(drawn_by_policy, Arg(0), Arg(1))
-        values["of_policy"] = b.add("Weights", expr, drawn[1:], Type(("batch", "particle")), "of_policy")
+        marks = [_each(ctx, a, x, "mark") for a, x in zip(drawn, (0.0, 1.0, 1.0), strict=True)]
+        values["of_policy"] = _joined(ctx, marks, "of_policy")
     if "log_density" in read:
         pairs = zip(("s", "s_next"), drawn[1:], strict=True)
         own = [b.stop(ctx.log_prob(count.source, batch[s], a), f"density_at_{s}") for s, a in pairs]
-        expr = call(densities, Arg(0), Arg(1), size=ctx.sizes.action)
-        values["log_density"] = b.add("Concat", expr, own, own[0].type, "log_density")
+        uniform = _each(ctx, drawn[0], -ctx.sizes.action * log(2.0), "uniform_density")
+        values["log_density"] = _joined(ctx, [uniform, *own], "log_density")
     return values
+
+
+def _each(ctx: Context, a: Value, x: float, name: str) -> Value:
+    """The number for each of the actions: [batch, particle]."""
+    return ctx.builder.add("Weights", call(same_number, Arg(0), x), (a,), Type(("batch", "particle")), name)
+
+
+def _joined(ctx: Context, parts: list[Value], name: str) -> Value:
+    return ctx.builder.add("Concat", call(one_after_another, *map(Arg, range(3))), parts, parts[0].type, name)

@@ -9,6 +9,7 @@ import pytest
 
 from flowrl_dsl.formula import variables
 from flowrl_dsl.spec.resolve import resolve
+from flowrl_dsl.testing.symmetries import check_permutations
 from flowrl_dsl.testing.trials import Trial, trial
 from tests import reference
 from tests.spec.helpers import CRITIC, GAUSSIAN, algorithm_of, codes, resolve_text, spec
@@ -98,6 +99,10 @@ def test_a_calibrated_penalty_takes_no_value_of_the_policy_below_the_return() ->
         total += np.sum(CAUTION * (soft - reference.q_values(params, data["s"][k], a))) / ROWS
     assert 0 < bound < 2 * EACH * ROWS
     assert float(one.stepped[1]["penalty"]) == pytest.approx(total, rel=1e-3)
+
+
+def test_draws_of_one_kind_may_come_in_any_order() -> None:
+    check_permutations(calibrated())
 
 
 def test_cql() -> None:
