@@ -15,7 +15,8 @@ def of(name: str, task: str | None = None):
 
 
 NAMES = """
-    bc iql sql eql idql ifql td3_bc rebrac dql edp dac dac_expectile fql sparse_flow dtql trusted_flow srpo meanflow_ql cpql
+    bc iql sql eql idql ifql td3_bc rebrac dql edp dac dac_expectile fql sparse_flow dtql trusted_flow srpo
+    meanflow_ql cpql qam
 """
 
 
@@ -130,6 +131,17 @@ def test_cpql() -> None:
     assert algorithm.improvements == base.improvements and critic.next_action.source == "policy"
     assert (critic.target.every, critic.target.after) == (5, 1000)
     assert (maze.sections["critic"].next_actions.value, maze.sections["critic"].next_actions.source) == (10, "policy")
+
+
+def test_qam() -> None:
+    algorithm = of("qam")
+    (block,) = (block.mechanism for block in algorithm.improvements if block.owner == "policy")
+    critic = algorithm.sections["critic"]
+    assert show_stage(algorithm.order) == "[critic, behavior, policy] -> targets"
+    assert (block.name, block.steps.value, block.steps.source) == ("adjoint_matching", 10, "behavior_target")
+    assert {"Q_target", "clip"} <= functions(block.slope) and "temperature" in variables(block.slope)
+    assert critic.ensemble == 10 and "std" in functions(critic.backup)
+    assert algorithm.sections["behavior"].sampler is None and algorithm.sections["policy"].sampler.steps == 10
 
 
 def test_dpmd_offline() -> None:
