@@ -20,6 +20,7 @@ CAPABILITIES: dict[str, str] = {
     "continuous_time": "a noise schedule for every time between two ends",
     "flow_field": "a velocity field that carries noise to actions",
     "flow_sampler": "a way to draw actions from a velocity field",
+    "one_step_sampler": "a way to draw actions by one call of a network",
     "energy": "action values that can be followed uphill step by step",
     "energy_sampler": "a way to draw actions by following an energy",
     "noise_levels": "action values smoothed over noise of several sizes",

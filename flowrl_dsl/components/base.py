@@ -316,6 +316,8 @@ class Mechanism(Component):
     """The parameter group trained by its loss: policy, or critic if it shapes the values that an energy policy follows."""
     of_source: ClassVar[frozenset[str]] = frozenset()
     """What it requires of the policy that it draws actions from, which may be another one than it improves."""
+    samples_source: ClassVar[bool] = True
+    """Whether it draws actions of that policy, by its sampler; otherwise it only evaluates that policy's network."""
     drawing: ClassVar[frozenset[str]] = frozenset({"reparameterized", "noise_map"})
     """The requirements of those that draw from the policy that they improve."""
 

@@ -86,7 +86,9 @@ class Regime(Component):
             uniform: Any = find("sampling", "uniform")
             sampling = uniform()  # no feedback is ever reported, or there is one kind of rows
         window = max(section.window for section in sections.values())
-        return kind.of(sampling, window, envs, any(section.follows_actions for section in sections.values()))
+        following = any(section.follows_actions for section in sections.values())
+        ahead = max(section.looks_ahead for section in sections.values())
+        return kind.of(sampling, window, envs, following, ahead)
 
 
 def feedback_of(algorithm: Algorithm) -> Record:
@@ -110,10 +112,12 @@ class Source(Component):
 
     @classmethod
     @abstractmethod
-    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool) -> Source:
+    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool, ahead: int) -> Source:
         """The source for a sampling, returns of ``horizon`` steps, and ``envs`` parallel environments.
 
         Where it is ``following``, a batch also contains the action of the next step (``a_next_seen``, ``next_seen``).
+        With ``ahead`` of n it contains the rewards of the n steps from each row on (``rewards_ahead``, ``count_ahead``,
+        ``d_ahead``), fewer at the end of an episode and at the newest row.
         """
 
     def batch(self, stored: Record) -> Record:

@@ -153,6 +153,10 @@ class Denoising(Timed):
         expr = call(denoise, *args, **ctx.dropout(ctx.own.network, inputs))
         return ctx.builder.add("Predict", expr, inputs, Type(union(lead, ("action",))), name)
 
+    def followed(self, ctx: Context, params: Expr, s: Expr) -> Call:
+        """The field of these parameters at these observations, as a function of (a_t, t)."""
+        return self.field(call(denoise_at, self.module(ctx), params, s))
+
     def field(self, network: Call) -> Call:
         """The field followed by the sampler; ``network`` is an expression of the network as a function of (a_t, t)."""
         return network
@@ -219,10 +223,10 @@ class Denoising(Timed):
         for option_name, value in _sampler_inputs(ctx, sampler, name).items():
             options[option_name] = Arg(len(inputs))
             inputs.append(value)
-        network = call(denoise_at, self.module(ctx), Arg(0), rows(1, s, leading(s, prior)))
+        field = self.followed(ctx, Arg(0), rows(1, s, leading(s, prior)))
         kernels = sampler.step_kernels()
         function = sampler.kernel if kernels is None else kernels.draw
-        expr = call(function, self.field(network), *schedule, Arg(2), **options)
+        expr = call(function, field, *schedule, Arg(2), **options)
         if kernels is None and not sampler.rated:
             return Sampled(ctx.builder.add("Sample", expr, inputs, prior.type, name))
         drawn = ctx.builder.add("Sample", expr, inputs, TREE, f"{name}_draw")
@@ -239,9 +243,9 @@ class Denoising(Timed):
         for option_name, value in _numbers(ctx, sampler).items():
             options[option_name] = Arg(len(inputs))
             inputs.append(value)
-        network = call(denoise_at, self.module(ctx), Arg(0), rows(1, s, lead))
+        field = self.followed(ctx, Arg(0), rows(1, s, lead))
         given = rows(2, chain, lead), aligned(3, a.axes, without(union(lead, ("action",)), "denoise"))
-        expr = call(sampler.step_kernels().log_prob, self.field(network), *schedule, *given, **options)
+        expr = call(sampler.step_kernels().log_prob, field, *schedule, *given, **options)
         return ctx.builder.add("Predict", expr, inputs, Type(union(lead, ("action",))), "step_log_prob")
 
 

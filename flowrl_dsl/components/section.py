@@ -26,6 +26,11 @@ class Section(SectionKind):
         return 1
 
     @property
+    def looks_ahead(self) -> int:
+        """Number of rewards from a transition on that a batch must contain for it, beside those of the window."""
+        return 0
+
+    @property
     def follows_actions(self) -> bool:
         """Whether it reads ``a_next_seen`` and ``next_seen``, which the source derives."""
         return False

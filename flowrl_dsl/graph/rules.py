@@ -218,7 +218,7 @@ RULES: dict[str, Rule] = {
     "LogProb": Rule(1, None, density),
     "Embed": Rule(2, None, row_by_row),
     "QValue": Rule(1, None, by_member),
-    "Return": Rule(2, 2, reduced),
+    "Return": Rule(2, 4, reduced),
     "Advantages": Rule(7, 7, always(TREE)),
     "TDTarget": Rule(1, None),
     "Loss": Rule(1, None, loss),

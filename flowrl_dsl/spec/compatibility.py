@@ -20,7 +20,8 @@ def check(scope: Scope) -> None:
     silent = set().union(*(_unused_sampler(owner, scope) for owner in acting))
     drawn = {(r.site.path.split(".")[0], r.capability) for r in scope.required if r.source}
     available, policies = _available(acting, scope), _policies(acting, scope)
-    choosing = {path: owner for reached in scope.reached for path, owner in _drawn_from(reached, policies).items()}
+    sampling = [reached for reached in scope.reached if getattr(reached.component, "samples_source", True)]
+    choosing = {path: owner for reached in sampling for path, owner in _drawn_from(reached, policies).items()}
     sampled = {POLICY, *choosing.values(), *_sampling_themselves(acting, scope)}
     for required in scope.required:
         owner = required.owner if required.owner in available else _owner(required.site.path, acting, scope)

@@ -37,10 +37,11 @@ def batch_of(program: Program, seed: int = 0, style: str = "plain", rows: int | 
     """A valid batch: actions in [-1, 1], terminal flags 0 or 1, observations up to 100, rewards up to 1000."""
     shapes = {name: (rows or shape.shape[0], *shape.shape[1:]) for name, shape in program.batch_shapes().items()}
     values = _rows_of(shapes, np.random.default_rng(seed), style)
-    if "count" in values:
-        horizon = shapes["rewards"][1]
-        values["count"] = np.random.default_rng(seed).integers(1, horizon + 1, shapes["count"])
-        values["rewards"] = np.where(np.arange(horizon) < values["count"][:, None], values["rewards"], 0.0)
+    for rewards, count in (("rewards", "count"), ("rewards_ahead", "count_ahead")):
+        if count in values:
+            horizon = shapes[rewards][1]
+            values[count] = np.random.default_rng(seed).integers(1, horizon + 1, shapes[count])
+            values[rewards] = np.where(np.arange(horizon) < values[count][:, None], values[rewards], 0.0)
     return {name: np.asarray(value, np.float32) for name, value in values.items()}
 
 
@@ -61,7 +62,7 @@ def replay_of(program: Program, seed: int = 0, rows: int = 12, size: int = 9) ->
 def _rows_of(shapes: Mapping[str, tuple[int, ...]], rng: np.random.Generator, style: str) -> dict[str, np.ndarray]:
     values = {name: rng.normal(size=shape) for name, shape in shapes.items()}
     values["a"] = rng.uniform(-1, 1, shapes["a"])
-    for name in [name for name in ("d", "next_seen") if name in shapes]:
+    for name in [name for name in ("d", "d_ahead", "next_seen") if name in shapes]:
         values[name] = rng.integers(0, 2, shapes[name]).astype(float)
     if "a_next_seen" in shapes:
         values["a_next_seen"] = rng.uniform(-1, 1, shapes["a_next_seen"])
@@ -72,8 +73,8 @@ def _rows_of(shapes: Mapping[str, tuple[int, ...]], rng: np.random.Generator, st
             values = {name: np.broadcast_to(value[:1], value.shape) for name, value in values.items()}
         case "large":
             for name, value in values.items():
-                if name not in ("a", "a_next_seen", "d", "next_seen"):
-                    values[name] = np.clip(value, -2, 2) * (500 if name in ("r", "rewards") else 50)
+                if name not in ("a", "a_next_seen", "d", "d_ahead", "next_seen"):
+                    values[name] = np.clip(value, -2, 2) * (500 if name in ("r", "rewards", "rewards_ahead") else 50)
         case "at the bounds":
             values["a"] = np.sign(values["a"])
         case "all terminal" | "none terminal":

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowrl_dsl.components.returns import continued_return, n_step_return
 from flowrl_dsl.components.samplings.lap import lap_priority, prioritized_rows, with_new_rows
-from flowrl_dsl.components.sections.critic import n_step_return
 from flowrl_dsl.components.sources.data_and_replay import DataAndReplay
 from flowrl_dsl.components.sources.ring import Ring, following, transitions, windows
 from flowrl_dsl.lowering.program import MEMORY, Data
@@ -99,6 +99,40 @@ def test_the_return_is_the_discounted_sum():
     rewards = np.random.default_rng(0).normal(size=(4, 5))
     expected = [sum(0.9**k * row[k] for k in range(5)) for row in rewards]
     np.testing.assert_allclose(n_step_return(jnp.asarray(rewards, "f"), 0.9), expected, rtol=1e-5)
+
+
+@settings(max_examples=12, deadline=None)
+@given(shape=st.sampled_from([(6, 1), (8, 2), (12, 3)]), steps=st.integers(1, 12), seed=st.integers(0, 1000))
+def test_returns_to_go_follow_from_the_next_one_by_recursion(shape, steps, seed):
+    """From the newest row of each environment backwards; a cut episode goes on with its last reward."""
+    (capacity, envs), rate = shape, 0.9
+    replay, lines = filled(capacity, envs, steps, seed)
+    source = Ring(sampling=component("sampling", "uniform"), stride=envs, ahead=12)
+    total = steps * envs
+    kept = range(max(0, total - capacity), total)
+    got = source.gather(replay.view(), jnp.asarray(np.resize([number % capacity for number in kept], capacity)))
+    found = continued_return(got["rewards_ahead"], got["count_ahead"], got["d_ahead"], rate)
+    expected = {}
+    for line in lines:
+        after, ended = 0.0, True
+        for row in reversed(line):
+            if row["end"] or row is line[-1]:
+                after, ended = row["r"] / (1 - rate), row["d"]
+            expected[row["number"]] = after = row["r"] + rate * after * (not ended)
+            ended = False
+    np.testing.assert_allclose(found[: len(kept)], [expected[number] for number in kept], rtol=1e-4, atol=1e-4)
+    for name in ("r", "d", "s_next"):  # those of the transition itself
+        np.testing.assert_array_equal(
+            got[name], transitions(replay.view(), jnp.asarray(got["s"][:, 0] % capacity, int))[name]
+        )
+
+
+def test_a_cut_episode_of_failures_has_the_return_of_failing_for_ever():
+    """sum_k 0.9^k (-1) = -10, wherever it was cut; an end adds nothing after it."""
+    rewards = -jnp.asarray([[1.0, 1, 1, 1], [1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]])
+    found = continued_return(rewards, jnp.asarray([4.0, 1, 2, 2]), jnp.asarray([0.0, 0, 0, 1]), 0.9)
+    np.testing.assert_allclose(found, [-10, -10, -10, -1.9], rtol=1e-5)
+    assert np.isfinite(continued_return(rewards, jnp.ones(4), jnp.zeros(4), 1.0)).all()
 
 
 def test_the_backup_sees_the_return_and_the_discount_of_its_length():

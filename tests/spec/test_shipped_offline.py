@@ -14,7 +14,10 @@ def of(name: str, task: str | None = None):
     return algorithm_of(resolve(name, task=task))
 
 
-NAMES = "bc iql sql eql idql ifql td3_bc rebrac dql edp dac dac_expectile fql sparse_flow dtql trusted_flow srpo"
+NAMES = """
+    bc iql sql eql idql ifql td3_bc rebrac dql edp dac dac_expectile fql sparse_flow dtql trusted_flow srpo
+    meanflow_ql cpql qam
+"""
 
 
 @pytest.mark.parametrize("name", [*NAMES.split(), "dpmd_offline"])
@@ -107,6 +110,38 @@ def test_srpo() -> None:
     assert {"score_gap", "stop", "Q_target"} <= functions(objective)
     schedule = algorithm.sections["behavior"].backbone.schedule
     assert (schedule.t_min, schedule.t_max) == (0.02, 0.98)
+
+
+def test_meanflow_ql() -> None:
+    algorithm = of("meanflow_ql")
+    policy, critic = algorithm.sections["policy"], algorithm.sections["critic"]
+    assert show_stage(algorithm.order) == "[critic, policy] -> targets"
+    assert (policy.backbone.name, policy.backbone.bound.value, policy.sampler.name) == ("mean_flow", 5.0, "one_step")
+    assert [block.mechanism.name for block in algorithm.improvements] == ["imitation", "reparameterized"]
+    assert algorithm.improvements[0].factor.name == "alpha"
+    for choice in (critic.next_action, algorithm.sections["act"].evaluate):
+        assert (choice.value.name, choice.value.n, choice.value.by, choice.source) == ("best_of", 5, "mean", "policy")
+
+
+def test_cpql() -> None:
+    algorithm, base, maze = of("cpql"), of("dql"), of("cpql", "antmaze-umaze-v2")
+    policy, critic = algorithm.sections["policy"], algorithm.sections["critic"]
+    assert (policy.backbone.name, policy.sampler.name, policy.target) == ("consistency", "one_step", None)
+    assert (policy.backbone.sigma_min, policy.backbone.sigma_max, policy.backbone.levels) == (0.002, 80.0, 40)
+    assert algorithm.improvements == base.improvements and critic.next_action.source == "policy"
+    assert (critic.target.every, critic.target.after) == (5, 1000)
+    assert (maze.sections["critic"].next_actions.value, maze.sections["critic"].next_actions.source) == (10, "policy")
+
+
+def test_qam() -> None:
+    algorithm = of("qam")
+    (block,) = (block.mechanism for block in algorithm.improvements if block.owner == "policy")
+    critic = algorithm.sections["critic"]
+    assert show_stage(algorithm.order) == "[critic, behavior, policy] -> targets"
+    assert (block.name, block.steps.value, block.steps.source) == ("adjoint_matching", 10, "behavior_target")
+    assert {"Q_target", "clip"} <= functions(block.slope) and "temperature" in variables(block.slope)
+    assert critic.ensemble == 10 and "std" in functions(critic.backup)
+    assert algorithm.sections["behavior"].sampler is None and algorithm.sections["policy"].sampler.steps == 10
 
 
 def test_dpmd_offline() -> None:

@@ -37,7 +37,7 @@ class OneStep(Sampler):
 
     name = "one_step"
     paper: ClassVar[str] = "arXiv:2209.03003"
-    provides = frozenset({"diffusion_sampler", "flow_sampler", "noise_map", "zero_noise"})
+    provides = frozenset({"diffusion_sampler", "flow_sampler", "one_step_sampler", "noise_map", "zero_noise"})
     requires = frozenset({"noise_process"})
 
     steps: ClassVar[int] = 1

@@ -13,6 +13,8 @@ from flowrl_dsl.components.base import ActionChoice, Critic, Future, Network
 from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.common import uses_draw_density
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.proposals import PROPOSED, proposed
+from flowrl_dsl.components.returns import n_step_return, return_to_go
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.formula import Function, Operation, functions, terms, variables
@@ -48,13 +50,13 @@ PENALTY = Slot(
         "a": ("batch", "action"),
         "a_any": ("batch", "particle", "action"),
         "log_density": ("batch", "particle"),
+        "of_policy": ("batch", "particle"),
+        "return_to_go": ("batch",),
     },
     functions=("Q", "Q_target"),
     sizes={"A": "action"},
     through=("Q",),
 )
-PROPOSED = ("a_any", "log_density")
-"""What a penalty reads of the proposals."""
 
 READ_BY_BACKUP = {
     "discount": ("discount",),
@@ -68,7 +70,7 @@ FOLLOWING = frozenset({"a_next_seen", "next_seen"})
 
 FOR_TRAINING = (
     *("network", "optimizer", "target", "discount", "n_step"),
-    *("next_action", "next_actions", "backup", "seen", "reduction", "penalty", "proposals"),
+    *("next_action", "next_actions", "backup", "seen", "reduction", "penalty", "proposals", "horizon"),
 )
 """Options without effect on a critic that is not trained."""
 
@@ -98,27 +100,9 @@ def range_seen(seen, bounds):
 
 
 @kernel
-def n_step_return(rewards, discount):
-    """sum_k discount^k r_k of each window: [batch]."""
-    return rewards @ discount ** jnp.arange(rewards.shape[-1])
-
-
-@kernel
 def continuation(discount, d):
     """discount (1 - d): the factor of the next state's value."""
     return discount * (1 - d)
-
-
-@kernel
-def side_by_side(uniform, own, next_own):
-    """The actions of three kinds along one axis: [batch, particle, action]."""
-    return jnp.concatenate([uniform, own, next_own], axis=-2)
-
-
-@kernel
-def densities(own, next_own, size):
-    """Log-densities of as many uniform actions in [-1, 1]^size, and of both kinds of the policy's: [batch, particle]."""
-    return jnp.concatenate([jnp.full_like(own, -size * jnp.log(2.0)), own, next_own], axis=-1)
 
 
 @register
@@ -130,7 +114,10 @@ class CriticSection(Section):
     where they contain it, else 0: not after the end of an episode, nor after the newest transition.
 
     ``mean_B penalty``, reduced over members as the loss is, is added to it.  ``a_any`` are the ``proposals``: as many
-    uniformly random actions as draws of the policy at s, and at s_next, with their ``log_density`` where they were drawn.
+    uniformly random actions as draws of the policy at s, and at s_next, with their ``log_density`` where they were drawn;
+    ``of_policy`` is 1 for the policy's draws, else 0.  ``return_to_go`` is the discounted sum of the rewards from (s, a) on
+    that the stored steps contain, at most ``horizon`` of them.  If no end follows (a time-out, the newest transition, the
+    horizon), the last reward goes on for ever, so that the return of a cut episode of failures is that of failing on.
 
     With ``n_step = n``, in ``backup``: r is the return ``sum_{k<n} discount^k r_k`` of the n steps from (s, a) on,
     s_next and d belong to the last of them, and discount is ``discount^n``.  A window is shorter at the end of an episode
@@ -186,6 +173,7 @@ class CriticSection(Section):
     proposals: Drawn[int] | None = option(
         "number of proposals of each kind, and the policy that samples two of them", "none"
     )
+    horizon: int = Field(1000, ge=1, description="number of rewards that return_to_go adds up")
     seen: Target | None = option("update rule of the bounds used by `within_seen`", "none")
     reduction: Literal["mean", "sum"] = Field("mean", description="reduction of the members' losses")
 
@@ -208,6 +196,10 @@ class CriticSection(Section):
         """What the penalty reads of the proposals."""
         return set() if self.penalty is None else {*PROPOSED} & variables(self.penalty)
 
+    @property
+    def _reads_returns(self) -> bool:
+        return self.penalty is not None and "return_to_go" in variables(self.penalty)
+
     def needs(self) -> frozenset[str]:
         return self.requires | ({"log_prob"} if "log_density" in self._proposed else set())
 
@@ -216,8 +208,12 @@ class CriticSection(Section):
         if "value_distribution" in self.kind.provides:
             read |= {"discount", "a_next"}
         lacking = {option: names for option, names in READ_BY_BACKUP.items() if not read & {*names}}
-        proposals = {} if self._proposed else {"proposals": "no penalty uses a_any"}
-        return {option: f"the backup does not use {names[0]}" for option, names in lacking.items()} | proposals
+        found = {option: f"the backup does not use {names[0]}" for option, names in lacking.items()}
+        if not self._proposed:
+            found["proposals"] = "no penalty uses a_any"
+        if not self._reads_returns:
+            found["horizon"] = "no penalty uses return_to_go"
+        return found
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         discount = at.algorithm.start(self.discount)
@@ -260,6 +256,10 @@ class CriticSection(Section):
     @property
     def window(self) -> int:
         return self.n_step
+
+    @property
+    def looks_ahead(self) -> int:
+        return self.horizon if self.trains and self._reads_returns else 0
 
     @property
     def follows_actions(self) -> bool:
@@ -308,27 +308,14 @@ class CriticSection(Section):
         if self.penalty is None:
             return loss
         b = ctx.builder
-        values = self._proposals(ctx, batch)
+        values = {} if self.proposals is None else proposed(ctx, batch, self.proposals, self._proposed)
+        if self._reads_returns:
+            values["return_to_go"] = return_to_go(ctx, batch, ctx.scalar(self.discount))
         penalty = ctx.formula(self.penalty, "penalty", {}, s=batch["s"], a=batch["a"], **values)
         for axis, reduction in (("batch", "mean"), ("ensemble", self.reduction)):
             penalty = b.reduce(f"jnp.{reduction}", penalty, (axis,), "penalty_of") if axis in penalty.axes else penalty
         ctx.metric("penalty", penalty)
         return b.elementwise("jnp.add", loss, penalty, name="penalized_loss")
-
-    def _proposals(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
-        """Actions of three kinds for each state, and their log-densities if they are read."""
-        if self.proposals is None:
-            return {}
-        b, count, source = ctx.builder, self.proposals.value, self.proposals.source
-        drawn = [ctx.uniform(batch["s"], "a_uniform", count)]
-        drawn += [ctx.draw(source, batch[s], f"a_at_{s}", particles=count, frozen=True) for s in ("s", "s_next")]
-        values = {"a_any": b.add("Concat", call(side_by_side, *map(Arg, range(3))), drawn, drawn[0].type, "a_any")}
-        if "log_density" in self._proposed:
-            pairs = zip(("s", "s_next"), drawn[1:], strict=True)
-            own = [b.stop(ctx.log_prob(source, batch[s], a), f"density_at_{s}") for s, a in pairs]
-            expr = call(densities, Arg(0), Arg(1), size=ctx.sizes.action)
-            values["log_density"] = b.add("Concat", expr, own, own[0].type, "log_density")
-        return values
 
     def _several(self, ctx: Context, s_next: Value) -> tuple[dict[str, Value], dict[str, int]]:
         """The further actions of the backup, and their number; none without ``next_actions``."""

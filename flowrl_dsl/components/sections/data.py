@@ -49,12 +49,13 @@ class DataSection(Section):
 
     def prepared(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         found = dict(batch)
-        name = "r" if "r" in batch else "rewards"
-        found[name] = self._reward(ctx, batch[name])
-        if name == "rewards":
-            inputs = (found[name], batch["count"])
-            expr = call(inside_window, Arg(0), Arg(1))
-            found[name] = ctx.builder.add("Arithmetic", expr, inputs, batch[name].type, "rewards_inside")
+        if "r" in batch:
+            found["r"] = self._reward(ctx, batch["r"])
+        for name, count in (("rewards", "count"), ("rewards_ahead", "count_ahead")):
+            if name in batch:
+                inputs = (self._reward(ctx, batch[name]), batch[count])
+                expr = call(inside_window, Arg(0), Arg(1))
+                found[name] = ctx.builder.add("Arithmetic", expr, inputs, batch[name].type, f"{name}_inside")
         if self.clip is not None:
             bound = ctx.scalar(self.clip)
             for name in [name for name in ("a", "a_next_seen") if name in batch]:

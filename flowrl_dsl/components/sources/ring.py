@@ -32,6 +32,12 @@ def following(storage: Any, rows: Any, stride: int) -> dict[str, Any]:
     }
 
 
+def rewards_ahead(storage: Any, rows: Any, horizon: int, stride: int) -> dict[str, Any]:
+    """The rewards of the ``horizon`` steps from each of the rows on, as in :func:`windows`, and d of the last of them."""
+    _, found = windows(storage, rows, horizon, stride)
+    return {"rewards_ahead": found["rewards"], "count_ahead": found["count"], "d_ahead": found["d"]}
+
+
 def windows(storage: Any, rows: Any, horizon: int, stride: int) -> tuple[Any, dict[str, Any]]:
     """The given rows extended to windows of ``horizon`` steps: the last row of each window, and the batch.
 
@@ -70,15 +76,19 @@ class Ring(Source):
     horizon: int = Option(1, ge=1, description="number of steps of a return")
     stride: int = Option(1, ge=1, description="number of parallel environments")
     follows: bool = Option(False, description="whether a batch contains the actions of the next steps")
+    ahead: int = Option(0, ge=0, description="number of rewards from each row on that a batch contains")
 
     @classmethod
-    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool) -> Source:
-        return cls(sampling=sampling, horizon=horizon, stride=envs, follows=following)
+    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool, ahead: int) -> Source:
+        return cls(sampling=sampling, horizon=horizon, stride=envs, follows=following, ahead=ahead)
 
     def batch(self, stored: Record) -> Record:
         fields = {name: field for name, field in stored.items() if name != "end"}
         if self.follows:
             fields |= {"a_next_seen": Field(("action",), by="source"), "next_seen": Field(by="source")}
+        if self.ahead:
+            later = Field(("window",), by="source", sizes=(("window", self.ahead),))
+            fields |= {"rewards_ahead": later, "count_ahead": Field(by="source"), "d_ahead": Field(by="source")}
         if self.horizon == 1:
             return fields
         del fields["r"]
@@ -111,6 +121,8 @@ class Ring(Source):
         last, batch = rows, transitions(storage, rows)
         if self.horizon > 1:
             last, batch = windows(storage, rows, self.horizon, stride)
+        if self.ahead:
+            batch |= rewards_ahead(storage, rows, self.ahead, stride)
         return batch | following(storage, last, stride) if self.follows else batch
 
     def learn(self, memory: Any, places: Any, feedback: Any, step: Any) -> Any:
