@@ -1,8 +1,13 @@
-"""Which tests need XLA: all but those of :data:`WITHOUT_XLA`, which make the fast tier (``-m "not xla and not slow"``)."""
+"""How tests are compiled, their order, and which need XLA.
+
+All but those of :data:`WITHOUT_XLA` do; these make the fast tier (``-m "not xla and not slow"``).
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,11 +46,58 @@ WITHOUT_XLA = (
 """Files and folders whose tests compile nothing; a test there that does fails (see below)."""
 
 
+LONGEST = (
+    "test_end_to_end.py",
+    "properties/test_compositions.py",
+    "properties/test_more_compositions.py",
+    "house/",
+    "test_damaged_runs.py",
+    "properties/test_texts.py",
+    "test_mechanisms.py",
+    "components/test_regimes.py",
+    "lowering/test_batches.py",
+    "test_types.py",
+)
+"""The files that take longest; they come first, so that no process works on one while the others have nothing left."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "loadscopereorder"):
+        # xdist would begin with the files that have most tests, which take least time
+        config.option.loadscopereorder = False
+    if config.option.markexpr != "slow":
+        # LLVM's optimisations cost more than they save in programs that run a few times; the long studies keep them
+        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    _share_compiled_programs(config)
+
+
+def _share_compiled_programs(config: pytest.Config) -> None:
+    """A compilation cache for this process and those that it starts: equal programs are compiled once in a run.
+
+    Each process of xdist has its own, as one would read what another has half written; none is the user's, so that a run
+    of the tests depends on no earlier one.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="flowrl-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(folder.cleanup)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        place = item.path.relative_to(HERE).as_posix()
+    places = {item: item.path.relative_to(HERE).as_posix() for item in items}
+    for item, place in places.items():
         if not place.startswith(WITHOUT_XLA):
             item.add_marker(pytest.mark.xla)
+    items.sort(key=lambda item: next((n for n, long in enumerate(LONGEST) if places[item].startswith(long)), len(LONGEST)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_programs_leave() -> Iterator[None]:
+    """The memory of a process does not grow with every file; what a later file compiles again comes from the cache."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
 
 
 @pytest.fixture(autouse=True)

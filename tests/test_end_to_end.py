@@ -31,8 +31,9 @@ def _resume(out: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory) -> dict[str, str]:
-    """Processes share a compilation cache of their own, so that each program is compiled once."""
-    return os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+    """Processes share a compilation cache of their own: each program is compiled once, and what a kill leaves stays here."""
+    cache = str(tmp_path_factory.mktemp("cache"))
+    return os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": cache, "JAX_COMPILATION_CACHE_DIR": cache}
 
 
 @pytest.fixture(scope="module")

@@ -93,10 +93,13 @@ def _of_entropy(found: np.ndarray, entropy: float) -> np.ndarray:
 
 
 def squashed_entropy(mean: np.ndarray, log_std: np.ndarray) -> np.ndarray:
-    """Entropy of tanh(u), u ~ N(mean, diag exp(log_std)^2), in nats: [n] from [n, 2]."""
-    u = mean[:, None] + np.exp(log_std)[:, None] * NOISE
-    squash = 2 * (np.log(2) - u - np.logaddexp(0, -2 * u)).sum(-1)
-    return log_std.sum(-1) + np.log(2 * np.pi * np.e) + squash @ SHARE
+    """Entropy of tanh(u), u ~ N(mean, diag exp(log_std)^2), in nats: [n] from [n, 2].
+
+    The log of tanh's derivative is a sum over the dimensions, so that nodes of one dimension integrate it.
+    """
+    u = mean[..., None] + np.exp(log_std)[..., None] * _NODES
+    squash = 2 * (np.log(2) - u - np.logaddexp(0, -2 * u)).sum(-2)
+    return log_std.sum(-1) + np.log(2 * np.pi * np.e) + squash @ (_WEIGHTS / _WEIGHTS.sum())
 
 
 def repelled(shape: str, count: int, seed: int = 0, strength: float = 4.0, updates: int = 1500) -> np.ndarray:
