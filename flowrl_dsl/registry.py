@@ -50,6 +50,8 @@ class Component(BaseModel):
     offers: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """The method behind a capability: a member that provides the one overrides the other."""
 
+    samples_source: ClassVar[bool] = True
+    """Whether it draws actions from the policies that its options name."""
     alternatives: ClassVar[tuple[frozenset[str], ...]] = ()
     """Options of which one is set: a derived spec or an override that sets one replaces the others of its base."""
 

@@ -20,7 +20,7 @@ def check(scope: Scope) -> None:
     silent = set().union(*(_unused_sampler(owner, scope) for owner in acting))
     drawn = {(r.site.path.split(".")[0], r.capability) for r in scope.required if r.source}
     available, policies = _available(acting, scope), _policies(acting, scope)
-    sampling = [reached for reached in scope.reached if getattr(reached.component, "samples_source", True)]
+    sampling = [reached for reached in scope.reached if reached.component.samples_source]
     choosing = {path: owner for reached in sampling for path, owner in _drawn_from(reached, policies).items()}
     sampled = {POLICY, *choosing.values(), *_sampling_themselves(acting, scope)}
     for required in scope.required:

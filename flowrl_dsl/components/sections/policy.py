@@ -100,7 +100,7 @@ class Policy(Section):
     def _is_drawn_from(self, at: Position) -> bool:
         """Whether it acts, or its own mechanisms or options of any component draw from it or its copies."""
         own: list[Any] = [block.mechanism for block in at.algorithm.improvements if block.owner == at.path]
-        parts = [part for part in at.components.values() if getattr(part, "samples_source", True)]
+        parts = [part for part in at.components.values() if part.samples_source]
         values = [getattr(part, name) for part in parts for name in type(part).model_fields]
         sources = {value.source for value in values if isinstance(value, Drawn)}
         return (
