@@ -58,4 +58,5 @@ def test_what_offers_imitation_says_so():
     assert {name for name, cls in members_of("backbone").items() if "imitation" not in cls.provides} == {
         "generator",
         "energy",
+        "coupled_flow",
     }
