@@ -44,6 +44,8 @@ DIFFUSION = (
 )
 VALUES = ("value.network=mlp([64])", f"value.optimizer={FALLING}")
 SAMPLED = "act.evaluate=sample"
+SMALL = "policy.network=mlp([128, 128], activation = mish)"
+BASE = ("behavior.network=mlp([128, 128], activation = mish)", f"behavior.optimizer={FALLING}")
 BEST = "act.evaluate=one_of(64, weight = top1(min(Q(s, a), over = ensemble)))"
 
 
@@ -81,6 +83,8 @@ SPECS: dict[str, Entry] = {
     "eql": Entry("eql", (*DIFFUSION, *VALUES, SAMPLED, "alpha=0.2"), EXPONENTIAL, partial(exponential_weight, beta=50.0)),
     "iql, Gaussian": Entry("iql", (*QUICK, *VALUES, SAMPLED), IQL, partial(exponential_weight, beta=3.0), gaussian=True),
     "idql": Entry("idql", (*DIFFUSION, *VALUES, BEST), IQL, best=64),
+    "mean flow": Entry("meanflow_ql", (*QUICK, SMALL, SAMPLED, "reparameterized.factor=0")),
+    "qam": Entry("qam", (*QUICK, SMALL, *BASE, SAMPLED, "temperature=0.5"), weight=lambda q, v: np.exp(q / 0.5)),
 }
 """Every offline spec; one line adds one."""
 

@@ -135,6 +135,8 @@ def test_mistakes_about_penalties(tmp_path) -> None:
     assert codes(found) == ["FRL0256"]
     found = resolve_text(tmp_path, spec(GAUSSIAN, CRITIC.replace("}", " horizon = 5 }"), plain))
     assert codes(found) == ["FRL0226"] and "return_to_go" in found.diagnostics.errors[0].message
+    found = resolve_text(tmp_path, spec(GAUSSIAN, CRITIC.replace("}", " penalty = Q(s, a) - return_to_go }"), plain))
+    assert len(codes(found)) == 1 and "horizon = 1000" in found.diagnostics.errors[0].message
     flow = "policy { backbone = flow  sampler = euler(2) }"
     dense = "proposals = 2 from policy  penalty = max(Q(s, a_any) - log_density, over = particle)"
     found = resolve_text(

@@ -173,7 +173,7 @@ class CriticSection(Section):
     proposals: Drawn[int] | None = option(
         "number of proposals of each kind, and the policy that samples two of them", "none"
     )
-    horizon: int = Field(1000, ge=1, description="number of rewards that return_to_go adds up")
+    horizon: int | None = Field(None, ge=1, description="number of rewards that return_to_go adds up")
     seen: Target | None = option("update rule of the bounds used by `within_seen`", "none")
     reduction: Literal["mean", "sum"] = Field("mean", description="reduction of the members' losses")
 
@@ -189,6 +189,8 @@ class CriticSection(Section):
         if self._proposed and self.proposals is None:
             used = " and ".join(sorted(self._proposed))
             raise ValueError(f"{used} in the penalty: add, for instance, `proposals = 10 from policy`")
+        if self._reads_returns and self.horizon is None:
+            raise ValueError("return_to_go in the penalty: add, for instance, `horizon = 1000`")
         return self
 
     @property
@@ -259,7 +261,7 @@ class CriticSection(Section):
 
     @property
     def looks_ahead(self) -> int:
-        return self.horizon if self.trains and self._reads_returns else 0
+        return self.horizon or 0 if self.trains and self._reads_returns else 0
 
     @property
     def follows_actions(self) -> bool:
