@@ -31,9 +31,13 @@ def _resume(out: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory) -> dict[str, str]:
-    """Processes share a compilation cache of their own: each program is compiled once, and what a kill leaves stays here."""
+    """Processes share a compilation cache of their own: each program is compiled once, and what a kill leaves stays here.
+
+    They compile as a user's do, and not as other tests.
+    """
     cache = str(tmp_path_factory.mktemp("cache"))
-    return os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": cache, "JAX_COMPILATION_CACHE_DIR": cache}
+    own = {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": cache, "JAX_COMPILATION_CACHE_DIR": cache}
+    return {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | own
 
 
 @pytest.fixture(scope="module")

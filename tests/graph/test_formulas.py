@@ -16,7 +16,7 @@ from flowrl_dsl.lowering.evaluate import interpret
 from tests import reference
 from tests.helpers import along, ew, grad, let, red, var
 
-SIZES = {name: size for name, size in zip(AXES, (2, 3, 2, 4, 3, 2, 2, 3, 2), strict=True)}
+SIZES = {name: size for name, size in zip(AXES, (2, 3, 2, 4, 3, 2, 3, 2, 2, 3, 2), strict=True)}
 VALUES = {
     "scalar": (),
     "r": ("batch",),
