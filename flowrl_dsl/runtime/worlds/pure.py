@@ -78,6 +78,9 @@ class Episodes:
 
         no, zero = jnp.zeros((), bool), jnp.zeros((), jnp.float32)
         begin = _Frames(episode.state, episode.obs, zero, no, no, jnp.zeros((), jnp.int32))
+        if self._repeat == 1:
+            # a loop of one frame takes half as long again to compile
+            return frame(jnp.zeros((), jnp.int32), begin)
         return jax.lax.fori_loop(0, self._repeat, frame, begin)
 
 
