@@ -97,7 +97,8 @@ class Program:
         return {output: env[name] for output, name in self.graphs[graph].outputs.items()}
 
     def _init(self, key: jax.Array) -> State:
-        state = _named(self._run("init", {"key": key}), "state.")
+        # a type that is weak at first and strong after an update would have everything compiled twice
+        state = jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype), _named(self._run("init", {"key": key}), "state."))
         memory = self.data.source.memory(self.data.capacity)
         return state if memory is None else state | {MEMORY: memory}
 

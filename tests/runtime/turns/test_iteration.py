@@ -23,7 +23,10 @@ from tests.runtime.worlds.cart import LIMIT, Cart, Carts
 from tests.whole_runs import states
 
 TASK = "cart/walls"
-SETS = ("policy.network=mlp([8])", "value.network=mlp([8])", "rollout.steps=8", "rollout.epochs=2", "rollout.minibatches=2")
+SETS = (
+    *("policy.network=mlp([8])", "value.network=mlp([8])", "rate=3e-4"),
+    *("rollout.steps=8", "rollout.epochs=2", "rollout.minibatches=2"),
+)
 COUNTS = {"envs": 2, "rollout": 8, "updates": 4, "warmup": 0, "evaluate_every": 80, "episodes": 2}
 STEPS = 80
 """Five rollouts of 16 transitions, each with four updates."""
@@ -61,17 +64,23 @@ def whole(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def last_record(run: Path) -> dict:
-    return [record for record in RunFolder(run).records() if record["kind"] == "train"][-1]
+def train_records(run: Path) -> list[dict]:
+    return [record for record in RunFolder(run).records() if record["kind"] == "train"]
+
+
+def episodes(run: Path) -> tuple[int, float]:
+    """The number of episodes that ended, and the sum of their returns."""
+    found = [one for one in train_records(run) if one["episodes"]]
+    return sum(one["episodes"] for one in found), sum(one["episodes"] * one["return"] for one in found)
 
 
 def test_rollouts_are_followed_by_their_updates_and_episodes_are_counted(program: Program, whole: Path) -> None:
     # one executable, whatever the numbers of steps and updates
     assert program.jit_iterate._cache_size() == 1
-    last = last_record(whole)
+    last = train_records(whole)[-1]
     assert (last["step"], last["updates"]) == (STEPS, 5 * 4)
-    assert np.isfinite([last[name] for name in ("kl", "policy_loss", "value_loss", "return")]).all()
-    assert last["episodes"] >= 2 * (STEPS // 2 // LIMIT) and last["length"] <= LIMIT
+    assert np.isfinite([last[name] for name in ("kl", "policy_loss", "value_loss")]).all()
+    assert episodes(whole)[0] >= 2 * (STEPS // 2 // LIMIT)
     manifest = json.loads((whole / f"checkpoints/step-{STEPS:09d}/manifest.json").read_text())
     assert (manifest["total"], manifest["kept"]) == (STEPS, 16)
 
@@ -96,11 +105,8 @@ def test_a_turn_step_by_step_gives_the_same_run(
     one, other = states(whole, STEPS), states(tmp_path / "host", STEPS)
     for name, array in one.items():
         np.testing.assert_allclose(array, other[name], rtol=2e-3, atol=2e-4, err_msg=name)
-    ours, theirs = last_record(whole), last_record(tmp_path / "host")
-    assert [ours[name] for name in ("episodes", "length", "updates")] == [
-        theirs[name] for name in ("episodes", "length", "updates")
-    ]
-    assert ours["return"] == pytest.approx(theirs["return"], rel=1e-3)
+    ours, theirs = episodes(whole), episodes(tmp_path / "host")
+    assert ours[0] == theirs[0] and ours[1] == pytest.approx(theirs[1], rel=1e-3)
 
 
 def test_an_update_that_is_not_finite_is_found(program: Program, tmp_path: Path) -> None:
@@ -115,7 +121,7 @@ def test_a_world_that_is_not_finite_is_named_with_copy_and_step(
         return PureVector(task, Odd(), seeds, repeat)
 
     monkeypatch.setattr(Carts, "make", make)
-    with pytest.raises(RunError, match=r"FRL0406.*in copy 0 at step 11: entry 0 is nan"):
+    with pytest.raises(RunError, match=r"FRL0406.*in copy \d at step 11: entry 0 is nan"):
         train(program, tmp_path / "odd")
     assert RunFolder(tmp_path / "odd").records() == []
 
