@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from textwrap import indent
+from typing import Any
 
 from flowrl_dsl import driver
 from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.diagnostics import did_you_mean
-from flowrl_dsl.registry import Component, families
+from flowrl_dsl.registry import Component, families, find, names_of
 from flowrl_dsl.resources import shipped_specs, shipped_suites
 from flowrl_dsl.spec.compare import Difference, compare
 from flowrl_dsl.spec.show import show
 from flowrl_dsl.spec.suites.compare import compare_suites
 from flowrl_dsl.spec.suites.suite import Suite
 
-SPECS, SUITES, COMPONENTS = "specs", "suites", "components"
+SPECS, SUITES, COMPONENTS, TASKS = "specs", "suites", "components", "tasks"
 
 
 def listing(what: str | None) -> str:
@@ -42,8 +44,11 @@ def _chosen(what: str | None) -> dict[str, Rows]:
     known = families()
     if what in known:
         return {what: _family(known[what])}
+    if what == TASKS:
+        # simulators are imported: only where they are asked for
+        return {TASKS: [row for name in sorted(names_of("world")) for row in _tasks(name)]}
     if what not in (None, SPECS, SUITES, COMPONENTS):
-        raise ValueError(f'unknown family "{what}"; {did_you_mean(str(what), [SPECS, SUITES, COMPONENTS, *known])}')
+        raise ValueError(f'unknown family "{what}"; {did_you_mean(str(what), [SPECS, SUITES, COMPONENTS, TASKS, *known])}')
     chosen = {SPECS: _specs()} if what in (None, SPECS) else {}
     chosen |= {SUITES: _suites()} if what in (None, SUITES) else {}
     return chosen | ({name: _family(known[name]) for name in sorted(known)} if what in (None, COMPONENTS) else {})
@@ -64,6 +69,17 @@ def _suites() -> Rows:
         runs = sum(len(group.specs) * len(group.tasks) * len(group.seeds) for group in suite.groups)
         rows.append({"name": name, "runs": f"{runs} runs", "title": suite.title or "", "paper": ""})
     return rows
+
+
+def _tasks(world: str) -> Rows:
+    """The tasks of a kind of world, each with what is not yet there of what it needs."""
+    kind: Any = find("world", world)
+    if any(find_spec(package) is None for package in kind.packages):
+        return [{"name": f"{world}/*", "state": "not installed", "needs": kind.cure, "paper": kind.paper}]
+    return [
+        {"name": name, "state": "not installed" if needs else "installed", "needs": needs, "paper": ""}
+        for name, needs in kind().tasks() or [(f"{world}/*", "")]
+    ]
 
 
 def _axes(algorithm: Algorithm) -> str:

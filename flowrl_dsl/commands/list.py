@@ -10,7 +10,9 @@ HELP = "list shipped specs and registered components with their papers"
 
 
 def declare(command: argparse.ArgumentParser) -> None:
-    command.add_argument("what", nargs="?", metavar="WHAT", help="specs, suites, components, or a family such as sampler")
+    command.add_argument(
+        "what", nargs="?", metavar="WHAT", help="specs, suites, tasks, components, or a family such as sampler"
+    )
     command.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
 

@@ -1,4 +1,4 @@
-"""The compiled program: ``init``, ``step``, ``update`` and ``act``, each one executable."""
+"""The compiled program: ``init``, ``step``, ``update``, ``act`` and ``iterate``, each one executable."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from flowrl_dsl.graph.nodes import RAN, Graph, Node
 from flowrl_dsl.lowering.evaluate import interpret, run_schedule
+from flowrl_dsl.lowering.iteration import Copies, Counts, Iterated, iterated
 from flowrl_dsl.lowering.schedule import Step, schedule
 from flowrl_dsl.record import Record
 
@@ -83,6 +84,7 @@ class Program:
         self.jit_init = jax.jit(self._init)
         self.jit_step = jax.jit(self._step, donate_argnums=0)
         self.jit_update = jax.jit(self._update, donate_argnums=0)
+        self.jit_iterate = jax.jit(partial(iterated, self), static_argnums=0, donate_argnums=(1, 2, 3))
         modes = [key for key, graph in self.graphs.items() if graph.role == "act"]
         self.jit_act = {mode: jax.jit(partial(self._act, mode)) for mode in modes}
         self._read_in_acting = {mode: groups_read(self.graphs[mode]) for mode in modes}
@@ -95,7 +97,8 @@ class Program:
         return {output: env[name] for output, name in self.graphs[graph].outputs.items()}
 
     def _init(self, key: jax.Array) -> State:
-        state = _named(self._run("init", {"key": key}), "state.")
+        # a type that is weak at first and strong after an update would have everything compiled twice
+        state = jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype), _named(self._run("init", {"key": key}), "state."))
         memory = self.data.source.memory(self.data.capacity)
         return state if memory is None else state | {MEMORY: memory}
 
@@ -139,7 +142,7 @@ class Program:
         start = {name: jnp.zeros(()) for name in names}, {name: jnp.zeros(()) for name in names}
         state, sums, counts = jax.lax.fori_loop(0, n, one, (state, *start))
         if collecting:
-            used = state["step"] % self.data.updates == 0
+            used = (n > 0) & (state["step"] % self.data.updates == 0)
             state = state | jax.tree.map(partial(jnp.where, used), collecting, {k: state[k] for k in collecting})
         means = {name: sums[name] / jnp.maximum(counts[name], 1.0) for name in names}
         return state, means | {f"{RAN}{name}": jnp.minimum(counts[name], 1.0) for name in names}
@@ -206,6 +209,16 @@ class Program:
         # each array costs a call time, also one that the compiled function does not read
         read = {group: state[group] for group in self._read_in_acting[mode]}
         return self.jit_act[mode](read, obs, np.int32(counter), self._inputs(hyper))
+
+    def iterate(
+        self, copies: Copies, state: State, storage: Storage, episodes: Any, keys: jax.Array, counts: Counts, hyper: Hyper
+    ) -> Iterated:
+        """Steps of copies of a pure world, stored, and the updates after them, in one dispatch.
+
+        ``state``, ``storage`` and ``episodes`` are consumed.  The numbers of ``counts`` are inputs: an iteration in two
+        parts has the bits of a whole one.
+        """
+        return self.jit_iterate(copies, state, storage, episodes, keys, counts, self._inputs(hyper))
 
     @property
     def acting_groups(self) -> set[str]:

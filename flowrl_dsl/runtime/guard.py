@@ -98,6 +98,10 @@ class Rerun:
         self.state, _ = self.program.update(self.state, self.replay.view(), count, self.hyper)
         self.updates += count
 
+    def iterate(self, steps: int, updates: int) -> bool:
+        """No environment is stepped here: the rows are taken one step at a time."""
+        return False
+
     def count_step(self) -> None:
         self.step += self.settings.envs
 

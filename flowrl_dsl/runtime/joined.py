@@ -80,6 +80,10 @@ class Joined:
             own = {field: value[k] for field, value in values.items()}
             self._attempt(name, partial(self._interact, k, member, own))
 
+    def iterate(self, steps: int, updates: int) -> bool:
+        """Members step their own environments."""
+        return False
+
     def count_step(self) -> None:
         for name, member in self._members.items():
             self._attempt(name, member.count_step)

@@ -83,7 +83,7 @@ class Population:
             joined.collect()
         else:
             for member in next_up.values():
-                member.show()
+                member.show(before)
 
     def _try(self, name: str, work: Callable[[], None]) -> None:
         """Execute work of a member, unless it has stopped or stops now."""

@@ -78,6 +78,19 @@ class Replay:
             self._device.insert(self.take())
         return {**self._device.storage, **self.beside()}
 
+    def own(self) -> dict[str, jax.Array]:
+        """As :meth:`view`, without what is beside it: what a program that writes to it consumes."""
+        self.view()
+        assert self._device is not None
+        return self._device.storage
+
+    def written(self, storage: dict[str, jax.Array], rows: np.ndarray) -> None:
+        """Continue with a storage to which a program has added these rows."""
+        assert self._device is not None
+        self._device.storage = storage
+        self._fresh.append(rows)
+        self.total += len(rows)
+
     def beside(self) -> dict[str, Any]:
         """The entry ``data`` of the storage: the rows of the data set, which all runs of this process share."""
         if self._beside is None:

@@ -18,7 +18,7 @@ import numpy as np
 from flowrl_dsl.diagnostics import DiagnosticError
 from flowrl_dsl.reading import Unreadable
 from flowrl_dsl.record import filled_by_acting
-from flowrl_dsl.runtime import guard, learner
+from flowrl_dsl.runtime import guard, iteration, learner
 from flowrl_dsl.runtime.checkpoint import Checkpoints, Loaded
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.evaluation import Evaluation, Evaluator
@@ -68,7 +68,7 @@ class Training:
         self.display, self.open_sinks, self._restart = display, open_sinks, restart
         self.sinks: Sequence[Sink] = ()
         self.hyper = _numbers(program.hyper if hyper is None else hyper, table)
-        self._inputs = program.on_device(self.hyper)
+        self.inputs = program.on_device(self.hyper)
         self.table = table
         self.turn = turns.named(turn)
         self.checkpoints = Checkpoints(folder.path)
@@ -201,15 +201,15 @@ class Training:
         every = settings.log_every, settings.evaluate_every, settings.checkpoint_every
         return stopping or not self.going or any(passed(before, self.step, n) for n in every)
 
-    def show(self) -> None:
-        """Update the display periodically."""
-        if self.iteration % _SHOW_EVERY == 0:
+    def show(self, before: int) -> None:
+        """Update the display periodically, since the step ``before``."""
+        if passed(before, self.step, _SHOW_EVERY * self.settings.envs):
             self.display.advance(self.step)
 
     def settle(self, before: int, stop: Stop) -> None:
         """Do everything due since the step ``before``; also write a checkpoint if the run is asked to stop."""
         settings = self.settings
-        self.show()
+        self.show(before)
         if passed(before, self.step, settings.log_every) or not self.going:
             self._log()
         if passed(before, self.step, settings.evaluate_every) or not self.going:
@@ -224,7 +224,7 @@ class Training:
 
     def act(self) -> dict[str, Any]:
         """Dispatch the policy's next ``action`` [envs, A] and the other outputs of acting; does not wait for them."""
-        return self.program.act(self.state, self.obs, self.iteration, "explore", self._inputs)
+        return self.program.act(self.state, self.obs, self.iteration, "explore", self.inputs)
 
     @property
     def fills(self) -> bool:
@@ -256,19 +256,25 @@ class Training:
 
     def learn(self, replay: dict[str, Any], count: int) -> dict[str, Any]:
         """Update the state; returns the metrics."""
-        self.state, metrics = self.program.update(self.state, replay, count, self._inputs)
+        self.state, metrics = self.program.update(self.state, replay, count, self.inputs)
         return metrics
 
     def interact(self, acted: Mapping[str, Any]) -> None:
         """Step the environments with ``action`` and store the transitions."""
         taken = {name: np.asarray(value) for name, value in acted.items()}
         if not np.isfinite(taken["action"]).all():
-            self._refuse_bad_actions()
+            self.refuse_bad_actions()
         stepped = self.stepped(taken["action"])
         self.remember(taken, stepped)
         self.obs = stepped.obs
         self.finished.extend(stepped.finished)
         self.iteration += 1
+
+    def iterate(self, steps: int, updates: int) -> bool:
+        """Take ``steps`` of every environment and then ``updates`` in one dispatch; False if the host steps the world."""
+        if self.world.pure is not None:
+            iteration.iterate(self, steps, updates)
+        return self.world.pure is not None
 
     def count_step(self) -> None:
         """Count a step in which no environment is stepped."""
@@ -291,7 +297,7 @@ class Training:
             rerun = guard.Rerun(self.program, self.settings, self.folder, self.replay.fresh(), self.hyper, bad, self.table)
             raise guard.investigate(rerun, self.turn)
 
-    def _refuse_bad_actions(self) -> None:
+    def refuse_bad_actions(self) -> None:
         self._check()
         raise RunError("FRL0421", f"the policy produced a non-finite action at step {self.step}", "all updates were finite")
 
@@ -328,7 +334,7 @@ class Training:
     def _evaluate(self) -> Evaluation:
         self._check()
         began = time.monotonic()
-        result = self.evaluator.evaluate(self.program, self.state, self._inputs)
+        result = self.evaluator.evaluate(self.program, self.state, self.inputs)
         # the displayed speed is that of training
         self._clock += time.monotonic() - began
         record = result.record()

@@ -47,6 +47,13 @@ class Player(Protocol):
         """Step every environment with these actions and store the transitions."""
         ...
 
+    def iterate(self, steps: int, updates: int) -> bool:
+        """``steps`` times act and interact, then ``updates`` updates, all in one dispatch.
+
+        False, and nothing is done, if the player steps its environments on the host.
+        """
+        ...
+
     def count_step(self) -> None:
         """Count a step in which no environment is stepped."""
         ...

@@ -9,7 +9,10 @@ from flowrl_dsl.runtime.turns.base import Player, Turn
 
 @register
 class OnPolicy(Turn):
-    """Act, step and store; every ``settings.rollout`` steps of each environment, ``settings.updates`` updates."""
+    """Act, step and store; every ``settings.rollout`` steps of each environment, ``settings.updates`` updates.
+
+    In a pure world a turn is the rest of a rollout, or of the run if that is shorter.
+    """
 
     name = "on_policy"
 
@@ -18,6 +21,11 @@ class OnPolicy(Turn):
 
     def advance(self, player: Player) -> None:
         settings = player.settings
+        taken = player.step // settings.envs
+        left = settings.rollout - taken % settings.rollout
+        steps = min(left, -(-settings.steps // settings.envs) - taken)
+        if player.iterate(steps, settings.updates if steps == left else 0):
+            return
         player.interact(player.act())
-        if player.step % (settings.rollout * settings.envs) == 0:
+        if left == 1:
             player.update(settings.updates)

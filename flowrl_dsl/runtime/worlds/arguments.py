@@ -24,7 +24,11 @@ def named(task: str, given: Iterable[str]) -> str:
     A value is a number, ``true``, ``false``, ``none`` or a list; anything else is text.
     """
     name, arguments = split(task)
-    arguments = dict(arguments) | dict(map(_read, given))
+    return written(name, dict(arguments) | dict(map(_read, given)))
+
+
+def written(name: str, arguments: Arguments) -> str:
+    """The name of a task and its arguments as one, in the order of their names: the inverse of :func:`split`."""
     inside = ",".join(f"{key}={value!r}" for key, value in sorted(arguments.items()))
     return f"{name}({inside})" if inside else name
 

@@ -159,6 +159,13 @@ class Filmed(NamedTuple):
     rate: float
 
 
+class Task(NamedTuple):
+    """A task that a kind of world has, and what it needs beside the packages of the kind."""
+
+    name: str
+    needs: str = ""
+
+
 class WorldKind(Component):
     """The provider of the tasks ``NAME/...``, where NAME is the registered name of the kind.
 
@@ -169,6 +176,14 @@ class WorldKind(Component):
     family: ClassVar[str] = "world"
     configurable: ClassVar[bool] = False
     """Whether ``make`` has a fourth parameter ``arguments``, a mapping of constructor arguments of the task."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """The modules that its tasks need."""
+    cure: ClassVar[str] = ""
+    """The command that installs the packages, where the plain install has not done so."""
+
+    def tasks(self) -> list[Task]:
+        """The tasks it has, in order; called where its packages are installed.  Empty where there is no list of them."""
+        return []
 
     @abstractmethod
     def make(self, task: str, seeds: Sequence[int], action_repeat: int) -> World:

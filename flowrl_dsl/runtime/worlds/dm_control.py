@@ -20,7 +20,7 @@ from flowrl_dsl.runtime import renderer
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.plain import is_plain
 from flowrl_dsl.runtime.worlds.arguments import accepted_by, refused
-from flowrl_dsl.runtime.worlds.base import Filmed, Rescale, World, WorldKind
+from flowrl_dsl.runtime.worlds.base import Filmed, Rescale, Task, World, WorldKind
 from flowrl_dsl.runtime.worlds.mujoco_state import MujocoState, quiet
 from flowrl_dsl.runtime.worlds.vector import SyncVector
 
@@ -31,8 +31,12 @@ class DmControl(WorldKind):
 
     name = "dm_control"
     paper = "arXiv:1801.00690"
-
+    packages = ("dm_control",)
+    cure = "pip install dm-control, with Python 3.11 or 3.12"
     configurable = True
+
+    def tasks(self) -> list[Task]:
+        return [Task(f"{self.name}/{domain}-{name}") for domain, name in _imported(self.name)[0].ALL_TASKS]
 
     def make(
         self, task: str, seeds: Sequence[int], action_repeat: int, arguments: Mapping[str, Any] = MappingProxyType({})

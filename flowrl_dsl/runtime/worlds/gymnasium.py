@@ -22,11 +22,13 @@ from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.plain import is_plain
 from flowrl_dsl.runtime.worlds import given
 from flowrl_dsl.runtime.worlds.arguments import accepted_by, refused
-from flowrl_dsl.runtime.worlds.base import Filmed, Rescale, World, WorldKind, signed_seed
+from flowrl_dsl.runtime.worlds.base import Filmed, Rescale, Task, World, WorldKind, signed_seed
 from flowrl_dsl.runtime.worlds.boundary import Violation, flag, number, origin_of, vector
 from flowrl_dsl.runtime.worlds.mujoco_formulas import FORMULAS
 from flowrl_dsl.runtime.worlds.vector import SyncVector
 
+_CONTINUOUS = ("MountainCarContinuous-v0", "Pendulum-v1")
+"""The ids with continuous actions that Gymnasium has beside those of MuJoCo and need no other package."""
 _TRANSPARENT = ("TimeLimit", "OrderEnforcing", "PassiveEnvChecker")
 
 
@@ -39,6 +41,10 @@ class Gymnasium(WorldKind):
 
     name = "gymnasium"
     configurable = True
+
+    def tasks(self) -> list[Task]:
+        found = [*_CONTINUOUS, *_newest("gymnasium.envs.mujoco.")]
+        return [Task(name) for name in sorted(found)]
 
     def make(
         self, task: str, seeds: Sequence[int], action_repeat: int, arguments: Mapping[str, Any] = MappingProxyType({})
@@ -241,6 +247,13 @@ def _quiet_mujoco(task: str) -> None:
         from flowrl_dsl.runtime.worlds.mujoco_state import quiet
 
         quiet()
+
+
+def _newest(module: str) -> list[str]:
+    """The newest version of every registered id whose entry point is in a module."""
+    found = [spec for spec in gymnasium.registry.values() if str(spec.entry_point).startswith(module)]
+    latest = {(spec.namespace, spec.name): spec.id for spec in sorted(found, key=lambda spec: spec.version or 0)}
+    return list(latest.values())
 
 
 def _nearest_task(task: str) -> str:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from flowrl_dsl.diagnostics import did_you_mean
 from flowrl_dsl.registry import find, register
-from flowrl_dsl.runtime.worlds.base import World, WorldKind
+from flowrl_dsl.runtime.worlds.base import Task, World, WorldKind
 
 SHAPES = ("ring", "moons", "uneven", "checkerboard")
 
@@ -34,6 +34,9 @@ class Known(WorldKind):
     """``known/ring``, ``known/moons``, ``known/uneven`` and ``known/checkerboard``: reward 0.1 log p(a)."""
 
     name = "known"
+
+    def tasks(self) -> list[Task]:
+        return [Task(f"{self.name}/{shape}") for shape in SHAPES]
 
     def make(self, task: str, seeds: Sequence[int], action_repeat: int) -> World:
         from flowrl_dsl.runtime.errors import RunError

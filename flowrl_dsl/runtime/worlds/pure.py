@@ -6,7 +6,7 @@ A plugin adds one by a kind whose ``make`` returns ``PureVector(task, dynamics, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -45,18 +45,25 @@ class Episodes:
     def init(self, key: jax.Array) -> Episode:
         state, obs = self._dynamics.init(key)
         zero, none = jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32)
-        return Episode(jax.tree.map(jnp.asarray, state), jnp.asarray(obs, jnp.float32), zero, none, zero, none)
+        return Episode(jax.tree.map(_strong, state), jnp.asarray(obs, jnp.float32), zero, none, zero, none)
 
     def step(
         self, episode: Episode, action: jax.Array, key: jax.Array
     ) -> tuple[Episode, jax.Array, jax.Array, jax.Array, jax.Array]:
         frames, reset = jax.random.split(key)
-        after = self._frames(episode, action, frames)
+        going, seen = self.continued(episode, action, frames)
+        return _select(seen.terminal | seen.truncated, self.following(going, reset), going), *seen
+
+    def continued(self, episode: Episode, action: jax.Array, key: jax.Array) -> tuple[Episode, Seen]:
+        """The episode after an action, not begun again where it is over, and what the action led to."""
+        after = self._frames(episode, action, key)
         total, length = episode.total + after.reward, episode.length + after.frames
         going = Episode(after.state, after.obs, total, length, episode.last_total, episode.last_length)
-        fresh = self.init(reset)._replace(last_total=total, last_length=length)
-        over = after.terminal | after.truncated
-        return _select(over, fresh, going), after.obs, after.reward, after.terminal, after.truncated
+        return _as(episode, going), Seen(after.obs, after.reward, after.terminal, after.truncated)
+
+    def following(self, over: Episode, key: jax.Array) -> Episode:
+        """The start of the episode after one that is over."""
+        return self.init(key)._replace(last_total=over.total, last_length=over.length)
 
     def _frames(self, episode: Episode, action: jax.Array, key: jax.Array) -> _Frames:
         """The frames of one action, until the episode is over."""
@@ -71,7 +78,19 @@ class Episodes:
 
         no, zero = jnp.zeros((), bool), jnp.zeros((), jnp.float32)
         begin = _Frames(episode.state, episode.obs, zero, no, no, jnp.zeros((), jnp.int32))
+        if self._repeat == 1:
+            # a loop of one frame takes half as long again to compile
+            return frame(jnp.zeros((), jnp.int32), begin)
         return jax.lax.fori_loop(0, self._repeat, frame, begin)
+
+
+class Seen(NamedTuple):
+    """What an action led to: the observation that followed it [O], reward [], terminal [], truncated []."""
+
+    obs: jax.Array
+    reward: jax.Array
+    terminal: jax.Array
+    truncated: jax.Array
 
 
 class _Frames(NamedTuple):
@@ -88,6 +107,55 @@ class _Frames(NamedTuple):
 def _select(condition: jax.Array, chosen: Any, other: Any) -> Any:
     """``chosen`` where the condition holds, else ``other``, leaf by leaf, in the types of ``chosen``."""
     return jax.tree.map(lambda one, two: jnp.where(condition, one, jnp.asarray(two, one.dtype)), chosen, other)
+
+
+def _as(like: Any, tree: Any) -> Any:
+    """The tree in the types of another, leaf by leaf."""
+    return jax.tree.map(lambda one, leaf: jnp.asarray(leaf, one.dtype), like, tree)
+
+
+def _strong(leaf: Any) -> jax.Array:
+    """A leaf of a state with a type of its own: one that is weak at first and strong later has everything compiled twice."""
+    array = jnp.asarray(leaf)
+    return jnp.asarray(array, array.dtype)
+
+
+class Copies:
+    """Copies of a pure world as functions of all their episodes, each compiled once for each number of copies."""
+
+    def __init__(self, dynamics: Dynamics, action_repeat: int):
+        self.one = Episodes(dynamics, action_repeat)
+        self.init = jax.jit(jax.vmap(self.one.init))
+        self.step = jax.jit(self.advance)
+
+    def advance(
+        self, episodes: Episode, actions: jax.Array, active: jax.Array, keys: jax.Array, number: jax.Array
+    ) -> tuple[Episode, Seen]:
+        """Step ``number`` (from 1) of the ``active`` copies [N], whose ``keys`` [N, 2] are those of their seeds.
+
+        Episodes that are over have begun again; where none is, nothing is reset, which may cost as much as a step.
+        """
+        drawn = jax.vmap(lambda key: jax.random.split(jax.random.fold_in(key, number)))(keys)
+        going, seen = jax.vmap(self.one.continued)(episodes, actions, drawn[:, 0])
+        going = jax.vmap(_select)(active, going, episodes)
+        seen = Seen(
+            jnp.where(active[:, None], seen.obs, episodes.obs),
+            jnp.where(active, seen.reward, 0.0),
+            seen.terminal & active,
+            seen.truncated & active,
+        )
+        over = seen.terminal | seen.truncated
+
+        def begun_again() -> Episode:
+            return jax.vmap(_select)(over, jax.vmap(self.one.following)(going, drawn[:, 1]), going)
+
+        return jax.lax.cond(jnp.any(over), begun_again, lambda: going), seen
+
+
+@lru_cache(maxsize=8)
+def _copies(dynamics: Dynamics, action_repeat: int) -> Copies:
+    """Worlds of the same dynamics share their executables."""
+    return Copies(dynamics, action_repeat)
 
 
 class PureVector:
@@ -107,58 +175,62 @@ class PureVector:
             raise self._boundary.failed(error, "when it was traced") from error
         self.count = len(seeds)
         self.observation_size, self.action_size = dynamics.observation_size, dynamics.action_size
-        self.pure = Episodes(dynamics, action_repeat)
-        self._keys = jax.vmap(jax.random.PRNGKey)(np.asarray(seeds, np.uint32))
-        self._init = jax.jit(jax.vmap(self.pure.init))
-        self._step = jax.jit(self._advance)
-        self._steps = 0
-        self._episodes = self._init(self._keys)
+        self.copies = _copies(dynamics, action_repeat)
+        self.pure = self.copies.one
+        self.keys = jax.vmap(jax.random.PRNGKey)(np.asarray(seeds, np.uint32))
+        self.steps = 0
+        self.episodes = self.copies.init(self.keys)
         # traced here, so that an error in the dynamics is reported when the world is made
         actions = np.zeros((self.count, self.action_size), np.float32)
-        jax.eval_shape(self._advance, self._episodes, actions, np.ones(self.count, bool), np.int32(0))
+        jax.eval_shape(self.copies.advance, self.episodes, actions, self._all(), self.keys, np.int32(0))
+
+    def _all(self) -> np.ndarray:
+        return np.ones(self.count, bool)
 
     def reset(self) -> Array:
-        self._steps = 0
-        self._episodes = self._init(self._keys)
-        return self._episodes.obs
+        self.hold(self.copies.init(self.keys), 0)
+        self._check_finite(np.asarray(self.episodes.obs), np.zeros(self.count))
+        return self.episodes.obs
+
+    def hold(self, episodes: Episode, steps: int) -> None:
+        """Continue from these episodes, ``steps`` after the reset."""
+        self.episodes, self.steps = episodes, steps
 
     def step(self, actions: Array, active: np.ndarray | None = None) -> Stepped:
-        active = np.ones(self.count, bool) if active is None else active
-        self._steps += 1
-        self._episodes, result = self._step(self._episodes, actions, active, np.int32(self._steps))
-        next_obs, reward, terminal, truncated, totals, lengths = jax.device_get(result)
-        if not (np.isfinite(next_obs).all() and np.isfinite(reward).all()):
-            k = int(np.flatnonzero(~(np.isfinite(next_obs).all(axis=1) & np.isfinite(reward)))[0])
-            raise self._boundary.not_finite(next_obs[k], float(reward[k]), f"in copy {k} at step {self._steps}")
-        ended = np.flatnonzero(terminal | truncated)
-        finished = [(float(totals[k]), int(lengths[k])) for k in ended]
-        return Stepped(self._episodes.obs, next_obs, reward, terminal, truncated, finished)
+        number = np.int32(self.steps + 1)
+        stepped = self.copies.step(self.episodes, actions, self._all() if active is None else active, self.keys, number)
+        self.hold(stepped[0], self.steps + 1)
+        episodes = self.episodes
+        seen, obs, *last = jax.device_get((stepped[1], episodes.obs, episodes.last_total, episodes.last_length))
+        self._check_finite(seen.obs, seen.reward)
+        self._check_finite(obs, seen.reward)
+        ended = np.flatnonzero(seen.terminal | seen.truncated)
+        finished = [(float(last[0][k]), int(last[1][k])) for k in ended]
+        return Stepped(episodes.obs, seen.obs, seen.reward, seen.terminal, seen.truncated, finished)
 
-    def _advance(
-        self, episodes: Episode, actions: jax.Array, active: jax.Array, number: jax.Array
-    ) -> tuple[Episode, tuple[jax.Array, ...]]:
-        keys = jax.vmap(partial(jax.random.fold_in, data=number))(self._keys)
-        after, next_obs, reward, terminal, truncated = jax.vmap(self.pure.step)(episodes, actions, keys)
-        after = jax.vmap(_select)(active, after, episodes)
-        next_obs = jnp.where(active[:, None], next_obs, episodes.obs)
-        ends = terminal & active, truncated & active
-        return after, (next_obs, jnp.where(active, reward, 0.0), *ends, after.last_total, after.last_length)
+    def _check_finite(self, obs: np.ndarray, reward: np.ndarray) -> None:
+        bad = np.flatnonzero(~(np.isfinite(obs).all(axis=1) & np.isfinite(reward)))
+        if len(bad):
+            raise self.not_finite(int(bad[0]), self.steps, obs[bad[0]], float(reward[bad[0]]))
+
+    def not_finite(self, copy: int, step: int, obs: np.ndarray, reward: float) -> RunError:
+        """FRL0406 for an observation [O] or a reward of a copy; step 0 is the reset."""
+        return self._boundary.not_finite(obs, reward, f"in copy {copy} at {f'step {step}' if step else 'its reset'}")
 
     def running(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.asarray(self._episodes.total), np.asarray(self._episodes.length)
+        return np.asarray(self.episodes.total), np.asarray(self.episodes.length)
 
     def snapshot(self) -> dict[str, Any]:
-        leaves = [np.array(leaf) for leaf in jax.tree.leaves(self._episodes)]
-        return {"task": self.task, "steps": self._steps, "leaves": leaves}
+        leaves = [np.array(leaf) for leaf in jax.tree.leaves(self.episodes)]
+        return {"task": self.task, "steps": self.steps, "leaves": leaves}
 
     def restore(self, snapshot: dict[str, Any]) -> Array:
-        leaves, structure = jax.tree.flatten(self._episodes)
+        leaves, structure = jax.tree.flatten(self.episodes)
         found = snapshot["leaves"]
         if [(one.shape, one.dtype) for one in leaves] != [(one.shape, one.dtype) for one in found]:
             raise RunError("FRL0413", f"the checkpoint was written by another version of {self.task}")
-        self._steps = int(snapshot["steps"])
-        self._episodes = jax.tree.unflatten(structure, [jnp.array(leaf, copy=True) for leaf in found])
-        return self._episodes.obs
+        self.hold(jax.tree.unflatten(structure, [jnp.array(leaf, copy=True) for leaf in found]), int(snapshot["steps"]))
+        return self.episodes.obs
 
     def notices(self) -> list[str]:
         return []
@@ -179,6 +251,11 @@ def _check(dynamics: Dynamics) -> None:
     ):
         if jnp.shape(found) != shape:
             raise Violation("FRL0409", f"{name} of shape {jnp.shape(found)}", f"its shape must be {shape}")
-    before, later = (jax.tree.map(jnp.shape, tree) for tree in (state, after))
-    if before != later:
-        raise Violation("FRL0409", f"a state of shapes {later}", f"`init` returned {before}")
+    structures = jax.tree.structure(state), jax.tree.structure(after)
+    if structures[0] != structures[1]:
+        raise Violation("FRL0409", f"a state of structure {structures[1]}", f"`init` returned {structures[0]}")
+    before, later = (jax.tree_util.tree_flatten_with_path(tree)[0] for tree in (state, after))
+    for (path, one), (_, other) in zip(before, later, strict=True):
+        if jnp.shape(one) != jnp.shape(other):
+            name = f"a state whose {jax.tree_util.keystr(path)} has shape {jnp.shape(other)}"
+            raise Violation("FRL0409", name, f"`init` returned shape {jnp.shape(one)}")

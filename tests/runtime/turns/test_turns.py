@@ -50,6 +50,9 @@ class Recorder:
     def update(self, count: int) -> None:
         self.asked.append(f"update {count}")
 
+    def iterate(self, steps: int, updates: int) -> bool:
+        return False
+
     def count_step(self) -> None:
         self.asked.append("count")
         self.step += self.settings.envs

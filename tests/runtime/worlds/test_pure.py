@@ -58,7 +58,7 @@ def test_a_restored_world_continues_bit_for_bit() -> None:
         original.step(action)
     snapshot = plain.unpack(*plain.pack(original.snapshot()))
     copy = _world()
-    assert copy.exact and np.array_equal(copy.restore(snapshot), original._episodes.obs)
+    assert copy.exact and np.array_equal(copy.restore(snapshot), original.episodes.obs)
     assert all(_equal(original.step(action), copy.step(action)) for action in _actions(40))
 
 
@@ -129,7 +129,8 @@ def test_episodes_can_be_scanned_in_one_executable_and_are_those_of_the_host() -
         (1, jnp.zeros(1), r"an observation of shape \(1,\) when it was traced, but its shape must be \(3,\)"),
         (2, jnp.zeros(1), r"a reward of shape \(1,\)"),
         (3, jnp.zeros((2, 1), bool), r"terminal of shape \(2, 1\)"),
-        (0, {"x": jnp.zeros(2)}, "a state of shapes"),
+        (0, {"x": jnp.zeros(2)}, "a state of structure"),
+        (0, {"x": jnp.zeros(3), "t": jnp.int32(0)}, r"a state whose \['x'\] has shape \(3,\)"),
     ],
 )
 def test_a_world_whose_results_have_other_shapes_is_an_error(place: int, value: object, message: str) -> None:
