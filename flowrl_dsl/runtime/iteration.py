@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -10,8 +10,25 @@ import numpy as np
 from flowrl_dsl.lowering.iteration import Counts, Iterated
 from flowrl_dsl.record import columns
 
-if TYPE_CHECKING:
-    from flowrl_dsl.runtime.train import Training
+
+class Training(Protocol):
+    """The training that an iteration belongs to; its world is a ``PureVector``."""
+
+    world: Any
+    replay: Any
+    program: Any
+    state: Any
+    obs: Any
+    inputs: Any
+    means: Any
+    iteration: int
+    finished: list[tuple[float, int]]
+
+    def count_updates(self, count: int) -> None:
+        """Register that many updates."""
+
+    def refuse_bad_actions(self) -> None:
+        """Raise the error of a policy whose actions are not finite."""
 
 
 def iterate(training: Training, steps: int, updates: int) -> None:
@@ -20,7 +37,7 @@ def iterate(training: Training, steps: int, updates: int) -> None:
     Raises FRL0406 if the world gave a value that is not finite, FRL0420 or FRL0421 if the policy did.
     """
     world, replay, program = training.world, training.replay, training.program
-    counts = Counts(*np.int32([training.iteration, world.steps, steps, updates]))
+    counts = Counts(*map(np.int32, (training.iteration, world.steps, steps, updates)))
     after: Iterated = program.iterate(
         world.copies, training.state, replay.own(), world.episodes, world.keys, counts, training.inputs
     )

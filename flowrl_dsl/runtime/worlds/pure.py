@@ -5,9 +5,9 @@ A plugin adds one by a kind whose ``make`` returns ``PureVector(task, dynamics, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -152,9 +152,17 @@ class Copies:
         return jax.lax.cond(jnp.any(over), begun_again, lambda: going), seen
 
 
-@lru_cache(maxsize=8)
 def _copies(dynamics: Dynamics, action_repeat: int) -> Copies:
-    """Worlds of the same dynamics share their executables."""
+    """Worlds of the same dynamics share their executables, if these can be compared."""
+    try:
+        hash(dynamics)
+    except TypeError:
+        return Copies(dynamics, action_repeat)
+    return _shared(cast(Hashable, dynamics), action_repeat)
+
+
+@lru_cache(maxsize=8)
+def _shared(dynamics: Any, action_repeat: int) -> Copies:
     return Copies(dynamics, action_repeat)
 
 
@@ -251,7 +259,7 @@ def _check(dynamics: Dynamics) -> None:
     ):
         if jnp.shape(found) != shape:
             raise Violation("FRL0409", f"{name} of shape {jnp.shape(found)}", f"its shape must be {shape}")
-    structures = jax.tree.structure(state), jax.tree.structure(after)
+    structures: tuple[Any, Any] = jax.tree.structure(state), jax.tree.structure(after)
     if structures[0] != structures[1]:
         raise Violation("FRL0409", f"a state of structure {structures[1]}", f"`init` returned {structures[0]}")
     before, later = (jax.tree_util.tree_flatten_with_path(tree)[0] for tree in (state, after))

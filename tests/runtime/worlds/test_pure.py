@@ -78,6 +78,17 @@ def test_a_reset_gives_the_same_episodes_and_other_seeds_others() -> None:
     assert len({tuple(start) for start in starts}) == 3 and np.array_equal(starts[0], first[0])
 
 
+def test_equal_dynamics_share_their_executables_and_those_without_a_hash_have_their_own() -> None:
+    class Alone(Cart):
+        __hash__ = None  # type: ignore[assignment]
+
+    shared, alone = Cart(), Alone()
+    one, two = (PureVector("test/cart", shared, seeds, 1) for seeds in ((1,), (2,)))
+    own = PureVector("test/cart", alone, (1,), 1)
+    assert one.copies is two.copies and own.copies is not one.copies
+    assert np.array_equal(own.reset(), one.reset())
+
+
 def test_copies_that_are_not_active_stand_still() -> None:
     world = _world()
     before = np.array(world.reset())
