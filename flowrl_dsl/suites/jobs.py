@@ -34,9 +34,12 @@ def fingerprint(spec: str, task: str | None, sets: tuple[str, ...]) -> str:
 
 
 def digest(text: str) -> str:
-    """The digest of a resolved text, whatever its layout, without the options that are none."""
-    words = re.sub(r"\b\w+\s*=\s*none\b,?", "", text).split()
-    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:12]
+    """The digest of a resolved text, whatever its layout, without the options that are none.
+
+    A call that is written over several lines, as a longer one is, ends with a comma.
+    """
+    joined = "".join(re.sub(r"\b\w+\s*=\s*none\b,?", "", text).split())
+    return hashlib.sha256(re.sub(r",(?=[)\]}])", "", joined).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 
 from flowrl_dsl import driver
 from flowrl_dsl.suites.errors import SuiteError
-from flowrl_dsl.suites.jobs import chosen, fingerprint, jobs_of
+from flowrl_dsl.suites.jobs import chosen, digest, fingerprint, jobs_of
 from tests.suites.samples import TINY, jobs, suite
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -70,3 +70,11 @@ def test_the_suite_small_is_the_study_of_the_documents(monkeypatch: pytest.Monke
         assert found.items() <= key.items()
     for module in ("make_results", "records"):
         sys.modules.pop(module, None)
+
+
+def test_a_digest_depends_neither_on_the_layout_nor_on_options_that_are_none() -> None:
+    """A later version adds an option, with which a call is written over several lines."""
+    short = "network = mlp(sizes = [256, 256], dropout = 0)"
+    longer = "network = mlp(\n  sizes = [256, 256],\n  dropout = 0,\n  head = none,\n)"
+    assert digest(short) == digest(longer) == digest(short.replace("(", "(head = none, "))
+    assert len({digest(text) for text in (short, short.replace("0", "1"), longer.replace("none", "0.1"))}) == 3
