@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
 from flowrl_dsl.lowering.iteration import Counts, Iterated
 from flowrl_dsl.record import columns
+from flowrl_dsl.runtime.learner import Means
+from flowrl_dsl.runtime.replay import Replay
 
-if TYPE_CHECKING:
-    from flowrl_dsl.runtime.train import Training
+
+class Iterating(Protocol):
+    """What a training has for its iterations; ``world`` is a :class:`~flowrl_dsl.runtime.worlds.pure.PureVector`."""
+
+    program: Any
+    world: Any
+    replay: Replay
+    means: Means
+    state: Any
+    obs: Any
+    inputs: dict[str, Any]
+    iteration: int
+    finished: list[tuple[float, int]]
+
+    def count_updates(self, count: int) -> None: ...
+
+    def refuse_bad_actions(self) -> None: ...
 
 
-def iterate(training: Training, steps: int, updates: int) -> None:
+def iterate(training: Iterating, steps: int, updates: int) -> None:
     """``steps`` of every copy, stored, then ``updates``; waits for the device, because the host keeps the new rows.
 
     Raises FRL0406 if the world gave a value that is not finite, FRL0420 or FRL0421 if the policy did.
     """
     world, replay, program = training.world, training.replay, training.program
-    counts = Counts(*np.int32([training.iteration, world.steps, steps, updates]))
+    counts = Counts(*map(np.int32, (training.iteration, world.steps, steps, updates)))
     after: Iterated = program.iterate(
         world.copies, training.state, replay.own(), world.episodes, world.keys, counts, training.inputs
     )
@@ -39,7 +56,7 @@ def iterate(training: Training, steps: int, updates: int) -> None:
         training.count_updates(updates)
 
 
-def _check(training: Training, rows: np.ndarray, first: int) -> None:
+def _check(training: Iterating, rows: np.ndarray, first: int) -> None:
     """Raise an error if a row is not finite; that of the world, unless the policy's action was the first such value."""
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if not len(bad):
