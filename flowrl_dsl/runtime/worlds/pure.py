@@ -253,7 +253,9 @@ def _check(dynamics: Dynamics) -> None:
     ):
         if jnp.shape(found) != shape:
             raise Violation("FRL0409", f"{name} of shape {jnp.shape(found)}", f"its shape must be {shape}")
-    first_form, form = (str(jax.tree.structure(tree)) for tree in (state, after))
+    # compared as they are: the texts of equal ones may contain different addresses
+    structures: list[Any] = [jax.tree.structure(tree) for tree in (state, after)]
+    first_form, form = structures
     if form != first_form:
         raise Violation("FRL0409", f"a state of structure {form}", f"`init` returned {first_form}")
     before, later = (jax.tree_util.tree_flatten_with_path(tree)[0] for tree in (state, after))
