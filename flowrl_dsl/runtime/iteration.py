@@ -9,29 +9,29 @@ import numpy as np
 
 from flowrl_dsl.lowering.iteration import Counts, Iterated
 from flowrl_dsl.record import columns
+from flowrl_dsl.runtime.learner import Means
+from flowrl_dsl.runtime.replay import Replay
 
 
-class Training(Protocol):
-    """The training that an iteration belongs to; its world is a ``PureVector``."""
+class Iterating(Protocol):
+    """What a training has for its iterations; ``world`` is a :class:`~flowrl_dsl.runtime.worlds.pure.PureVector`."""
 
-    world: Any
-    replay: Any
     program: Any
+    world: Any
+    replay: Replay
+    means: Means
     state: Any
     obs: Any
-    inputs: Any
-    means: Any
+    inputs: dict[str, Any]
     iteration: int
     finished: list[tuple[float, int]]
 
-    def count_updates(self, count: int) -> None:
-        """Register that many updates."""
+    def count_updates(self, count: int) -> None: ...
 
-    def refuse_bad_actions(self) -> None:
-        """Raise the error of a policy whose actions are not finite."""
+    def refuse_bad_actions(self) -> None: ...
 
 
-def iterate(training: Training, steps: int, updates: int) -> None:
+def iterate(training: Iterating, steps: int, updates: int) -> None:
     """``steps`` of every copy, stored, then ``updates``; waits for the device, because the host keeps the new rows.
 
     Raises FRL0406 if the world gave a value that is not finite, FRL0420 or FRL0421 if the policy did.
@@ -56,7 +56,7 @@ def iterate(training: Training, steps: int, updates: int) -> None:
         training.count_updates(updates)
 
 
-def _check(training: Training, rows: np.ndarray, first: int) -> None:
+def _check(training: Iterating, rows: np.ndarray, first: int) -> None:
     """Raise an error if a row is not finite; that of the world, unless the policy's action was the first such value."""
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if not len(bad):
