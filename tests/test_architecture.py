@@ -92,8 +92,6 @@ LIBRARIES: dict[str, set[str]] = {
         "tensorboardX",
         "wandb",
         "IPython",
-        "mujoco_playground",
-        "brax",
     }
     | {"pydantic", "imageio_ffmpeg", "PIL"},
     "export": {"jax", "numpy", "jax2onnx", "onnxruntime"},
