@@ -68,9 +68,9 @@ def test_axes_of_a_formula_inside_of_a_task() -> None:
 
 
 CALLS = [
-    ("policy { sampler = ddpm(‸", "ddpm(steps, clip, variance)", "steps"),
-    ("policy { sampler = ddpm(20, ‸", "ddpm(steps, clip, variance)", "clip"),
-    ("policy { sampler = ddpm(variance = ‸", "ddpm(steps, clip, variance)", "variance"),
+    ("policy { sampler = ddpm(‸", "ddpm(steps, clip, variance, floor)", "steps"),
+    ("policy { sampler = ddpm(20, ‸", "ddpm(steps, clip, variance, floor)", "clip"),
+    ("policy { sampler = ddpm(variance = ‸", "ddpm(steps, clip, variance, floor)", "variance"),
     ("policy { optimizer = adam(linear(1 -> 2, ‸", "linear(start, end, over)", "over"),
     ("param t = linear(1 -> 2, over = ‸", "linear(start, end, over)", "over"),
     ("order = every(2, ‸", "every(n, stage, after = n, until = n)", "stage"),

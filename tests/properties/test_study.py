@@ -63,9 +63,10 @@ def test_a_study_is_taken_up_where_it_was_left(only_q_passes: None, tmp_path: Pa
 
 
 def test_a_number_is_always_the_same_spec() -> None:
-    texts = [spec(number) for number in range(3)]
+    texts = [spec(number) for number in range(6)]
     study._block.cache_clear()
-    assert [spec(number) for number in range(3)] == texts and len(set(texts)) == 3
+    assert [spec(number) for number in range(6)] == texts
+    assert len(set(texts)) >= 3  # Hypothesis draws some of the smallest twice
     for text in texts:
         assert text is not None
         invariants.check_valid(text)

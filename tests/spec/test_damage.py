@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections import Counter
@@ -199,7 +200,12 @@ def test_many_wrong_blocks_take_time_in_proportion_and_are_counted(line: str) ->
         return found, render_text(found, {}), time.process_time() - start
 
     checked(1)  # loads what the check needs
-    few, (found, shown, many) = checked(150)[2], checked(1_500)
+    gc.collect()
+    gc.disable()  # a collection takes as long as all that other tests have left
+    try:
+        few, (found, shown, many) = min(checked(150)[2] for _ in range(3)), checked(1_500)
+    finally:
+        gc.enable()
     assert many < 40 * few
     assert len(found.found) >= 1_500
     assert shown.count("error[") == 100 and shown.endswith(f"... and {len(found.found) - 100} more")

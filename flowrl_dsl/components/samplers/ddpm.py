@@ -17,13 +17,14 @@ from flowrl_dsl.registry import POSITIVE, Scalar, option, register
 
 @kernel
 def ddpm_step(a_t, eps, abar_t, abar_u, clip=None, posterior=False):
-    """Mean and variance of a step from time t to u, with abar = alpha^2 and beta = 1 - abar_t / abar_u.
+    """Mean and variance of a step from time t to u.
 
-    The predicted clean action a_0 = (a_t - sigma_t eps) / alpha_t is clipped to [-clip, clip];
+    With abar = alpha^2, beta = 1 - abar_t / abar_u, and the predicted clean action a_0 = (a_t - sigma_t eps) / alpha_t,
+    clipped to [-clip, clip],
 
-        mean = (sqrt(abar_u) beta a_0 + sqrt(1 - beta) (1 - abar_u) a_t) / (1 - abar_t)
+        mean = (sqrt(abar_u) beta a_0 + sqrt(1 - beta) (1 - abar_u) a_t) / (1 - abar_t),    variance = beta
 
-    and the variance is beta, or with ``posterior`` beta (1 - abar_u) / (1 - abar_t), that of the forward process given a_0.
+    or, with ``posterior``, variance = beta (1 - abar_u) / (1 - abar_t), that of the forward process given a_0.
     """
     beta = 1 - abar_t / abar_u
     a_0 = (a_t - jnp.sqrt(1 - abar_t) * eps) / jnp.sqrt(abar_t)
@@ -34,9 +35,10 @@ def ddpm_step(a_t, eps, abar_t, abar_u, clip=None, posterior=False):
 
 @kernel(quick="quick")
 def ddpm(eps, alpha, a_T, key, times, clip=None, posterior=False, quick=False):
-    """Draw actions from the reverse chain of a variance-preserving process, step by step with ``ddpm_step``.
+    """Draw actions from the reverse chain of a variance-preserving process.
 
-    There is no noise on the last step.  The result is clipped to [-clip, clip].
+    Its steps are those of ``ddpm_step``, in one function with the loop where nothing else reads them; there is no noise on
+    the last.  The result is within [-clip, clip].
     """
     steps = times.shape[0] - 1
     keys = jax.random.split(key, steps)
@@ -44,8 +46,12 @@ def ddpm(eps, alpha, a_T, key, times, clip=None, posterior=False, quick=False):
 
     def step(a_t, now):
         t, u, key, last = now
-        mean, variance = ddpm_step(a_t, eps(a_t, t), alpha(t) ** 2, alpha(u) ** 2, clip, posterior)
-        std = jnp.where(last, 0.0, jnp.sqrt(variance))
+        abar_t, abar_u = alpha(t) ** 2, alpha(u) ** 2
+        beta = 1 - abar_t / abar_u
+        a_0 = (a_t - jnp.sqrt(1 - abar_t) * eps(a_t, t)) / jnp.sqrt(abar_t)
+        a_0 = a_0 if clip is None else jnp.clip(a_0, -clip, clip)
+        mean = (jnp.sqrt(abar_u) * beta * a_0 + jnp.sqrt(1 - beta) * (1 - abar_u) * a_t) / (1 - abar_t)
+        std = jnp.where(last, 0.0, jnp.sqrt(beta * (1 - abar_u) / (1 - abar_t) if posterior else beta))
         return mean + std * normal_numbers(key, a_t.shape, quick), None
 
     a, _ = jax.lax.scan(step, a_T, (times[:-1], times[1:], keys, is_last))
