@@ -250,8 +250,13 @@ class Program:
 
     def examples(self) -> tuple[State, dict[str, jax.ShapeDtypeStruct], Hyper]:
         """Shapes of the arguments of ``step``."""
+        state, hyper = self._state_and_hyper()
+        return state, self.batch_shapes(), hyper
+
+    def _state_and_hyper(self) -> tuple[State, Hyper]:
+        """Shapes of the state and of the numeric inputs."""
         state = jax.eval_shape(self._init, jax.ShapeDtypeStruct((2,), jnp.uint32))
-        return state, self.batch_shapes(), {name: jax.ShapeDtypeStruct((), jnp.float32) for name in self.hyper}
+        return state, {name: jax.ShapeDtypeStruct((), jnp.float32) for name in self.hyper}
 
     def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
         """Shapes of a batch."""
@@ -261,10 +266,11 @@ class Program:
 
     def _derived(self) -> dict[str, tuple[int, ...]]:
         """Shapes of one row of the fields that are derived from a rollout."""
-        rows = self.data.capacity, {name: field.shape(self.axis_sizes) for name, field in self.data.stored.items()}
-        storage = {name: jax.ShapeDtypeStruct((rows[0], *shape), jnp.float32) for name, shape in rows[1].items()}
-        state = jax.eval_shape(self._init, jax.ShapeDtypeStruct((2,), jnp.uint32))
-        hyper = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in self.hyper}
+        if ROLLOUT not in self.graphs:
+            return {}
+        shapes = {name: (self.data.capacity, *field.shape(self.axis_sizes)) for name, field in self.data.stored.items()}
+        storage = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
+        state, hyper = self._state_and_hyper()
         prepared, _ = jax.eval_shape(self._prepared, state, storage, hyper)
         return {name: value.shape[1:] for name, value in prepared.items() if name not in storage}
 

@@ -30,8 +30,7 @@ def once_per_rollout(step: Graph, rollout: Graph, held: Collection[str]) -> tupl
 
     ``held`` are the groups of the state that no update on a rollout changes before the last has read them.
     """
-    step = common_subexpressions(step)
-    moved = list(_last(step, set(_movable(step, held))))
+    moved = list(_last(step, _movable(step, held)))
     if not moved:
         return step, rollout
     rollout = _with(rollout, step, moved)
@@ -45,20 +44,19 @@ def once_per_rollout(step: Graph, rollout: Graph, held: Collection[str]) -> tupl
     return dead_nodes(replace(step, nodes=nodes, outputs=outputs)), rollout
 
 
-def _movable(step: Graph, held: Collection[str]) -> Iterator[str]:
-    """The nodes that may be computed with the rollout, in topological order."""
+def _movable(step: Graph, held: Collection[str]) -> set[str]:
+    """The nodes that may be computed with the rollout."""
     differentiated = {name for node in step.nodes.values() if node.op == GRAD for name in region(step, node)}
-    readable = {STATE + group for group in held}
+    constant = {STATE + group for group in held}
+    found: set[str] = set()
     for node in step.nodes.values():
-        if node.name in differentiated:
-            continue
         if node.op == INPUT:
-            if node.name in readable or node.name.startswith((BATCH, NUMBER)):
-                yield node.name
-                readable.add(node.name)
-        elif node.op in BY_ROW and all(name in readable for name in node.inputs) and _keeps_rows(step, node):
-            yield node.name
-            readable.add(node.name)
+            fits = node.name in constant or node.name.startswith((BATCH, NUMBER))
+        else:
+            fits = node.op in BY_ROW and found.issuperset(node.inputs) and _keeps_rows(step, node)
+        if fits and node.name not in differentiated:
+            found.add(node.name)
+    return found
 
 
 def _keeps_rows(step: Graph, node: Node) -> bool:
@@ -69,8 +67,7 @@ def _keeps_rows(step: Graph, node: Node) -> bool:
 def _last(step: Graph, movable: set[str]) -> Iterator[str]:
     """The movable values of networks, for each transition, that something else reads."""
     read_elsewhere = {name for node in step.nodes.values() if node.name not in movable for name in node.inputs}
-    for name in [*step.nodes]:
-        node = step.nodes[name]
+    for name, node in step.nodes.items():
         if name in movable & (read_elsewhere | set(step.outputs.values())) and "batch" in node.type.axes:
             behind = [step.nodes[other] for other in ancestors(step, [name])]
             networks = any(other.op in NETWORKS for other in behind)

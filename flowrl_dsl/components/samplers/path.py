@@ -9,6 +9,7 @@ from pydantic import Field
 from flowrl_dsl.components.base import Sampler
 from flowrl_dsl.components.densities import log_normal
 from flowrl_dsl.components.random_numbers import normal_numbers
+from flowrl_dsl.components.samplers.ddpm import ddpm_step
 from flowrl_dsl.graph.expr import kernel
 from flowrl_dsl.lazy import jax, jnp
 from flowrl_dsl.registry import POSITIVE, Scalar, option, register
@@ -28,10 +29,7 @@ def diffusion_path(eps, alpha, u_T, key, times, clip=None, quick=False):
         u_t, ratio = carry
         t, u, key = now
         abar_t, abar_u = alpha(t) ** 2, alpha(u) ** 2
-        beta = 1 - abar_t / abar_u
-        clean = (u_t - jnp.sqrt(1 - abar_t) * eps(u_t, t)) / jnp.sqrt(abar_t)
-        clean = clean if clip is None else jnp.clip(clean, -clip, clip)
-        mean = (jnp.sqrt(abar_u) * beta * clean + jnp.sqrt(1 - beta) * (1 - abar_u) * u_t) / (1 - abar_t)
+        mean, beta = ddpm_step(u_t, eps(u_t, t), abar_t, abar_u, clip)
         u_u = mean + jnp.sqrt(beta) * normal_numbers(key, u_t.shape, quick)
         back = log_normal(u_t, jnp.sqrt(1 - beta) * u_u, jnp.sqrt(beta))
         return (u_u, ratio + log_normal(u_u, mean, jnp.sqrt(beta)) - back), None

@@ -27,8 +27,6 @@ class Dynamics(Protocol):
     observation_size: int
     action_size: int
 
-    def __hash__(self) -> int: ...
-
     def init(self, key: jax.Array) -> tuple[Any, jax.Array]:
         """The state and the observation [O] at the beginning of an episode."""
         ...
