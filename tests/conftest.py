@@ -37,6 +37,7 @@ WITHOUT_XLA = (
     "test_architecture.py",
     "test_diagnostics.py",
     "test_docs.py",
+    "test_guide.py",
     "test_howto.py",
     "test_resources.py",
     "test_site.py",

@@ -1,0 +1,141 @@
+"""Fill docs/guide.md with the results of the studies: its table, and each figure in its text.
+
+``python docs/make_guide.py`` trains nothing; it reads the records of the other scripts of this folder and the table of
+docs/performance.md.  A figure in the text is a link to the page whose command repeats it, and the title of the link names it::
+
+    qvpo ends at [1754](results.md "return of qvpo on HalfCheetah-v5")
+
+The kinds of figures are the entries of :data:`FIGURES`.  A title that is none of them raises ValueError.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import make_known_answers
+import make_offline_answers
+import make_results
+import taxonomy
+from records import DOCS, Record, fill, table
+
+PAGE = "guide.md"
+LINK = re.compile(r'\[([^][]*)\]\((\w+\.md) "([^"]+)"\)')
+"""A link with a title: the text, the page and the title."""
+TASKS = ("InvertedPendulum-v5", "dm_control/cartpole-swingup", "HalfCheetah-v5")
+"""The tasks of the table."""
+
+
+@cache
+def _curves() -> dict:
+    return make_results.curves()
+
+
+def final_return(spec: str, task: str) -> str:
+    """The inter-quartile mean over seeds of the return of the final policy."""
+    curve = _curves().get((spec, task))
+    if curve is None:
+        return "not run"
+    return f"{curve.center[-1]:.0f}" if abs(curve.center[-1]) >= 10 else f"{curve.center[-1]:.1f}"
+
+
+def _answer(spec: str, shape: str) -> Record:
+    found = make_known_answers.RECORDS.shown(make_known_answers.key_of(spec, shape))
+    if found is None:
+        raise ValueError(f"{spec} has no known answer on {shape}")
+    return found
+
+
+def regions(spec: str, shape: str) -> str:
+    """The share of good regions that receive at least half of their probability."""
+    return f"{_answer(spec, shape)['covered']:.0%}"
+
+
+def floors(spec: str, shape: str) -> str:
+    """The distance to the density, in multiples of that of a sampler with the exact score."""
+    found = _answer(spec, shape)
+    return f"{found['distance'] / found['floor']:.1f}"
+
+
+def offline_floors(spec: str, problem: str) -> str:
+    """As :func:`floors`, for the density that an offline spec is after."""
+    found = make_offline_answers.RECORDS.shown(make_offline_answers.key_of(spec, problem))
+    if found is None:
+        raise ValueError(f"{spec} has no known answer on {problem}")
+    return f"{found['distance'] / found['floor']:.1f}"
+
+
+@cache
+def _updates() -> dict[str, list[str]]:
+    """The rows of the table of updates in docs/performance.md by spec, without the mark of many actions."""
+    text = (DOCS / "performance.md").read_text().split("<!-- step -->")[1].split("<!-- end of step -->")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")]
+    return {row[0].removesuffix(" *"): row for row in rows[1:]}
+
+
+def milliseconds(spec: str) -> str:
+    """The duration of one update with all passes, at the sizes of HalfCheetah-v5 and the settings of the spec."""
+    return f"{float(_updates()[spec][3]):.3g}"
+
+
+def sharing(spec: str) -> str:
+    """How many times as long an update takes without passes."""
+    return _updates()[spec][1]
+
+
+FIGURES: dict[str, tuple[str, Callable[..., str]]] = {
+    r"return of (\w+) on (\S+)": ("results.md", final_return),
+    r"regions of (\w+) on (\w+)": ("known_answers.md", regions),
+    r"floors of (\w+) on (\w+)": ("known_answers.md", floors),
+    r"floors of (\w+) offline on (\w+)": ("known_answers_offline.md", offline_floors),
+    r"milliseconds of (\w+)": ("performance.md", milliseconds),
+    r"sharing of (\w+)": ("performance.md", sharing),
+}
+"""Patterns of titles; each with the page of the figure and the function that computes it from the groups of the pattern."""
+
+
+def figure(title: str) -> tuple[str, str]:
+    """The page and the text of the figure with this title.  Raises ValueError for a title of no kind."""
+    for pattern, (page, compute) in FIGURES.items():
+        if found := re.fullmatch(pattern, title):
+            return page, compute(*found.groups())
+    raise ValueError(f"no figure has the title {title!r}")
+
+
+def with_figures(text: str) -> str:
+    """The text with each figure computed anew."""
+
+    def computed(link: re.Match[str]) -> str:
+        page, value = figure(link[3])
+        return f'[{value}]({page} "{link[3]}")'
+
+    return LINK.sub(computed, text)
+
+
+def rows() -> Iterator[list[str]]:
+    """A row for each spec with results: its mechanisms, what an update costs, and its final returns, from the cheapest."""
+    mechanisms = {place.spec: " + ".join(place.mechanisms) for place in taxonomy.places()}
+    specs = sorted(make_results.SPECS, key=lambda spec: float(milliseconds(spec)))
+    aims = {spec: entry.aim for spec, entry in make_known_answers.SPECS.items()}
+    words = {"density": "the density", "value": "the best action", "own": "its own"}
+    for spec in specs:
+        mark = make_results.RECORDS.mark(job.key for job in make_results.jobs_of([spec], make_results.SEEDS, make_results.TASKS))
+        returns = [final_return(spec, task) for task in TASKS]
+        yield [f"[{spec}](../specs/{spec}.flowrl){mark}", mechanisms[spec], words[aims[spec]], milliseconds(spec), *returns]
+
+
+def specs() -> str:
+    """The table of all specs with results."""
+    return table(["spec", "mechanism", "after", "ms an update", *TASKS], list(rows()))
+
+
+def write() -> None:
+    """Write the table and the figures of the page."""
+    fill(PAGE, "specs", specs())
+    path = DOCS / PAGE
+    path.write_text(with_figures(path.read_text()))
+
+
+if __name__ == "__main__":
+    write()
