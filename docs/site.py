@@ -31,7 +31,7 @@ NAVIGATION = {
     "Specs": ["specs", "grammar"],
 }
 """Pages by heading: a page, several, or all of a folder in alphabetical order.  What is not named here comes last."""
-_LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
+_LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?(?: \"[^\"]*\")?\))")
 _FENCE = re.compile(r"^```\n(?=(?:#[^\n]*\n)*algorithm )", re.MULTILINE)
 _SETTINGS = """[project]
 site_name = "flowrl-dsl"

@@ -141,7 +141,7 @@ def test_the_tutorials_test_passes(readers_folder: Path, check: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+    for target in re.findall(r"\]\(([^)#:\s]+)(?: \"[^\"]*\")?\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page}: {target}"
 
 
