@@ -1,7 +1,7 @@
 """Fill docs/guide.md with the results of the studies: its table, and each figure in its text.
 
-``python docs/make_guide.py`` trains nothing; it reads the records of the other scripts of this folder and the table of
-docs/performance.md.  A figure in the text is a link to the page whose command repeats it, and the title of the link names it::
+``python docs/make_guide.py`` trains nothing; it reads the results of the other scripts of this folder and the table of
+docs/performance.md.  A figure in the text is a link to the page whose command repeats it, and its title names the figure::
 
     qvpo ends at [1754](results.md "return of qvpo on HalfCheetah-v5")
 
@@ -29,7 +29,7 @@ TASKS = ("InvertedPendulum-v5", "dm_control/cartpole-swingup", "HalfCheetah-v5")
 
 @cache
 def _curves() -> dict:
-    return make_results.curves()
+    return make_results.study().curves
 
 
 def final_return(spec: str, task: str) -> str:
@@ -116,13 +116,13 @@ def with_figures(text: str) -> str:
 def rows() -> Iterator[list[str]]:
     """A row for each spec with results: its mechanisms, what an update costs, and its final returns, from the cheapest."""
     mechanisms = {place.spec: " + ".join(place.mechanisms) for place in taxonomy.places()}
-    specs = sorted(make_results.SPECS, key=lambda spec: float(milliseconds(spec)))
+    marked = make_results.study().marked
     aims = {spec: entry.aim for spec, entry in make_known_answers.SPECS.items()}
     words = {"density": "the density", "value": "the best action", "own": "its own"}
-    for spec in specs:
-        mark = make_results.RECORDS.mark(job.key for job in make_results.jobs_of([spec], make_results.SEEDS, make_results.TASKS))
+    for spec in sorted(make_results.SPECS, key=lambda spec: float(milliseconds(spec))):
+        name = marked(spec).replace(spec, f"[{spec}](../specs/{spec}.flowrl)", 1)
         returns = [final_return(spec, task) for task in TASKS]
-        yield [f"[{spec}](../specs/{spec}.flowrl){mark}", mechanisms[spec], words[aims[spec]], milliseconds(spec), *returns]
+        yield [name, mechanisms[spec], words[aims[spec]], milliseconds(spec), *returns]
 
 
 def specs() -> str:

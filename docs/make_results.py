@@ -1,311 +1,190 @@
-"""Train every shipped spec with three seeds and write docs/results.md and the table of docs/hybrids.md.
+"""Fill docs/results.md and the table of docs/hybrids.md with the results of the suite `small`.
 
-``python docs/make_results.py``.  Seven specs that represent the mechanisms are trained on four tasks, the other published
-algorithms on three of them, the other hybrids on two.  Each finished run is recorded as a line of ``docs/results.jsonl``, so
-a study can be spread over days and machines: a recorded run is not repeated unless its settings have changed, and an
-interrupted one (``runs/results``) is resumed.  Two runs execute at a time, each on one thread, which uses two cores better
-than one run on two threads.
+``python docs/make_results.py`` runs what ``docs/results.jsonl`` lacks, as ``flowrl-dsl suite run small`` with a store that
+begins with these results, adds the new ones to the file, and writes tables and figures.  So a study can be spread over days
+and machines.  As many runs execute at a time as there are cores, each on one thread.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from statistics import median
 
-from records import DOCS, Record, Records, fill, fingerprint, table
+from records import DOCS, OUTDATED, fill, table
 
-from flowrl_dsl import __version__
-from flowrl_dsl.runtime.curves import Curve, Series, curves_of, read_evaluations
+from flowrl_dsl import driver
+from flowrl_dsl.runtime.curves import Curve, Series, curves_of
 from flowrl_dsl.runtime.plot import draw
+from flowrl_dsl.suites import exchange
+from flowrl_dsl.suites.jobs import Job, Question, jobs_of
+from flowrl_dsl.suites.results import Result, first_recorded
+from flowrl_dsl.suites.store import Store
 
-RUNS = DOCS.parent / "runs" / "results"
-RECORDS = Records("results.jsonl")
-SEEDS = (0, 1, 2)
+SUITE = "small"
+HOME = DOCS.parent / "runs" / "results"
+RECORDS = DOCS / "results.jsonl"
 
-QUICK_CRITIC = ("critic.network=mlp([128, 128])", "critic.optimizer=adam(1e-3)")
-QUICK = (*QUICK_CRITIC, "policy.network=mlp([64, 64], activation = mish)", "policy.optimizer=adam(1e-3)", "train.batch=64")
-"""Small networks and batches, and learning rates suitable for such short runs."""
-STEADY = "policy.optimizer=adam(3e-4)"
-"""For policies whose gradient flows through a clipping sampler or a tanh: at 1e-3 all actions saturate at a bound, where the
-gradient is 0."""
-DENOISING = (*QUICK, "policy.backbone.obs=[64, 64]", "policy.backbone.time=fourier(16, hidden = 32)")
-SMALL = (*DENOISING, "policy.sampler.steps=5")
-FEW = "weighted_regression.particles=8 from old_policy"
-QUICK_DUAL = "temperature=learned(1.0, target_kl = 1.0, optimizer = adam(3e-3))"
-"""With 8 particles log N is 2.1 instead of 4.2, so the target divergence is lower; and at 3e-4 the temperature would need
-most of such a short run to reach its final value."""
-MIRROR = (*SMALL, FEW, QUICK_DUAL)
-REVERSE = (*SMALL, "score_matching.reverse=32")
-CUT = "score_matching.target=shortened(-(sigma / alpha) * sum(w * g / scale, over = reverse), 3)"
-"""Clipped to the length of the noise; docs/results.md explains why."""
-
-OFTEN = tuple(f"{name}=copy(every = 50)" for name in ("encoder.target", "critic.target", "critic.seen"))
-"""Values propagate one step further back at each refresh: every 250 updates that is 80 steps in such a short run."""
-TD7 = (
-    "critic.network=mlp([128, 128], activation = elu)",
-    "critic.optimizer=adam(1e-3)",
-    "policy.network=mlp([64, 64])",
-    STEADY,
-    "policy.target=copy(every = 50)",
-    "train.batch=64",
-    "encoder.size=128",
-    "encoder.input_layer=128",
-    "encoder.network=mlp([128, 128], activation = elu)",
-    "encoder.optimizer=adam(1e-3)",
-)
-TWICE = ("train.updates=2", "order=critic -> targets -> every(2, policy -> temperature)")
-"""Two critic updates a step in place of twenty, and one of the policy, as with twenty."""
-MAIN: dict[str, tuple[str, ...]] = {
-    "sac": (),
-    "td3": (),
-    "qsm": (),
-    "diffusion_bptt": (*SMALL, STEADY),
-    "dpmd": MIRROR,
-    "qvpo": (*SMALL, "selection.particles=16 from policy"),
-    "qsm_dpmd": MIRROR,
-}
-"""One or two specs of each mechanism, with their command-line settings; sac, td3 and qsm run at their full settings."""
-AT_FULL = ("sac", "td3", "qsm")
-SMALLER = ("policy.network=mlp([256, 256])", "critic.network=mlp([256, 256])", "train.batch=256")
-"""For these, in place of the networks of 512-512-512 units and batches of 512 of their blocks for DeepMind Control."""
-SCORES: dict[str, tuple[str, ...]] = {
-    "sdac": REVERSE,
-    "idem": (*REVERSE, CUT),
-    "rfm": REVERSE,
-    "rfm_flow": REVERSE,
-    "qsm_hl_gauss": (*SMALL, STEADY),
-    "nclql": (*QUICK_CRITIC, "train.batch=64"),
-}
-MIRRORS: dict[str, tuple[str, ...]] = dict.fromkeys(("fpmd", "gempo_exp", "gempo_linear", "gempo_square"), MIRROR)
-GRADIENTS: dict[str, tuple[str, ...]] = {
-    "dacer": (*SMALL, STEADY),
-    "dime": (*SMALL, STEADY),
-    "driftpo": (*QUICK, "drift.others=16"),
-    "td7": (*TD7, *OFTEN),
-    "redq": (*QUICK_CRITIC, "train.batch=64", *TWICE),
-}
-OTHERS = SCORES | MIRRORS | GRADIENTS
-"""The other published specs: scores of densities, reweighted proposals, and policies that follow the critic's gradient."""
-HYBRIDS: dict[str, tuple[str, ...]] = {
-    "sdac_quantile": REVERSE,
-    "edm_mirror": (*DENOISING, FEW, QUICK_DUAL),
-    "flow_anchor": (*DENOISING, FEW, QUICK_DUAL, "anchor=linear(1.0 -> 0.1, over = 10_000)"),
-    "drift_entropy": (*QUICK, "drift.particles=16"),
-    "dime_redq": (*SMALL, STEADY, *TWICE),
-    "qsm_td7": (*SMALL, "encoder.network=mlp([64, 64], activation = elu)", "encoder.input_layer=64", *OFTEN),
-}
+MAIN = ("sac", "td3", "qsm", "diffusion_bptt", "dpmd", "qvpo", "qsm_dpmd")
+"""One or two specs of each mechanism, on all tasks."""
+SCORES = ("sdac", "idem", "rfm", "rfm_flow", "qsm_hl_gauss", "nclql")
+MIRRORS = ("fpmd", "gempo_exp", "gempo_linear", "gempo_square")
+GRADIENTS = ("dacer", "dime", "driftpo", "td7", "redq")
+HYBRIDS = ("sdac_quantile", "edm_mirror", "flow_anchor", "drift_entropy", "dime_redq", "qsm_td7")
 """The hybrids except qsm_dpmd, which is in the first group."""
-SPECS = MAIN | OTHERS | HYBRIDS
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task, its budget in environment steps, the uniformly random ones at the start, and how often to evaluate."""
-
-    name: str
-    steps: int
-    warmup: int
-    evaluate_every: int = 2_500
-    action_repeat: int = 1
-
-
-TASKS = (
-    Task("InvertedPendulum-v5", 20_000, 1_000),
-    Task("Reacher-v5", 15_000, 1_000),
-    Task("dm_control/cartpole-swingup", 15_000, 1_000, action_repeat=2),
-    Task("HalfCheetah-v5", 25_000, 5_000, evaluate_every=5_000),
-)
-OF_MAIN = ("Reacher-v5",)
-"""Tasks of the first group only."""
+SPECS = (*MAIN, *SCORES, *MIRRORS, *GRADIENTS, *HYBRIDS)
+TASKS = ("InvertedPendulum-v5", "Reacher-v5", "dm_control/cartpole-swingup", "HalfCheetah-v5")
+SHARED = tuple(task for task in TASKS if task != "Reacher-v5")
+"""Tasks of all published specs."""
 OF_ALL = ("InvertedPendulum-v5", "dm_control/cartpole-swingup")
-"""Tasks of all groups."""
+"""Tasks of all specs."""
 
 
-@dataclass(frozen=True)
-class Job:
-    spec: str
-    task: Task
-    seed: int
+class Study:
+    """The jobs of the suite, and the results of a file: each job's own, or the latest one of an earlier form of its spec."""
+
+    def __init__(self, jobs: Iterable[Job], results: Iterable[Result]):
+        self.jobs = list(jobs)
+        kept = list(results)
+        self._found = first_recorded(kept)
+        self._of_any_form = {_without_form(one.spec, one.question): one for one in kept}
+
+    def of(self, spec: str, task: str | None = None) -> list[Job]:
+        """The jobs of a spec, on one task or all."""
+        return [job for job in self.jobs if job.spec == spec and task in (None, job.question.task)]
+
+    def shown(self, job: Job) -> Result | None:
+        """The result of a job, or the latest one of an earlier form; None if there is neither."""
+        return self._found.get(job.question) or self._of_any_form.get(_without_form(job.spec, job.question))
+
+    def is_outdated(self, job: Job) -> bool:
+        """Whether only an earlier form of the spec has a result."""
+        return job.question not in self._found and self.shown(job) is not None
+
+    def marked(self, spec: str) -> str:
+        """The name of a spec, marked where some of its results are of an earlier form."""
+        return f"{spec} {OUTDATED}" if any(map(self.is_outdated, self.of(spec))) else spec
 
     @property
-    def folder(self) -> Path:
-        return RUNS / self.spec / self.task.name.replace("/", "_") / f"seed{self.seed}"
+    def curves(self) -> dict[tuple[str, str], Curve]:
+        """The learning curve of each spec on each task with a result."""
+        found = (self.shown(job) for job in self.jobs)
+        drawn = curves_of([_evaluations(result) for result in found if result is not None])
+        return {(curve.spec, curve.task): curve for curve in drawn}
 
-    @property
-    def sets(self) -> tuple[str, ...]:
-        loop = (f"train.warmup={self.task.warmup}", f"train.action_repeat={self.task.action_repeat}")
-        smaller = SMALLER if self.spec in AT_FULL and self.task.name.startswith("dm_control/") else ()
-        return (*smaller, *SPECS[self.spec], *loop)
 
-    @property
-    def key(self) -> Record:
-        """The fields that identify the record of this run."""
-        return {
-            "spec": self.spec,
-            "task": self.task.name,
-            "seed": self.seed,
-            "steps": self.task.steps,
-            "evaluate_every": self.task.evaluate_every,
-            "algorithm": fingerprint(self.spec, self.task.name, self.sets),
-        }
+def _without_form(spec: str, question: Question) -> tuple[str, Question]:
+    return spec, replace(question, algorithm="")
 
-    def command(self) -> list[str]:
-        base = [sys.executable, "-m", "flowrl_dsl.cli"]
-        begun = self.folder / "run.json"
-        if begun.exists() and json.loads(begun.read_text())["sets"] != list(self.sets):
-            shutil.rmtree(self.folder)  # a run with outdated settings
-        if begun.exists():
-            return [*base, "resume", str(self.folder)]
-        options = ["--task", self.task.name, "--seed", str(self.seed), "--steps", str(self.task.steps)]
-        options += ["--evaluate-every", str(self.task.evaluate_every), "--out", str(self.folder)]
-        return [*base, "train", self.spec, *options, *(word for value in self.sets for word in ("--set", value))]
+
+def _evaluations(result: Result) -> Series:
+    values = {one.step: (one.return_mean, one.return_std or 0.0) for one in result.evaluations}
+    return Series(result.question.task, result.spec, (), values)
+
+
+@cache
+def study() -> Study:
+    """The suite with the results of docs/results.jsonl."""
+    return Study(jobs_of(driver.resolve_suite_or_raise(SUITE)), exchange.read(RECORDS))
 
 
 # ------------------------------------------------------------------------------------------------------------ running
 
 
-def run(job: Job) -> None:
-    """Execute one run in its own process, on one thread; its output goes to the run's log."""
-    if RECORDS.find(job.key):
-        return
-    RUNS.mkdir(parents=True, exist_ok=True)
-    flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    env = os.environ | {"XLA_FLAGS": flags, "OMP_NUM_THREADS": "1"}
-    log = RUNS / f"{job.spec}-{job.task.name.replace('/', '_')}-{job.seed}.log"
-    with log.open("w") as out:
-        code = subprocess.run(job.command(), env=env, stdout=out, stderr=subprocess.STDOUT, check=False).returncode
-    if code == 0:
-        RECORDS.add(job.key | {"sets": list(job.sets)} | measured(job.folder))
-    print(f"{'done' if code == 0 else f'failed with {code}'}: {job.spec} {job.task.name} seed {job.seed}", flush=True)
-
-
-def measured(folder: Path) -> Record:
-    """The measurements of a finished run."""
-    returns = read_evaluations(folder).values
-    trained, timing = (map(json.loads, (folder / name).open()) for name in ("metrics.jsonl", "timing.jsonl"))
-    return {
-        "version": __version__,
-        "updates": max(line["updates"] for line in trained if line["kind"] == "train"),
-        "updates_per_second": median(line["updates_per_second"] for line in timing if line["updates_per_second"]),
-        "evaluated_at": list(returns),
-        "return_mean": [round(mean, 2) for mean, _ in returns.values()],
-        "return_std": [round(spread, 2) for _, spread in returns.values()],
-    }
-
-
-def jobs_of(specs: Iterable[str], seeds: Iterable[int], tasks: Iterable[Task]) -> list[Job]:
-    """Jobs in order of seeds, so that an interrupted study covers every spec."""
-    jobs = (Job(spec, task, seed) for seed in seeds for task in tasks for spec in specs)
-    return [job for job in jobs if job.task.name in _tasks_of(job.spec)]
-
-
-def _tasks_of(spec: str) -> list[str]:
-    names = [task.name for task in TASKS]
-    if spec in MAIN:
-        return names
-    return [name for name in names if name not in OF_MAIN and (spec in OTHERS or name in OF_ALL)]
+def run(words: Iterable[str]) -> None:
+    """Run what the results lack; ``words`` choose a part of the suite, and how many run at a time."""
+    store = Store(HOME / "results.sqlite")
+    store.add(exchange.read(RECORDS))
+    command = [sys.executable, "-m", "flowrl_dsl.cli", "suite", "run", SUITE, "--out", str(HOME), *words]
+    try:
+        subprocess.run(command, check=False)
+    finally:
+        exchange.write(store.results(), RECORDS)
 
 
 # ------------------------------------------------------------------------------------------------------------ writing
 
 
-def curves() -> dict[tuple[str, str], Curve]:
-    """The curve of each spec and task with a recorded run."""
-    found = (RECORDS.shown(job.key) for job in jobs_of(SPECS, SEEDS, TASKS))
-    return {(curve.spec, curve.task): curve for curve in curves_of([_evaluations(record) for record in found if record])}
-
-
-def _evaluations(record: Record) -> Series:
-    values = zip(record["return_mean"], record["return_std"], strict=True)
-    return Series(record["task"], record["spec"], (), dict(zip(record["evaluated_at"], values, strict=True)))
-
-
-def returns_of(found: dict[tuple[str, str], Curve], specs: Iterable[str], tasks: list[Task]) -> str:
+def returns_of(of: Study, specs: Iterable[str], tasks: Iterable[str]) -> str:
     """Final inter-quartile means with intervals, one row per spec."""
-    rows = [[_marked(spec), *(_final(found.get((spec, task.name))) for task in tasks)] for spec in specs]
-    return table(["spec", *(task.name for task in tasks)], rows)
+    curves = of.curves
+    rows = [[of.marked(spec), *(_final(of, curves, spec, task) for task in tasks)] for spec in specs]
+    return table(["spec", *tasks], rows)
 
 
-def _marked(spec: str) -> str:
-    """The name of a spec, marked where some of its runs are of an earlier form."""
-    return spec + RECORDS.mark(job.key for job in jobs_of([spec], SEEDS, TASKS))
-
-
-def _final(curve: Curve | None) -> str:
+def _final(of: Study, curves: dict[tuple[str, str], Curve], spec: str, task: str) -> str:
+    curve = curves.get((spec, task))
     if curve is None:
         return "not run"
-    if curve.seeds < len(SEEDS):
+    if curve.seeds < len(of.of(spec, task)):
         return f"{curve.center[-1]:.1f} (seeds: {curve.seeds})"
     return f"{curve.center[-1]:.1f} [{curve.low[-1]:.1f}, {curve.high[-1]:.1f}]"
 
 
-def speed(found: dict[tuple[str, str], Curve], specs: Iterable[str], tasks: list[Task]) -> str:
+def speed(of: Study, specs: Iterable[str], tasks: Iterable[str]) -> str:
     """Environment steps, and seconds of training, until a spec's mean first reaches a mark.
 
     The mark is the midpoint between the lowest mean at the first evaluation and the median over specs of the best mean.
     """
-    marks = {}
+    curves = of.curves
+    marks = dict(_marks(curves.values(), tasks))
+    rows = [[of.marked(spec), *(_reached(of, curves.get((spec, task)), marks) for task in tasks)] for spec in specs]
+    return table(["spec", *(f"{task} (at {marks.get(task, 0):.0f})" for task in tasks)], rows)
+
+
+def _marks(curves: Iterable[Curve], tasks: Iterable[str]) -> Iterator[tuple[str, float]]:
+    drawn = list(curves)
     for task in tasks:
-        of_task = [curve for (_, name), curve in found.items() if name == task.name]
+        of_task = [curve for curve in drawn if curve.task == task]
         if of_task:
             low, high = min(curve.center[0] for curve in of_task), median(curve.center.max() for curve in of_task)
-            marks[task.name] = (low + high) / 2
-    rows = [[_marked(spec), *(_reached(found.get((spec, task.name)), task, marks) for task in tasks)] for spec in specs]
-    return table(["spec", *(f"{task.name} (at {marks.get(task.name, 0):.0f})" for task in tasks)], rows)
+            yield task, (low + high) / 2
 
 
-def _reached(curve: Curve | None, task: Task, marks: dict[str, float]) -> str:
+def _reached(of: Study, curve: Curve | None, marks: dict[str, float]) -> str:
     if curve is None:
         return "not run"
-    there = curve.steps[curve.center >= marks[task.name]]
+    there = curve.steps[curve.center >= marks[curve.task]]
     if not len(there):
         return "not reached"
-    found = [RECORDS.shown(Job(curve.spec, task, seed).key) for seed in SEEDS]
-    seconds = median(r["updates"] / r["updates_per_second"] for r in found if r)
-    return f"{there[0] / 1000:g} k, {seconds * (there[0] - task.warmup) / (task.steps - task.warmup):.0f} s"
+    found = [result for job in of.of(curve.spec, curve.task) if (result := of.shown(job))]
+    seconds = median(next(e.seconds or 0.0 for e in result.evaluations if e.step == there[0]) for result in found)
+    return f"{there[0] / 1000:g} k, {seconds:.0f} s"
 
 
 def write() -> None:
     """Write the tables of docs/results.md and docs/hybrids.md, and their figures."""
-    found = curves()
-    shared = [task for task in TASKS if task.name not in OF_MAIN]
-    of_all = [task for task in TASKS if task.name in OF_ALL]
+    of = study()
     for page, mark, group, tasks in (
-        ("results.md", "main", MAIN, list(TASKS)),
-        ("results.md", "scores", SCORES, shared),
-        ("results.md", "mirrors", MIRRORS, shared),
-        ("results.md", "gradients", GRADIENTS, shared),
-        ("hybrids.md", "returns", ["qsm_dpmd", *HYBRIDS], of_all),
+        ("results.md", "main", MAIN, TASKS),
+        ("results.md", "scores", SCORES, SHARED),
+        ("results.md", "mirrors", MIRRORS, SHARED),
+        ("results.md", "gradients", GRADIENTS, SHARED),
+        ("hybrids.md", "returns", ("qsm_dpmd", *HYBRIDS), OF_ALL),
     ):
-        drawn = [curve for (spec, _), curve in found.items() if spec in group]
+        drawn = [curve for (spec, _), curve in of.curves.items() if spec in group]
         if drawn:
             picture = f"{Path(page).stem}_{mark}.png"
             draw(drawn, DOCS / picture)
-            fill(page, mark, f"{returns_of(found, group, tasks)}\n\n![learning curves]({picture})")
-    fill("results.md", "speed", speed(found, [*MAIN, *OTHERS], shared))
+            fill(page, mark, f"{returns_of(of, group, tasks)}\n\n![learning curves]({picture})")
+    fill("results.md", "speed", speed(of, [*MAIN, *SCORES, *MIRRORS, *GRADIENTS], SHARED))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only-write", action="store_true", help="run nothing; write the pages from the recorded runs")
-    parser.add_argument("--jobs", type=int, default=2, help="how many run at a time")
-    parser.add_argument("--specs", nargs="+", default=list(SPECS), choices=list(SPECS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
-    parser.add_argument("--tasks", nargs="+", default=[t.name for t in TASKS], choices=[t.name for t in TASKS])
-    asked = parser.parse_args()
-    if not asked.only_write:
-        jobs = jobs_of(asked.specs, asked.seeds, [task for task in TASKS if task.name in asked.tasks])
-        with ThreadPoolExecutor(asked.jobs) as pool:
-            list(pool.map(run, jobs))
+    parser.add_argument("--jobs", help="how many run at a time")
+    for name, choices in (("specs", SPECS), ("tasks", TASKS), ("seeds", None)):
+        parser.add_argument(f"--{name}", nargs="+", choices=choices)
+    asked = vars(parser.parse_args())
+    if not asked.pop("only_write"):
+        chosen = {name: [given] if isinstance(given, str) else given for name, given in asked.items() if given}
+        run(word for name, given in chosen.items() for word in (f"--{name}", *given))
     write()
 
 

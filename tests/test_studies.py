@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,33 +49,44 @@ def test_a_page_is_filled_between_its_marks_again_and_again(scripts, tmp_path, m
         assert (tmp_path / "page.md").read_text() == f"before\n<!-- a -->\n{text}\n<!-- end of a -->\nafter\n"
 
 
-def test_returns_and_speed_of_runs_with_known_curves(scripts, tmp_path, monkeypatch) -> None:
-    results, records = scripts("make_results"), scripts("records")
-    monkeypatch.setattr(records, "DOCS", tmp_path)
-    kept = records.Records("results.jsonl")
-    monkeypatch.setattr(results, "RECORDS", kept)
+def _curve(job, values: dict[int, float], algorithm: str | None = None):
+    """A result of this job, with an update for each step and a hundred of them in a second."""
+    from flowrl_dsl.suites.results import FINISHED, Evaluation, Result
+
+    asked = job.question if algorithm is None else replace(job.question, algorithm=algorithm)
+    measured = tuple(Evaluation(step, value, 0.0, seconds=step / 100) for step, value in values.items())
+    return Result(job.spec, asked, job.sets, "{}", "", FINISHED, asked.steps, 100.0, "", measured)
+
+
+def test_returns_and_speed_of_runs_with_known_curves(scripts) -> None:
+    results = scripts("make_results")
     task = results.TASKS[0]
-    for spec, last in (("sac", 100.0), ("td3", 40.0), ("dpmd", 10.0)):
-        for seed in results.SEEDS:
-            measured = {"updates": 19_000, "updates_per_second": 100.0, "evaluated_at": [2_500, 10_500, 20_000]}
-            returns = {"return_mean": [0.0, 0.6 * last, last], "return_std": [0.0, 0.0, 0.0]}
-            kept.add(results.Job(spec, task, seed).key | measured | returns)
-    found = results.curves()
+    whole = results.study()
+    jobs = [(job, last) for spec, last in (("sac", 100), ("td3", 40), ("dpmd", 10)) for job in whole.of(spec, task)]
+    found = results.Study(whole.jobs, [_curve(job, {2_500: 0, 10_500: 0.6 * last, 20_000: last}) for job, last in jobs])
     assert "| sac | 100.0 [100.0, 100.0] |" in results.returns_of(found, ["sac"], [task])
     assert "| qsm | not run |" in results.returns_of(found, ["qsm"], [task])
     table = results.speed(found, ["sac", "td3", "dpmd"], [task])
-    # half of the way from 0 to td3's 40, first seen at 10.5 k: half of the 190 s that 19 000 updates took
-    assert "(at 20)" in table and "| sac | 10.5 k, 95 s |" in table and "| td3 | 10.5 k, 95 s |" in table
+    # half of the way from 0 to td3's 40, first seen at 10.5 k
+    assert "(at 20)" in table and "| sac | 10.5 k, 105 s |" in table and "| td3 | 10.5 k, 105 s |" in table
     assert "| dpmd | not reached |" in table
 
 
-def test_runs_of_other_settings_are_not_counted(scripts, monkeypatch) -> None:
+def test_a_result_of_an_earlier_form_is_shown_with_a_mark(scripts) -> None:
     results = scripts("make_results")
-    key = results.Job("dpmd", results.TASKS[0], 0).key
-    settings = dict.fromkeys(results.SPECS, ()) | {"dpmd": (*results.SPECS["dpmd"], "train.batch=1")}
-    monkeypatch.setattr(results, "SPECS", settings)
-    assert not key.items() <= results.Job("dpmd", results.TASKS[0], 0).key.items()
-    assert json.loads(json.dumps(key)) == key, "a key read back from the file must be the same"
+    jobs = results.study().of("sac", "InvertedPendulum-v5")
+    earlier = [_curve(job, {20_000: 1.0}, algorithm="of before") for job in jobs]
+    found = results.Study(jobs, earlier)
+    assert found.shown(jobs[0]) == earlier[0] and found.is_outdated(jobs[0]) and found.marked("sac") == "sac †"
+    found = results.Study(jobs, [*earlier, *(_curve(job, {20_000: 2.0}) for job in jobs)])
+    assert found.shown(jobs[0]).evaluations[-1].return_mean == 2.0
+    assert not found.is_outdated(jobs[0]) and found.marked("sac") == "sac"
+    assert results.Study(jobs, []).shown(jobs[0]) is None and results.Study(jobs, []).marked("sac") == "sac"
+
+
+def test_the_results_of_the_documents_answer_the_suite(scripts) -> None:
+    whole = scripts("make_results").study()
+    assert whole.jobs and all(whole.shown(job) is not None for job in whole.jobs)
 
 
 def test_a_record_of_another_algorithm_is_shown_with_a_mark_and_repeated(scripts, tmp_path, monkeypatch) -> None:

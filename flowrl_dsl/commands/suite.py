@@ -25,7 +25,7 @@ _KINDS = {
     "table": "tables of scores, with intervals and failures",
     "report": "tables in all forms, and figures, in a folder",
     "export": "write results to a file of JSON lines or Parquet",
-    "import": "add exported results, or the records of docs/results.jsonl, to the store",
+    "import": "add exported results, such as docs/results.jsonl, to the store",
     "random": "measure the returns of random actions on the tasks of a suite",
 }
 _PLACES = ("local", "ray", "slurm")
@@ -161,7 +161,7 @@ def _report(parsed: argparse.Namespace) -> None:
 def _export(parsed: argparse.Namespace) -> None:
     from flowrl_dsl.suites import exchange
 
-    print(f"{exchange.write(_store(parsed).results(), parsed.file)} rows in {parsed.file}")
+    print(f"{exchange.write(_store(parsed).results(), parsed.file)} runs in {parsed.file}")
 
 
 def _import(parsed: argparse.Namespace) -> None:

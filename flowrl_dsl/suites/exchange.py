@@ -1,6 +1,6 @@
-"""Results as files: JSON lines or Parquet, a row for each evaluation with all that decides it; and their way back.
+"""Results as files, and their way back: JSON with a line for each run, or Parquet with a row for each evaluation.
 
-A run without an evaluation has one row whose ``step`` is null.  The records of ``docs/make_results.py`` are imported too.
+Both contain all that decides a run.  In Parquet a run without an evaluation has one row whose ``step`` is null.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from flowrl_dsl.reading import Unreadable, read_regular
 from flowrl_dsl.runtime import files
 from flowrl_dsl.suites.errors import SuiteError, missing_library
 from flowrl_dsl.suites.jobs import Question
-from flowrl_dsl.suites.results import FINISHED, Evaluation, Result, seconds_before
+from flowrl_dsl.suites.results import Evaluation, Result
 
 PARQUET = ".parquet"
 Row = dict[str, Any]
@@ -25,21 +25,42 @@ _EVALUATION = [field.name for field in fields(Evaluation)]
 _OWN = ("spec", "software", "machine", "outcome", "updates", "updates_per_second", "recorded")
 
 
+def _run(result: Result) -> Row:
+    """All of a result but its evaluations."""
+    return asdict(result.question) | {name: getattr(result, name) for name in _OWN} | {"sets": list(result.sets)}
+
+
+def _result(row: Row, evaluations: tuple[Evaluation, ...]) -> Result:
+    question = Question(**{name: row[name] for name in _QUESTION})
+    own = {name: row[name] for name in _OWN}
+    return Result(question=question, sets=tuple(row["sets"]), evaluations=evaluations, **own)
+
+
+def lines_of(results: Iterable[Result]) -> Iterator[Row]:
+    """An object for each run, with the list of its ``evaluations``; what was not measured is left out."""
+    for result in results:
+        measured = [{name: v for name, v in asdict(one).items() if v is not None} for one in result.evaluations]
+        yield _run(result) | {"evaluations": measured}
+
+
+def of_lines(lines: Iterable[Row]) -> list[Result]:
+    """The runs of such objects.  Raises KeyError, TypeError or ValueError for others."""
+    return [_result(line, tuple(Evaluation(**one) for one in line["evaluations"])) for line in lines]
+
+
 def rows_of(results: Iterable[Result]) -> Iterator[Row]:
     """A flat row for each evaluation."""
     for result in results:
-        run = asdict(result.question) | {name: getattr(result, name) for name in _OWN} | {"sets": list(result.sets)}
         nothing = dict.fromkeys(_EVALUATION)
         for values in [asdict(one) for one in result.evaluations] or [nothing]:
-            yield run | values
+            yield _run(result) | values
 
 
-def results_of(rows: Iterable[Row]) -> list[Result]:
+def of_rows(rows: Iterable[Row]) -> list[Result]:
     """The runs of flat rows.  Raises KeyError, TypeError or ValueError for rows of another kind."""
     found: dict[str, Result] = {}
     for row in rows:
-        question = Question(**{name: row[name] for name in _QUESTION})
-        run = Result(question=question, sets=tuple(row["sets"]), evaluations=(), **{name: row[name] for name in _OWN})
+        run = _result(row, ())
         run = found.setdefault(run.id, run)
         if row["step"] is not None:
             one = Evaluation(**{name: row[name] for name in _EVALUATION})
@@ -48,16 +69,15 @@ def results_of(rows: Iterable[Row]) -> list[Result]:
 
 
 def write(results: Sequence[Result], path: Path) -> int:
-    """Write results to a file of JSON lines, or of Parquet if its name ends so; returns the number of rows.
+    """Write results to a file, of Parquet if its name ends so and of JSON otherwise; returns the number of runs.
 
     Raises FRL0505 where pyarrow is missing, and FRL0410 where the file cannot be written.
     """
-    rows = list(rows_of(results))
-    data = _parquet(rows) if path.suffix == PARQUET else "".join(json.dumps(row) + "\n" for row in rows).encode()
+    data = _parquet(list(rows_of(results))) if path.suffix == PARQUET else _json(results)
     with files.disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         files.replace(path, data)
-    return len(rows)
+    return len(results)
 
 
 def read(path: Path) -> list[Result]:
@@ -65,32 +85,16 @@ def read(path: Path) -> list[Result]:
     try:
         data = read_regular(path, _MOST_BYTES)
         if path.suffix == PARQUET:
-            return results_of(_of_parquet(data))
-        lines = [json.loads(line) for line in data.splitlines() if line.strip()]
-        if lines and "evaluated_at" in lines[0]:
-            return [of_study(record) for record in lines if "algorithm" in record]
-        return results_of(lines)
+            return of_rows(_of_parquet(data))
+        return of_lines(json.loads(line) for line in data.splitlines() if line.strip())
     except OSError as error:
         raise SuiteError("FRL0507", f"cannot read {path}: {error.strerror or error}") from error
     except (Unreadable, KeyError, TypeError, ValueError) as error:
         raise SuiteError("FRL0507", f"{path} has no results: {type(error).__name__} {error}") from error
 
 
-def of_study(record: Row) -> Result:
-    """A record of docs/results.jsonl, which says the version of this package and nothing of the machine."""
-    steps, rate, updates = record["steps"], record["updates_per_second"], record["updates"]
-    question = Question(
-        record["algorithm"], record["task"], record["seed"], steps, record["evaluate_every"], record.get("episodes", 10)
-    )
-    warmup = max(steps - updates, 0)
-    measured = zip(record["evaluated_at"], record["return_mean"], record["return_std"], strict=True)
-    whole = updates / rate
-    evaluations = tuple(
-        Evaluation(step, mean, std, seconds=seconds_before(step, warmup, steps, whole)) for step, mean, std in measured
-    )
-    software = json.dumps({"flowrl-dsl": record["version"]})
-    ended = (FINISHED, updates, rate, "", evaluations)
-    return Result(record["spec"], question, tuple(record["sets"]), software, "", *ended)
+def _json(results: Iterable[Result]) -> bytes:
+    return "".join(json.dumps(line) + "\n" for line in lines_of(results)).encode()
 
 
 def _parquet(rows: Sequence[Row]) -> bytes:

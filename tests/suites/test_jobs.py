@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from flowrl_dsl import driver
 from flowrl_dsl.suites.errors import SuiteError
 from flowrl_dsl.suites.jobs import chosen, digest, fingerprint, jobs_of
 from tests.suites.samples import TINY, jobs, suite
-
-DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_every_spec_and_task_comes_before_the_next_seed(tmp_path: Path) -> None:
@@ -53,23 +48,6 @@ def test_a_part_of_a_suite(tmp_path: Path) -> None:
         assert caught.value.code == "FRL0508"
     with pytest.raises(SuiteError):
         jobs_of(suite(tmp_path), "paper")
-
-
-def test_the_suite_small_is_the_study_of_the_documents(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings of docs/make_results.py give the same algorithms, so that its records answer the suite's questions."""
-    monkeypatch.syspath_prepend(str(DOCS))
-    import make_results as study
-
-    whole = driver.resolve_suite_or_raise("small")
-    pairs = {(spec, task, seed) for g in whole.groups for spec in g.specs for task in g.tasks for seed in g.seeds}
-    theirs = {(j.spec, j.task.name, j.seed): j for j in study.jobs_of(study.SPECS, study.SEEDS, study.TASKS)}
-    assert pairs == theirs.keys()
-    for job in jobs_of(replace(whole, groups=tuple(group for group in whole.groups if group.name in ("td7", "redq")))):
-        key = theirs[job.spec, job.question.task, job.question.seed].key
-        found = {name: getattr(job.question, name) for name in ("algorithm", "task", "seed", "steps", "evaluate_every")}
-        assert found.items() <= key.items()
-    for module in ("make_results", "records"):
-        sys.modules.pop(module, None)
 
 
 def test_a_digest_depends_neither_on_the_layout_nor_on_options_that_are_none() -> None:

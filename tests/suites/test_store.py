@@ -44,19 +44,21 @@ def test_results_survive_a_file(tmp_path: Path, suffix: str) -> None:
         pytest.importorskip("pyarrow")
     results = [result(question(0), 1.0, 2.5), result(question(2), outcome="FRL0421")]
     path = tmp_path / f"results{suffix}"
-    assert exchange.write(results, path) == 3
+    assert exchange.write(results, path) == 2
     assert exchange.read(path) == results
 
 
-def test_a_row_has_all_that_decides_it(tmp_path: Path) -> None:
+def test_a_file_has_all_that_decides_a_run(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     exchange.write([result(question(3), 7.0)], path)
-    row = json.loads(path.read_text())
-    assert row["algorithm"] == "abcdef012345" and row["seed"] == 3 and row["software"] == '{"jax": "1"}'
-    assert {"task", "steps", "evaluate_every", "episodes", "machine", "outcome", "step", "return_mean"} <= {*row}
+    line = json.loads(path.read_text())
+    assert line["algorithm"] == "abcdef012345" and line["seed"] == 3 and line["software"] == '{"jax": "1"}'
+    assert {"task", "steps", "evaluate_every", "episodes", "machine", "outcome"} <= {*line}
+    (row,) = exchange.rows_of([result(question(3), 7.0)])
+    assert row.keys() > line.keys() - {"evaluations"} and row["step"] == 100 and row["return_mean"] == 7.0
 
 
-def test_records_of_the_study_are_results() -> None:
+def test_results_of_the_documents_are_results() -> None:
     found = exchange.read(HERE / "docs" / "results.jsonl")
     assert len(found) > 100 and all(len(one.evaluations) >= 5 and not one.failed for one in found)
     one = found[-1]
@@ -64,7 +66,7 @@ def test_records_of_the_study_are_results() -> None:
     assert one.evaluations[-1].seconds == pytest.approx(one.updates / one.updates_per_second, rel=0.01)
 
 
-@pytest.mark.parametrize("content", ["", "no rows\n", '{"step": 3}\n', "[]\n", '{"evaluated_at": 3, "algorithm": "x"}\n'])
+@pytest.mark.parametrize("content", ["", "no rows\n", '{"step": 3}\n', "[]\n", '{"evaluations": 3, "algorithm": "x"}\n'])
 def test_a_file_without_results(tmp_path: Path, content: str) -> None:
     path = tmp_path / "wrong.jsonl"
     path.write_text(content)
