@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
 PASSES = tuple(name for name in PIPELINE if name not in ("noise", "chunk", "members"))
 """Those left out compute random numbers, or divide the work by the number of observations, which is open here."""
-LIBRARIES = {"numpy": (), "stablehlo": ("flatbuffers",), "onnx": ("jax2onnx", "onnxruntime")}
-"""The formats, and what each needs besides this package."""
-FILES = {"numpy": "policy.py", "stablehlo": "policy.stablehlo", "onnx": "policy.onnx"}
+LIBRARIES = {"numpy": (), "stablehlo": (), "onnx": ("jax2onnx", "onnxruntime")}
+"""The formats, and what each needs besides this package: the extra of its name."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,11 @@ def export(run: Path, form: str, mode: str, out: Path | None) -> list[Path]:
     from flowrl_dsl.export import card, safetensors
     from flowrl_dsl.runtime import files
 
-    require_extra("onnx" if form == "onnx" else "export", *LIBRARIES[form])
+    require_extra(form, *LIBRARIES[form])
     found = loaded(run, mode)
     about = {"algorithm": found.acting.name, "task": found.origin.task, "step": str(found.origin.step), "mode": mode}
     contents = {
-        FILES[form]: _policy(found, form),
+        **_policy(found, form),
         "policy.safetensors": safetensors.encoded(found.acting.weights, about),
         "README.md": card.card(found.acting, found.origin, form).encode(),
     }
@@ -70,17 +69,19 @@ def loaded(run: Path, mode: str) -> Exported:
     return Exported(Acting(found.program, found.state, found.low, found.high, mode), origin)
 
 
-def _policy(found: Exported, form: str) -> bytes:
-    if form == "numpy":
-        from flowrl_dsl.export import numpy_file
-
-        place = f"on {found.origin.task}, training step {found.origin.step:_}"
-        title = f"{found.origin.title} ({found.acting.name}) {place}."
-        return numpy_file.written(found.acting, title, __version__).encode()
+def _policy(found: Exported, form: str) -> dict[str, bytes]:
+    """The files of the policy itself, by name."""
     if form == "onnx":
         from flowrl_dsl.export import onnx_file
 
-        return onnx_file.converted(found.acting)
+        return {"policy.onnx": onnx_file.converted(found.acting)}
+    place = f"on {found.origin.task}, training step {found.origin.step:_}"
+    title = f"{found.origin.title} ({found.acting.name}) {place}."
+    if form == "numpy":
+        from flowrl_dsl.export import numpy_file
+
+        return {"policy.py": numpy_file.written(found.acting, title, __version__).encode()}
     from flowrl_dsl.export import stablehlo
 
-    return stablehlo.serialized(found.acting)
+    written = stablehlo.written(found.acting, title, __version__)
+    return {"policy.stablehlo": written.module, "policy.py": written.loader.encode()}

@@ -12,7 +12,7 @@ HELP = "write the policy of a run for programs without this package: NumPy, Stab
 
 def declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=Path, metavar="RUN")
-    help_text = "numpy, one Python file (default); stablehlo, for jax.export; onnx"
+    help_text = "numpy, one Python file (default); stablehlo, for programs with jax; onnx"
     command.add_argument("--format", choices=("numpy", "stablehlo", "onnx"), default="numpy", help=help_text)
     help_text = "how the spec evaluates (default) or explores"
     command.add_argument("--mode", choices=("evaluate", "explore"), default="evaluate", help=help_text)

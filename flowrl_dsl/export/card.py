@@ -39,17 +39,14 @@ class Origin:
     high: Sequence[float]
 
 
+_PYTHON = """\
+import policy  # {needs}
+
+action = policy.act(obs)  # obs [{{o}}] or [n, {{o}}]
+noise = policy.draw(len(obs))  # by name, to repeat an action: policy.act(obs, noise)"""
 USE = {
-    "numpy": """\
-import policy  # policy.py needs NumPy alone
-
-action = policy.act(obs)  # obs [{o}] or [n, {o}]
-noise = policy.draw(len(obs))  # by name, to repeat an action: policy.act(obs, noise)""",
-    "stablehlo": """\
-import jax, jax.export  # and flatbuffers, with which jax.export reads
-
-policy = jax.export.deserialize(bytearray(open("policy.stablehlo", "rb").read()))
-action = policy.call(obs, noise)  # obs float32 [n, {o}], noise a dictionary of the arrays below""",
+    "numpy": _PYTHON.format(needs="policy.py needs NumPy alone"),
+    "stablehlo": _PYTHON.format(needs="policy.py reads policy.stablehlo beside it and needs jax alone"),
     "onnx": """\
 import onnxruntime
 

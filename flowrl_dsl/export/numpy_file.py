@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
+from flowrl_dsl.export import calling
 from flowrl_dsl.export.acting import Acting, not_convertible
 from flowrl_dsl.export.straight.rules import shape_text
 from flowrl_dsl.export.straight.writing import Unwritten, Writer
@@ -16,7 +17,7 @@ from flowrl_dsl.export.straight.writing import Unwritten, Writer
 _INDENT = "    "
 _HEAD = '''"""{title}
 
-``act(obs)`` returns actions [A] for one observation [O], or [n, A] for [n, O], within the bounds of the task.
+{description}
 This file needs NumPy alone.  It was written by flowrl-dsl {version}.
 """
 
@@ -24,27 +25,9 @@ from base64 import b64decode
 
 import numpy as np
 
-OBSERVATION_SIZE, ACTION_SIZE = {observation_size}, {action_size}
+{functions}
 
-
-def act(obs, noise=None, generator=None):
-    """Actions for observations; ``noise`` is that of :func:`draw`, by default drawn with ``generator``."""
-    obs = np.asarray(obs, np.float32)
-    rows = np.atleast_2d(obs)
-    if obs.ndim not in (1, 2) or rows.shape[1] != OBSERVATION_SIZE:
-        raise ValueError(f"expected observations [..., {{OBSERVATION_SIZE}}], one or several, found shape {{obs.shape}}")
-    noise = draw(len(rows), generator) if noise is None else noise
-    with np.errstate(all="ignore"):
-        actions = _act(rows, **noise).astype(np.float32)
-    return actions[0] if obs.ndim == 1 else actions
-
-
-def draw(n, generator=None):
-    """The random numbers of n actions by name: standard normal, or uniform in [0, 1)."""
-    generator = np.random.default_rng() if generator is None else generator
-    return {{{draws}}}
-
-
+@np.errstate(all="ignore")
 def _act({arguments}):
     n = len(obs)
 {body}
@@ -72,19 +55,13 @@ def written(acting: Acting, title: str, version: str) -> str:
     return _HEAD.format(
         title=title,
         version=version,
-        observation_size=acting.observation_size,
-        action_size=acting.action_size,
-        draws=", ".join(f'"{name}": {_drawn(draw.kind, draw.shape)}' for name, draw in acting.draws.items()),
+        description=calling.DESCRIPTION,
+        functions=calling.functions(acting, "np"),
         arguments=", ".join(["obs", *acting.draws]),
         body=textwrap.indent("\n".join(writer.lines), _INDENT),
         helpers=f"{helpers}\n" if helpers else "",
         weights=_weights(acting.weights | writer.constants),
     )
-
-
-def _drawn(kind: str, shape: tuple) -> str:
-    function = "standard_normal" if kind == "normal" else "random"
-    return f"generator.{function}({shape_text(shape)}, np.float32)"
 
 
 def _weights(weights: Mapping[str, np.ndarray]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import jax
@@ -13,8 +14,8 @@ import pytest
 
 import flowrl_dsl
 from flowrl_dsl import cli, exporting
+from flowrl_dsl.export import stablehlo
 from flowrl_dsl.export.acting import Acting
-from flowrl_dsl.export.stablehlo import serialized
 from flowrl_dsl.runtime.errors import RunError
 from tests.export import shipped
 
@@ -22,18 +23,13 @@ ROWS = 1000
 TINY = ("policy.network=mlp([8])", "critic.network=mlp([8])", "train.batch=8", "train.warmup=50")
 BEGINNING = """
 import sys
-sys.modules["flowrl_dsl"] = None
+sys.modules.update(dict.fromkeys(REFUSED))
 import numpy as np
 given = dict(np.load("given.npz"))
 obs = given.pop("obs")
 """
-"""The beginning of a program in which this package cannot be imported."""
-END = """
-np.save("found.npy", found)
-assert not {name.split(".")[0] for name in sys.modules} & REFUSED - {"flowrl_dsl"}
-"""
-"""Its end: none of the other libraries was imported."""
-OURS = {"flax", "gymnasium", "lark", "mujoco", "optax", "pydantic"}
+"""The beginning of a program in which these libraries cannot be imported."""
+OURS = {"flax", "flowrl_dsl", "gymnasium", "lark", "mujoco", "optax", "pydantic"}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +48,7 @@ def given(acting: Acting, folder: Path, rows: int = ROWS) -> dict[str, np.ndarra
 
 def alone(folder: Path, refused: set[str], program: str) -> np.ndarray:
     """What a program saves as ``found.npy`` that imports neither this package nor these libraries."""
-    text = f"{BEGINNING}{program}{END.replace('REFUSED', repr(refused))}"
+    text = BEGINNING.replace("REFUSED", repr(refused)) + program + "\nnp.save('found.npy', found)\n"
     done = subprocess.run([sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return np.load(folder / "found.npy")
@@ -67,12 +63,7 @@ def expected(acting: Acting, inputs: dict[str, np.ndarray]) -> np.ndarray:
     "form, refused, program",
     [
         ("numpy", OURS | {"jax"}, "import policy\nfound = policy.act(obs, given)"),
-        (
-            "stablehlo",
-            OURS,
-            "import jax.export\nread = bytearray(open('policy.stablehlo', 'rb').read())\n"
-            "found = np.asarray(jax.export.deserialize(read).call(obs, given))",
-        ),
+        ("stablehlo", OURS | {"flatbuffers"}, "import policy\nfound = np.asarray(policy.act(obs, given))"),
     ],
 )
 def test_a_program_without_this_package_acts_alike(
@@ -80,20 +71,29 @@ def test_a_program_without_this_package_acts_alike(
 ) -> None:
     # a choice of the best sample may fall otherwise where values are nearly equal: exploration chooses none
     assert cli.main(["export", str(run.path), "--format", form, "--mode", "explore", "--out", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        str(tmp_path / name) for name in (exporting.FILES[form], "policy.safetensors", "README.md")
-    ]
+    files = ("policy.stablehlo", "policy.py") if form == "stablehlo" else ("policy.py",)
+    paths = [str(tmp_path / name) for name in (*files, "policy.safetensors", "README.md")]
+    assert capsys.readouterr().out.splitlines() == paths
     acting = exporting.loaded(run.path, "explore").acting
     inputs = given(acting, tmp_path)
     np.testing.assert_allclose(alone(tmp_path, refused, program), expected(acting, inputs), rtol=1e-5, atol=1e-5)
 
 
-def test_the_exported_function_acts_as_the_policy_of_the_run(run: flowrl_dsl.Run) -> None:
-    """For td3, whose evaluation draws nothing, without noise; test_shipped.py has the others."""
+def test_the_stablehlo_acts_as_the_program(tmp_path: Path) -> None:
+    """For td3, whose evaluation draws nothing: one observation, many, and within a function that jax compiles."""
     acting = shipped.acting("td3", "evaluate")
     assert acting.draws == {}
-    found = jax.export.deserialize(bytearray(serialized(acting))).call(shipped.S, {})
-    np.testing.assert_allclose(found, shipped.by_keys("td3", "evaluate", {})[0], rtol=1e-5, atol=1e-5)
+    files = stablehlo.written(acting, "A policy.", "0")
+    (tmp_path / "policy.stablehlo").write_bytes(files.module)
+    (tmp_path / "loader.py").write_text(files.loader)
+    policy = vars(types.ModuleType("policy")) | {"__file__": str(tmp_path / "loader.py")}
+    exec(files.loader, policy)
+    actions = shipped.by_keys("td3", "evaluate", {})[0]
+    for act in (policy["act"], jax.jit(policy["act"])):
+        np.testing.assert_allclose(act(shipped.S), actions, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(act(shipped.S[0]), actions[0], rtol=1e-5, atol=1e-5)
+    with pytest.raises(NotImplementedError, match="no gradient"):
+        jax.grad(lambda obs: policy["act"](obs).sum())(shipped.S)
 
 
 def test_the_weights_are_a_file_of_safetensors(run: flowrl_dsl.Run) -> None:
@@ -112,7 +112,7 @@ def test_the_weights_are_a_file_of_safetensors(run: flowrl_dsl.Run) -> None:
 
 
 def test_the_card_names_origin_and_arrays(run: flowrl_dsl.Run) -> None:
-    text = exporting.export(run.path, "stablehlo", "evaluate", None)[2].read_text()
+    text = exporting.export(run.path, "stablehlo", "evaluate", None)[-1].read_text()
     record = next(one for one in run.records() if one["kind"] == "eval")
     for part in ("Pendulum-v1", f"{record['return_mean']:.1f} ±", "`(3, n, 10, 1)`", "steps = 3", "jax ", "[-2.0] to [2.0]"):
         assert part in text
@@ -127,15 +127,14 @@ def test_one_observation_and_wrong_ones(run: flowrl_dsl.Run, tmp_path: Path) -> 
     assert alone(tmp_path, OURS | {"jax"}, program).shape == (1,)
 
 
-@pytest.mark.parametrize("form, library", [("onnx", "jax2onnx"), ("onnx", "onnxruntime"), ("stablehlo", "flatbuffers")])
+@pytest.mark.parametrize("library", ["jax2onnx", "onnxruntime"])
 def test_a_missing_extra_is_named(
-    form: str, library: str, run: flowrl_dsl.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    library: str, run: flowrl_dsl.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    extra = "onnx" if form == "onnx" else "export"
     monkeypatch.setattr("flowrl_dsl.runtime.errors.find_spec", lambda name: None if name == library else object())
-    assert cli.main(["export", str(run.path), "--format", form]) == 3
+    assert cli.main(["export", str(run.path), "--format", "onnx"]) == 3
     told = capsys.readouterr().err
-    assert f"error[FRL0491]: {library} is not installed" in told and f"pip install 'flowrl-dsl[{extra}]'" in told
+    assert f"error[FRL0491]: {library} is not installed" in told and "pip install 'flowrl-dsl[onnx]'" in told
 
 
 def test_an_operation_without_a_numpy_form_is_an_error(run: flowrl_dsl.Run, monkeypatch: pytest.MonkeyPatch) -> None:
