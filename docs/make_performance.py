@@ -26,9 +26,10 @@ SPECS = {
 def measure(kind: str) -> None:
     """Run one kind of benchmark in its own process; an interrupted result is discarded."""
     draft, path = KEPT / f"{kind}.draft.json", KEPT / f"{kind}.json"
-    command = [sys.executable, "-m", "flowrl_dsl.cli", "bench", kind, *SPECS.get(kind, ()), "--json", str(draft)]
-    subprocess.run(command, check=False)
-    if draft.exists() and draft.stat().st_size and not from_json(draft.read_text()).interrupted:
+    command = [sys.executable, "-m", "flowrl_dsl.cli", "bench", kind, *SPECS.get(kind, ()), "--json"]
+    with draft.open("w") as output:
+        subprocess.run(command, stdout=output, check=False)
+    if draft.stat().st_size and not from_json(draft.read_text()).interrupted:
         draft.replace(path)
 
 

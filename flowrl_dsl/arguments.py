@@ -101,6 +101,11 @@ def add_set(command: argparse.ArgumentParser) -> None:
     command.add_argument("--set", action="append", default=[], type=assignment, metavar="NAME=VALUE", help=help_text)
 
 
+def add_json(command: argparse.ArgumentParser) -> None:
+    """The option ``--json`` of every command that prints a table; :func:`flowrl_dsl.exits.show` reads it."""
+    command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
 def places(text: str) -> tuple[int, ...]:
     """Whole numbers from 0 on with commas between them, none of them twice."""
     parts = [part.strip() for part in text.split(",")]

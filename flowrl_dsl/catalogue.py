@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import indent
@@ -28,19 +28,15 @@ def listing(what: str | None) -> str:
     Raises ``ValueError`` for an unknown family.
     """
     return "\n\n".join(
-        f"{name.replace('_', ' ')}\n{_table([tuple(row.values()) for row in rows])}" for name, rows in _chosen(what).items()
+        f"{name.replace('_', ' ')}\n{_table([tuple(row.values()) for row in rows])}" for name, rows in listed(what).items()
     )
-
-
-def listing_json(what: str | None) -> str:
-    """As :func:`listing`, as JSON: a list of ``name``, ``summary``, ... for ``specs`` and for each family."""
-    return json.dumps(_chosen(what), indent=1)
 
 
 Rows = list[dict[str, str]]
 
 
-def _chosen(what: str | None) -> dict[str, Rows]:
+def listed(what: str | None) -> dict[str, Rows]:
+    """What :func:`listing` shows: rows of ``name``, ``summary``, ... for ``specs`` and for each family."""
     known = families()
     if what in known:
         return {what: _family(known[what])}
@@ -108,22 +104,35 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(lines)
 
 
-def difference(left: str, right: str, task: str | None, sets: Sequence[str]) -> str:
+@dataclass(frozen=True)
+class Differences:
     """The semantic differences between two specs, or two suites, setting by setting."""
+
+    left: Algorithm | Suite
+    right: Algorithm | Suite
+    found: Sequence[Difference]
+
+    def as_json(self) -> dict[str, Any]:
+        """The names of both, and each setting by its path with both values."""
+        return {"left": self.left.name, "right": self.right.name, "differences": [asdict(one) for one in self.found]}
+
+    def text(self) -> str:
+        """For a terminal."""
+        if not self.found:
+            return f"{self.left.name} and {self.right.name} are equivalent"
+        lines = [f"- {self.left.name}: {self.left.title}", f"+ {self.right.name}: {self.right.title}"]
+        for one in self.found:
+            lines += ["", one.path, f"  - {one.left}", f"  + {one.right}"]
+        return "\n".join(lines)
+
+
+def differences(left: str, right: str, task: str | None, sets: Sequence[str]) -> Differences:
+    """The differences between two specs as resolved for a task, or between two suites."""
     if any(map(driver.holds_suite, (left, right))):
         one, other = (driver.resolve_suite_or_raise(name) for name in (left, right))
-        return _differences(one, other, compare_suites(one, other))
+        return Differences(one, other, compare_suites(one, other))
     a, b = (driver.resolve_or_raise(spec, task, sets)[0] for spec in (left, right))
-    return _differences(a, b, compare(a, b))
-
-
-def _differences(left: Algorithm | Suite, right: Algorithm | Suite, found: Sequence[Difference]) -> str:
-    if not found:
-        return f"{left.name} and {right.name} are equivalent"
-    head = [f"- {left.name}: {left.title}", f"+ {right.name}: {right.title}"]
-    for one in found:
-        head += ["", one.path, f"  - {one.left}", f"  + {one.right}"]
-    return "\n".join(head)
+    return Differences(a, b, compare(a, b))
 
 
 def new(name: str, base: str, path: Path) -> None:

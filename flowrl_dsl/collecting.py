@@ -101,8 +101,11 @@ def check(arguments: CollectArguments) -> None:
         raise ValueError("--noise is added to the actions of policies; --replay takes what the run stored")
 
 
-def collect(arguments: CollectArguments) -> None:
-    """Write the data set; prints the returns of each behavior and of the whole."""
+def collect(arguments: CollectArguments) -> dict[str, Any]:
+    """Write the data set; prints the returns of each behavior and of the whole.
+
+    Returns the name of the data set, its folder, its size, and what its metadata state.
+    """
     from flowrl_dsl.runtime.logs import expanded
     from flowrl_dsl.runtime.worlds import catalogue
 
@@ -114,23 +117,24 @@ def collect(arguments: CollectArguments) -> None:
     episodes = [episode for part in parts for episode in part.episodes]
     if not episodes:
         raise RunError("FRL0462", "the replays are empty: these runs store no transitions in their checkpoints")
-    metadata = {
-        "algorithm_name": ", ".join(dict.fromkeys(part.about["spec"] for part in parts)),
-        "flowrl_dsl": {
-            "source": "replay" if arguments.replay else "policy",
-            "task": task,
-            "action_repeat": repeat,
-            "seed": arguments.seed,
-            "envs": arguments.envs,
-            "noise": arguments.noise,
-            "returns": writing.returns_of(episodes),
-            "behaviors": [part.about for part in parts],
-            "versions": {"flowrl-dsl": __version__} | {name: version(name) for name in _PACKAGES},
-        },
+    about = {
+        "source": "replay" if arguments.replay else "policy",
+        "task": task,
+        "action_repeat": repeat,
+        "seed": arguments.seed,
+        "envs": arguments.envs,
+        "noise": arguments.noise,
+        "returns": writing.returns_of(episodes),
+        "behaviors": [part.about for part in parts],
+        "versions": {"flowrl-dsl": __version__} | {name: version(name) for name in _PACKAGES},
     }
+    names = ", ".join(dict.fromkeys(part.about["spec"] for part in parts))
     environment = catalogue.specification(task) if repeat == 1 else None
+    metadata = {"algorithm_name": names, "flowrl_dsl": about}
     writing.write(arguments.name, episodes, spaces.low, spaces.high, metadata, environment)
     print(f"{arguments.name}: {_shown(episodes)}\nfolder: {folder}")
+    size = {"steps": sum(map(len, episodes)), "episodes": len(episodes)}
+    return {"name": arguments.name, "folder": str(folder), **size, **about}
 
 
 def _task(behaviors: Sequence[Behavior]) -> tuple[str, int]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flowrl_dsl.graph.nodes import Graph
     from flowrl_dsl.lowering.program import Program
     from flowrl_dsl.passes import Applied
+    from flowrl_dsl.plan import Plan
 
 DEFAULT_SIZES = (17, 6)
 """Observation and action sizes where no task is named: those of HalfCheetah."""
@@ -127,10 +128,8 @@ FOR_READING = ("cse", "dce")
 """The passes of a printed program: those after which it is shorter, and none that only makes it faster."""
 
 
-def compile_report(
-    spec: str, form: str | None, task: str | None, sets: Sequence[str], passes: Sequence[str] | None = None
-) -> str:
-    """The result of compiling a spec with these passes, as text: the plan, or one of the emitted forms.
+def compile_report(spec: str, form: str, task: str | None, sets: Sequence[str], passes: Sequence[str] | None = None) -> str:
+    """One of the forms that a spec takes on its way through the compiler with these passes, as text.
 
     ``passes`` None means all, and :data:`FOR_READING` where the form is Python.
     """
@@ -151,14 +150,19 @@ def compile_report(
     if form == "python":
         return _emit_python(algorithm, sizes, FOR_READING if passes is None else passes)
     program = build_program(algorithm, *sizes, passes)
-    if form is None:
-        from flowrl_dsl.lowering.cost import matrix_product_flops
-        from flowrl_dsl.plan import plan
-
-        straight = build_program(algorithm, *sizes, ())
-        before, after = (matrix_product_flops(p.jit_step, *p.examples()) for p in (straight, program))
-        return plan(algorithm, program, build_graphs(algorithm, *sizes, passes).applied, (before, after), task)
     return program.step_jaxpr() if form == "jaxpr" else program.step_hlo()
+
+
+def compile_plan(spec: str, task: str | None, sets: Sequence[str], passes: Sequence[str] | None = None) -> Plan:
+    """What a spec compiles to with these passes; None means all."""
+    from flowrl_dsl.lowering.cost import matrix_product_flops
+    from flowrl_dsl.plan import plan
+
+    algorithm, _ = resolve_or_raise(spec, task, sets)
+    sizes = task_sizes(task)
+    program, straight = build_program(algorithm, *sizes, passes), build_program(algorithm, *sizes, ())
+    before, after = (matrix_product_flops(p.jit_step, *p.examples()) for p in (straight, program))
+    return plan(algorithm, program, build_graphs(algorithm, *sizes, passes).applied, (before, after), task)
 
 
 def drawing(spec: str, task: str | None, sets: Sequence[str], passes: Sequence[str] | None = None) -> str:

@@ -1,10 +1,12 @@
-"""Exit codes of the command line, and what commands share: files they write, mistakes in their arguments, interruptions.
+"""Exit codes of the command line, and what commands share: tables and files they write, mistakes, interruptions.
 
 Exit codes: 0, 1 spec error, 2 usage, 3 run failure, 130 interrupted.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -43,6 +45,17 @@ def interruptible(work: Callable[[], None]) -> int:
     except Interrupted:
         return INTERRUPTED
     return OK
+
+
+def show(parsed: argparse.Namespace, value: Callable[[], object], text: Callable[[], str] | None = None) -> None:
+    """Print a table as text, or with ``--json`` its value; without ``text`` its lines have been printed as they came."""
+    if parsed.json or text is not None:
+        print(shown(parsed, value, text or str).removesuffix("\n"))
+
+
+def shown(parsed: argparse.Namespace, value: Callable[[], object], text: Callable[[], str]) -> str:
+    """The text of a table, or with ``--json`` its value as JSON."""
+    return json.dumps(value(), indent=1) if parsed.json else text()
 
 
 def agreed(question: str) -> bool:

@@ -193,6 +193,14 @@ def test_what_can_go_wrong(code: str, said: str, words: tuple[str, ...], damage,
     assert f"error[{code}]" in (shown := capsys.readouterr().err) and said in shown
 
 
+def test_what_was_collected_as_json(capsys) -> None:
+    assert cli.main(["collect", "one", "two", "--replay", "--steps", "20", "--out", "mine/a-v0", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["name"] == "mine/a-v0" and Path(found["folder"]).is_dir() and found["source"] == "replay"
+    assert [one["seed"] for one in found["behaviors"]] == [0, 3]
+    assert found["steps"] == sum(one["steps"] for one in found["behaviors"]) and found["episodes"] > 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import pytest
 
 from flowrl_dsl import cli
 from flowrl_dsl.commands.compile import EMITTED
-from flowrl_dsl.driver import build_graphs, compile_report, resolve_or_raise
+from flowrl_dsl.driver import build_graphs, compile_plan, compile_report, resolve_or_raise
 from flowrl_dsl.graph.text import parse_graph
 from flowrl_dsl.passes import PIPELINE, Applied
-from flowrl_dsl.plan import _passes
+from flowrl_dsl.plan import Plan, _pass_table
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec.resolve import resolve
 
@@ -22,8 +23,13 @@ TINY = ("policy.network=mlp([8])", "critic.network=mlp([8])", "train.batch=4")
 
 
 @pytest.fixture(scope="module")
-def plan() -> str:
-    return compile_report("td3", None, None, TINY)
+def planned() -> Plan:
+    return compile_plan("td3", None, TINY)
+
+
+@pytest.fixture(scope="module")
+def plan(planned: Plan) -> str:
+    return planned.text()
 
 
 def test_the_plan_names_every_axis_of_the_taxonomy(plan: str) -> None:
@@ -51,6 +57,19 @@ def test_the_plan_counts_parameters_products_and_executables(plan: str) -> None:
     assert re.search(r"matrix products  [\d.]+ kflop", plan)
 
 
+def test_the_plan_is_printed_as_json(planned: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr("flowrl_dsl.driver.compile_plan", lambda *_: planned)
+    assert cli.main(["compile", "td3", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["name"], found["task"], found["observations"], found["actions"]) == ("td3", None, 17, 6)
+    assert found["taxonomy"]["backbone"] == "deterministic" and found["order"] == "critic -> every(2, policy -> targets)"
+    assert {"path": "train.batch", "value": "4", "origin": "--set"} in found["settings"]
+    assert found["parameters"]["critic"] == 2 * ((17 + 6) * 8 + 8 + 8 + 1)
+    assert [one["name"] for one in found["passes"]] == [*PIPELINE] and found["phases"] == found["rollout"] == []
+    assert found["update"]["executables"] == 1 and found["update"]["host_callbacks"] == 0 and found["update"]["flops"] > 0
+    assert cli.main(["compile", "td3", "--json", "--emit", "graph"]) == 2 and "--emit" in capsys.readouterr().err
+
+
 def test_the_plan_says_what_each_pass_saved(plan: str) -> None:
     table = plan.split("passes over the step\n")[1].split("\n\n")[0].splitlines()
     assert [line.split()[0] for line in table] == [*PIPELINE, "total"]
@@ -64,9 +83,9 @@ def test_what_a_pass_did_is_shown_as_a_change() -> None:
         ("two", "80 -> 75 nodes", "0 changed"),
         ("total", "4 Mflop -> 1 Mflop", "75.0% fewer"),
     ]
-    shown = _passes(applied, (4_000_000, 1_000_000)).splitlines()[1:]
+    shown = _pass_table(applied, (4_000_000, 1_000_000)).splitlines()[1:]
     assert shown == [f"  {name:<5}  {nodes:<18}  {changed}" for name, nodes, changed in rows]
-    assert _passes((), (7, 7)).splitlines()[1:] == ["  total  7 flop"]
+    assert _pass_table((), (7, 7)).splitlines()[1:] == ["  total  7 flop"]
 
 
 def test_passes_are_chosen_by_name(capsys) -> None:

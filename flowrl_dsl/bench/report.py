@@ -1,4 +1,4 @@
-"""Results of a benchmark: collected row by row, printed as a table, written as JSON and read back."""
+"""Results of a benchmark: collected row by row, printed as a table or as JSON, which is read back."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from flowrl_dsl.bench import machine
 from flowrl_dsl.bench.kind import Asked, Fact, Failed, Kind
-from flowrl_dsl.runtime import files
 from flowrl_dsl.runtime.errors import Interrupted
 
 KINDS = ("step", "act", "env", "train")
@@ -99,9 +97,9 @@ def _how(report: Report) -> str:
     return ", ".join([f"samples {report.repeat}", *words])
 
 
-def as_json(report: Report) -> str:
+def as_json(report: Report) -> dict[str, Any]:
     """The numbers of the table, with the description of the machine."""
-    said = {
+    return {
         "bench": report.asked.kind,
         "asked": asdict(report.asked),
         "repeat": report.repeat,
@@ -112,11 +110,10 @@ def as_json(report: Report) -> str:
         "summary": summary(report),
         "interrupted": report.interrupted,
     }
-    return json.dumps(said, indent=1) + "\n"
 
 
 def from_json(text: str) -> Report:
-    """The report that :func:`as_json` wrote."""
+    """The report of the JSON that ``--json`` prints."""
     said = json.loads(text)
     asked = Asked(**_fields(Asked, said["asked"]))
     row = kind_of(asked.kind).row
@@ -135,9 +132,3 @@ def _fields(kind: type, values: dict[str, Any]) -> dict[str, Any]:
     """JSON has no tuples: its lists are converted to the types of the dataclass."""
     found = {one.name: values[one.name] for one in fields(kind)}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
-
-
-def claim(path: Path) -> None:
-    """Raises FRL0410 for a file that cannot be written, before the measurements start."""
-    with files.disk(path):
-        path.open("a").close()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from flowrl_dsl.arguments import add_set, positive
-from flowrl_dsl.exits import INTERRUPTED, OK, SPEC_ERROR, write
+from flowrl_dsl.arguments import add_json, add_set, positive
+from flowrl_dsl.exits import INTERRUPTED, OK, SPEC_ERROR, show
 
 HELP = "measure the speed of specs or environments on this machine"
 KINDS = {
@@ -28,20 +27,16 @@ def declare(command: argparse.ArgumentParser) -> None:
         default = "HalfCheetah-v5" if needed else "none: the sizes of HalfCheetah, no environment needed"
         kind.add_argument("--task", metavar="TASK", help=f"a Gymnasium id or dm_control/DOMAIN-TASK (default {default})")
         kind.add_argument("--repeat", type=positive, metavar="N", help="samples per measurement")
-        kind.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+        add_json(kind)
 
 
 def run(parsed: argparse.Namespace) -> int:
     from flowrl_dsl.bench import report
     from flowrl_dsl.bench.kind import Asked
 
-    if parsed.json is not None:
-        report.claim(parsed.json)
     specs, sets = tuple(getattr(parsed, "specs", ())), tuple(getattr(parsed, "set", ()))
     found = report.collect(Asked(parsed.kind, specs, parsed.task, sets, parsed.repeat))
-    print(report.text(found))
-    if parsed.json is not None:
-        write(parsed.json, report.as_json(found))
+    show(parsed, lambda: report.as_json(found), lambda: report.text(found))
     if found.interrupted:
         return INTERRUPTED
     return SPEC_ERROR if found.failed else OK

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from flowrl_dsl.arguments import deviation, positive, seed
-from flowrl_dsl.exits import OK, unless_misused
+from flowrl_dsl.arguments import add_json, deviation, positive, seed
+from flowrl_dsl.exits import OK, show, unless_misused
 
 HELP = "write a Minari data set of trained policies or of their replays"
 
@@ -21,14 +21,17 @@ def declare(command: argparse.ArgumentParser) -> None:
     help_text = "standard deviation of Gaussian noise on the actions in [-1, 1]"
     command.add_argument("--noise", type=deviation, default=0.0, metavar="X", help=help_text)
     command.add_argument("--replay", action="store_true", help="the transitions stored by the runs, not new ones")
+    add_json(command)
 
 
 def run(parsed: argparse.Namespace) -> int:
-    from flowrl_dsl import collecting
+    from flowrl_dsl import collecting, streams
 
     names = ("runs", "steps", "seed", "envs", "noise", "replay")
     arguments = collecting.CollectArguments(name=parsed.out, **{name: getattr(parsed, name) for name in names})
     code = unless_misused(lambda: collecting.check(arguments))
     if code == OK:
-        collecting.collect(arguments)
+        with streams.silenced(parsed.json):
+            collected = collecting.collect(arguments)
+        show(parsed, lambda: collected)
     return code

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from flowrl_dsl.exits import OK, write
+from flowrl_dsl.arguments import add_json
+from flowrl_dsl.exits import OK, show
 
 HELP = "summarise a data set: episodes, returns, lengths, and the range and coverage of actions"
 
@@ -15,7 +15,7 @@ def declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", metavar="SOURCE", help="a Minari id or folder, a D4RL HDF5 file, or an OGBench .npz")
     command.add_argument("--task", metavar="TASK", help="the task, whose sizes and bounds of actions are checked")
     command.add_argument("--plot", type=Path, metavar="FILE", help="the picture: png, pdf or svg (default NAME.png)")
-    command.add_argument("--json", type=Path, metavar="FILE", help="also write the summary as JSON")
+    add_json(command)
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -24,8 +24,6 @@ def run(parsed: argparse.Namespace) -> int:
 
     loaded = data.load_for(parsed.source, parsed.task)
     found = summary.summarize(loaded)
-    print(summary.text(found))
-    if parsed.json is not None:
-        write(parsed.json, json.dumps(found.as_json(), indent=1) + "\n")
-    print(f"picture: {data.draw(loaded, parsed.plot)}")
+    picture = data.draw(loaded, parsed.plot)
+    show(parsed, lambda: found.as_json() | {"picture": str(picture)}, lambda: f"{summary.text(found)}\npicture: {picture}")
     return OK

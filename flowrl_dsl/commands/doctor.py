@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
 
-from flowrl_dsl.exits import OK, RUN_FAILURE
+from flowrl_dsl.arguments import add_json
+from flowrl_dsl.exits import OK, RUN_FAILURE, show
 
 HELP = "check versions, devices, cache, disk, renderer, and a training of a few steps"
 
 
 def declare(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    add_json(command)
 
 
 def run(parsed: argparse.Namespace) -> int:
-    from flowrl_dsl import doctor
+    from flowrl_dsl import doctor, streams
 
     found = []
-    for finding in doctor.findings():
-        found.append(finding)
-        if not parsed.json:
+    with streams.silenced(parsed.json):
+        for finding in doctor.findings():
+            found.append(finding)
             print(doctor.line(finding), flush=True)
-    if parsed.json:
-        print(json.dumps([one.as_json() for one in found], indent=1))
+    show(parsed, lambda: [one.as_json() for one in found])
     return RUN_FAILURE if any(one.state == "bad" for one in found) else OK

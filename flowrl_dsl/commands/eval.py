@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from flowrl_dsl.arguments import positive
-from flowrl_dsl.exits import OK
+from flowrl_dsl.arguments import add_json, positive
+from flowrl_dsl.exits import OK, show
 
 HELP = "evaluate the newest checkpoint of each run"
 
@@ -15,7 +14,7 @@ HELP = "evaluate the newest checkpoint of each run"
 def declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     command.add_argument("--episodes", type=positive, metavar="N")
-    command.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    add_json(command)
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -23,6 +22,5 @@ def run(parsed: argparse.Namespace) -> int:
 
     with streams.silenced(parsed.json):
         found = runs.evaluate(parsed.runs, parsed.episodes)
-    if parsed.json:
-        print(json.dumps(found, indent=1))
+    show(parsed, lambda: found)
     return OK

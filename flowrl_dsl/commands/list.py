@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from flowrl_dsl.exits import unless_misused
+from flowrl_dsl.arguments import add_json
+from flowrl_dsl.exits import show, unless_misused
 
 HELP = "list shipped specs and registered components with their papers"
 
@@ -13,10 +14,10 @@ def declare(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "what", nargs="?", metavar="WHAT", help="specs, suites, tasks, components, or a family such as sampler"
     )
-    command.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    add_json(command)
 
 
 def run(parsed: argparse.Namespace) -> int:
-    from flowrl_dsl.catalogue import listing, listing_json
+    from flowrl_dsl.catalogue import listed, listing
 
-    return unless_misused(lambda: print((listing_json if parsed.json else listing)(parsed.what)))
+    return unless_misused(lambda: show(parsed, lambda: listed(parsed.what), lambda: listing(parsed.what)))

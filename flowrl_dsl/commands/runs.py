@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from flowrl_dsl.arguments import assignment
-from flowrl_dsl.exits import OK, USAGE, agreed
+from flowrl_dsl.arguments import add_json, assignment
+from flowrl_dsl.exits import OK, USAGE, agreed, show
 
 HELP = "list runs with their specs, tasks, steps, returns and states; remove those chosen with --prune"
 
@@ -19,7 +18,7 @@ def declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("--where", action="append", default=[], type=assignment, metavar="COLUMN=TEXT", help=help_text)
     help_text = "column: path (default), state, spec, task, seed, step, steps, return or created; numbers descend"
     command.add_argument("--sort", default="path", metavar="COLUMN", help=help_text)
-    command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_json(command)
     command.add_argument("--prune", action="store_true", help="remove these runs, after a question")
     command.add_argument("--yes", action="store_true", help="answer the question of --prune")
 
@@ -33,10 +32,7 @@ def run(parsed: argparse.Namespace) -> int:
             print(f'there is no column "{name}"; expected one of {", ".join(inventory.SORTED_BY)}', file=sys.stderr)
             return USAGE
     entries = inventory.chosen(inventory.found(parsed.folders), filters, parsed.sort)
-    if parsed.json:
-        print(json.dumps([one.as_json() for one in entries], indent=1))
-    else:
-        print(inventory.table(entries) if entries else "no runs")
+    show(parsed, lambda: [one.as_json() for one in entries], lambda: inventory.table(entries) if entries else "no runs")
     if not (parsed.prune and entries):
         return OK
     if not (parsed.yes or agreed(f"remove these {len(entries)} runs for good?")):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowrl_dsl.arguments import REPLACED, add_set, positive, seed
-from flowrl_dsl.exits import interruptible
+from flowrl_dsl.arguments import REPLACED, add_json, add_set, positive, seed
+from flowrl_dsl.exits import interruptible, show
 
 if TYPE_CHECKING:
     from flowrl_dsl.searching import Range
@@ -31,7 +30,7 @@ def declare(command: argparse.ArgumentParser) -> None:
         command.add_argument(f"--{name.replace('_', '-')}", type=positive, metavar="N", help=meaning)
     help_text = "folder of the study and its runs (default searches/SPEC/TASK)"
     command.add_argument("--out", type=Path, metavar="DIR", help=help_text)
-    command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_json(command)
 
 
 def values(text: str) -> Range | str:
@@ -64,6 +63,6 @@ def run(parsed: argparse.Namespace) -> int:
     def work() -> None:
         with streams.silenced(parsed.json):
             found = searching.search(arguments, parsed.range, parsed.trials, out)
-        print(json.dumps([one.as_json() for one in found], indent=1) if parsed.json else searching.table(found))
+        show(parsed, lambda: [one.as_json() for one in found], lambda: searching.table(found))
 
     return interruptible(work)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowrl_dsl.arguments import deviation, positive, seed
-from flowrl_dsl.exits import OK
+from flowrl_dsl.arguments import add_json, deviation, positive, seed
+from flowrl_dsl.exits import OK, show
 
 if TYPE_CHECKING:
     from flowrl_dsl.suites.jobs import Job
@@ -45,8 +44,8 @@ def declare(command: argparse.ArgumentParser) -> None:
     made["plan"].add_argument("--no-bench", action="store_true", help="count only: do not measure the speed of each spec")
     _add_resources(made["run"])
     made["table"].add_argument("--format", choices=_FORMS, default="markdown")
-    for name in ("plan", "status", "table"):
-        made[name].add_argument("--json", action="store_true", help="print JSON instead of text")
+    for name in ("plan", "status", "table", "random"):
+        add_json(made[name])
     for name in ("table", "report"):
         help_text = "the spec that the others are compared with (default the first one)"
         made[name].add_argument("--against", metavar="SPEC", help=help_text)
@@ -101,23 +100,21 @@ def _store(parsed: argparse.Namespace) -> Store:
     return Store(parsed.store or parsed.out / "results.sqlite")
 
 
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=1))
-
-
 def _plan(parsed: argparse.Namespace) -> None:
     from flowrl_dsl.suites import pricing, running
 
     jobs = _jobs(parsed)
     absent = running.missing(jobs)
     possible, measured = running.possible(jobs, absent), not parsed.no_bench
-    if parsed.json:
-        found = [asdict(price) for price in pricing.prices(possible, measured)]
-        _print_json({"cannot_run": absent, "specs": found})
-        return
-    for what, reason in absent.items():
-        print(f"cannot run here: {what}: {reason}")
-    print(pricing.text(possible, measured))
+
+    def text() -> str:
+        reasons = [f"cannot run here: {what}: {reason}" for what, reason in absent.items()]
+        return "\n".join([*reasons, pricing.text(possible, measured)])
+
+    def value() -> object:
+        return {"cannot_run": absent, "specs": [asdict(price) for price in pricing.prices(possible, measured)]}
+
+    show(parsed, value, text)
 
 
 def _run(parsed: argparse.Namespace) -> None:
@@ -134,20 +131,18 @@ def _status(parsed: argparse.Namespace) -> None:
     from flowrl_dsl.suites import running
 
     found = _jobs(parsed), running.Driver(parsed.out, _store(parsed))
-    if parsed.json:
-        _print_json([state.as_json() for state in running.states(*found)])
-    else:
-        print(running.status(*found))
+    show(parsed, lambda: [state.as_json() for state in running.states(*found)], lambda: running.status(*found))
 
 
 def _table(parsed: argparse.Namespace) -> None:
     from flowrl_dsl.suites import reporting
 
     asked = _jobs(parsed), _store(parsed), parsed.against
-    if parsed.json:
-        _print_json([table.as_json() for table in reporting.made(*asked)])
-    else:
-        print(reporting.text(*asked, parsed.format), end="")
+    show(
+        parsed,
+        lambda: [table.as_json() for table in reporting.made(*asked)],
+        lambda: reporting.text(*asked, parsed.format),
+    )
 
 
 def _report(parsed: argparse.Namespace) -> None:
@@ -174,10 +169,15 @@ def _import(parsed: argparse.Namespace) -> None:
 
 
 def _random(parsed: argparse.Namespace) -> None:
+    from flowrl_dsl import streams
     from flowrl_dsl.suites.random_policy import random_returns
 
     repeats = {job.question.task: job.action_repeat for job in _jobs(parsed)}
-    for task, repeat in repeats.items():
-        returns = random_returns(task, parsed.episodes, repeat)
-        spread = f"± {returns.std():.3g} over {parsed.episodes} episodes"
-        print(f"{task}: {returns.mean():.4g} {spread}", flush=True)
+    found = []
+    with streams.silenced(parsed.json):
+        for task, repeat in repeats.items():
+            returns = random_returns(task, parsed.episodes, repeat)
+            mean, std = float(returns.mean()), float(returns.std())
+            found.append({"task": task, "return_mean": mean, "return_std": std, "episodes": parsed.episodes})
+            print(f"{task}: {mean:.4g} ± {std:.3g} over {parsed.episodes} episodes", flush=True)
+    show(parsed, lambda: found)

@@ -83,7 +83,7 @@ class Summary:
     coverage: tuple[Coverage, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for a JSON file."""
+        """Plain values for JSON."""
         return asdict(self)
 
 
@@ -184,4 +184,4 @@ def _row(name: str | int, *cells: str | float) -> str:
 
 def _rest(count: int) -> Iterator[str]:
     if count > _MOST_SHOWN:
-        yield f"... and {count - _MOST_SHOWN} more (all of them with --json FILE)"
+        yield f"... and {count - _MOST_SHOWN} more (all of them with --json)"

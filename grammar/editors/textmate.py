@@ -21,6 +21,8 @@ from flowrl_dsl.syntax.lexer import language
 C = TypeVar("C", bound=type[Component])
 FILE = Path(__file__).parent / "vscode" / "syntaxes" / "flowrl.tmLanguage.json"
 CONSTANTS = ("false", "inf", "true")
+RANGE = "punctuation.definition.range"
+"""The scope of the brackets of a range; package.json excludes it from pairs of brackets."""
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -54,6 +56,7 @@ def textmate() -> str:
         _named("entity.name.type.flowrl", rf"\b(improve)\b(?:.*?\*)?\s*\b({known['mechanisms']})\b", "keyword.other.flowrl"),
         _named("entity.name.function.flowrl", rf"\b(def)\s+({NAME})", "keyword.other.flowrl"),
         _named("variable.other.constant.flowrl", rf"\b(let|param)\s+({NAME})", "keyword.other.flowrl"),
+        _range(),
         {"name": "constant.language.flowrl", "match": rf"\b({known['constants']})\b"},
         {"name": "keyword.other.flowrl", "match": rf"\b({known['keywords']})\b"},
         {"name": "entity.name.section.flowrl", "match": rf"\b({known['sections']})\b(?=\s*(?:{NAME}\s*)?\{{)"},
@@ -79,6 +82,18 @@ def _string() -> dict[str, Any]:
 def _named(scope: str, match: str, keyword: str) -> dict[str, Any]:
     """A keyword and the name behind it."""
     return {"match": match, "captures": {"1": {"name": keyword}, "2": {"name": scope}}}
+
+
+def _range() -> dict[str, Any]:
+    """``in (0, 10]``: brackets that need not match, which an editor must not pair with others."""
+    bracket = {"name": f"{RANGE}.flowrl"}
+    return {
+        "begin": r"\b(in)\s*([(\[])",
+        "beginCaptures": {"1": {"name": "keyword.other.flowrl"}, "2": bracket},
+        "end": r"[)\]]|$",
+        "endCaptures": {"0": bracket},
+        "patterns": [{"include": "$self"}],
+    }
 
 
 def _number() -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
 import jax
 import pytest
 
 from flowrl_dsl import cli, driver
-from flowrl_dsl.bench import env, machine
+from flowrl_dsl.bench import env, machine, report
 from flowrl_dsl.bench.kind import Asked, CannotMeasure, Failed
 from flowrl_dsl.bench.step import many_actions, synthetic_replay
 from flowrl_dsl.bench.train import PARTS, Watch, _train, shares, turn_of
@@ -44,19 +43,18 @@ def test_many_actions_are_read_from_the_graph(spec: str, sets: tuple[str, ...], 
     assert many_actions(driver.build_graphs(renamed, 5, 2, ()).graphs["step"]) is many
 
 
-def test_one_step_end_to_end(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_one_step_end_to_end(monkeypatch, capsys) -> None:
     monkeypatch.setattr(machine, "SHAPES", ((64, 64, 64),))
-    path = tmp_path / "found.json"
     before = jax.config.jax_compilation_cache_dir
-    assert cli.main(["bench", "step", "td3", *TINY, "--repeat", "1", "--json", str(path)]) == 0
+    assert cli.main(["bench", "step", "td3", *TINY, "--repeat", "1", "--json"]) == 0
     assert jax.config.jax_compilation_cache_dir == before
-    said = json.loads(path.read_text())
+    said = json.loads(capsys.readouterr().out)
     (row,) = said["rows"]
     assert row["spec"] == "td3" and not row["many_actions"] and row["flops"] > 0 and row["updates"] % 2 == 0
     assert all(row[name] > 0 for name in ("ratio", "none_ms", "all_ms", "share", "cold_s", "memory_all", "memory_none"))
     assert row["warm_s"] is None or row["warm_s"] > 0
     assert said["machine"]["device"] and said["facts"]["matrix products, flop/s"] > 0
-    assert "none / all" in capsys.readouterr().out
+    assert "none / all" in report.text(report.from_json(json.dumps(said)))
 
 
 def test_the_replay_has_episodes_and_no_empty_row() -> None:

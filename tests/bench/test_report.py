@@ -88,11 +88,11 @@ def test_means_are_over_all_and_over_those_with_many_actions() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_json_holds_the_numbers_and_is_read_back(kind: str) -> None:
     found = _report(kind)
-    said = json.loads(as_json(found))
+    said = json.loads(json.dumps(as_json(found)))
     assert {"bench", "asked", "repeat", "machine", "facts", "rows", "failed", "summary", "interrupted"} == set(said)
     assert said["bench"] == kind and said["machine"] == MACHINE and said["failed"] == [{"what": "bad", "reason": "because"}]
     assert said["rows"] == json.loads(json.dumps([asdict(row) for row in ROWS[kind]]))
-    assert from_json(as_json(found)) == found
+    assert from_json(json.dumps(as_json(found))) == found
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -164,23 +164,25 @@ def made_up(monkeypatch) -> None:
     monkeypatch.setattr(machine, "facts", lambda: MACHINE)
 
 
-def test_a_spec_that_fails_does_not_stop_the_others(made_up, tmp_path: Path, capsys) -> None:
-    path = tmp_path / "found.json"
-    assert cli.main(["bench", "step", "one", "bad", "two", "--json", str(path)]) == 1
+def test_a_spec_that_fails_does_not_stop_the_others(made_up, capsys) -> None:
+    words = ["bench", "step", "one", "bad", "two"]
+    assert cli.main(words) == 1
     shown = capsys.readouterr()
     assert [line.split()[0] for line in shown.out.splitlines()[2:5]] == ["one", "two", "bad"]
     assert "bad   failed: RuntimeError: boom" in shown.out and "measuring step: two, 3 of 3" in shown.err
-    said = json.loads(path.read_text())
+    assert cli.main([*words, "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
     assert len(said["rows"]) == 2 and said["failed"][0]["what"] == "bad" and said["repeat"] == 3
 
 
 @pytest.mark.parametrize("how", ["stop", "asked"])
-def test_ctrl_c_prints_what_was_measured(made_up, how: str, tmp_path: Path, capsys) -> None:
-    path = tmp_path / "found.json"
-    assert cli.main(["bench", "step", "one", how, "two", "--repeat", "9", "--json", str(path)]) == 130
+def test_ctrl_c_prints_what_was_measured(made_up, how: str, capsys) -> None:
+    words = ["bench", "step", "one", how, "two", "--repeat", "9"]
+    assert cli.main(words) == 130
     out = capsys.readouterr().out
     assert "one " in out and "two" not in out and "interrupted: results so far" in out
-    said = json.loads(path.read_text())
+    assert cli.main([*words, "--json"]) == 130
+    said = json.loads(capsys.readouterr().out)
     assert said["interrupted"] and said["repeat"] == 9 and [row["spec"] for row in said["rows"]] == ["one"]
 
 
@@ -210,7 +212,6 @@ def test_wrong_usage_exits_with_2(words: list[str], capsys) -> None:
     [
         (["env", "--task", "HalfCheeta-v5"], "HalfCheetah-v5"),
         (["train", "td3", "--task", "HalfCheeta-v5"], "HalfCheetah-v5"),
-        (["step", "td3", "--json", "/dev/null/found.json"], "error[FRL0410]"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_measured(words: list[str], said: str, capsys) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from flowrl_dsl import cli, doctor, driver
+from flowrl_dsl.commands import commands
 from tests.runtime.toy_program import ToyProgram
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +159,39 @@ def test_quiet_runs_print_nothing_and_eval_prints_json(
     assert cli.main(["eval", "run", "--episodes", "2", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["run"] == "run" and len(found["returns"]) == 2 and found["return_mean"] == sum(found["returns"]) / 2
+
+
+TABLES = {
+    "bench": ("step", "act", "env", "train"),
+    "suite": ("plan", "status", "table", "random"),
+    **dict.fromkeys(("collect", "compile", "data", "diff", "doctor", "eval", "list", "runs", "search"), ()),
+}
+"""The commands that print a table, those of ``bench`` and ``suite`` by their kinds."""
+NO_TABLES = {
+    # texts, progress, paths; `check` has formats of its own
+    *("check", "completion", "diagnose", "explain", "export", "fmt", "init", "look", "lsp", "new", "plot", "report"),
+    *("resume", "train", "video"),
+}
+
+
+def test_json_stands_for_every_table() -> None:
+    assert {*TABLES} | NO_TABLES == {*commands()} and not {*TABLES} & NO_TABLES
+    (found,) = (one for one in cli.parser()._actions if isinstance(one, argparse._SubParsersAction))
+    for name, parser in found.choices.items():
+        kinds = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+        parsers = {f"{name} {kind}": of for one in kinds for kind, of in one.choices.items()} or {name: parser}
+        tables = {f"{name} {kind}" for kind in TABLES.get(name, ())} or ({name} if name in TABLES else set())
+        flags = {which for which, of in parsers.items() if "--json" in of._option_string_actions}
+        assert flags == tables
+        assert all(parsers[one]._option_string_actions["--json"].nargs == 0 for one in flags), "it takes no value"
+
+
+def test_differences_as_json(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["diff", "sac", "sac", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"left": "sac", "right": "sac", "differences": []}
+    assert cli.main(["diff", "qsm", "qsm_dpmd", "--json"]) == 0
+    found = {one["path"]: (one["left"], one["right"]) for one in json.loads(capsys.readouterr().out)["differences"]}
+    assert found["improve weighted_regression"] == ("-", "yes")
 
 
 def test_list_prints_json(capsys: pytest.CaptureFixture) -> None:

@@ -80,12 +80,14 @@ def test_only_the_first_components_are_shown(tmp_path: Path) -> None:
 def test_the_command_prints_draws_and_writes(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     path = _walk(tmp_path, "a$b^_{.hdf5")
-    assert cli.main(["data", str(path), "--json", "walk.json"]) == 0
+    assert cli.main(["data", str(path)]) == 0
     out = capsys.readouterr().out
     assert "3 episodes (1 ended, 2 cut), 8 steps, 8 transitions" in out and out.endswith("picture: a$b^_{.png\n")
     assert (tmp_path / "a$b^_{.png").read_bytes().startswith(b"\x89PNG")
-    found = json.loads(Path("walk.json").read_text())
-    assert found["provenance"]["rows"] == 8 and len(found["actions"]) == 2 and found["returns"]["mean"] == 10
+    assert cli.main(["data", str(path), "--plot", "walk.png", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["picture"] == "walk.png" and found["provenance"]["rows"] == 8
+    assert len(found["actions"]) == 2 and found["returns"]["mean"] == 10
 
 
 def test_the_picture_of_a_set_without_rewards_says_so(tmp_path: Path) -> None:

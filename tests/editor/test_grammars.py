@@ -155,6 +155,18 @@ def test_scopes_of_the_textmate_grammar(line: str) -> None:
     assert {text: found.get(text) for text in LINES[line]} == {text: f"{one}.flowrl" for text, one in LINES[line].items()}
 
 
+def test_brackets_of_a_range_are_not_paired_with_others() -> None:
+    """``(0, 10]`` closes what it opens; an editor that pairs brackets by kind would mark both as errors."""
+    (rule,) = [one for one in json.loads(TEXTMATE.textmate())["patterns"] if one.get("begin", "").startswith(r"\b(in)")]
+    text = "param x = 0.1 in (0, 10]  y = f([1])"
+    opening = re.search(rule["begin"], text)
+    closing = re.compile(rule["end"]).search(text, opening.end())
+    assert text[opening.start() : closing.end()] == "in (0, 10]"
+    scopes = {rule["beginCaptures"]["2"]["name"], rule["endCaptures"]["0"]["name"]}
+    (grammar,) = json.loads((EDITORS / "vscode" / "package.json").read_text())["contributes"]["grammars"]
+    assert scopes == {f"{scope}.flowrl" for scope in grammar["unbalancedBracketScopes"]}
+
+
 # --- the extension and the hooks
 
 

@@ -92,6 +92,8 @@ def test_tables_as_json(filled: Path, capsys: pytest.CaptureFixture) -> None:
     (state,) = printed("status", filled, "--specs", "td3", "--tasks", "Hopper-v5", "--seeds", 1)
     assert state == {"spec": "td3", "task": "Hopper-v5", "seed": 1, "state": "finished", "step": 300, "steps": 300}
     tables = {table["name"]: table["rows"] for table in printed("table", filled, "--against", "td3")}
+    (measured,) = printed("random", filled, "--tasks", "InvertedPendulum-v5", "--episodes", 5)
+    assert (measured["task"], measured["episodes"]) == ("InvertedPendulum-v5", 5) and measured["return_mean"] > 0
     assert tables["improvement"] == [{"spec": "sac", "tasks": "2", "better than td3": "0.50 [0.50, 0.50]"}]
 
 

@@ -4,21 +4,41 @@
 const vscode = require("vscode");
 const { LanguageClient, TransportKind } = require("vscode-languageclient/node");
 
+const SETTING = "flowrl.command";
 let client;
 
+// The messages of the library name no cure, and they are shown beside those of an extension: here one is shown, with a cure.
+class Client extends LanguageClient {
+  error(message, data, show = true) {
+    super.error(message, data, false);
+    if (show) {
+      this.report(message);
+    }
+  }
+
+  async report(message) {
+    const [settings, output] = ["Open the setting", "Show the output"];
+    const cure = `Install the server by pip install 'flowrl-dsl[lsp]', or name its command in the setting ${SETTING}.`;
+    const chosen = await vscode.window.showErrorMessage(`${message} ${cure}`, settings, output);
+    if (chosen === settings) {
+      vscode.commands.executeCommand("workbench.action.openSettings", SETTING);
+    } else if (chosen === output) {
+      this.outputChannel.show();
+    }
+  }
+}
+
 async function start() {
-  const [command, ...args] = vscode.workspace.getConfiguration("flowrl").get("command");
+  const [command, ...args] = vscode.workspace.getConfiguration().get(SETTING);
   const options = {
     documentSelector: [{ language: "flowrl" }],
     synchronize: { fileEvents: vscode.workspace.createFileSystemWatcher("**/*.flowrl") },
   };
-  client = new LanguageClient("flowrl", "flowrl", { command, args, transport: TransportKind.stdio }, options);
+  client = new Client("flowrl", "flowrl", { command, args, transport: TransportKind.stdio }, options);
   try {
     await client.start();
-  } catch (error) {
-    client = undefined;
-    const cure = "Install it by pip install 'flowrl-dsl[lsp]', or name another command in the setting flowrl.command.";
-    vscode.window.showErrorMessage(`flowrl: "${command}" does not start the language server. ${cure} (${error.message})`);
+  } catch {
+    client = undefined; // it has reported the error
   }
 }
 
@@ -36,7 +56,7 @@ async function restart() {
 async function activate(context) {
   context.subscriptions.push(
     vscode.commands.registerCommand("flowrl.restart", restart),
-    vscode.workspace.onDidChangeConfiguration((event) => event.affectsConfiguration("flowrl.command") && restart()),
+    vscode.workspace.onDidChangeConfiguration((event) => event.affectsConfiguration(SETTING) && restart()),
   );
   await start();
 }
