@@ -14,6 +14,7 @@ from flowrl_dsl.datasets import d4rl, hdf5, minari, ogbench
 from flowrl_dsl.datasets.arrays import Allowance
 from flowrl_dsl.datasets.base import Dataset, Episodes, Provenance, Source, Table, TaskSpaces
 from flowrl_dsl.datasets.errors import DataError, damaged
+from flowrl_dsl.diagnostics import nearest
 
 Reader = Callable[[Source, Allowance, TaskSpaces | None], Table]
 
@@ -65,6 +66,8 @@ def locate(source: str | Path) -> Source:
     with damaged(path, OSError, ValueError):
         if path.is_file():
             return Source(str(source), _format(path), (path,), path.parent)
+        if not path.is_dir() and not minari.is_id(str(source)):
+            raise DataError("FRL0450", f'there is no file "{source}"', _similar(path))
         folder = _minari_folder(path if path.is_dir() else minari.folder_of(str(source)))
     if folder is None and path.is_dir():
         raise DataError("FRL0451", f"{path} is not a data set", f"it contains no {minari.METADATA}", _FORMATS)
@@ -73,6 +76,15 @@ def locate(source: str | Path) -> Source:
         raise DataError("FRL0450", f'there is no data set "{source}": neither a file, a folder, nor an id known here', hint)
     files = folder / minari.METADATA, folder / minari.STEPS
     return Source(str(source), "minari", files, folder)
+
+
+def _similar(path: Path) -> str:
+    """The file in the same folder that was probably meant."""
+    folder = path.parent
+    close = nearest(path.name, (one.name for one in folder.iterdir())) if folder.is_dir() else None
+    if close is not None:
+        return f'did you mean "{folder / close}"?'
+    return "" if folder.is_dir() else f"there is no folder {folder} either"
 
 
 def _minari_folder(path: Path) -> Path | None:

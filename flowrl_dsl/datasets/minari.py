@@ -29,6 +29,11 @@ _LARGEST = 1e30
 _ID = re.compile(r"[\w/-]{1,200}")
 
 
+def is_id(name: str) -> bool:
+    """Whether a data set of Minari can have this id: it has no suffix and begins with no slash, unlike most paths."""
+    return _ID.fullmatch(name) is not None and not name.startswith("/")
+
+
 def folder_of(name: str) -> Path:
     """The folder of a data set by its id, below Minari's own folder."""
     root = library("minari.storage.datasets_root_dir", f'finding the data set "{name}"')

@@ -191,7 +191,7 @@ def _no_steps(folder: Path) -> Path:
 S, REWARDS = d4rl_arrays()["observations"], d4rl_arrays()["rewards"]
 NO_END = _edited(_replaced("episode_0/terminations", np.array([0, 1, 0, 0])), _minari())
 BAD = [
-    ("FRL0450", "neither a file, a folder, nor an id", lambda folder: folder / "nowhere.hdf5"),
+    ("FRL0450", "there is no file", lambda folder: folder / "nowhere.hdf5"),
     ("FRL0451", "neither HDF5 nor .npz", _bytes("walk.hdf5", b"# a text")),
     ("FRL0451", "neither HDF5 nor .npz", _bytes("walk.hdf5", b"")),
     ("FRL0451", "looks like a pickle", _bytes("walk.pkl", pickle.dumps(Bomb()))),

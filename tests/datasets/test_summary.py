@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,22 @@ def test_the_task_is_checked(tmp_path: Path, monkeypatch, capsys) -> None:
     assert cli.main(["data", path, "--task", "Pendulum-v1", "--plot", "p.png"]) == 3
     assert "error[FRL0456]" in (shown := capsys.readouterr().err) and "actions have 2" in shown and "Pendulum-v1" in shown
     assert cli.main(["data", path, "--plot", "p.txt"]) == 3 and "error[FRL0432]" in capsys.readouterr().err
-    assert cli.main(["data", "nowhere"]) == 3 and "error[FRL0450]" in capsys.readouterr().err
+    assert cli.main(["data", "nowhere"]) == 3
+    assert 'error[FRL0450]: there is no data set "nowhere"' in (shown := capsys.readouterr().err) and "minari" in shown
+
+
+def test_a_missing_file_is_no_matter_of_minari(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "minari.storage.datasets_root_dir", None)
+    _walk(tmp_path, "walk.hdf5")
+    for name, cure in [
+        ("wlk.hdf5", 'did you mean "walk.hdf5"?'),
+        ("data/x.npz", "there is no folder data either"),
+        ("x.y", ""),
+    ]:
+        assert cli.main(["data", name]) == 3
+        shown = capsys.readouterr().err
+        assert f'error[FRL0450]: there is no file "{name}"' in shown and cure in shown and "inari" not in shown
 
 
 def test_names_in_files_reach_the_terminal_without_control_characters(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -7,16 +7,17 @@ const { LanguageClient, TransportKind } = require("vscode-languageclient/node");
 const SETTING = "flowrl.command";
 let client;
 
-// The messages of the library name no cure, and they are shown beside those of an extension: here one is shown, with a cure.
+// The messages of the library name no cure, and a server that ends at once causes several: the first is shown, with a cure.
 class Client extends LanguageClient {
   error(message, data, show = true) {
     super.error(message, data, false);
-    if (show) {
+    if (show && !this.reported) {
       this.report(message);
     }
   }
 
   async report(message) {
+    this.reported = true;
     const [settings, output] = ["Open the setting", "Show the output"];
     const cure = `Install the server by pip install 'flowrl-dsl[lsp]', or name its command in the setting ${SETTING}.`;
     const chosen = await vscode.window.showErrorMessage(`${message} ${cure}`, settings, output);
@@ -25,6 +26,7 @@ class Client extends LanguageClient {
     } else if (chosen === output) {
       this.outputChannel.show();
     }
+    this.reported = false;
   }
 }
 
@@ -33,6 +35,7 @@ async function start() {
   const options = {
     documentSelector: [{ language: "flowrl" }],
     synchronize: { fileEvents: vscode.workspace.createFileSystemWatcher("**/*.flowrl") },
+    initializationFailedHandler: () => false,
   };
   client = new Client("flowrl", "flowrl", { command, args, transport: TransportKind.stdio }, options);
   try {
