@@ -9,6 +9,7 @@ from flowrl_dsl.arguments import add_json, deviation, positive, seed
 from flowrl_dsl.exits import OK, show, unless_misused
 
 HELP = "write a Minari data set of trained policies or of their replays"
+OUTLIVES_ITS_SCREEN = True
 
 
 def declare(command: argparse.ArgumentParser) -> None:
