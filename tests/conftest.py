@@ -6,6 +6,7 @@ All but those of :data:`WITHOUT_XLA` do; these make the fast tier (``-m "not xla
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -61,15 +62,31 @@ LONGEST = (
 )
 """The files that take longest; they come first, so that no process works on one while the others have nothing left."""
 
+QUICK_TO_COMPILE = (
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
+    "--xla_backend_optimization_level=0",
+    "",
+)
+"""Flags of XLA, from the best: in programs that run a few times, LLVM's optimisations and the newer emitters of fusions cost
+more than they save, the latter half of the compilation.  The long studies do without, and so does ``test_end_to_end.py``."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config.option, "loadscopereorder"):
         # xdist would begin with the files that have most tests, which take least time
         config.option.loadscopereorder = False
-    if config.option.markexpr != "slow":
-        # LLVM's optimisations cost more than they save in programs that run a few times; the long studies keep them
-        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    if config.option.markexpr != "slow" and "XLA_FLAGS" not in os.environ:
+        os.environ["XLA_FLAGS"] = next(flags for flags in QUICK_TO_COMPILE if _are_known(flags))
     _share_compiled_programs(config)
+
+
+def _are_known(flags: str) -> bool:
+    """Whether this version of XLA, which aborts the process at a flag that it does not have, starts with these."""
+    start = [sys.executable, "-c", "import jax; jax.devices()"]
+    return (
+        not flags
+        or not subprocess.run(start, env=os.environ | {"XLA_FLAGS": flags}, capture_output=True, check=False).returncode
+    )
 
 
 def _share_compiled_programs(config: pytest.Config) -> None:
