@@ -1,4 +1,4 @@
-"""An iteration as one executable: acting in copies of a pure world, storing their steps, and the updates after them."""
+"""An iteration as one executable: acting in copies of a pure world, storing their steps, and the updates among them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
+from flowrl_dsl.graph.nodes import RAN
 from flowrl_dsl.record import width
 
 if TYPE_CHECKING:
     from flowrl_dsl.lowering.program import Program
+
+Metrics = dict[str, jax.Array]
 
 
 class Copies(Protocol):
@@ -26,12 +29,18 @@ class Copies(Protocol):
 
 
 class Counts(NamedTuple):
-    """Numbers of an iteration: ``acted`` and ``stepped`` before it by the policy and by the world, and what it does."""
+    """Numbers of an iteration, inputs of its executable.
+
+    ``acted`` and ``stepped`` steps before it by the policy and by the world; ``steps`` of every copy in it.  There are
+    ``between`` updates after each of its actions, before the world is stepped, and ``after`` updates at its end.  None, in
+    place of a number, leaves out the code for them.
+    """
 
     acted: Any
     stepped: Any
     steps: Any
-    updates: Any
+    between: Any = None
+    after: Any = None
 
 
 class Ends(NamedTuple):
@@ -46,7 +55,8 @@ class Iterated(NamedTuple):
     """What an iteration leaves.
 
     ``rows`` [T N, width] are the stored steps in order, as the record has them, and ``ends`` the episodes that they ended;
-    the first ``steps`` of T count.  The metrics are those of ``Program.update``.
+    the first ``steps`` of T count.  ``metrics`` are those of ``Program.update``, [T] for the updates between actions, [1] for
+    those at the end.
     """
 
     state: Any
@@ -54,41 +64,83 @@ class Iterated(NamedTuple):
     episodes: Any
     rows: jax.Array
     ends: Ends
-    metrics: dict[str, jax.Array]
+    metrics: Metrics
+
+
+class _Carry(NamedTuple):
+    """What one step hands to the next; ``told`` [T, metrics] are the metrics of the updates between actions."""
+
+    state: Any
+    storage: Any
+    episodes: Any
+    rows: jax.Array
+    ends: Ends
+    told: jax.Array
 
 
 def iterated(
     program: Program,
     copies: Copies,
+    longest: int,
     state: Any,
     storage: Mapping[str, Any],
     episodes: Any,
+    beside: Mapping[str, Any],
     keys: jax.Array,
     counts: Counts,
     hyper: Any,
 ) -> Iterated:
-    """``counts.steps`` times act and step, then ``counts.updates`` updates.  T is the capacity of the storage over N."""
-    many = len(keys)
-    longest = program.data.capacity // many
-    none = Ends(jnp.zeros((longest, many), bool), jnp.zeros((longest, many)), jnp.zeros((longest, many), jnp.int32))
-    rows = jnp.zeros((longest, many, width(program.data.stored, program.axis_sizes)))
-    everyone = jnp.ones(many, bool)
+    """``counts.steps`` <= T = ``longest`` times: act, update, step and store; then the updates at the end.
 
-    def step(k: jax.Array, carry: Any) -> Any:
-        storage, episodes, rows, ends = carry
+    ``beside`` are entries of the storage that stay as they are, for updates alone.
+    """
+    names = _told(program)
+    everyone = jnp.ones(len(keys), bool)
+
+    def step(k: jax.Array, carry: _Carry) -> _Carry:
+        state, storage, episodes, rows, ends, told = carry
         acted = program._act("explore", state, episodes.obs, counts.acted + k, hyper)
+        if counts.between is not None:
+            state, metrics = program._update(state, {**storage, **beside}, counts.between, hyper)
+            told = told.at[k].set(jnp.stack([metrics[name] for name in names]))
+            storage = _once_read(storage, state)
         after, (s_next, r, d, cut) = copies.advance(episodes, acted["action"], everyone, keys, counts.stepped + k + 1)
         given = {"s": episodes.obs, "a": acted["action"], "r": r, "d": d, "end": d | cut, "s_next": s_next}
-        fields = _fields(program, given | acted, many)
-        storage = program.data.source.insert(storage, fields, jnp.int32(many))
-        flat = jnp.concatenate([value.reshape(many, -1) for value in fields.values()], axis=1)
+        fields = _fields(program, given | acted, len(keys))
+        storage = program.data.source.insert(storage, fields, jnp.int32(len(keys)))
+        flat = jnp.concatenate([value.reshape(len(keys), -1) for value in fields.values()], axis=1)
         now = Ends(d | cut, after.last_total, after.last_length)
-        return storage, after, rows.at[k].set(flat), jax.tree.map(lambda all, one: all.at[k].set(one), ends, now)
+        ends = jax.tree.map(lambda all, one: all.at[k].set(one), ends, now)
+        return _Carry(state, storage, after, rows.at[k].set(flat), ends, told)
 
-    begin = dict(storage), episodes, rows, none
-    stored, episodes, rows, ends = jax.lax.fori_loop(0, counts.steps, step, begin)
-    state, metrics = program._update(state, stored, counts.updates, hyper)
-    return Iterated(state, stored, episodes, rows.reshape(longest * many, -1), ends, metrics)
+    begin = _begin(program, longest, len(keys), state, storage, episodes, len(names) if counts.between is not None else 0)
+    state, stored, episodes, rows, ends, told = jax.lax.fori_loop(0, counts.steps, step, begin)
+    metrics = dict(zip(names, told.T, strict=False))
+    if counts.after is not None:
+        state, last = program._update(state, {**stored, **beside}, counts.after, hyper)
+        metrics = {name: value[None] for name, value in last.items()}
+    return Iterated(state, stored, episodes, rows.reshape(longest * len(keys), -1), ends, metrics)
+
+
+def _begin(program: Program, longest: int, many: int, state: Any, storage: Any, episodes: Any, metrics: int) -> _Carry:
+    """What the first step is given: nothing has ended, nothing is stored of this iteration."""
+    none = Ends(jnp.zeros((longest, many), bool), jnp.zeros((longest, many)), jnp.zeros((longest, many), jnp.int32))
+    rows = jnp.zeros((longest, many, width(program.data.stored, program.axis_sizes)))
+    return _Carry(state, dict(storage), episodes, rows, none, jnp.zeros((longest, metrics)))
+
+
+def _once_read(storage: Mapping[str, Any], state: Any) -> Mapping[str, Any]:
+    """The storage, of which the place of the next row depends on the updates that have read it.
+
+    XLA therefore writes the row after they have; without an order of the two it copies all of the storage in every step.
+    """
+    # the number of updates is never negative, but a compiler does not conclude that 0 is added
+    return {**storage, "total": storage["total"] + jnp.minimum(state["step"], 0)}
+
+
+def _told(program: Program) -> list[str]:
+    """The names of what an update reports: the metrics and their flags."""
+    return [name for metric in program.metric_names for name in (metric, f"{RAN}{metric}")]
 
 
 def _fields(program: Program, given: Mapping[str, Any], many: int) -> dict[str, jax.Array]:

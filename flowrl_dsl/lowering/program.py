@@ -84,7 +84,7 @@ class Program:
         self.jit_init = jax.jit(self._init)
         self.jit_step = jax.jit(self._step, donate_argnums=0)
         self.jit_update = jax.jit(self._update, donate_argnums=0)
-        self.jit_iterate = jax.jit(partial(iterated, self), static_argnums=0, donate_argnums=(1, 2, 3))
+        self.jit_iterate = jax.jit(partial(iterated, self), static_argnums=(0, 1), donate_argnums=(2, 3, 4))
         modes = [key for key, graph in self.graphs.items() if graph.role == "act"]
         self.jit_act = {mode: jax.jit(partial(self._act, mode)) for mode in modes}
         self._read_in_acting = {mode: groups_read(self.graphs[mode]) for mode in modes}
@@ -211,14 +211,23 @@ class Program:
         return self.jit_act[mode](read, obs, np.int32(counter), self._inputs(hyper))
 
     def iterate(
-        self, copies: Copies, state: State, storage: Storage, episodes: Any, keys: jax.Array, counts: Counts, hyper: Hyper
+        self,
+        copies: Copies,
+        longest: int,
+        state: State,
+        storage: Storage,
+        episodes: Any,
+        beside: Storage,
+        keys: jax.Array,
+        counts: Counts,
+        hyper: Hyper,
     ) -> Iterated:
-        """Steps of copies of a pure world, stored, and the updates after them, in one dispatch.
+        """Steps of copies of a pure world, at most ``longest`` of each, stored, and the updates among them, in one dispatch.
 
-        ``state``, ``storage`` and ``episodes`` are consumed.  The numbers of ``counts`` are inputs: an iteration in two
-        parts has the bits of a whole one.
+        ``state``, ``storage`` and ``episodes`` are consumed; ``beside`` are entries of the storage that are not.  The numbers
+        of ``counts`` are inputs: an iteration in two parts has the bits of a whole one.
         """
-        return self.jit_iterate(copies, state, storage, episodes, keys, counts, self._inputs(hyper))
+        return self.jit_iterate(copies, longest, state, storage, episodes, beside, keys, counts, self._inputs(hyper))
 
     @property
     def acting_groups(self) -> set[str]:

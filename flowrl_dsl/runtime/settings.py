@@ -14,6 +14,10 @@ MOST_COPIES = 2**16
 """Copies of a task that are stepped side by side; each of most tasks has its own simulation."""
 
 
+MOST_TURNS = 50
+"""Turns that a pure world takes in one dispatch, where no rollout has another length: then the host looks at signals."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """A step is one action in one environment; all ``*_every`` and ``warmup`` count steps."""
@@ -64,6 +68,21 @@ class Settings:
     def updates_a_turn(self) -> int:
         """Number of updates per action in each environment."""
         return self.updates * self.envs
+
+    @property
+    def longest(self) -> int:
+        """The most steps of every environment that a pure world takes in one dispatch."""
+        return self.rollout or min(MOST_TURNS, -(-self.log_every // self.envs))
+
+    def turns_until_due(self, step: int) -> int:
+        """Steps of every environment, from ``step`` on, until one with which something is due, at most ``longest``.
+
+        Due are the first update, a record, an evaluation, a checkpoint, and the end.
+        """
+        every = self.log_every, self.evaluate_every, self.checkpoint_every
+        coming = [step - step % one + one for one in every] + [self.steps]
+        coming += [self.first_update] if step < self.first_update else []
+        return min(self.longest, -(-(min(coming) - step) // self.envs))
 
     @property
     def capacity(self) -> int:

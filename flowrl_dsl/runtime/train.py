@@ -270,10 +270,10 @@ class Training:
         self.finished.extend(stepped.finished)
         self.iteration += 1
 
-    def iterate(self, steps: int, updates: int) -> bool:
-        """Take ``steps`` of every environment and then ``updates`` in one dispatch; False if the host steps the world."""
+    def iterate(self, steps: int, *, between: int | None = None, after: int | None = None) -> bool:
+        """Steps of every environment and the updates among them in one dispatch; False if the host steps the world."""
         if self.world.pure is not None:
-            iteration.iterate(self, steps, updates)
+            iteration.iterate(self, steps, between, after)
         return self.world.pure is not None
 
     def count_step(self) -> None:
