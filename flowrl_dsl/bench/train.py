@@ -21,6 +21,7 @@ import numpy as np
 from flowrl_dsl import driver, runs
 from flowrl_dsl.bench.kind import DEFAULT_TASK, Asked, CannotMeasure, Kind, each_spec
 from flowrl_dsl.runtime.logs import RunFolder
+from flowrl_dsl.runtime.progress import Speed
 from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.train import Training
 from flowrl_dsl.runtime.worlds import catalogue
@@ -190,7 +191,7 @@ class _Silent:
 
     def advance(self, step: int) -> None: ...
 
-    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None: ...
+    def show(self, step: int, episode_return: float | None, speed: Speed) -> None: ...
 
     def enter(self, phase: str, begins: int | None = None) -> None: ...
 

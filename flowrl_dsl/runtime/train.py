@@ -23,7 +23,7 @@ from flowrl_dsl.runtime.checkpoint import Checkpoints, Loaded
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.evaluation import Evaluation, Evaluator
 from flowrl_dsl.runtime.logs import Journal, RunFolder, quoted
-from flowrl_dsl.runtime.progress import Display
+from flowrl_dsl.runtime.progress import Display, Speed
 from flowrl_dsl.runtime.replay import Replay
 from flowrl_dsl.runtime.schema import Rest, checked
 from flowrl_dsl.runtime.settings import Settings, passed
@@ -151,7 +151,7 @@ class Training:
             self.display.say(f"note: nothing is learned in {self.settings.steps} steps: the first update takes {needed}")
         self.sinks = self.open_sinks(self.step)
         self.display.enter(self.phases.named(self.updates))
-        self._clock, self._clock_updates = time.monotonic(), self.updates
+        self._clock, self._clocked = time.monotonic(), (self.updates, self.step)
 
     def _refuse_lost_checkpoints(self) -> None:
         """Raise FRL0425 if the run had a checkpoint: beginning again would replace its records."""
@@ -321,10 +321,13 @@ class Training:
 
     def _time(self) -> None:
         now = time.monotonic()
-        rate = (self.updates - self._clock_updates) / max(now - self._clock, 1e-9)
+        took, (updates, step) = max(now - self._clock, 1e-9), self._clocked
+        rate, acted = (self.updates - updates) / took, (self.step - step) / took
         self.timing.append({"step": self.step, "updates_per_second": round(rate, 1), "time": round(time.time(), 3)})
-        self._clock, self._clock_updates = now, self.updates
-        self.display.show(self.step, self.latest_return, rate)
+        self._clock, self._clocked = now, (self.updates, self.step)
+        # steps that step no environment have no frames: those of a data set alone, and those before the policy acts
+        frames = acted * self.settings.action_repeat if self.world.count and self.step > self.settings.offline else 0.0
+        self.display.show(self.step, self.latest_return, Speed(rate, frames))
 
     def _record(self, record: dict[str, Any]) -> None:
         self.metrics.append(record)
