@@ -55,8 +55,8 @@ class Iterated(NamedTuple):
     """What an iteration leaves.
 
     ``rows`` [T N, width] are the stored steps in order, as the record has them, and ``ends`` the episodes that they ended;
-    the first ``steps`` of T count.  ``metrics`` are those of ``Program.update``, [T] for the updates between actions, [1] for
-    those at the end.
+    the first ``steps`` of T count.  ``metrics`` are those of ``Program.update``: [T] of updates between actions, [1] of
+    updates at the end.
     """
 
     state: Any

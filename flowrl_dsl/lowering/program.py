@@ -224,8 +224,8 @@ class Program:
     ) -> Iterated:
         """Steps of copies of a pure world, at most ``longest`` of each, stored, and the updates among them, in one dispatch.
 
-        ``state``, ``storage`` and ``episodes`` are consumed; ``beside`` are entries of the storage that are not.  The numbers
-        of ``counts`` are inputs: an iteration in two parts has the bits of a whole one.
+        ``state``, ``storage`` and ``episodes`` are consumed; ``beside`` are entries of the storage that are not.  The
+        numbers of ``counts`` are inputs: an iteration in two parts has the bits of a whole one.
         """
         return self.jit_iterate(copies, longest, state, storage, episodes, beside, keys, counts, self._inputs(hyper))
 

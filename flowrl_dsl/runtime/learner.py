@@ -74,7 +74,7 @@ class Means:
         self._sums = _add(self._begun(metrics, next(iter(metrics.values())).shape), metrics)
 
     def add_each(self, metrics: dict[str, jax.Array]) -> None:
-        """Add the metrics [T] of T calls of ``Program.update``, one after the other: the sums have the bits of T additions."""
+        """Add the metrics [T] of T calls of ``Program.update``, in their order: the sums have the bits of T additions."""
         self._sums = _add_each(self._begun(metrics, ()), metrics)
 
     def _begun(self, metrics: dict[str, jax.Array], shape: tuple[int, ...]) -> Any:

@@ -1,4 +1,4 @@
-"""Off-policy turns in a pure world: many in one dispatch, up to the next thing that is due, are the turns of the host's loop."""
+"""Off-policy turns in a pure world: a dispatch of many, up to the next thing that is due, equals the turns of the host."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ from tests.whole_runs import states
 
 TASK = "cart/walls"
 SETS = ("policy.network=mlp([8])", "critic.network=mlp([8])", "train.batch=8")
-COUNTS = {"envs": 2, "warmup": 10, "replay": 64, "log_every": 24, "evaluate_every": 60, "checkpoint_every": 40, "episodes": 2}
+COUNTS = {"envs": 2, "warmup": 10, "replay": 64, "episodes": 2}
+COUNTS |= {"log_every": 24, "evaluate_every": 60, "checkpoint_every": 40}
 STEPS = 120
 
 
@@ -68,7 +69,7 @@ def whole(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_run_is_that_of_the_hosts_loop_with_its_records(
     program: Program, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The warm-up, the evaluations, the records and their numbers, a phase that begins inside a dispatch, the final state."""
+    """Warm-up, evaluations, records and their numbers, a phase that begins inside a dispatch, the final state."""
     records = RunFolder(whole).records()
     assert [one["step"] for one in records if one["kind"] == "eval"] == [60, STEPS]
     assert [one["step"] for one in records if one["kind"] == "train"] == [24, 48, 72, 96, STEPS]
