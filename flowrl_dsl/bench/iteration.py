@@ -1,9 +1,8 @@
 """``bench train`` in a pure world: the speed of a training whose turns are single executables, and their shares.
 
 No clock sees the parts of an executable.  So each part is compiled as one of its own, a loop over the steps of a dispatch:
-acting, stepping the world with resets, storing, and the updates.  What the whole takes longer than their sum is overhead:
-the rows that the host keeps, the metrics, and what the compiler does better in the parts; it is negative where it does
-better in the whole.
+acting, stepping the world with resets, storing, and the updates.  Overhead is what the whole takes longer than their sum,
+negative where the compiler does better in the whole.
 """
 
 from __future__ import annotations
@@ -12,15 +11,17 @@ import time
 from collections.abc import Callable
 from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl.bench.timing import in_turns
+from flowrl_dsl.lowering.iteration import Counts
 from flowrl_dsl.runtime.train import Training
 
+WHOLE = "whole"
 _SAMPLES = 5
 
 
@@ -37,35 +38,51 @@ class Timed(Training):
             self.steps, self.seconds = self.steps + self.step - before, self.seconds + time.perf_counter() - began
 
 
-def parts(training: Timed) -> dict[str, float]:
-    """The seconds of each part, by the names of ``bench train``, for a step of all environments; medians of samples.
+def parts(training: Timed) -> tuple[float, dict[str, float]]:
+    """The seconds of a step of all environments in one dispatch, and of each of its parts by the names of ``bench train``.
 
-    ``training`` has ended in a pure world.
+    They are medians of samples taken in turns.  ``training`` has ended in a pure world.
     """
     settings, program, steps = training.settings, training.program, training.settings.longest
     world: Any = training.world
-    updates, for_steps = (settings.updates, settings.rollout) if settings.rollout else (settings.updates_a_turn, 1)
+    learned = settings.updates if settings.rollout else settings.updates_a_turn
     given = training.state, training.inputs
     clocks = {
-        "act": _Repeated(partial(_acting, program, steps), training.obs, *given),
-        "environment": _Repeated(partial(_stepping, world, steps), world.episodes),
-        "replay": _Repeated(partial(_storing, program, steps, settings.envs), training.replay.own()),
-        "update": _Repeated(partial(_learning, program, updates), *given, training.replay.view()),
+        WHOLE: _Repeated(_dispatch(training, learned), (training.state, training.replay.own(), world.episodes)),
+        "act": _Repeated(_compiled(_acting, program, steps), training.obs, *given),
+        "environment": _Repeated(_compiled(_stepping, world, steps), world.episodes),
+        "replay": _Repeated(_compiled(_storing, program, steps, settings.envs), training.replay.own()),
+        "update": _Repeated(_compiled(_learning, program, learned), *given, training.replay.view()),
     }
     samples = in_turns({name: clock.again for name, clock in clocks.items()}, 1 + _SAMPLES)
-    # the first sample compiles
-    return {name: median(found[1:]) / (for_steps if name == "update" else steps) for name, found in samples.items()}
+    # an update outside of rollouts belongs to a single step; the first sample compiles
+    lengths = dict.fromkeys(clocks, steps) | ({} if settings.rollout else {"update": 1})
+    found = {name: median(samples[name][1:]) / length for name, length in lengths.items()}
+    return found.pop(WHOLE), found
 
 
 class _Repeated:
-    """A function, compiled, of what it returned the last time and of further arguments that stay."""
+    """A function of what it returned the last time, which it consumes, and of further arguments that stay."""
 
     def __init__(self, function: Callable[..., Any], begin: Any, *others: Any):
         self._value, self._others = jax.tree.map(jnp.copy, begin), others
-        self._function = jax.jit(function, donate_argnums=0)
+        self._function = function
 
     def again(self) -> None:
         self._value = jax.block_until_ready(self._function(self._value, *self._others))
+
+
+def _compiled(function: Callable[..., Any], *fixed: Any) -> Callable[..., Any]:
+    return jax.jit(partial(function, *fixed), donate_argnums=0)
+
+
+def _dispatch(training: Timed, updates: int) -> Callable[[Any], Any]:
+    """The longest dispatch of the training, of its state, storage and episodes: the executable that it has used."""
+    world, steps = cast(Any, training.world), np.int32(training.settings.longest)
+    due = {"after" if training.settings.rollout else "between": np.int32(updates)}
+    rest = training.replay.beside(), world.keys, Counts(np.int32(0), np.int32(0), steps, **due), training.inputs
+    longest = training.settings.longest
+    return lambda carried: training.program.iterate(world.copies, longest, *carried, *rest)[:3]
 
 
 def _acting(program: Any, steps: int, obs: jax.Array, state: Any, hyper: Any) -> jax.Array:

@@ -49,7 +49,7 @@ class Row:
     """``steps_per_second`` of the environments as trained; ``step_ms`` one turn of the loop when each part is waited for.
 
     ``shares`` of ``step_ms`` by part sum to 1; the time outside all parts is ``overhead``.  In a pure world ``step_ms`` is a
-    step of all environments as trained, and ``overhead`` what its parts, each an executable of its own, do not explain.
+    step in one dispatch, and ``overhead`` what its parts, each an executable of its own, do not explain.
     """
 
     spec: str
@@ -88,11 +88,11 @@ def _measure(spec: str, task: str, sizes: tuple[int, int], sets: Sequence[str], 
 
 def _in_pure_world(spec: str, task: str, trainings: Sequence[Timed]) -> Row:
     """The row of trainings whose turns are single executables."""
-    seconds, envs = sum(one.seconds for one in trainings), trainings[-1].settings.envs
+    seconds = sum(one.seconds for one in trainings)
     if not seconds:
         raise CannotMeasure("train.steps is too short: only the first dispatch has updates, and it compiles")
-    step = seconds / sum(one.steps for one in trainings) * envs
-    return Row(spec, task, envs / step, 1e3 * step, shares(parts(trainings[-1]), step))
+    step, each = parts(trainings[-1])
+    return Row(spec, task, sum(one.steps for one in trainings) / seconds, 1e3 * step, shares(each, step))
 
 
 def with_defaults(sets: Sequence[str]) -> tuple[str, ...]:

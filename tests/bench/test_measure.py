@@ -90,12 +90,12 @@ def test_the_halves_of_a_training_with_rollouts_are_whole_rollouts() -> None:
 
 def test_in_a_pure_world_parts_of_the_one_executable_are_measured_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     sets = ("policy.network=mlp([8])", "value.network=mlp([8])", "train.envs=2", "rollout.steps=4", "rollout.minibatches=1")
-    seen: list[int] = []
-    monkeypatch.setattr(iteration.Timed, "close", lambda self: seen.append(self.steps) or super(iteration.Timed, self).close())
+    ended: list[iteration.Timed] = []
+    measured = iteration.parts
+    monkeypatch.setattr(train, "parts", lambda training: ended.append(training) or measured(training))
     (row,) = train.measure(Asked("train", ("ppo",), "cart/walls", sets), 1)
     # of five rollouts of eight steps the first one compiles
-    assert isinstance(row, train.Row) and seen == [4 * 8]
-    assert row.step_ms == pytest.approx(1e3 * 2 / row.steps_per_second)
+    assert isinstance(row, train.Row) and row.steps_per_second == pytest.approx(4 * 8 / ended[0].seconds)
     assert all(row.shares[part] > 0 for part in PARTS) and math.fsum(row.shares.values()) == pytest.approx(1.0)
 
 
