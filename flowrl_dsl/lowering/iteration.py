@@ -54,9 +54,9 @@ class Ends(NamedTuple):
 class Iterated(NamedTuple):
     """What an iteration leaves.
 
-    ``rows`` [T N, width] are the stored steps in order, as the record has them, and ``ends`` the episodes that they ended;
-    the first ``steps`` of T count.  ``metrics`` are those of ``Program.update``: [T] of updates between actions, [1] of
-    updates at the end.
+    ``rows`` [T, N, width] are the stored steps, as the record has them, and ``ends`` the episodes that they ended; the
+    first ``steps`` of T count.  ``metrics`` are those of ``Program.update``: [T] of updates between actions, [1] of updates
+    at the end.
     """
 
     state: Any
@@ -119,7 +119,7 @@ def iterated(
     if counts.after is not None:
         state, last = program._update(state, {**stored, **beside}, counts.after, hyper)
         metrics = {name: value[None] for name, value in last.items()}
-    return Iterated(state, stored, episodes, rows.reshape(longest * len(keys), -1), ends, metrics)
+    return Iterated(state, stored, episodes, rows, ends, metrics)
 
 
 def _begin(program: Program, longest: int, many: int, state: Any, storage: Any, episodes: Any, metrics: int) -> _Carry:

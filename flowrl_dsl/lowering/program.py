@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl.graph.nodes import RAN, Graph, Node
+from flowrl_dsl.lowering.devices import Split
 from flowrl_dsl.lowering.evaluate import interpret, run_schedule
 from flowrl_dsl.lowering.iteration import Copies, Counts, Iterated, iterated
 from flowrl_dsl.lowering.schedule import Step, schedule
@@ -80,6 +81,7 @@ class Program:
         self.hyper = dict(hyper)
         self.data = data
         self.obs_size, self.action_size = sizes
+        self._split: Split | None = None
         self._schedules: dict[str, list[Step]] = {key: schedule(graph) for key, graph in graphs.items()}
         self.jit_init = jax.jit(self._init)
         self.jit_step = jax.jit(self._step, donate_argnums=0)
@@ -116,7 +118,10 @@ class Program:
     def _train(self, state: State, storage: Storage, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
         """One update on a batch drawn from the storage, with feedback to the source."""
         state, places = self._draw(state, storage)
-        state, metrics, feedback = self._step(state, self.data.source.gather(storage, places), hyper)
+        batch = self.data.source.gather(storage, places)
+        if self._split is not None:
+            batch = self._split.batch(batch, self.data.batch)
+        state, metrics, feedback = self._step(state, batch, hyper)
         if MEMORY in state:
             state = state | {MEMORY: self.data.source.learn(state[MEMORY], places, feedback, state["step"])}
         return state, metrics
@@ -253,6 +258,17 @@ class Program:
         many.jit_step = jax.jit(jax.vmap(self._step), donate_argnums=0)
         many.jit_update = jax.jit(jax.vmap(self._update, in_axes=(0, storage, None, 0)), donate_argnums=0)
         many.jit_act = {mode: jax.jit(jax.vmap(partial(self._act, mode), in_axes=(0, 0, None, 0))) for mode in self.jit_act}
+        return many
+
+    def spread(self, split: Split) -> Program:
+        """The program whose iterations are computed by several devices, each with its part of the copies and the rows.
+
+        Not bit-identical to one device: sums over a batch are those of its parts.
+        """
+        many = copy.copy(self)
+        many._split = split
+        several = split.iteration(self.data)
+        many.jit_iterate = jax.jit(partial(iterated, many), static_argnums=(0, 1), donate_argnums=(2, 3, 4), **several)
         return many
 
     # compiled forms

@@ -47,7 +47,7 @@ def iterate(training: Iterating, steps: int, between: int | None, after: int | N
     training.state, training.obs = done.state, done.episodes.obs
     world.hold(done.episodes, first + steps)
     rows, ends = jax.device_get((done.rows, done.ends))
-    rows = rows[: steps * world.count]
+    rows = rows[:steps].reshape(steps * world.count, -1)
     replay.written(done.storage, rows)
     if between or after:
         training.means.add_each(done.metrics)

@@ -44,6 +44,11 @@ def from_arrays(template: Any, arrays: dict[str, np.ndarray]) -> Any:
     return jax.tree_util.tree_unflatten(structure, leaves)
 
 
+def on_one_device(state: Any) -> Any:
+    """A state that each of several devices has, on the first of them."""
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), state)
+
+
 def expected(state: Any, replay: Replay) -> Expected:
     """The sizes of what a checkpoint of this state and this replay contains."""
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))

@@ -39,6 +39,9 @@ class Settings:
     rollout: int = 0
     """Steps of each environment in a rollout, after which there are ``updates`` updates; 0 where there are no rollouts."""
 
+    devices: int = 1
+    """Among which the environments of a pure world are split."""
+
     @staticmethod
     def of(section: Any, task: str, seed: int, **given: int | None) -> Settings:
         """The settings of a spec's section ``train``, overridden by those ``given`` (None: not given).

@@ -18,7 +18,7 @@ import numpy as np
 from flowrl_dsl.diagnostics import DiagnosticError
 from flowrl_dsl.reading import Unreadable
 from flowrl_dsl.record import filled_by_acting
-from flowrl_dsl.runtime import guard, iteration, learner
+from flowrl_dsl.runtime import devices, guard, iteration, learner
 from flowrl_dsl.runtime.checkpoint import Checkpoints, Loaded
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.evaluation import Evaluation, Evaluator
@@ -119,6 +119,7 @@ class Training:
         with ExitStack() as opened:
             world: World = make(settings.envs, settings.seed) if self.replay.grows else NoWorld()
             self.world = opened.enter_context(closing(world))
+            self.program = devices.spread(self.program, settings, world.pure is not None)
             self.evaluator = opened.enter_context(closing(Evaluator(partial(make, settings.episodes, 0, evaluation=True))))
             self.metrics = opened.enter_context(closing(Journal(self.folder.path / "metrics.jsonl")))
             self.timing = opened.enter_context(closing(Journal(self.folder.path / "timing.jsonl")))
@@ -337,7 +338,7 @@ class Training:
     def _evaluate(self) -> Evaluation:
         self._check()
         began = time.monotonic()
-        result = self.evaluator.evaluate(self.program, self.state, self.inputs)
+        result = self.evaluator.evaluate(self.program, learner.on_one_device(self.state), self.inputs)
         # the displayed speed is that of training
         self._clock += time.monotonic() - began
         record = result.record()
