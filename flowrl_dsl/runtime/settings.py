@@ -14,8 +14,8 @@ MOST_COPIES = 2**16
 """Copies of a task that are stepped side by side; each of most tasks has its own simulation."""
 
 
-MOST_TURNS = 50
-"""Turns that a pure world takes in one dispatch, where no rollout has another length: then the host looks at signals."""
+MOST_UPDATES = 64
+"""Updates in one dispatch, where it is no rollout's: after them the host looks at signals, so Ctrl-C waits for so many."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Settings:
     @property
     def longest(self) -> int:
         """The most steps of every environment that a pure world takes in one dispatch."""
-        return self.rollout or min(MOST_TURNS, -(-self.log_every // self.envs))
+        return self.rollout or max(1, min(MOST_UPDATES // self.updates_a_turn, -(-self.log_every // self.envs)))
 
     def turns_until_due(self, step: int) -> int:
         """Steps of every environment, from ``step`` on, until one with which something is due, at most ``longest``.

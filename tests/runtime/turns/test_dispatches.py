@@ -20,7 +20,7 @@ from flowrl_dsl.lowering.program import Data, Program
 from flowrl_dsl.record import STEP
 from flowrl_dsl.runtime.logs import RunFolder
 from flowrl_dsl.runtime.replay import Replay
-from flowrl_dsl.runtime.settings import MOST_TURNS
+from flowrl_dsl.runtime.settings import MOST_UPDATES
 from flowrl_dsl.runtime.train import Training
 from flowrl_dsl.runtime.worlds import catalogue
 from flowrl_dsl.runtime.worlds.pure import PureVector
@@ -106,9 +106,10 @@ def test_a_dispatch_ends_with_the_step_at_which_something_is_due() -> None:
         ends.append(step)
     # the first update, six evaluations, the checkpoint, an evaluation, the end
     assert ends == [12, 60, 120, 180, 240, 300, 360, 400, 420, 452]
-    assert toy_settings(TASK, envs=1, warmup=0, log_every=1_000, evaluate_every=1_000).turns_until_due(1) == MOST_TURNS
-    # on the device there are rows for as many steps as there can be between two records
-    assert toy_settings(TASK, envs=512, log_every=1_000).longest == 2 and toy_settings(TASK, rollout=7).longest == 7
+    # the host is back after so many updates, and there are rows for no more steps than there are between two records
+    assert toy_settings(TASK, log_every=1_000, updates=2).longest == MOST_UPDATES // 2
+    assert toy_settings(TASK, log_every=1_000, envs=512).longest == 1 and toy_settings(TASK, log_every=9).longest == 9
+    assert toy_settings(TASK, rollout=700, updates=9).longest == 700
 
 
 def test_the_storage_is_written_in_place_while_updates_read_it() -> None:
