@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl.bench.timing import in_turns
-from flowrl_dsl.lowering.iteration import Counts
+from flowrl_dsl.lowering.iteration import Counts, Held
 from flowrl_dsl.runtime.train import Training
 
 WHOLE = "whole"
@@ -48,7 +48,7 @@ def parts(training: Timed) -> tuple[float, dict[str, float]]:
     learned = settings.updates if settings.rollout else settings.updates_a_turn
     given = training.state, training.inputs
     clocks = {
-        WHOLE: _Repeated(_dispatch(training, learned), (training.state, training.replay.own(), world.episodes)),
+        WHOLE: _Repeated(_dispatch(training, learned), Held(training.state, training.replay.own(), world.episodes)),
         "act": _Repeated(_compiled(_acting, program, steps), training.obs, *given),
         "environment": _Repeated(_compiled(_stepping, world, steps), world.episodes),
         "replay": _Repeated(_compiled(_storing, program, steps, settings.envs), training.replay.own()),
@@ -77,12 +77,12 @@ def _compiled(function: Callable[..., Any], *fixed: Any) -> Callable[..., Any]:
 
 
 def _dispatch(training: Timed, updates: int) -> Callable[[Any], Any]:
-    """The longest dispatch of the training, of its state, storage and episodes: the executable that it has used."""
-    world, steps = cast(Any, training.world), np.int32(training.settings.longest)
+    """The longest dispatch of the training: the executable that it has used."""
+    world, longest = cast(Any, training.world), training.settings.longest
     due = {"after" if training.settings.rollout else "between": np.int32(updates)}
-    rest = training.replay.beside(), world.keys, Counts(np.int32(0), np.int32(0), steps, **due), training.inputs
-    longest = training.settings.longest
-    return lambda carried: training.program.iterate(world.copies, longest, *carried, *rest)[:3]
+    counts = Counts(np.int32(0), np.int32(0), np.int32(longest), **due)
+    rest = training.replay.beside(), world.keys, counts, training.inputs
+    return lambda held: training.program.iterate(world.copies, longest, held, *rest).held
 
 
 def _acting(program: Any, steps: int, obs: jax.Array, state: Any, hyper: Any) -> jax.Array:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from flowrl_dsl.lowering.iteration import Iterated
+from flowrl_dsl.lowering.iteration import Held, Iterated
 
 if TYPE_CHECKING:
     from flowrl_dsl.lowering.program import Data
@@ -33,10 +33,9 @@ class Split:
 
     def iteration(self, data: Data) -> dict[str, Any]:
         """Of the arguments and the results of ``iterated``: what has an axis of copies or of rows is split along it."""
-        storage = self.storage(data.stored)
-        arguments = self.whole, storage, self.first, self.whole, self.first, self.whole, self.whole
-        results: Any = self.whole, storage, self.first, self.second, self.second, self.whole
-        return {"in_shardings": arguments, "out_shardings": Iterated(*results)}
+        held = Held(self.whole, self.storage(data.stored), self.first)
+        results: Any = held, self.second, self.second, self.whole
+        return {"in_shardings": (held, self.whole, self.first, self.whole, self.whole), "out_shardings": Iterated(*results)}
 
     def batch(self, batch: Any, size: int) -> Any:
         """A batch of this size, split if it can be: then each device computes the gradient of its part."""

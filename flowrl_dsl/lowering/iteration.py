@@ -43,6 +43,14 @@ class Counts(NamedTuple):
     after: Any = None
 
 
+class Held(NamedTuple):
+    """What one iteration leaves to the next: the learner's state, the storage of its source, and the episodes."""
+
+    state: Any
+    storage: Any
+    episodes: Any
+
+
 class Ends(NamedTuple):
     """The episodes that ended at each step [T, N]: whether one did, its return, and its length in frames."""
 
@@ -52,16 +60,14 @@ class Ends(NamedTuple):
 
 
 class Iterated(NamedTuple):
-    """What an iteration leaves.
+    """The result of an iteration.
 
     ``rows`` [T, N, width] are the stored steps, as the record has them, and ``ends`` the episodes that they ended; the
     first ``steps`` of T count.  ``metrics`` are those of ``Program.update``: [T] of updates between actions, [1] of updates
     at the end.
     """
 
-    state: Any
-    storage: Any
-    episodes: Any
+    held: Held
     rows: jax.Array
     ends: Ends
     metrics: Metrics
@@ -70,9 +76,7 @@ class Iterated(NamedTuple):
 class _Carry(NamedTuple):
     """What one step hands to the next; ``told`` [T, metrics] are the metrics of the updates between actions."""
 
-    state: Any
-    storage: Any
-    episodes: Any
+    held: Held
     rows: jax.Array
     ends: Ends
     told: jax.Array
@@ -82,9 +86,7 @@ def iterated(
     program: Program,
     copies: Copies,
     longest: int,
-    state: Any,
-    storage: Mapping[str, Any],
-    episodes: Any,
+    held: Held,
     beside: Mapping[str, Any],
     keys: jax.Array,
     counts: Counts,
@@ -94,39 +96,38 @@ def iterated(
 
     ``beside`` are entries of the storage that stay as they are, for updates alone.
     """
-    names = _told(program)
-    everyone = jnp.ones(len(keys), bool)
+    many, names = len(keys), _told(program)
 
     def step(k: jax.Array, carry: _Carry) -> _Carry:
-        state, storage, episodes, rows, ends, told = carry
+        (state, storage, episodes), rows, ends, told = carry
         acted = program._act("explore", state, episodes.obs, counts.acted + k, hyper)
         if counts.between is not None:
             state, metrics = program._update(state, {**storage, **beside}, counts.between, hyper)
             told = told.at[k].set(jnp.stack([metrics[name] for name in names]))
             storage = _once_read(storage, state)
-        after, (s_next, r, d, cut) = copies.advance(episodes, acted["action"], everyone, keys, counts.stepped + k + 1)
+        number = counts.stepped + k + 1
+        after, (s_next, r, d, cut) = copies.advance(episodes, acted["action"], jnp.ones(many, bool), keys, number)
         given = {"s": episodes.obs, "a": acted["action"], "r": r, "d": d, "end": d | cut, "s_next": s_next}
-        fields = _fields(program, given | acted, len(keys))
-        storage = program.data.source.insert(storage, fields, jnp.int32(len(keys)))
-        flat = jnp.concatenate([value.reshape(len(keys), -1) for value in fields.values()], axis=1)
+        fields = _fields(program, given | acted, many)
+        storage = program.data.source.insert(storage, fields, jnp.int32(many))
+        flat = jnp.concatenate([value.reshape(many, -1) for value in fields.values()], axis=1)
         now = Ends(d | cut, after.last_total, after.last_length)
         ends = jax.tree.map(lambda all, one: all.at[k].set(one), ends, now)
-        return _Carry(state, storage, after, rows.at[k].set(flat), ends, told)
+        return _Carry(Held(state, storage, after), rows.at[k].set(flat), ends, told)
 
-    begin = _begin(program, longest, len(keys), state, storage, episodes, len(names) if counts.between is not None else 0)
-    state, stored, episodes, rows, ends, told = jax.lax.fori_loop(0, counts.steps, step, begin)
-    metrics = dict(zip(names, told.T, strict=False))
-    if counts.after is not None:
-        state, last = program._update(state, {**stored, **beside}, counts.after, hyper)
-        metrics = {name: value[None] for name, value in last.items()}
-    return Iterated(state, stored, episodes, rows, ends, metrics)
+    begin = _begin(program, longest, many, held, 0 if counts.between is None else len(names))
+    held, rows, ends, told = jax.lax.fori_loop(0, counts.steps, step, begin)
+    if counts.after is None:
+        return Iterated(held, rows, ends, {} if counts.between is None else dict(zip(names, told.T, strict=True)))
+    state, last = program._update(held.state, {**held.storage, **beside}, counts.after, hyper)
+    return Iterated(held._replace(state=state), rows, ends, {name: value[None] for name, value in last.items()})
 
 
-def _begin(program: Program, longest: int, many: int, state: Any, storage: Any, episodes: Any, metrics: int) -> _Carry:
+def _begin(program: Program, longest: int, many: int, held: Held, metrics: int) -> _Carry:
     """What the first step is given: nothing has ended, nothing is stored of this iteration."""
     none = Ends(jnp.zeros((longest, many), bool), jnp.zeros((longest, many)), jnp.zeros((longest, many), jnp.int32))
     rows = jnp.zeros((longest, many, width(program.data.stored, program.axis_sizes)))
-    return _Carry(state, dict(storage), episodes, rows, none, jnp.zeros((longest, metrics)))
+    return _Carry(held._replace(storage=dict(held.storage)), rows, none, jnp.zeros((longest, metrics)))
 
 
 def _once_read(storage: Mapping[str, Any], state: Any) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from flowrl_dsl.graph.nodes import RAN, Graph, Node
 from flowrl_dsl.lowering.devices import Split
 from flowrl_dsl.lowering.evaluate import interpret, run_schedule
-from flowrl_dsl.lowering.iteration import Copies, Counts, Iterated, iterated
+from flowrl_dsl.lowering.iteration import Copies, Counts, Held, Iterated, iterated
 from flowrl_dsl.lowering.schedule import Step, schedule
 from flowrl_dsl.record import Record
 
@@ -86,7 +86,7 @@ class Program:
         self.jit_init = jax.jit(self._init)
         self.jit_step = jax.jit(self._step, donate_argnums=0)
         self.jit_update = jax.jit(self._update, donate_argnums=0)
-        self.jit_iterate = jax.jit(partial(iterated, self), static_argnums=(0, 1), donate_argnums=(2, 3, 4))
+        self.jit_iterate = jax.jit(partial(iterated, self), static_argnums=(0, 1), donate_argnums=2)
         modes = [key for key, graph in self.graphs.items() if graph.role == "act"]
         self.jit_act = {mode: jax.jit(partial(self._act, mode)) for mode in modes}
         self._read_in_acting = {mode: groups_read(self.graphs[mode]) for mode in modes}
@@ -219,9 +219,7 @@ class Program:
         self,
         copies: Copies,
         longest: int,
-        state: State,
-        storage: Storage,
-        episodes: Any,
+        held: Held,
         beside: Storage,
         keys: jax.Array,
         counts: Counts,
@@ -229,10 +227,10 @@ class Program:
     ) -> Iterated:
         """Steps of copies of a pure world, at most ``longest`` of each, stored, and the updates among them, in one dispatch.
 
-        ``state``, ``storage`` and ``episodes`` are consumed; ``beside`` are entries of the storage that are not.  The
-        numbers of ``counts`` are inputs: an iteration in two parts has the bits of a whole one.
+        ``held`` is consumed; ``beside`` are entries of the storage that are not.  The numbers of ``counts`` are inputs: an
+        iteration in two parts has the bits of a whole one.
         """
-        return self.jit_iterate(copies, longest, state, storage, episodes, beside, keys, counts, self._inputs(hyper))
+        return self.jit_iterate(copies, longest, held, beside, keys, counts, self._inputs(hyper))
 
     @property
     def acting_groups(self) -> set[str]:
@@ -268,7 +266,7 @@ class Program:
         many = copy.copy(self)
         many._split = split
         several = split.iteration(self.data)
-        many.jit_iterate = jax.jit(partial(iterated, many), static_argnums=(0, 1), donate_argnums=(2, 3, 4), **several)
+        many.jit_iterate = jax.jit(partial(iterated, many), static_argnums=(0, 1), donate_argnums=2, **several)
         return many
 
     # compiled forms

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from flowrl_dsl.lowering.iteration import Counts, Iterated
+from flowrl_dsl.lowering.iteration import Counts, Held, Iterated
 from flowrl_dsl.record import columns
 from flowrl_dsl.runtime.learner import Means
 from flowrl_dsl.runtime.replay import Replay
@@ -41,14 +41,15 @@ def iterate(training: Iterating, steps: int, between: int | None, after: int | N
     world, replay = training.world, training.replay
     numbers = training.iteration, world.steps, steps, between, after
     counts = Counts(*(None if number is None else np.int32(number) for number in numbers))
-    given = training.state, replay.own(), world.episodes, replay.beside(), world.keys, counts, training.inputs
-    done: Iterated = training.program.iterate(world.copies, training.settings.longest, *given)
+    held = Held(training.state, replay.own(), world.episodes)
+    fixed = replay.beside(), world.keys, counts, training.inputs
+    done: Iterated = training.program.iterate(world.copies, training.settings.longest, held, *fixed)
     first = world.steps
-    training.state, training.obs = done.state, done.episodes.obs
-    world.hold(done.episodes, first + steps)
+    training.state, training.obs = done.held.state, done.held.episodes.obs
+    world.hold(done.held.episodes, first + steps)
     rows, ends = jax.device_get((done.rows, done.ends))
     rows = rows[:steps].reshape(steps * world.count, -1)
-    replay.written(done.storage, rows)
+    replay.written(done.held.storage, rows)
     if between or after:
         training.means.add_each(done.metrics)
     _count(training, steps, between, after)
