@@ -54,9 +54,6 @@ def shares(tree: Any) -> list[int]:
 
 
 def main(spec: str, home: Path) -> None:
-    # each training compiles its own program of four devices: all but the first read it from here
-    jax.config.update("jax_compilation_cache_dir", str(home / "cache"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     sets = (*SETS[spec], "policy.network=mlp([8])", f"train.envs={ENVS}")
     algorithm, _ = driver.resolve_or_raise(spec, TASK, sets)
     dynamics, program = Cart(), driver.build_program(algorithm, *catalogue.sizes(TASK), capacity=COUNTS[spec]["replay"])

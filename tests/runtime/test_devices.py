@@ -25,7 +25,8 @@ Found = tuple[str, Path, dict[str, list[int]]]
 def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Found:
     """The runs of a process with four virtual devices, and the bytes that each of them holds."""
     spec, home = request.param, tmp_path_factory.mktemp("devices")
-    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    env = os.environ | {"XLA_FLAGS": flags.strip()}
     command = [sys.executable, "-m", "tests.runtime.on_devices", spec, str(home)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
