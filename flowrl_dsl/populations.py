@@ -46,6 +46,8 @@ def check(arguments: runs.TrainArguments, seeds: int, sweeps: Sequence[Sweep]) -
         raise ValueError(f"--sweep {twice[0]} is given twice; write all its values in one comma-separated list")
     if arguments.seed + seeds > _SEEDS:
         raise ValueError(f"--seed {arguments.seed} --seeds {seeds} exceeds the largest seed, {_SEEDS - 1}")
+    if arguments.replaced.get("devices"):
+        raise ValueError("--devices splits a single run; the runs of a population share a device")
     if arguments.wandb is not None:
         raise ValueError("--wandb only logs a single run; use TensorBoard on the folder of a population")
 

@@ -119,6 +119,8 @@ def train(arguments: TrainArguments) -> None:
 
 def prepare(arguments: TrainArguments, data: DataSet | None = None) -> PreparedRun:
     """Check and build everything without writing a file; ``data`` is the data set if it has been read."""
+    from flowrl_dsl.runtime import devices
+
     algorithm, resolution = driver.resolve_or_raise(arguments.spec, arguments.task, arguments.sets)
     data = data or asked(algorithm, arguments.spec, arguments.task, arguments.data)
     if data is not None:
@@ -127,6 +129,7 @@ def prepare(arguments: TrainArguments, data: DataSet | None = None) -> PreparedR
         require_extra("wandb", "wandb")
     contents = _spec_copies(resolution.sources) | {"resolved.flowrl": show(algorithm)}
     built = build(algorithm, arguments.task, arguments.seed, arguments.replaced, data)
+    devices.check(*built)
     return PreparedRun(algorithm, *built, contents, data)
 
 

@@ -3,6 +3,7 @@
 The device computes while the environment steps, so the time of a part is visible only if the loop waits for it.  The first
 half of the learning steps therefore runs normally and yields the speed; in the second half the loop waits for every part,
 which yields the shares.  The warm-up, the first learning steps (they compile), evaluations and checkpoints are not counted.
+In a pure world the parts are inside one executable, and are measured by :mod:`flowrl_dsl.bench.iteration`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ import jax
 import numpy as np
 
 from flowrl_dsl import driver, runs
+from flowrl_dsl.bench.iteration import Timed, parts
 from flowrl_dsl.bench.kind import DEFAULT_TASK, Asked, CannotMeasure, Kind, each_spec
 from flowrl_dsl.runtime.logs import RunFolder
+from flowrl_dsl.runtime.progress import Speed
 from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.train import Training
 from flowrl_dsl.runtime.worlds import catalogue
@@ -38,13 +41,15 @@ _ROLLOUTS = 5
 """The rollouts of a training that has them: one that compiles, and two in each half."""
 
 T = TypeVar("T")
+Run = TypeVar("Run", bound=Training)
 
 
 @dataclass(frozen=True)
 class Row:
     """``steps_per_second`` of the environments as trained; ``step_ms`` one turn of the loop when each part is waited for.
 
-    ``shares`` of ``step_ms`` by part sum to 1; the time outside all parts is ``overhead``.
+    ``shares`` of ``step_ms`` by part sum to 1; the time outside all parts is ``overhead``.  In a pure world ``step_ms`` is a
+    step in one dispatch, and ``overhead`` what its parts, each an executable of its own, do not explain.
     """
 
     spec: str
@@ -69,13 +74,25 @@ def _measure(spec: str, task: str, sizes: tuple[int, int], sets: Sequence[str], 
         settings = replace(settings, steps=_ROLLOUTS * settings.rollout * settings.envs)
     settings = replace(settings, evaluate_every=settings.steps, checkpoint_every=settings.steps)
     program = driver.build_program(algorithm, *sizes, capacity=settings.capacity)
-    watches = [_train(spec, program, settings, turn_of(algorithm)) for _ in range(repeat)]
+    turn = turn_of(algorithm)
+    if catalogue.make(task, 1, 0).pure is not None:
+        return _in_pure_world(spec, task, [_run(Timed, spec, program, settings, turn) for _ in range(repeat)])
+    watches = [_train(spec, program, settings, turn) for _ in range(repeat)]
     turns = sum(watch.free_turns for watch in watches)
     free = sum(watch.free_seconds for watch in watches)
     seconds = {part: sum(watch.seconds[part] for watch in watches) for part in PARTS}
     whole = sum(watch.watched_seconds for watch in watches)
     watched = sum(watch.watched_turns for watch in watches)
     return Row(spec, task, settings.envs * turns / free, 1e3 * whole / watched, shares(seconds, whole))
+
+
+def _in_pure_world(spec: str, task: str, trainings: Sequence[Timed]) -> Row:
+    """The row of trainings whose turns are single executables."""
+    seconds = sum(one.seconds for one in trainings)
+    if not seconds:
+        raise CannotMeasure("train.steps is too short: only the first dispatch has updates, and it compiles")
+    step, each = parts(trainings[-1])
+    return Row(spec, task, sum(one.steps for one in trainings) / seconds, 1e3 * step, shares(each, step))
 
 
 def with_defaults(sets: Sequence[str]) -> tuple[str, ...]:
@@ -98,10 +115,17 @@ def shares(seconds: dict[str, float], whole: float) -> dict[str, float]:
 
 def _train(spec: str, program: Program, settings: Settings, turn: str) -> Watch:
     watch = Watch(settings)
+    _run(partial(WatchedTraining, watch), spec, program, settings, turn)
+    return watch
+
+
+def _run(kind: Callable[..., Run], spec: str, program: Program, settings: Settings, turn: str) -> Run:
+    """A training of this kind, when it has ended."""
     with tempfile.TemporaryDirectory() as home:
         folder = RunFolder.create(Path(home), "bench", settings.task, settings.seed, {"spec": spec})
-        WatchedTraining(watch, program, settings, folder, _Silent(), turn=turn).run()
-    return watch
+        training = kind(program, settings, folder, _Silent(), turn=turn)
+        training.run()
+    return training
 
 
 class Watch:
@@ -190,7 +214,7 @@ class _Silent:
 
     def advance(self, step: int) -> None: ...
 
-    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None: ...
+    def show(self, step: int, episode_return: float | None, speed: Speed) -> None: ...
 
     def enter(self, phase: str, begins: int | None = None) -> None: ...
 

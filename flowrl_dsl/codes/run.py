@@ -211,6 +211,14 @@ CODES = (
         "Raise the limit with `ulimit -n`, or train fewer runs at a time.",
     ),
     Code(
+        "FRL0428",
+        "the run cannot be split among so many devices",
+        "`--devices` splits the environments of a world of pure JAX functions, and the rows of the replay, into equal "
+        "parts, one for each of so many devices that JAX has.",
+        "flowrl-dsl train ppo --task playground/CartpoleBalance --envs 10 --devices 4",
+        "Choose `--envs`, and the size of the replay, as multiples of the number of devices, or fewer devices.",
+    ),
+    Code(
         "FRL0431",
         "no evaluations to draw",
         "A learning curve needs evaluations: at least one in each run, and at the same steps in runs that differ only in "

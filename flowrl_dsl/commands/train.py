@@ -27,6 +27,8 @@ def declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("--sweep", action="append", default=[], type=sweep, metavar="NAME=VALUES", help=help_text)
     for name, meaning in REPLACED.items():
         command.add_argument(f"--{name.replace('_', '-')}", type=positive, metavar="N", help=meaning)
+    help_text = "devices among which the environments of a world of JAX functions are split"
+    command.add_argument("--devices", type=positive, metavar="N", help=help_text)
     command.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default runs/SPEC/TASK/seedN)")
     command.add_argument("--wandb", metavar="PROJECT", help="also log to Weights & Biases")
     help_text = "the data set that an offline algorithm learns from: a file, a folder, or an id of Minari"
@@ -36,7 +38,7 @@ def declare(command: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     from flowrl_dsl import runs
 
-    replaced = {name: getattr(parsed, name) for name in REPLACED}
+    replaced = {name: getattr(parsed, name) for name in (*REPLACED, "devices")}
     task = parsed.task
     if parsed.env:
         from flowrl_dsl.runtime.worlds.arguments import named

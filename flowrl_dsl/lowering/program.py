@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl.graph.nodes import RAN, Graph, Node
+from flowrl_dsl.lowering.devices import Split
 from flowrl_dsl.lowering.evaluate import interpret, run_schedule
-from flowrl_dsl.lowering.iteration import Copies, Counts, Iterated, iterated
+from flowrl_dsl.lowering.iteration import Copies, Counts, Held, Iterated, iterated
 from flowrl_dsl.lowering.schedule import Step, schedule
 from flowrl_dsl.record import Record
 
@@ -80,11 +81,12 @@ class Program:
         self.hyper = dict(hyper)
         self.data = data
         self.obs_size, self.action_size = sizes
+        self._split: Split | None = None
         self._schedules: dict[str, list[Step]] = {key: schedule(graph) for key, graph in graphs.items()}
         self.jit_init = jax.jit(self._init)
         self.jit_step = jax.jit(self._step, donate_argnums=0)
         self.jit_update = jax.jit(self._update, donate_argnums=0)
-        self.jit_iterate = jax.jit(partial(iterated, self), static_argnums=0, donate_argnums=(1, 2, 3))
+        self.jit_iterate = jax.jit(partial(iterated, self), static_argnums=(0, 1), donate_argnums=2)
         modes = [key for key, graph in self.graphs.items() if graph.role == "act"]
         self.jit_act = {mode: jax.jit(partial(self._act, mode)) for mode in modes}
         self._read_in_acting = {mode: groups_read(self.graphs[mode]) for mode in modes}
@@ -116,7 +118,10 @@ class Program:
     def _train(self, state: State, storage: Storage, hyper: Hyper) -> tuple[State, dict[str, jax.Array]]:
         """One update on a batch drawn from the storage, with feedback to the source."""
         state, places = self._draw(state, storage)
-        state, metrics, feedback = self._step(state, self.data.source.gather(storage, places), hyper)
+        batch = self.data.source.gather(storage, places)
+        if self._split is not None:
+            batch = self._split.batch(batch, self.data.batch)
+        state, metrics, feedback = self._step(state, batch, hyper)
         if MEMORY in state:
             state = state | {MEMORY: self.data.source.learn(state[MEMORY], places, feedback, state["step"])}
         return state, metrics
@@ -211,14 +216,21 @@ class Program:
         return self.jit_act[mode](read, obs, np.int32(counter), self._inputs(hyper))
 
     def iterate(
-        self, copies: Copies, state: State, storage: Storage, episodes: Any, keys: jax.Array, counts: Counts, hyper: Hyper
+        self,
+        copies: Copies,
+        longest: int,
+        held: Held,
+        beside: Storage,
+        keys: jax.Array,
+        counts: Counts,
+        hyper: Hyper,
     ) -> Iterated:
-        """Steps of copies of a pure world, stored, and the updates after them, in one dispatch.
+        """Steps of copies of a pure world, at most ``longest`` of each, stored, and the updates among them, in one dispatch.
 
-        ``state``, ``storage`` and ``episodes`` are consumed.  The numbers of ``counts`` are inputs: an iteration in two
-        parts has the bits of a whole one.
+        ``held`` is consumed; ``beside`` are entries of the storage that are not.  The numbers of ``counts`` are inputs: an
+        iteration in two parts has the bits of a whole one.
         """
-        return self.jit_iterate(copies, state, storage, episodes, keys, counts, self._inputs(hyper))
+        return self.jit_iterate(copies, longest, held, beside, keys, counts, self._inputs(hyper))
 
     @property
     def acting_groups(self) -> set[str]:
@@ -244,6 +256,17 @@ class Program:
         many.jit_step = jax.jit(jax.vmap(self._step), donate_argnums=0)
         many.jit_update = jax.jit(jax.vmap(self._update, in_axes=(0, storage, None, 0)), donate_argnums=0)
         many.jit_act = {mode: jax.jit(jax.vmap(partial(self._act, mode), in_axes=(0, 0, None, 0))) for mode in self.jit_act}
+        return many
+
+    def spread(self, split: Split) -> Program:
+        """The program whose iterations are computed by several devices, each with its part of the copies and the rows.
+
+        Not bit-identical to one device: sums over a batch are those of its parts.
+        """
+        many = copy.copy(self)
+        many._split = split
+        several = split.iteration(self.data)
+        many.jit_iterate = jax.jit(partial(iterated, many), static_argnums=(0, 1), donate_argnums=2, **several)
         return many
 
     # compiled forms

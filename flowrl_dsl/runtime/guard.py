@@ -98,7 +98,7 @@ class Rerun:
         self.state, _ = self.program.update(self.state, self.replay.view(), count, self.hyper)
         self.updates += count
 
-    def iterate(self, steps: int, updates: int) -> bool:
+    def iterate(self, steps: int, *, between: int | None = None, after: int | None = None) -> bool:
         """No environment is stepped here: the rows are taken one step at a time."""
         return False
 

@@ -80,7 +80,7 @@ class Joined:
             own = {field: value[k] for field, value in values.items()}
             self._attempt(name, partial(self._interact, k, member, own))
 
-    def iterate(self, steps: int, updates: int) -> bool:
+    def iterate(self, steps: int, *, between: int | None = None, after: int | None = None) -> bool:
         """Members step their own environments."""
         return False
 

@@ -44,6 +44,11 @@ def from_arrays(template: Any, arrays: dict[str, np.ndarray]) -> Any:
     return jax.tree_util.tree_unflatten(structure, leaves)
 
 
+def on_one_device(state: Any) -> Any:
+    """A state that each of several devices has, on the first of them."""
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), state)
+
+
 def expected(state: Any, replay: Replay) -> Expected:
     """The sizes of what a checkpoint of this state and this replay contains."""
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
@@ -71,14 +76,22 @@ class Means:
 
     def add(self, metrics: dict[str, jax.Array]) -> None:
         """Add the metrics of ``Program.update``, each of which counts by its flag ``ran.NAME``."""
+        self._sums = _add(self._begun(metrics, next(iter(metrics.values())).shape), metrics)
+
+    def add_each(self, metrics: dict[str, jax.Array]) -> None:
+        """Add the metrics [T] of T calls of ``Program.update``, in their order: the sums have the bits of T additions."""
+        self._sums = _add_each(self._begun(metrics, ()), metrics)
+
+    def _begun(self, metrics: dict[str, jax.Array], shape: tuple[int, ...]) -> Any:
+        """The sums so far, of metrics of this shape."""
         names = _reported(metrics)
         if self._restored and self._names != names:
             raise RunError("FRL0413", "the checkpoint has means of other metrics than the program reports")
         self._restored = False
         if self._sums is None:
             self._names = names
-            self._sums = jnp.zeros((2, len(names), *next(iter(metrics.values())).shape))
-        self._sums = _add(self._sums, metrics)
+            return jnp.zeros((2, len(names), *shape))
+        return self._sums
 
     def take(self) -> dict[str, float]:
         """The means, NaN for metrics never reported; waits for the device, and resets the sums."""
@@ -127,3 +140,8 @@ def _add(sums: jax.Array, metrics: dict[str, jax.Array]) -> jax.Array:
     names = _reported(metrics)
     columns = [metrics[name] for name in names], [metrics[f"{RAN}{name}"] for name in names]
     return sums + jnp.asarray(columns, jnp.float32)
+
+
+@jax.jit
+def _add_each(sums: jax.Array, metrics: dict[str, jax.Array]) -> jax.Array:
+    return jax.lax.scan(lambda total, one: (_add(total, one), None), sums, metrics)[0]

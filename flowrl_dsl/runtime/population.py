@@ -14,7 +14,7 @@ from statistics import fmean
 
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.joined import Joined
-from flowrl_dsl.runtime.progress import Display
+from flowrl_dsl.runtime.progress import Display, Speed
 from flowrl_dsl.runtime.signals import Stop
 from flowrl_dsl.runtime.train import Training
 
@@ -104,7 +104,7 @@ class SharedDisplay:
 
     def __init__(self, display: Display):
         self._display = display
-        self._latest: dict[str, tuple[float | None, float]] = {}
+        self._latest: dict[str, tuple[float | None, Speed]] = {}
         self._phase = ""
 
     def __enter__(self) -> SharedDisplay:
@@ -121,11 +121,11 @@ class SharedDisplay:
     def advance(self, step: int) -> None:
         self._display.advance(step)
 
-    def report(self, name: str, step: int, episode_return: float | None, updates_per_second: float) -> None:
-        self._latest[name] = episode_return, updates_per_second
+    def report(self, name: str, step: int, episode_return: float | None, speed: Speed) -> None:
+        self._latest[name] = episode_return, speed
         returns = [value for value, _ in self._latest.values() if value is not None]
-        speed = sum(speed for _, speed in self._latest.values())
-        self._display.show(step, fmean(returns) if returns else None, speed)
+        total = Speed(*map(sum, zip(*(speed for _, speed in self._latest.values()), strict=True)))
+        self._display.show(step, fmean(returns) if returns else None, total)
 
     def enter(self, phase: str, begins: int | None) -> None:
         """The phase of a member; it is shown once for all that reach it."""
@@ -156,8 +156,8 @@ class _MemberDisplay:
     def advance(self, step: int) -> None:
         self._shared.advance(step)
 
-    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
-        self._shared.report(self._name, step, episode_return, updates_per_second)
+    def show(self, step: int, episode_return: float | None, speed: Speed) -> None:
+        self._shared.report(self._name, step, episode_return, speed)
 
     def enter(self, phase: str, begins: int | None = None) -> None:
         self._shared.enter(phase, begins)

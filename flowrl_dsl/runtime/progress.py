@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 _PLAIN_SECONDS = 5.0
+
+
+class Speed(NamedTuple):
+    """What is done in a second: updates, and frames of all environments, 0 where none is stepped."""
+
+    updates: float
+    frames: float = 0.0
+
+    def __str__(self) -> str:
+        learned = f"{self.updates:.0f} updates/s"
+        return f"{self.frames:.0f} frames/s  {learned}" if self.frames else learned
 
 
 class Display(Protocol):
@@ -23,7 +34,7 @@ class Display(Protocol):
         """Called often, so it must be cheap."""
         ...
 
-    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None: ...
+    def show(self, step: int, episode_return: float | None, speed: Speed) -> None: ...
 
     def enter(self, phase: str, begins: int | None = None) -> None:
         """The phase of the steps that follow, empty in a run without phases; ``begins``: its first update, if next."""
@@ -64,13 +75,13 @@ class Lines:
     def advance(self, step: int) -> None:
         """Single steps are not printed."""
 
-    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
+    def show(self, step: int, episode_return: float | None, speed: Speed) -> None:
         now, left = time.monotonic(), self._pace.left(step)
         if now - self._shown < _PLAIN_SECONDS:
             return
         self._shown = now
         shown = shown_return(episode_return)
-        self.say(f"{self._phase}step {step}/{self._steps}  return {shown}  {updates_per_second:.0f} updates/s  {left} left")
+        self.say(f"{self._phase}step {step}/{self._steps}  return {shown}  {speed}  {left} left")
 
     def enter(self, phase: str, begins: int | None = None) -> None:
         self._phase = f"{phase}: " if phase else ""
@@ -91,8 +102,8 @@ class Notebook(Lines):
         self._name = name
         self._line = display(_Text(f"{name}  step 0/{steps}"), display_id=True)
 
-    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
-        rest = f"return {shown_return(episode_return)}  {updates_per_second:.0f} updates/s  {self._pace.left(step)} left"
+    def show(self, step: int, episode_return: float | None, speed: Speed) -> None:
+        rest = f"return {shown_return(episode_return)}  {speed}  {self._pace.left(step)} left"
         self._line.update(_Text(f"{self._name}  {self._phase}step {step}/{self._steps}  {rest}"))
 
 
@@ -108,7 +119,7 @@ class Bar:
 
     def __init__(self, console: Console, name: str, steps: int):
         self._pace, self._name = Pace(steps), name
-        columns = "return {task.fields[shown]}", "{task.fields[rate]:.0f} updates/s", "{task.fields[left]} left"
+        columns = "return {task.fields[shown]}", "{task.fields[speed]}", "{task.fields[left]} left"
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -118,7 +129,7 @@ class Bar:
             # each refresh takes time from the stepping of environments
             refresh_per_second=4,
         )
-        self._bar = self._progress.add_task(name, total=steps, shown="-", rate=0.0, left="-")
+        self._bar = self._progress.add_task(name, total=steps, shown="-", speed=Speed(0.0), left="-")
 
     def __enter__(self) -> Bar:
         self._progress.start()
@@ -130,9 +141,9 @@ class Bar:
     def advance(self, step: int) -> None:
         self._progress.update(self._bar, completed=step)
 
-    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
+    def show(self, step: int, episode_return: float | None, speed: Speed) -> None:
         shown, left = shown_return(episode_return), self._pace.left(step)
-        self._progress.update(self._bar, completed=step, shown=shown, rate=updates_per_second, left=left)
+        self._progress.update(self._bar, completed=step, shown=shown, speed=speed, left=left)
 
     def enter(self, phase: str, begins: int | None = None) -> None:
         self._progress.update(self._bar, description=f"{self._name}, {phase}" if phase else self._name)

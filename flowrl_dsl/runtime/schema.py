@@ -58,6 +58,7 @@ class Given(_Part):
     replay: Positive | None = None
     updates: Positive | None = None
     action_repeat: Positive | None = None
+    devices: Positive | None = None
 
 
 class DataJson(_Part):

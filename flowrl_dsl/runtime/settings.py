@@ -14,6 +14,10 @@ MOST_COPIES = 2**16
 """Copies of a task that are stepped side by side; each of most tasks has its own simulation."""
 
 
+MOST_UPDATES = 64
+"""Updates in one dispatch, where it is no rollout's: after them the host looks at signals, so Ctrl-C waits for so many."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """A step is one action in one environment; all ``*_every`` and ``warmup`` count steps."""
@@ -34,6 +38,9 @@ class Settings:
     """Steps before the policy acts, where an algorithm begins without acting."""
     rollout: int = 0
     """Steps of each environment in a rollout, after which there are ``updates`` updates; 0 where there are no rollouts."""
+
+    devices: int = 1
+    """Among which the environments of a pure world are split."""
 
     @staticmethod
     def of(section: Any, task: str, seed: int, **given: int | None) -> Settings:
@@ -64,6 +71,21 @@ class Settings:
     def updates_a_turn(self) -> int:
         """Number of updates per action in each environment."""
         return self.updates * self.envs
+
+    @property
+    def longest(self) -> int:
+        """The most steps of every environment that a pure world takes in one dispatch."""
+        return self.rollout or max(1, min(MOST_UPDATES // self.updates_a_turn, -(-self.log_every // self.envs)))
+
+    def turns_until_due(self, step: int) -> int:
+        """Steps of every environment, from ``step`` on, until one with which something is due, at most ``longest``.
+
+        Due are the first update, a record, an evaluation, a checkpoint, and the end.
+        """
+        every = self.log_every, self.evaluate_every, self.checkpoint_every
+        coming = [step - step % one + one for one in every] + [self.steps]
+        coming += [self.first_update] if step < self.first_update else []
+        return min(self.longest, -(-(min(coming) - step) // self.envs))
 
     @property
     def capacity(self) -> int:

@@ -18,12 +18,12 @@ import numpy as np
 from flowrl_dsl.diagnostics import DiagnosticError
 from flowrl_dsl.reading import Unreadable
 from flowrl_dsl.record import filled_by_acting
-from flowrl_dsl.runtime import guard, iteration, learner
+from flowrl_dsl.runtime import devices, guard, iteration, learner
 from flowrl_dsl.runtime.checkpoint import Checkpoints, Loaded
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.evaluation import Evaluation, Evaluator
 from flowrl_dsl.runtime.logs import Journal, RunFolder, quoted
-from flowrl_dsl.runtime.progress import Display
+from flowrl_dsl.runtime.progress import Display, Speed
 from flowrl_dsl.runtime.replay import Replay
 from flowrl_dsl.runtime.schema import Rest, checked
 from flowrl_dsl.runtime.settings import Settings, passed
@@ -119,6 +119,7 @@ class Training:
         with ExitStack() as opened:
             world: World = make(settings.envs, settings.seed) if self.replay.grows else NoWorld()
             self.world = opened.enter_context(closing(world))
+            self.program = devices.spread(self.program, settings, world.pure is not None)
             self.evaluator = opened.enter_context(closing(Evaluator(partial(make, settings.episodes, 0, evaluation=True))))
             self.metrics = opened.enter_context(closing(Journal(self.folder.path / "metrics.jsonl")))
             self.timing = opened.enter_context(closing(Journal(self.folder.path / "timing.jsonl")))
@@ -151,7 +152,7 @@ class Training:
             self.display.say(f"note: nothing is learned in {self.settings.steps} steps: the first update takes {needed}")
         self.sinks = self.open_sinks(self.step)
         self.display.enter(self.phases.named(self.updates))
-        self._clock, self._clock_updates = time.monotonic(), self.updates
+        self._clock, self._clocked = time.monotonic(), (self.updates, self.step)
 
     def _refuse_lost_checkpoints(self) -> None:
         """Raise FRL0425 if the run had a checkpoint: beginning again would replace its records."""
@@ -270,10 +271,10 @@ class Training:
         self.finished.extend(stepped.finished)
         self.iteration += 1
 
-    def iterate(self, steps: int, updates: int) -> bool:
-        """Take ``steps`` of every environment and then ``updates`` in one dispatch; False if the host steps the world."""
+    def iterate(self, steps: int, *, between: int | None = None, after: int | None = None) -> bool:
+        """Steps of every environment and the updates among them in one dispatch; False if the host steps the world."""
         if self.world.pure is not None:
-            iteration.iterate(self, steps, updates)
+            iteration.iterate(self, steps, between, after)
         return self.world.pure is not None
 
     def count_step(self) -> None:
@@ -321,10 +322,13 @@ class Training:
 
     def _time(self) -> None:
         now = time.monotonic()
-        rate = (self.updates - self._clock_updates) / max(now - self._clock, 1e-9)
+        took, (updates, step) = max(now - self._clock, 1e-9), self._clocked
+        rate, acted = (self.updates - updates) / took, (self.step - step) / took
         self.timing.append({"step": self.step, "updates_per_second": round(rate, 1), "time": round(time.time(), 3)})
-        self._clock, self._clock_updates = now, self.updates
-        self.display.show(self.step, self.latest_return, rate)
+        self._clock, self._clocked = now, (self.updates, self.step)
+        # steps that step no environment have no frames: those of a data set alone, and those before the policy acts
+        frames = acted * self.settings.action_repeat if self.world.count and self.step > self.settings.offline else 0.0
+        self.display.show(self.step, self.latest_return, Speed(rate, frames))
 
     def _record(self, record: dict[str, Any]) -> None:
         self.metrics.append(record)
@@ -334,7 +338,7 @@ class Training:
     def _evaluate(self) -> Evaluation:
         self._check()
         began = time.monotonic()
-        result = self.evaluator.evaluate(self.program, self.state, self.inputs)
+        result = self.evaluator.evaluate(self.program, learner.on_one_device(self.state), self.inputs)
         # the displayed speed is that of training
         self._clock += time.monotonic() - began
         record = result.record()

@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from flowrl_dsl import cli, driver
-from flowrl_dsl.bench import env, machine, report
+from flowrl_dsl.bench import env, iteration, machine, report, train
 from flowrl_dsl.bench.kind import Asked, CannotMeasure, Failed
 from flowrl_dsl.bench.step import many_actions, synthetic_replay
 from flowrl_dsl.bench.train import PARTS, Watch, _train, shares, turn_of
@@ -18,6 +18,7 @@ from flowrl_dsl.runtime.worlds import catalogue
 from tests import needs
 from tests.helpers import program_of, td3
 from tests.runtime.toy_program import ToyProgram, toy_settings
+from tests.runtime.worlds import cart  # noqa: F401  (registers its world)
 
 TINY = ("--set", "critic.network=mlp([8])", "--set", "policy.network=mlp([8])", "--set", "train.batch=4")
 TASK = "InvertedPendulum-v5"
@@ -83,6 +84,17 @@ def test_the_halves_of_a_training_with_rollouts_are_whole_rollouts() -> None:
     program = ToyProgram(*catalogue.sizes(TASK))
     watch = _train("toy", program, _settings(steps=50, rollout=10, updates=4), "on_policy")
     assert (watch.free_turns, watch.watched_turns) == (20, 20) and watch.seconds["update"] > 0
+
+
+def test_in_a_pure_world_parts_of_the_one_executable_are_measured_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = ("policy.network=mlp([8])", "value.network=mlp([8])", "train.envs=2", "rollout.steps=4", "rollout.minibatches=1")
+    ended: list[iteration.Timed] = []
+    measured = iteration.parts
+    monkeypatch.setattr(train, "parts", lambda training: ended.append(training) or measured(training))
+    (row,) = train.measure(Asked("train", ("ppo",), "cart/walls", sets), 1)
+    # of five rollouts of eight steps the first one compiles
+    assert isinstance(row, train.Row) and row.steps_per_second == pytest.approx(4 * 8 / ended[0].seconds)
+    assert all(row.shares[part] > 0 for part in PARTS) and math.fsum(row.shares.values()) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.logs import RunFolder
 from flowrl_dsl.runtime.population import Population, SharedDisplay
+from flowrl_dsl.runtime.progress import Speed
 from flowrl_dsl.runtime.signals import Stop
 from flowrl_dsl.runtime.train import Training
 from flowrl_dsl.runtime.worlds import catalogue
@@ -186,11 +187,12 @@ def test_the_display_shows_the_mean_return_and_all_updates() -> None:
     display.show = lambda *numbers: shown.append(numbers)
     shared = SharedDisplay(display)
     one, two = shared.of("one"), shared.of("two")
-    one.show(5, 10.0, 100.0)
-    two.show(5, None, 50.0)
-    two.show(6, 20.0, 50.0)
+    one.show(5, 10.0, Speed(100.0, 8.0))
+    two.show(5, None, Speed(50.0, 4.0))
+    two.show(6, 20.0, Speed(50.0, 4.0))
     shared.leave("one")
-    two.show(7, 20.0, 60.0)
+    two.show(7, 20.0, Speed(60.0, 5.0))
     two.say("done")
-    assert shown == [(5, 10.0, 100.0), (5, 10.0, 150.0), (6, 15.0, 150.0), (7, 20.0, 60.0)]
+    assert [numbers[:2] for numbers in shown] == [(5, 10.0), (5, 10.0), (6, 15.0), (7, 20.0)]
+    assert [numbers[2] for numbers in shown] == [(100.0, 8.0), (150.0, 12.0), (150.0, 12.0), (60.0, 5.0)]
     assert display.said == ["two: done"]

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from flowrl_dsl.runtime.population import SharedDisplay
-from flowrl_dsl.runtime.progress import Bar, Lines, Notebook, Pace, display
+from flowrl_dsl.runtime.progress import Bar, Lines, Notebook, Pace, Speed, display
 
 
 def test_lines_come_at_most_every_few_seconds(capsys, monkeypatch) -> None:
@@ -20,11 +20,11 @@ def test_lines_come_at_most_every_few_seconds(capsys, monkeypatch) -> None:
     with Lines(100_000) as lines:
         for step in range(1000, 13_000, 1000):
             now[0] += 1
-            lines.show(step, 12.34, 250.4)
+            lines.show(step, 12.34, Speed(250.4, 1_000.0))
         lines.say("evaluation")
     assert capsys.readouterr().out.splitlines() == [
-        "step 5000/100000  return 12.3  250 updates/s  1m35s left",
-        "step 10000/100000  return 12.3  250 updates/s  1m30s left",
+        "step 5000/100000  return 12.3  1000 frames/s  250 updates/s  1m35s left",
+        "step 10000/100000  return 12.3  1000 frames/s  250 updates/s  1m30s left",
         "evaluation",
     ]
 
@@ -44,7 +44,7 @@ def test_the_bar_is_plain_text_without_colour() -> None:
     console = Console(file=out, force_terminal=True, no_color=True, width=100)
     with Bar(console, "qsm on [a]", 1000) as bar:
         bar.advance(50)
-        bar.show(100, 5.0, 10.0)
+        bar.show(100, 5.0, Speed(10.0))
         bar.say("return [1.0] said")
     text = out.getvalue()
     assert "return [1.0] said" in text and "100/1000" in text and "qsm on [a]" in text and "\x1b[3" not in text
@@ -57,7 +57,7 @@ def test_lines_and_the_bar_name_the_phase(capsys, monkeypatch) -> None:
     lines.enter("values (1 of 2)")
     lines.enter("extract (2 of 2)", 40)
     now[0] = 10.0
-    lines.show(50, 1.0, 2.0)
+    lines.show(50, 1.0, Speed(2.0))
     shown = capsys.readouterr().out.splitlines()
     assert shown == [
         "phase extract (2 of 2) begins at update 40",
@@ -92,5 +92,5 @@ def test_a_notebook_has_one_line_that_changes(monkeypatch) -> None:
     found = display("qsm on Pendulum-v1", 100)
     assert isinstance(found, Notebook)
     with found:
-        found.show(50, None, 10.0)
+        found.show(50, None, Speed(10.0))
     assert shown == ["qsm on Pendulum-v1  step 0/100", "qsm on Pendulum-v1  step 50/100  return -  10 updates/s  - left"]

@@ -13,7 +13,7 @@ from flowrl_dsl.diagnostics import DiagnosticError
 from flowrl_dsl.runtime import files
 from flowrl_dsl.runtime.errors import Interrupted
 from flowrl_dsl.runtime.logs import RunFolder
-from flowrl_dsl.runtime.progress import Lines
+from flowrl_dsl.runtime.progress import Lines, Speed
 from flowrl_dsl.runtime.train import Training
 from flowrl_dsl.runtime.worlds import catalogue
 from tests.runtime.toy_program import ToyProgram, toy_settings
@@ -26,7 +26,7 @@ class Quiet(Lines):
         super().__init__(steps)
         self.at_log, self.said = at_log or (lambda step: None), []
 
-    def show(self, step: int, episode_return: float | None, updates_per_second: float) -> None:
+    def show(self, step: int, episode_return: float | None, speed: Speed) -> None:
         self.at_log(step)
 
     def say(self, text: str) -> None:

@@ -47,10 +47,11 @@ class Player(Protocol):
         """Step every environment with these actions and store the transitions."""
         ...
 
-    def iterate(self, steps: int, updates: int) -> bool:
-        """``steps`` times act and interact, then ``updates`` updates, all in one dispatch.
+    def iterate(self, steps: int, *, between: int | None = None, after: int | None = None) -> bool:
+        """``steps`` times act, ``between`` updates and interact, then ``after`` updates, all in one dispatch.
 
-        False, and nothing is done, if the player steps its environments on the host.
+        None is for updates that the turn never has.  False, and nothing is done, if the player steps its environments on
+        the host.
         """
         ...
 
@@ -77,6 +78,16 @@ class Turn(Component):
 
         It depends only on the player's settings and counters, so a resumed or replayed run does the same.
         """
+
+
+def act_and_learn(player: Player, updates: int) -> None:
+    """Act, ``updates`` and step; in a pure world as often as it can be done before something is due."""
+    if player.iterate(player.settings.turns_until_due(player.step), between=updates):
+        return
+    actions = player.act()
+    if updates:
+        player.update(updates)
+    player.interact(actions)
 
 
 def named(name: str) -> Turn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowrl_dsl.registry import register
 from flowrl_dsl.runtime.settings import Settings
-from flowrl_dsl.runtime.turns.base import Player, Turn
+from flowrl_dsl.runtime.turns.base import Player, Turn, act_and_learn
 
 
 @register
@@ -14,7 +14,7 @@ class OffPolicy(Turn):
     If acting fills fields of the record, the policy acts in these steps too.
 
     Updates are dispatched before the environments are stepped, so both run at the same time: a transition is
-    first used by the updates after the next action.
+    first used by the updates after the next action.  In a pure world the steps until something is due are one dispatch.
     """
 
     name = "off_policy"
@@ -24,8 +24,8 @@ class OffPolicy(Turn):
 
     def advance(self, player: Player) -> None:
         settings = player.settings
-        at_random = player.step < settings.warmup and not player.fills
-        actions = player.random_actions() if at_random else player.act()
-        if player.step >= settings.first_update:
-            player.update(settings.updates_a_turn)
-        player.interact(actions)
+        if player.step < settings.warmup and not player.fills:
+            player.interact(player.random_actions())
+            return
+        updates = settings.updates_a_turn if player.step >= settings.first_update else 0
+        act_and_learn(player, updates)

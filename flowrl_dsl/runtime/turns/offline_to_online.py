@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowrl_dsl.registry import register
-from flowrl_dsl.runtime.turns.base import Player, Turn
+from flowrl_dsl.runtime.turns.base import Player, Turn, act_and_learn
 
 
 @register
@@ -21,6 +21,4 @@ class OfflineToOnline(Turn):
             player.update(settings.updates_a_turn)
             player.count_step()
             return
-        actions = player.act()
-        player.update(settings.updates_a_turn)
-        player.interact(actions)
+        act_and_learn(player, settings.updates_a_turn)

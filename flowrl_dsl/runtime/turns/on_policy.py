@@ -24,7 +24,7 @@ class OnPolicy(Turn):
         taken = player.step // settings.envs
         left = settings.rollout - taken % settings.rollout
         steps = min(left, -(-settings.steps // settings.envs) - taken)
-        if player.iterate(steps, settings.updates if steps == left else 0):
+        if player.iterate(steps, after=settings.updates if steps == left else 0):
             return
         player.interact(player.act())
         if left == 1:

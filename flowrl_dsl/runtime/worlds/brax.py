@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from inspect import signature
 from types import MappingProxyType
 from typing import Any
 
@@ -37,7 +38,16 @@ class Brax(WorldKind):
         return PureVector(task, _dynamics(written(task, arguments)), seeds, action_repeat)
 
     def tasks(self) -> list[Task]:
-        return [Task(f"{self.name}/{name}") for name in _imported()._envs]
+        return [Task(f"{self.name}/{name}", _lacking(name)) for name in _imported()._envs]
+
+
+def _lacking(name: str) -> str:
+    """What the installed packages lack for a task that calls more of them than they have; empty for most tasks."""
+    import jax
+
+    if name == "swimmer" and "a_min" not in signature(jax.numpy.clip).parameters:
+        return f"a version of jax whose clip has the argument a_min, which {jax.__version__} has not"
+    return ""
 
 
 def _imported() -> Any:

@@ -40,8 +40,18 @@ class Playground(WorldKind):
     def tasks(self) -> list[Task]:
         package = _imported()
         simple = package.registry.ALL_ENVS if _robots(package).exists() else package.dm_control_suite.ALL_ENVS
-        needs = f"robots of MuJoCo Menagerie, which git clones when the first of these tasks is made: {_ROBOTS}"
-        return [Task(f"{self.name}/{name}", "" if name in simple else needs) for name in package.registry.ALL_ENVS]
+        robots = f"robots of MuJoCo Menagerie, which git clones when the first of these tasks is made: {_ROBOTS}"
+        names = package.registry.ALL_ENVS
+        return [Task(f"{self.name}/{name}", _lacking(name) or ("" if name in simple else robots)) for name in names]
+
+
+def _lacking(name: str) -> str:
+    """What the installed packages lack for a task that calls more of them than they have; empty for most tasks."""
+    import mujoco
+
+    if name.startswith("Reacher") and not hasattr(mujoco.MjSpec, "find_body"):
+        return f"a version of mujoco whose MjSpec has find_body, which {mujoco.__version__} has not"
+    return ""
 
 
 def _imported() -> Any:

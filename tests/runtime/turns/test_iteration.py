@@ -100,7 +100,7 @@ def test_a_turn_step_by_step_gives_the_same_run(
     program: Program, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The order, the keys and the episodes are those of the host's loop; the compiler may round differently."""
-    monkeypatch.setattr(Training, "iterate", lambda self, steps, updates: False)
+    monkeypatch.setattr(Training, "iterate", lambda self, steps, **updates: False)
     train(program, tmp_path / "host")
     one, other = states(whole, STEPS), states(tmp_path / "host", STEPS)
     for name, array in one.items():

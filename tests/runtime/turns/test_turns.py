@@ -50,7 +50,7 @@ class Recorder:
     def update(self, count: int) -> None:
         self.asked.append(f"update {count}")
 
-    def iterate(self, steps: int, updates: int) -> bool:
+    def iterate(self, steps: int, *, between: int | None = None, after: int | None = None) -> bool:
         return False
 
     def count_step(self) -> None:
