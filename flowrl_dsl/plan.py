@@ -49,6 +49,7 @@ def _heading(algorithm: Algorithm, program: Any, task: str | None) -> str:
     paper = f"  {algorithm.paper}" if algorithm.paper else ""
     where = task or "no task"
     sizes = f"{program.obs_size} observations, {program.action_size} actions"
+    sizes += f" in chunks of {program.chunk} steps" if program.chunk > 1 else ""
     return f"algorithm {algorithm.name}{title}{paper}\n  {where}: {sizes}"
 
 

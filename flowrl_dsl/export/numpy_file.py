@@ -16,7 +16,7 @@ from flowrl_dsl.export.straight.writing import Unwritten, Writer
 _INDENT = "    "
 _HEAD = '''"""{title}
 
-``act(obs)`` returns actions [A] for one observation [O], or [n, A] for [n, O], within the bounds of the task.
+``act(obs)`` returns actions {one} for one observation [O], or {several} for [n, O], within the bounds of the task.
 This file needs NumPy alone.  It was written by flowrl-dsl {version}.
 """
 
@@ -73,7 +73,9 @@ def written(acting: Acting, title: str, version: str) -> str:
         title=title,
         version=version,
         observation_size=acting.observation_size,
-        action_size=acting.action_size,
+        action_size=acting.action_shape[-1],
+        one="[A]" if len(acting.action_shape) == 1 else "[h, A], to be taken one after another,",
+        several="[n, A]" if len(acting.action_shape) == 1 else "[n, h, A]",
         draws=", ".join(f'"{name}": {_drawn(draw.kind, draw.shape)}' for name, draw in acting.draws.items()),
         arguments=", ".join(["obs", *acting.draws]),
         body=textwrap.indent("\n".join(writer.lines), _INDENT),

@@ -338,7 +338,7 @@ class CriticSection(Section):
     def _returns(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The values of the backup: the batch, its returns, and the discount of the value at their end [batch]."""
         b, rate = ctx.builder, ctx.scalar(self.discount)
-        if self.n_step == 1:
+        if "rewards" not in batch:
             return batch | {"discount": ctx.broadcast(rate, ("batch",), batch["r"])}
         seen = {name: value for name, value in batch.items() if name not in ("rewards", "count")}
         inputs = (batch["rewards"], rate)
