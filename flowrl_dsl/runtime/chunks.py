@@ -1,4 +1,4 @@
-"""Chunks of actions: what is left of those that a policy has chosen, between the steps of the environments that take them."""
+"""Chunks of actions: what is left of those that a policy has chosen, from one step of its environments to the next."""
 
 from __future__ import annotations
 

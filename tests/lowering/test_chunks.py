@@ -90,8 +90,8 @@ def test_chunks_of_a_data_set_and_of_the_replay_beside_it_end_with_their_own_epi
 @pytest.mark.parametrize("end", [None, "time limit", "true end"])
 @pytest.mark.parametrize("horizon", [2, 3])
 def test_the_backup_over_chunks_has_the_returns_of_the_chain_as_its_fixed_point(horizon, end):
-    """Two states in turn with rewards 1 and 3: V(0) = (1 + 3 g) / (1 - g^2), V(1) = (3 + g) / (1 - g^2) where nothing ends it
-    but time; rewards alone after a true end, which is 12 steps after the first.  Chunks that it cuts are not learned from.
+    """Two states in turn with rewards 1 and 3: V(0) = (1 + 3 g) / (1 - g^2) and V(1) = (3 + g) / (1 - g^2) where nothing but
+    time ends it.  With a true end after the 13th step the sum of the rewards up to there; chunks that it cuts do not count.
     """
     g, steps = 0.9, 13
     state, last = np.arange(steps) % 2, np.arange(steps) == 12

@@ -111,7 +111,8 @@ def check_open_loop(s: np.ndarray, a: np.ndarray, end: np.ndarray, policy: api.P
         chosen = policy.act(s[t])
         assert chosen.shape == (H, 1)
         for k, action in enumerate(chosen):
-            np.testing.assert_allclose(policy.low + (a[t] + 1) / 2 * (policy.high - policy.low), action, rtol=1e-5, atol=1e-6)
+            taken = policy.low + (a[t] + 1) / 2 * (policy.high - policy.low)
+            np.testing.assert_allclose(taken, action, rtol=1e-5, atol=1e-6)
             t += 1
             if t == len(s) or end[t - 1]:
                 cut += t < len(s) and k < H - 1

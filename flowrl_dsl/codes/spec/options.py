@@ -107,9 +107,9 @@ CODES = (
     Code(
         "FRL0262",
         "chunks of actions beside single steps",
-        "With act.chunk an action is a chunk of several steps, and a transition goes from its first step to the one after its "
-        "last.  Advantages of rollouts, returns of another number of steps, values stored with every step and the data's "
-        "next action are those of single steps.",
+        "With act.chunk an action is that of several steps, and a transition goes from the first of them to the one after "
+        "the last.  Advantages of rollouts, returns of another number of steps, values stored with every step and the next "
+        "action of the data are those of single steps.",
         complete("act { chunk = 5 }", critic="  critic { n_step = 3 }"),
         "Leave out act.chunk, or the part that the message names.",
     ),

@@ -47,7 +47,7 @@ class Act(Section):
             message = "the advantages of a rollout are those of single steps, not of chunks"
             yield error("FRL0262", message, place, "chunks need regime = off_policy or offline")
         elif filled := filled_by_acting(regime.stored(algorithm)):
-            message = f"{' and '.join(filled)} would be stored with each step, but chunks are chosen every {self.chunk} steps"
+            message = f"{' and '.join(filled)} would be stored with each step, not with each chunk"
             yield error("FRL0262", message, place, "leave out act.chunk")
         for name, section in sections.items():
             if name != at.path and section.window > 1:
