@@ -121,8 +121,8 @@ class CriticSection(Section):
 
     With ``n_step = n``, in ``backup``: r is the return ``sum_{k<n} discount^k r_k`` of the n steps from (s, a) on,
     s_next and d belong to the last of them, and discount is ``discount^n``.  A window is shorter at the end of an episode
-    and at the newest transition.  ``within_seen(x)`` clips x to the range of all targets up to the last refresh of
-    ``seen``, initially [0, 0].
+    and at the newest transition.  With ``act.chunk = n`` the steps are those of the chunk a.  ``within_seen(x)`` clips x to
+    the range of all targets up to the last refresh of ``seen``, initially [0, 0].
     """
 
     name = "critic"
