@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowrl_dsl import driver, runs
+from flowrl_dsl.runtime.chunks import Chunks
 from flowrl_dsl.runtime.errors import RunError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def newest(folder: RunFolder, passes: Sequence[str] | None = None) -> Newest:
 
 
 class Acting:
-    """The newest checkpoint of a run as a function from observations to actions in [-1, 1]."""
+    """The newest checkpoint of a run as a player of one episode after another, with actions in [-1, 1]."""
 
     def __init__(self, folder: RunFolder):
         from flowrl_dsl.runtime.loading import load_groups
@@ -53,12 +54,19 @@ class Acting:
         self.algorithm, self.settings, self.program = prepared.algorithm, prepared.settings, prepared.program
         self.step, self._state = load_groups(self.program, folder, self.program.acting_groups)
         self._count = 0
+        self._chunks = Chunks.of(self.program, 1)
+
+    def begin(self) -> None:
+        """An episode begins: what is left of a chunk of the last one is not taken."""
+        self._chunks.end([True])
 
     def __call__(self, obs: np.ndarray) -> np.ndarray:
-        """Actions [N, A] of the mode ``evaluate`` for observations [N, O]."""
-        found = self.program.act(self._state, obs, self._count, "evaluate", self.program.hyper)["action"]
+        """The next action [1, A] of the mode ``evaluate`` in an episode, for its observation [1, O]."""
+        chosen = None
+        if self._chunks.due:
+            chosen = self.program.act(self._state, obs, self._count, "evaluate", self.program.hyper)["action"]
         self._count += 1
-        actions = np.asarray(found)
+        actions = self._chunks.take(chosen)
         if not np.isfinite(actions).all():
             raise RunError("FRL0421", "the policy produced a non-finite action")
         return actions
@@ -73,6 +81,7 @@ class Acting:
         task, repeat = self.settings.task, self.settings.action_repeat
         with closing(catalogue.make(task, 1, 0, repeat, evaluation=True, first=seed)) as world:
             obs = np.asarray(world.reset())
+            self.begin()
             for _ in range(longest):
                 found.append(obs[0])
                 stepped = world.step(self(obs))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowrl_dsl import acting, driver, runs, streams
+from flowrl_dsl.runtime.chunks import Chunks
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.settings import count
 
@@ -179,6 +180,7 @@ class Policy:
     Attributes:
         step: the training step of the checkpoint.
         observation_size, action_size: O and A in the shapes of :meth:`act`.
+        chunk: h, the number of successive actions that it chooses at once: ``act.chunk`` of the spec.
         low, high: the bounds of the task's actions [A].
 
     >>> policy = flowrl_dsl.load_policy("quick")
@@ -191,11 +193,13 @@ class Policy:
     def __init__(self, program: Program, state: Any, step: int, low: Any, high: Any):
         self._program, self._state, self._counter = program, state, 0
         self.step, self.observation_size, self.action_size = step, program.obs_size, program.action_size
+        self.chunk = program.chunk
         self.low, self.high = np.asarray(low, np.float64), np.asarray(high, np.float64)
 
     def act(self, obs: Any, deterministic: bool = True) -> np.ndarray:
         """Actions [A] within the bounds of the task for one observation [O]; [N, A] for several [N, O].
 
+        A policy that chooses chunks returns all h actions, to be taken one after another: [h, A] or [N, h, A].
         ``deterministic`` selects the mode ``evaluate`` of the spec, which may sample; otherwise it is ``explore``.  Each
         number N of observations compiles once.  Raises FRL0404 for observations of another size.
         """
@@ -206,15 +210,29 @@ class Policy:
         mode = "evaluate" if deterministic else "explore"
         found = self._program.act(self._state, np.atleast_2d(rows), self._counter, mode, self._program.hyper)["action"]
         self._counter += 1
-        actions = self.low + (np.asarray(found, np.float64) + 1) / 2 * (self.high - self.low)
+        shape = (len(found), self.action_size) if self.chunk == 1 else (len(found), self.chunk, self.action_size)
+        actions = self.low + (np.asarray(found, np.float64).reshape(shape) + 1) / 2 * (self.high - self.low)
         actions = np.clip(actions, self.low, self.high).astype(np.float32)
         return actions[0] if rows.ndim == 1 else actions
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, None]:
-        """:meth:`act` with the signature of Stable-Baselines3's ``predict``: its evaluation helpers take this policy."""
-        return self.act(observation, deterministic), None
+    ) -> tuple[np.ndarray, Any]:
+        """The next action with the signature of Stable-Baselines3's ``predict``: its evaluation helpers take this policy.
+
+        What is left of chunks is in the ``state`` that it returns, to be passed to the next call; a chunk ends where
+        ``episode_start`` is true.  Without chunks the state is None.
+        """
+        if self.chunk == 1:
+            return self.act(observation, deterministic), None
+        obs = np.asarray(observation, np.float32)
+        chunks = Chunks(self.chunk, len(np.atleast_2d(obs)), self.action_size)
+        if state is not None:
+            chunks.restore(state)
+        if episode_start is not None:
+            chunks.end(np.atleast_1d(episode_start))
+        action = chunks.take(self.act(np.atleast_2d(obs), deterministic) if chunks.due else None)
+        return action[0] if obs.ndim == 1 else action, chunks.snapshot()
 
 
 def load_policy(run: str | Path) -> Policy:

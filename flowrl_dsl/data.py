@@ -8,6 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
+from flowrl_dsl.components.data import chunk_of
 from flowrl_dsl.datasets import DataError, Dataset, load, picture, summary
 from flowrl_dsl.record import STEP
 
@@ -26,12 +29,17 @@ class DataSet:
     sha256: str
 
     @classmethod
-    def of(cls, source: str, task: str, rewards: bool = True) -> DataSet:
+    def of(cls, source: str, task: str, rewards: bool = True, chunk: int = 1) -> DataSet:
         """The data set at ``source``, checked against the task and summarised on standard output.
 
-        Raises ``DataError``; also for a data set without the ``rewards`` that a critic learns from.
+        Raises ``DataError``; also for a data set without the ``rewards`` that a critic learns from, or without an episode of
+        the ``chunk`` of steps that policies choose at once.
         """
         found = load_for(source, task)
+        longest = np.diff([0, *np.flatnonzero(found.end) + 1, len(found)]).max()
+        if longest < chunk:
+            message = f"the episodes of {source} have at most {longest} steps, and a chunk has {chunk}"
+            raise DataError("FRL0459", message, "--set act.chunk=1 learns from single steps")
         if rewards and not found.rewarded:
             message = f"{source} has no rewards, and the critic learns from them"
             raise DataError("FRL0459", message, "an algorithm without a critic, such as bc, can imitate it")
@@ -59,7 +67,7 @@ def asked(algorithm: Algorithm, spec: str, task: str, source: str | None) -> Dat
     if regime.collects(algorithm):
         _refuse_both(algorithm, sampling)
     critic: Any = algorithm.sections.get("critic")
-    return DataSet.of(source, task, rewards=critic is not None and critic.trains)
+    return DataSet.of(source, task, rewards=critic is not None and critic.trains, chunk=chunk_of(algorithm))
 
 
 def _refuse_both(algorithm: Algorithm, sampling: Any) -> None:

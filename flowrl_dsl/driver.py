@@ -82,12 +82,14 @@ def build_graphs(
     processors.
     """
     from flowrl_dsl.components.context import Sizes
+    from flowrl_dsl.components.data import chunk_of
     from flowrl_dsl.components.stages import held, program_graphs
     from flowrl_dsl.graph.verify import verify_together
     from flowrl_dsl.passes import ROWS, run_on_program
 
     regime: Any = algorithm.regime
-    graphs, hyper = program_graphs(algorithm, Sizes(obs_size, action_size), regime.fields(algorithm))
+    sizes = Sizes(obs_size, action_size * chunk_of(algorithm))
+    graphs, hyper = program_graphs(algorithm, sizes, regime.fields(algorithm))
     graphs, applied = run_on_program(graphs, held(algorithm), passes, rows=ROWS if rows is None else rows)
     verify_together(graphs.values())
     return Built(graphs, hyper, applied)
@@ -108,6 +110,7 @@ def build_program(
     ``envs``, the environments stepped side by side, and ``capacity``, the steps that the source keeps, are the spec's where
     they are not given.  ``data``: batches are drawn from a data set, and from what training collects, if it does.
     """
+    from flowrl_dsl.components.data import chunk_of
     from flowrl_dsl.lowering import lower
     from flowrl_dsl.lowering.program import Data
 
@@ -121,7 +124,7 @@ def build_program(
     kept = regime.capacity(algorithm, envs) if capacity is None else capacity
     updates = regime.settings(algorithm).get("updates", 0)
     of = Data(regime.stored(algorithm), source, kept, regime.batch(algorithm, envs), moments, updates)
-    return lower(algorithm.name, built.graphs, built.hyper, of, (obs_size, action_size))
+    return lower(algorithm.name, built.graphs, built.hyper, of, (obs_size, action_size), chunk_of(algorithm))
 
 
 FOR_READING = ("cse", "dce")
@@ -191,11 +194,14 @@ def task_sizes(task: str | None) -> tuple[int, int]:
 
 def _emit_python(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[str]) -> str:
     from flowrl_dsl import __version__
+    from flowrl_dsl.components.data import chunk_of
     from flowrl_dsl.lowering.emit import emit_python
 
     built = build_graphs(algorithm, *sizes, passes)
     title = f"{algorithm.title or algorithm.name} ({algorithm.paper})" if algorithm.paper else algorithm.title
-    about = f"Observations have {sizes[0]} components, actions {sizes[1]}."
+    length = chunk_of(algorithm)
+    many = f"; {length} of them are chosen at once, side by side" if length > 1 else ""
+    about = f"Observations have {sizes[0]} components, actions {sizes[1]}{many}."
     return emit_python(title or algorithm.name, about, built.graphs, built.hyper, __version__)
 
 

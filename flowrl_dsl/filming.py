@@ -68,6 +68,7 @@ def _frames(
     world = filmed.world
     obs = world.reset()
     for _ in range(episodes):
+        act.begin()
         for length in range(1, longest + 1):
             if length % every == 1 % every:
                 yield _frame(filmed)

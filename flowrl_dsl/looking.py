@@ -112,7 +112,7 @@ def _components(given: Sequence[int], samples: np.ndarray) -> tuple[int, ...]:
     size = samples.shape[-1]
     if any(component >= size for component in given):
         message = f"the action has no component {next(c for c in given if c >= size)}"
-        raise RunError("FRL0484", message, f"actions of the task have {size}, counted from 0")
+        raise RunError("FRL0484", message, f"what the policy chooses at once has {size}, counted from 0")
     if len(given) > 2:
         raise RunError("FRL0484", f"{len(given)} components are too many for a picture", "name one or two")
     if given:
@@ -136,7 +136,7 @@ class _View:
         from flowrl_dsl.components.context import Sizes
 
         self._program, self._folder, self._algorithm = acting.program, folder, acting.algorithm
-        self._sizes = Sizes(acting.program.obs_size, acting.program.action_size)
+        self._sizes = Sizes(acting.program.obs_size, acting.program.chunk * acting.program.action_size)
 
     def samples(self, obs: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
         """Actions [S, N, A] of the policy, and the noisy actions before each step of its sampler."""

@@ -83,6 +83,7 @@ class Plan:
     task: str | None
     observations: int
     actions: int
+    chunk: int
     taxonomy: dict[str, str]
     order: str
     phases: tuple[PhasePlan, ...]
@@ -114,6 +115,7 @@ def plan(algorithm: Algorithm, program: Any, applied: Sequence[Applied], flops: 
         task=task,
         observations=program.obs_size,
         actions=program.action_size,
+        chunk=program.chunk,
         taxonomy=_taxonomy(algorithm),
         order=show_stage(algorithm.order),
         phases=tuple(_phases(algorithm)),
@@ -213,6 +215,7 @@ def _shown(of: Plan) -> Iterator[str]:
     title = f' "{of.title}"' if of.title else ""
     paper = f"  {of.paper}" if of.paper else ""
     sizes = f"{of.observations} observations, {of.actions} actions"
+    sizes += f" in chunks of {of.chunk} steps" if of.chunk > 1 else ""
     yield f"algorithm {of.name}{title}{paper}\n  {of.task or 'no task'}: {sizes}"
     yield _table("taxonomy", [*of.taxonomy.items()])
     yield _order_table(of) if of.phases else f"order of one update\n  {of.order}"

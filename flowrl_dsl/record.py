@@ -17,16 +17,19 @@ class Field:
     ``axes`` are those of one row, without the leading axis of rows; ``by`` names what fills the field: ``world`` for what a
     step in the world gives, ``act`` for what a section computes beside the action (``Section.acted``), ``source`` for what
     the source derives when it draws a batch.  ``sizes`` gives the size of an axis that the task does not determine.
+    The values of so many ``steps`` stand side by side along the last axis.
     """
 
     axes: Axes = ()
     by: str = "world"
     sizes: tuple[tuple[str, int], ...] = ()
+    steps: int = 1
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """The shape of one row, given the sizes of the task's axes."""
         known = {**sizes, **dict(self.sizes)}
-        return tuple(known[axis] for axis in self.axes)
+        one = tuple(known[axis] for axis in self.axes)
+        return one if self.steps == 1 else (*one[:-1], self.steps * one[-1])
 
 
 Record = Mapping[str, Field]

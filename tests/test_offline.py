@@ -165,3 +165,10 @@ def test_data_without_rewards_can_be_imitated_only(home: Path, capsys: pytest.Ca
     small = ["--set", "policy.network=mlp([4])", "--set", "policy.sampler.steps=2", "--set", "train.batch=4"]
     words = ["--data", str(home / "goals.npz"), "--steps", "4", "--episodes", "1", *small]
     assert cli.main(["train", "bc", "--task", TASK, "--out", str(home / "cloned"), *words]) == 0
+
+
+def test_a_data_set_has_whole_chunks(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its longest episode has 100 steps."""
+    assert train(home, "chunked", "--set", "act.chunk=101") == 3
+    err = capsys.readouterr().err
+    assert "error[FRL0459]" in err and "at most 100 steps, and a chunk has 101" in err

@@ -253,7 +253,9 @@ def test_the_samples_are_those_of_the_policy(run: Path) -> None:
     samples, steps = view.samples(obs, 300, seed=0)
     assert samples.shape == (2, 300, 2) and len(steps) == 4 and all(step.shape == samples.shape for step in steps)
     assert abs(steps[0].mean()) < 0.15 and abs(steps[0].std() - 1) < 0.1  # standard normal noise
-    drawn = np.concatenate([acting(obs) for _ in range(300)]).reshape(300, 2, 2).transpose(1, 0, 2)
+    program, state = acting.program, acting._state
+    acted = [program.act(state, obs, k, "evaluate", program.hyper)["action"] for k in range(300)]
+    drawn = np.stack(acted, axis=1)
     np.testing.assert_allclose(samples.mean(axis=1), drawn.mean(axis=1), atol=0.2)
     np.testing.assert_allclose(samples.std(axis=1), drawn.std(axis=1), atol=0.15)
     values = view.values(obs, samples[:, :3])

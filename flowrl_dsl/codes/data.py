@@ -77,8 +77,8 @@ CODES = (
     Code(
         "FRL0459",
         "the data set cannot be used",
-        "It contains no transitions, or no rewards for an algorithm with a critic, or its actions have no finite bounds by "
-        "which they could be scaled to [-1, 1].",
+        "It contains no transitions, no rewards for an algorithm with a critic, no episode as long as the chunks of a "
+        "policy, or its actions have no finite bounds by which they could be scaled to [-1, 1].",
         "flowrl-dsl data empty.hdf5",
         "Choose another data set; where bounds are missing, name the task with --task.",
     ),

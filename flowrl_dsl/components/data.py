@@ -88,7 +88,14 @@ class Regime(Component):
         window = max(section.window for section in sections.values())
         following = any(section.follows_actions for section in sections.values())
         ahead = max(section.looks_ahead for section in sections.values())
-        return kind.of(sampling, window, envs, following, ahead)
+        return kind.of(sampling, window, envs, following, ahead, chunk_of(algorithm) > 1)
+
+
+def chunk_of(algorithm: Algorithm) -> int:
+    """The number of successive actions that policies choose at once."""
+    act: Any = algorithm.sections["act"]
+    length: int = act.window
+    return length
 
 
 def feedback_of(algorithm: Algorithm) -> Record:
@@ -112,12 +119,13 @@ class Source(Component):
 
     @classmethod
     @abstractmethod
-    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool, ahead: int) -> Source:
+    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool, ahead: int, chunked: bool) -> Source:
         """The source for a sampling, returns of ``horizon`` steps, and ``envs`` parallel environments.
 
         Where it is ``following``, a batch also contains the action of the next step (``a_next_seen``, ``next_seen``).
         With ``ahead`` of n it contains the rewards of the n steps from each row on (``rewards_ahead``, ``count_ahead``,
-        ``d_ahead``), fewer at the end of an episode and at the newest row.
+        ``d_ahead``), fewer at the end of an episode and at the newest row.  Where it is ``chunked``, ``a`` are the actions
+        of all ``horizon`` steps side by side, and windows that are shorter are not drawn.
         """
 
     def batch(self, stored: Record) -> Record:

@@ -22,10 +22,12 @@ _KEY = "key"
 class Acting:
     """``a = f(weights, s, noise)``: actions [n, A] within the bounds of the task for observations [n, O].
 
+    A policy that chooses chunks of h actions returns all of them, [n, h, A], to be taken one after another.
+
     Attributes:
         weights: the arrays that acting reads, by path: parameters of networks, moments of the normalizer.
         draws: the random draws by name, ``normal_0``, ``uniform_1``, ...; their shapes contain the symbolic n.
-        observation_size, action_size: O and A.
+        observation_size, action_shape: O, and the shape of what is chosen at once: [A], or [h, A].
     """
 
     def __init__(self, program: Program, state: Mapping[str, Any], low: Any, high: Any, mode: str):
@@ -34,7 +36,9 @@ class Acting:
         Raises FRL0490 if an action depends on keys otherwise than by draws of normal and uniform numbers.
         """
         self.name, self.mode, self._program = program.name, mode, program
-        self.observation_size, self.action_size = program.obs_size, program.action_size
+        self.observation_size = program.obs_size
+        chunk = () if program.chunk == 1 else (program.chunk,)
+        self.action_shape = (*chunk, program.action_size)
         self._low, self._high = (np.asarray(bound, np.float32) for bound in (low, high))
         read = {group: value for group, value in state.items() if group in program.acting_groups}
         self._key = read.pop(_KEY, np.zeros(2, np.uint32))
@@ -82,6 +86,7 @@ class Acting:
     def _keyed(self, weights: Sequence[Any], obs: Any, key: Any, counter: Any) -> Any:
         groups = jax.tree.unflatten(self._structure, weights) | {_KEY: key}
         action = self._program.jit_act[self.mode](groups, obs, counter, self._hyper)["action"]
+        action = jnp.reshape(action, (obs.shape[0], *self.action_shape)) if len(self.action_shape) > 1 else action
         return jnp.clip(self._low + (action + 1) / 2 * (self._high - self._low), self._low, self._high)
 
 

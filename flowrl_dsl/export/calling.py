@@ -5,9 +5,6 @@ from __future__ import annotations
 from flowrl_dsl.export.acting import Acting
 from flowrl_dsl.export.straight.rules import shape_text
 
-DESCRIPTION = "``act(obs)`` returns actions [A] for one observation [O], [n, A] for [n, O], within the bounds of the task."
-"""A sentence for the docstring of such a file."""
-
 _FUNCTIONS = '''\
 OBSERVATION_SIZE, ACTION_SIZE = {observation_size}, {action_size}
 
@@ -30,12 +27,22 @@ def draw(n, generator=None):
 '''
 
 
+def description(acting: Acting) -> str:
+    """A sentence for the docstring of such a file."""
+    one, several = (
+        ("[A]", "[n, A]") if len(acting.action_shape) == 1 else ("[h, A], to be taken one after another,", "[n, h, A]")
+    )
+    return (
+        f"``act(obs)`` returns actions {one} for one observation [O], {several} for [n, O], within the bounds of the task."
+    )
+
+
 def functions(acting: Acting, arrays: str) -> str:
     """The text of both, for a file that defines ``_act(obs, **noise)`` for observations [n, O]; ``arrays`` is np or jnp."""
     return _FUNCTIONS.format(
         arrays=arrays,
         observation_size=acting.observation_size,
-        action_size=acting.action_size,
+        action_size=acting.action_shape[-1],
         draws=", ".join(f'"{name}": {_drawn(draw.kind, draw.shape)}' for name, draw in acting.draws.items()),
     )
 

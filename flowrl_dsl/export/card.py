@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from flowrl_dsl.export.acting import Acting
+from flowrl_dsl.export.acting import ROWS, Acting
 from flowrl_dsl.export.straight.rules import shape_text
 
 
@@ -128,4 +128,5 @@ def _arrays(acting: Acting, origin: Origin) -> list[str]:
     rows = [f"| `obs` | `(n, {acting.observation_size})` | observations |"]
     contents = {"normal": "standard normal numbers", "uniform": "uniform numbers in [0, 1)"}
     rows += [f"| `{name}` | `{shape_text(draw.shape)}` | {contents[draw.kind]} |" for name, draw in acting.draws.items()]
-    return [*rows, f"| result | `(n, {acting.action_size})` | actions {bounds} |"]
+    after = " in the order of time" if len(acting.action_shape) > 1 else ""
+    return [*rows, f"| result | `{shape_text((ROWS, *acting.action_shape))}` | actions{after} {bounds} |"]

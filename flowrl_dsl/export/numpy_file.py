@@ -55,7 +55,7 @@ def written(acting: Acting, title: str, version: str) -> str:
     return _HEAD.format(
         title=title,
         version=version,
-        description=calling.DESCRIPTION,
+        description=calling.description(acting),
         functions=calling.functions(acting, "np"),
         arguments=", ".join(["obs", *acting.draws]),
         body=textwrap.indent("\n".join(writer.lines), _INDENT),

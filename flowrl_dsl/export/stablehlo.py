@@ -39,7 +39,7 @@ def _act(obs, **noise):
 
 @jax.custom_vjp
 def _signature(obs, noise):
-    return jnp.zeros((obs.shape[0], ACTION_SIZE), np.float32)
+    return jnp.zeros((obs.shape[0], {actions}), np.float32)
 
 
 def _refuse(*arguments):
@@ -85,11 +85,12 @@ def written(acting: Acting, title: str, version: str) -> Written:
     exported = export.export(jax.jit(act, keep_unused=True), platforms=PLATFORMS)(obs, shapes)
     loader = _LOADER.format(
         title=title,
-        description=calling.DESCRIPTION,
+        description=calling.description(acting),
         version=version,
         functions=calling.functions(acting, "jnp"),
         rows=ROWS,
         shapes=", ".join(f'"{name}": {shape_text(draw.shape)}' for name, draw in acting.draws.items()),
+        actions=", ".join(map(str, acting.action_shape)),
         platforms=PLATFORMS,
         convention=exported.calling_convention_version,
     )

@@ -11,8 +11,14 @@ if TYPE_CHECKING:
     from flowrl_dsl.lowering.program import Data, Program
 
 
-def lower(name: str, graphs: Mapping[str, Graph], hyper: Mapping[str, float], data: Data, sizes: tuple[int, int]) -> Program:
-    """Compile verified graphs to a program; ``sizes`` are the dimensions of an observation and of an action."""
+def lower(
+    name: str, graphs: Mapping[str, Graph], hyper: Mapping[str, float], data: Data, sizes: tuple[int, int], chunk: int = 1
+) -> Program:
+    """Compile verified graphs to a program.
+
+    ``sizes`` are the dimensions of an observation and of an action of the task, ``chunk`` the number of successive actions
+    that an action of the graphs consists of.
+    """
     from flowrl_dsl.lowering.program import Program
 
-    return Program(name, graphs, hyper, data, sizes)
+    return Program(name, graphs, hyper, data, sizes, chunk)

@@ -64,6 +64,7 @@ class Bad:
 class Program:
     """An algorithm for one size of observations and actions.
 
+    An action of its graphs is a ``chunk`` of so many successive actions of the task, side by side in the order of time.
     The state is a dictionary of arrays and trees of arrays; ``hyper`` contains the numeric inputs by name: changing one
     does not recompile.  All functions are pure; ``step`` and ``update`` consume (donate) the state they are given.
     """
@@ -75,8 +76,9 @@ class Program:
         hyper: Mapping[str, float],
         data: Data,
         sizes: tuple[int, int],
+        chunk: int = 1,
     ):
-        self.name = name
+        self.name, self.chunk = name, chunk
         self.graphs = dict(graphs)
         self.hyper = dict(hyper)
         self.data = data
@@ -207,7 +209,7 @@ class Program:
         return self.jit_update(state, storage, np.int32(n), self._inputs(hyper))
 
     def act(self, state: State, obs: Any, counter: int | np.integer, mode: str, hyper: Hyper) -> dict[str, jax.Array]:
-        """``action`` [n, A] in [-1, 1] for observations [n, O]; ``counter`` selects the random draw.
+        """``action`` [n, chunk A] in [-1, 1] for observations [n, O]; ``counter`` selects the random draw.
 
         In the mode ``explore`` the result also contains the fields of the record that acting fills.
         """
@@ -299,7 +301,7 @@ class Program:
 
     @property
     def axis_sizes(self) -> dict[str, int]:
-        """The sizes of the axes that the task determines."""
+        """The sizes of the axes that the task determines, as steps of it have them."""
         return {"obs": self.obs_size, "action": self.action_size}
 
     def step_jaxpr(self) -> str:

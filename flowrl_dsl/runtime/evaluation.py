@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flowrl_dsl.runtime.chunks import Chunks
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.worlds.base import World
 
@@ -72,10 +73,11 @@ def evaluate(program: Any, state: Any, hyper: Mapping[str, Any], world: World) -
     """
     count = world.count
     returns, lengths = np.zeros(count), np.zeros(count, np.int64)
-    active = np.ones(count, bool)
+    active, chunks = np.ones(count, bool), Chunks.of(program, count)
     obs = world.reset()
     for t in range(_LONGEST):
-        actions = np.asarray(program.act(state, obs, _FIRST_COUNTER + t, "evaluate", hyper)["action"])
+        chosen = program.act(state, obs, _FIRST_COUNTER + t, "evaluate", hyper)["action"] if chunks.due else None
+        actions = chunks.take(chosen)
         if not np.isfinite(actions).all():
             raise RunError("FRL0421", "the policy produced a non-finite action during an evaluation")
         stepped = world.step(actions, active)
@@ -83,6 +85,7 @@ def evaluate(program: Any, state: Any, hyper: Mapping[str, Any], world: World) -
         for k, (episode_return, length) in zip(np.flatnonzero(done), stepped.finished, strict=True):
             returns[k], lengths[k] = episode_return, length
         active = active & ~done
+        chunks.end(done)
         obs = stepped.obs
         if not active.any():
             break

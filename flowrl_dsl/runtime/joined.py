@@ -57,6 +57,8 @@ class Joined:
         return (going or list(self._members.values()))[0]
 
     def act(self) -> Any:
+        if not any(member.chunks.due for name, member in self._members.items() if name not in self._stopped):
+            return {}
         obs = np.stack([member.obs for member in self._members.values()])
         return self._program.act(self._state, obs, self._first.iteration, "explore", self._hyper)
 
@@ -89,7 +91,7 @@ class Joined:
             self._attempt(name, member.count_step)
 
     def _interact(self, k: int, member: Training, acted: dict[str, np.ndarray]) -> None:
-        if not np.isfinite(acted["action"]).all():
+        if not np.isfinite(acted.get("action", 0.0)).all():
             # it will locate the non-finite update
             member.state = self._part(k)
         member.interact(acted)

@@ -10,6 +10,7 @@ import numpy as np
 
 from flowrl_dsl.datasets.writing import Episode, episodes_of
 from flowrl_dsl.record import STEP, Record, columns
+from flowrl_dsl.runtime.chunks import Chunks
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.worlds.base import World
 
@@ -28,9 +29,10 @@ def record(
     """
     quota = np.array([steps // world.count + (k < steps % world.count) for k in range(world.count)])
     rows: list[dict[str, np.ndarray]] = []
-    obs = np.asarray(world.reset())
+    obs, chunks = np.asarray(world.reset()), Chunks.of(program, world.count)
     for t in range(quota.max()):
-        action = np.asarray(program.act(state, obs, _FIRST_COUNTER + t, "evaluate", hyper)["action"], np.float32)
+        chosen = program.act(state, obs, _FIRST_COUNTER + t, "evaluate", hyper)["action"] if chunks.due else None
+        action = chunks.take(chosen)
         if not np.isfinite(action).all():
             raise RunError("FRL0421", f"the policy produced a non-finite action at step {t} of the recording")
         if noise:
@@ -38,6 +40,7 @@ def record(
             drawn = np.random.default_rng([seed, _NOISE_STREAM, t]).normal(size=action.shape)
             action = np.clip(action + noise * drawn, -1, 1).astype(np.float32)
         stepped = world.step(action, t < quota)
+        chunks.end(stepped.done)
         row = {"s": obs, "a": action, "r": stepped.reward, "d": stepped.terminal, "end": stepped.done}
         rows.append({name: np.array(value) for name, value in row.items()} | {"s_next": np.array(stepped.next_obs)})
         obs = np.asarray(stepped.obs)

@@ -177,6 +177,13 @@ class Means(_Part):
     sums: np.ndarray | None
 
 
+class HeldChunks(_Part):
+    """The snapshot of :class:`flowrl_dsl.runtime.chunks.Chunks`."""
+
+    actions: np.ndarray
+    left: np.ndarray
+
+
 class Rest(_Part):
     """What a checkpoint contains beside the learner's state and the replay."""
 
@@ -187,6 +194,7 @@ class Rest(_Part):
     latest_return: float | None
     means: Means
     environments: dict[str, Any]
+    chunks: HeldChunks | None = None
     metrics_offset: Count
 
 

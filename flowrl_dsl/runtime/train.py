@@ -20,6 +20,7 @@ from flowrl_dsl.reading import Unreadable
 from flowrl_dsl.record import filled_by_acting
 from flowrl_dsl.runtime import devices, guard, iteration, learner
 from flowrl_dsl.runtime.checkpoint import Checkpoints, Loaded
+from flowrl_dsl.runtime.chunks import Chunks
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.evaluation import Evaluation, Evaluator
 from flowrl_dsl.runtime.logs import Journal, RunFolder, quoted
@@ -74,6 +75,7 @@ class Training:
         self.checkpoints = Checkpoints(folder.path)
         self.replay = Replay.of(program, table)
         self._filled = filled_by_acting(program.data.stored)
+        self.chunks = Chunks.of(program, settings.envs)
         self.means = learner.Means()
         self.iteration = self.updates = 0
         self.finished: list[tuple[float, int]] = []
@@ -179,6 +181,8 @@ class Training:
             raise _not_ours(self.folder, loaded.step, f"the task refuses its state: {error!r}") from error
         if not self.world.exact:
             self.display.say(f"note: {self.settings.task} cannot be saved inside an episode: a fresh one begins")
+        elif rest.get("chunks") is not None:
+            self.chunks.restore(rest["chunks"])
 
     def _checked(self, loaded: Loaded) -> dict[str, Any]:
         """The plain values of a checkpoint; raises an error for those of another run or none."""
@@ -224,8 +228,12 @@ class Training:
         self.turn.advance(self)
 
     def act(self) -> dict[str, Any]:
-        """Dispatch the policy's next ``action`` [envs, A] and the other outputs of acting; does not wait for them."""
-        return self.program.act(self.state, self.obs, self.iteration, "explore", self.inputs)
+        """Dispatch the policy's next ``action`` [envs, h A] and the other outputs of acting; does not wait for them.
+
+        Nothing is dispatched where every environment has actions left of its chunk of h.
+        """
+        due = self.chunks.due
+        return self.program.act(self.state, self.obs, self.iteration, "explore", self.inputs) if due else {}
 
     @property
     def fills(self) -> bool:
@@ -233,10 +241,10 @@ class Training:
         return bool(self._filled)
 
     def random_actions(self) -> dict[str, np.ndarray]:
-        """Uniformly random ``action`` [envs, A]."""
+        """Uniformly random ``action`` [envs, h A]."""
         # one generator per step has no state to checkpoint
         generator = np.random.default_rng([self.settings.seed, _WARMUP_STREAM, self.iteration])
-        shape = (self.settings.envs, self.program.action_size)
+        shape = (self.settings.envs, self.program.chunk * self.program.action_size)
         return {"action": generator.uniform(-1, 1, shape).astype(np.float32)}
 
     def update(self, count: int) -> None:
@@ -261,12 +269,14 @@ class Training:
         return metrics
 
     def interact(self, acted: Mapping[str, Any]) -> None:
-        """Step the environments with ``action`` and store the transitions."""
+        """Step the environments with ``action``, or what is left of their chunks, and store the transitions."""
         taken = {name: np.asarray(value) for name, value in acted.items()}
-        if not np.isfinite(taken["action"]).all():
+        if not np.isfinite(taken.get("action", 0.0)).all():
             self.refuse_bad_actions()
+        taken["action"] = self.chunks.take(taken.get("action"))
         stepped = self.stepped(taken["action"])
         self.remember(taken, stepped)
+        self.chunks.end(stepped.done)
         self.obs = stepped.obs
         self.finished.extend(stepped.finished)
         self.iteration += 1
@@ -361,6 +371,7 @@ class Training:
             "latest_return": self.latest_return,
             "means": self.means.snapshot(),
             "environments": self.world.snapshot(),
+            "chunks": self.chunks.snapshot(),
             "metrics_offset": self.metrics.offset(),
         }
         arrays, fresh = learner.to_arrays(self.state), self.replay.fresh()

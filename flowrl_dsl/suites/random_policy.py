@@ -14,11 +14,13 @@ _AT_ONCE = 10
 class _Uniform:
     """A program whose actions are uniform in [-1, 1] whatever it observes."""
 
+    chunk = 1
+
     def __init__(self, seed: int, action_size: int):
-        self._draw, self._size = np.random.default_rng(seed), action_size
+        self._draw, self.action_size = np.random.default_rng(seed), action_size
 
     def act(self, state: Any, obs: Any, counter: int, mode: str, hyper: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        return {"action": self._draw.uniform(-1, 1, (len(obs), self._size)).astype(np.float32)}
+        return {"action": self._draw.uniform(-1, 1, (len(obs), self.action_size)).astype(np.float32)}
 
 
 def random_returns(task: str, episodes: int, action_repeat: int = 1, seed: int = 0) -> np.ndarray:

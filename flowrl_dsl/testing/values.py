@@ -126,7 +126,8 @@ def check_finite(trial: Trial, batch: Mapping[str, Any] | None = None) -> None:
     for mode in MODES:
         obs = (batch or trial.batch)["s"]
         action = np.asarray(trial.program.act(trial.state, obs, COUNTER, mode, trial.hyper)["action"])
-        assert action.shape == (len(obs), trial.program.action_size), f"{mode} gives shape {action.shape}"
+        expected = len(obs), trial.program.chunk * trial.program.action_size
+        assert action.shape == expected, f"{mode} gives shape {action.shape}"
         assert np.isfinite(action).all() and np.abs(action).max() <= 1, f"{mode} gives {action}, outside of [-1, 1]"
 
 
@@ -144,7 +145,8 @@ def check_shapes(trial: Trial) -> None:
     """A step preserves the shapes of the state; every value has its declared axes."""
     batch, program = trial.batch, trial.program
     _assert_same_shapes("a step changes", trial.state, trial.traced_step.out_info[0])
-    lengths = {"batch": batch["s"].shape[0], "obs": program.obs_size, "action": program.action_size}
+    length = program.chunk * program.action_size
+    lengths = {"batch": batch["s"].shape[0], "obs": program.obs_size, "action": length}
     sections: Any = trial.algorithm.sections
     if any(section.encodes for section in sections.values()):  # a value next to an embedding has their total length
         lengths = {"batch": lengths["batch"]}

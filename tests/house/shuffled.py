@@ -23,7 +23,7 @@ class Shuffled(Source):
     envs: int = Option(1, ge=1, description="environments stepped side by side")
 
     @classmethod
-    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool, ahead: int) -> Source:
+    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool, ahead: int, chunked: bool) -> Source:
         if horizon > 1 or following or ahead:
             raise ValueError("shuffled steps have no order that later steps could follow")
         return cls(envs=envs)

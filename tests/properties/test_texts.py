@@ -151,7 +151,8 @@ def test_specs_reach_every_component() -> None:
     registered = {(family, name) for family, members in families().items() for name in members if family not in CHOSEN}
     for most, (family, name) in product((3, 15), sorted(registered - seen)):
         if (family, name) not in seen:
-            settings(TEXTS, max_examples=most)(given(strategies.specs(including={family: name, **_holder(family, name)}))(note))()
+            including = {family: name, **_holder(family, name)}
+            settings(TEXTS, max_examples=most)(given(strategies.specs(including=including))(note))()
     assert registered <= seen
     assert words == {*WORDS}
 

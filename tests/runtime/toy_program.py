@@ -52,6 +52,7 @@ class ToyProgram:
     obs_size: int
     action_size: int
     blow_up_at: int = -1
+    chunk: int = 1
     name: str = "toy"
     hyper: dict[str, float] = field(default_factory=lambda: {"rate": 1e-3, "discount": 0.9})
     data: Data = field(default_factory=lambda: Data(STEP, Ring(sampling=Uniform()), _COUNTS["replay"], BATCH))

@@ -160,3 +160,27 @@ def test_hybrids_change_what_they_name() -> None:
     cheap = of("dac_expectile").sections["critic"]
     assert (cheap.ensemble, cheap.next_actions is None or "a_nexts" not in variables(cheap.backup)) == (2, True)
     assert of("ifql").sections["act"].evaluate.value.by == "mean"
+
+
+def test_qc() -> None:
+    """Chunks of five, the best of 32 of a flow; the critic that is trained chooses the next one, its copy rates it."""
+    algorithm = of("qc")
+    act, critic, policy = (algorithm.sections[name] for name in ("act", "critic", "policy"))
+    assert act.chunk == 5 and critic.n_step == 1
+    assert {(choice.value.name, choice.value.n, choice.value.by) for choice in (act.explore, act.evaluate)} == {
+        ("best_of", 32, "mean")
+    }
+    assert (critic.next_action.value.n, functions(critic.next_action.value.weight)) == (32, {"best", "mean", "Q"})
+    assert functions(critic.backup) >= {"mean", "Q_target"} and critic.ensemble == 2
+    assert policy.backbone.name == "flow" and policy.sampler.steps == 10
+    assert [block.label for block in algorithm.improvements] == ["imitation"]
+    assert [(phase.updates, phase.steps) for phase in algorithm.phases] == [(1_000_000, None), (None, 1_000_000)]
+
+
+def test_qc_fql() -> None:
+    algorithm, base = of("qc_fql"), of("fql_online")
+    assert (algorithm.sections["act"].chunk, base.sections["act"].chunk) == (5, None)
+    assert (algorithm.parameters["alpha"].value, base.parameters["alpha"].value) == (100, 10)
+    assert algorithm.sections["train"].sampling.name == "uniform"
+    assert [phase.updates for phase in algorithm.phases] == [1_000_000, None]
+    assert algorithm.sections["critic"] == base.sections["critic"]

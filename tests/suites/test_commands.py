@@ -102,7 +102,7 @@ def test_export_and_import(filled: Path, capsys: pytest.CaptureFixture) -> None:
     assert flowrl("import", "all.jsonl", "--store", "other.sqlite") == 0
     assert flowrl("import", "all.jsonl", "--store", "other.sqlite") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "24 rows in all.jsonl"
+    assert lines[0] == "8 runs in all.jsonl"
     assert lines[1] == "all.jsonl: 8 runs, of which 8 are new in other.sqlite" and ", of which 0 are new" in lines[2]
     assert Store(Path("other.sqlite")).results() == Store(Path("runs/suites/results.sqlite")).results()
 

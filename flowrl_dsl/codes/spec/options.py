@@ -1,4 +1,4 @@
-"""FRL0212 to FRL0223: the values of options, and the compatibility of components."""
+"""FRL0212 to FRL0223, and FRL0262: the values of options, and the compatibility of components."""
 
 from __future__ import annotations
 
@@ -103,5 +103,14 @@ CODES = (
             "act { explore = noise(0.1) }",
         ),
         "Explore by a sample of the policy, and give the sampler a larger floor for more noise.",
+    ),
+    Code(
+        "FRL0262",
+        "chunks of actions beside single steps",
+        "With act.chunk an action is that of several steps, and a transition goes from the first of them to the one after "
+        "the last.  Advantages of rollouts, returns of another number of steps, values stored with every step and the next "
+        "action of the data are those of single steps.",
+        complete("act { chunk = 5 }", critic="  critic { n_step = 3 }"),
+        "Leave out act.chunk, or the part that the message names.",
     ),
 )

@@ -3,24 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
+
+from pydantic import Field
 
 from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.base import ActionChoice
 from flowrl_dsl.components.section import Section
-from flowrl_dsl.diagnostics import Diagnostic, warning
+from flowrl_dsl.diagnostics import Diagnostic, error, warning
+from flowrl_dsl.record import filled_by_acting
 from flowrl_dsl.registry import Drawn, option, register
 
 
 @register
 class Act(Section):
-    """Selection of the action for one observation."""
+    """Selection of the action for one observation.
+
+    With ``chunk = h`` policies choose the actions of h steps at once, which are taken one after another whatever they lead
+    to, until the episode ends.  An action of policies, critics and formulas then has the ``h A`` components of a chunk, and
+    a transition goes from the first step of a chunk to the one after its last: r is ``sum_{k<h} discount^k r_k``, discount
+    is ``discount^h``.  Updates draw chunks that begin at any step of an episode and end within it.
+    """
 
     name = "act"
     implied = True
 
     explore: Drawn[ActionChoice] = option("during data collection", "sample from policy")
     evaluate: Drawn[ActionChoice] = option("while evaluating", "sample from policy")
+    chunk: int | None = Field(None, ge=1, description="number h of successive actions that are chosen at once; none for one")
+
+    @property
+    def window(self) -> int:
+        return self.chunk or 1
+
+    def errors(self, at: Position) -> Iterator[Diagnostic]:
+        """Chunks are those of a replay or a data set, and of a policy of which nothing but its actions is stored."""
+        if self.window == 1:
+            return
+        algorithm, regime = at.algorithm, cast(Any, at.algorithm.regime)
+        sections = cast(Any, algorithm.sections)
+        place = algorithm.written(f"{at.path}.chunk") or at.span
+        if "on_policy" in regime.capabilities():
+            message = "the advantages of a rollout are those of single steps, not of chunks"
+            yield error("FRL0262", message, place, "chunks need regime = off_policy or offline")
+        elif filled := filled_by_acting(regime.stored(algorithm)):
+            message = f"{' and '.join(filled)} would be stored with each step, not with each chunk"
+            yield error("FRL0262", message, place, "leave out act.chunk")
+        for name, section in sections.items():
+            if name != at.path and section.window > 1:
+                message = f"the {name} asks for returns of {section.window} steps, and chunks have {self.chunk}"
+                yield error("FRL0262", message, algorithm.written(f"{name}.n_step") or place, "leave out n_step")
+            if section.follows_actions:
+                message = f"the {name} reads the action that the data took after a transition, which need not be a chunk"
+                yield error("FRL0262", message, place, "a_next_seen and next_seen need single actions")
 
     def idle(self, at: Position) -> dict[str, str]:
         regime: Any = at.algorithm.regime

@@ -121,8 +121,8 @@ class CriticSection(Section):
 
     With ``n_step = n``, in ``backup``: r is the return ``sum_{k<n} discount^k r_k`` of the n steps from (s, a) on,
     s_next and d belong to the last of them, and discount is ``discount^n``.  A window is shorter at the end of an episode
-    and at the newest transition.  ``within_seen(x)`` clips x to the range of all targets up to the last refresh of
-    ``seen``, initially [0, 0].
+    and at the newest transition.  With ``act.chunk = n`` the steps are those of the chunk a.  ``within_seen(x)`` clips x to
+    the range of all targets up to the last refresh of ``seen``, initially [0, 0].
     """
 
     name = "critic"
@@ -338,7 +338,7 @@ class CriticSection(Section):
     def _returns(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The values of the backup: the batch, its returns, and the discount of the value at their end [batch]."""
         b, rate = ctx.builder, ctx.scalar(self.discount)
-        if self.n_step == 1:
+        if "rewards" not in batch:
             return batch | {"discount": ctx.broadcast(rate, ("batch",), batch["r"])}
         seen = {name: value for name, value in batch.items() if name not in ("rewards", "count")}
         inputs = (batch["rewards"], rate)

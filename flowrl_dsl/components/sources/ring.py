@@ -6,6 +6,7 @@ environments, rows of one environment are ``stride`` apart.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field as Option
@@ -38,11 +39,10 @@ def rewards_ahead(storage: Any, rows: Any, horizon: int, stride: int) -> dict[st
     return {"rewards_ahead": found["rewards"], "count_ahead": found["count"], "d_ahead": found["d"]}
 
 
-def windows(storage: Any, rows: Any, horizon: int, stride: int) -> tuple[Any, dict[str, Any]]:
-    """The given rows extended to windows of ``horizon`` steps: the last row of each window, and the batch.
+def reach(storage: Any, rows: Any, horizon: int, stride: int) -> tuple[Any, Any]:
+    """The ``horizon`` places from each row on, and whether each is in its window: both [batch, window].
 
-    ``rewards`` [batch, window] are those of the window, 0 after its end; ``count`` is its length.  A window ends with the
-    episode (d is 1 if terminal) and at the newest row; d and s_next are those of its last step.
+    A window ends with the episode and at the newest row.
     """
     capacity = storage["r"].shape[0]
     oldest = (storage["total"] - storage["size"]) % capacity
@@ -50,7 +50,16 @@ def windows(storage: Any, rows: Any, horizon: int, stride: int) -> tuple[Any, di
     inside = (rows[:, None] - oldest) % capacity + later < storage["size"]
     places = (rows[:, None] + later) % capacity
     ended = jnp.cumsum(storage["end"][places], axis=1) - storage["end"][places] > 0
-    valid = inside & ~ended
+    return places, inside & ~ended
+
+
+def windows(storage: Any, rows: Any, horizon: int, stride: int) -> tuple[Any, dict[str, Any]]:
+    """The given rows extended to windows of ``horizon`` steps: the last row of each window, and the batch.
+
+    ``rewards`` [batch, window] are those of the window, 0 after its end; ``count`` is its length.  d and s_next are those
+    of its last step: d is 1 if the episode ended there other than by a time limit.
+    """
+    places, valid = reach(storage, rows, horizon, stride)
     count = jnp.sum(valid, axis=1)
     last = jnp.take_along_axis(places, count[:, None] - 1, axis=1)[:, 0]
     batch = transitions(storage, rows)
@@ -63,11 +72,31 @@ def windows(storage: Any, rows: Any, horizon: int, stride: int) -> tuple[Any, di
     }
 
 
+def chunks(storage: Any, rows: Any, horizon: int, stride: int) -> Any:
+    """The actions of the ``horizon`` steps from each row on, side by side, 0 after the end of the window: [batch, n A]."""
+    places, valid = reach(storage, rows, horizon, stride)
+    return jnp.where(valid[..., None], storage["a"][places], 0.0).reshape(rows.shape[0], -1)
+
+
+def whole_alone(places: Any, whole: Any) -> Any:
+    """The places [batch] of a batch, those of windows that are not ``whole`` replaced by places of others that are.
+
+    Where the places are independent draws of one distribution, each of those returned is distributed as a draw among whole
+    windows alone: what replaces what depends on which places of the batch are whole, not on their windows.  Where none is,
+    all stay.
+    """
+    number, many = jnp.arange(places.shape[0]), jnp.sum(whole)
+    others = jnp.argsort(~whole)[number % jnp.maximum(many, 1)]
+    return places[jnp.where(whole | (many == 0), number, others)]
+
+
 @register
 class Ring(Source):
     """The newest steps in chronological order; ``sampling`` draws the rows of a batch.
 
-    With a horizon of one step a batch contains transitions, with a longer one returns of windows.
+    With a horizon of one step a batch contains transitions, with a longer one returns of windows.  Where it is ``chunked``
+    it also contains their actions; windows that end before the horizon are then replaced by others of the batch, as long as
+    it has one that does not.
     """
 
     name = "ring"
@@ -77,10 +106,11 @@ class Ring(Source):
     stride: int = Option(1, ge=1, description="number of parallel environments")
     follows: bool = Option(False, description="whether a batch contains the actions of the next steps")
     ahead: int = Option(0, ge=0, description="number of rewards from each row on that a batch contains")
+    chunked: bool = Option(False, description="whether a batch contains the actions of the whole horizon")
 
     @classmethod
-    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool, ahead: int) -> Source:
-        return cls(sampling=sampling, horizon=horizon, stride=envs, follows=following, ahead=ahead)
+    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool, ahead: int, chunked: bool) -> Source:
+        return cls(sampling=sampling, horizon=horizon, stride=envs, follows=following, ahead=ahead, chunked=chunked)
 
     def batch(self, stored: Record) -> Record:
         fields = {name: field for name, field in stored.items() if name != "end"}
@@ -91,6 +121,8 @@ class Ring(Source):
             fields |= {"rewards_ahead": later, "count_ahead": Field(by="source"), "d_ahead": Field(by="source")}
         if self.horizon == 1:
             return fields
+        if self.chunked:
+            fields["a"] = replace(stored["a"], by="source", steps=self.horizon)
         del fields["r"]
         steps = (("window", self.horizon),)
         return fields | {"rewards": Field(("window",), by="source", sizes=steps), "count": Field(by="source")}
@@ -112,7 +144,15 @@ class Ring(Source):
         return self.sampling.memory(capacity)
 
     def draw(self, memory: Any, storage: Any, key: Any, count: int) -> tuple[Any, Any]:
+        memory, places = self._drawn(memory, storage, key, count)
+        return memory, whole_alone(places, self._whole(storage, places)) if self.chunked else places
+
+    def _drawn(self, memory: Any, storage: Any, key: Any, count: int) -> tuple[Any, Any]:
         return self.sampling.draw(memory, storage, key, count)
+
+    def _whole(self, storage: Any, places: Any) -> Any:
+        """Whether each place begins a window of the whole horizon."""
+        return jnp.all(reach(storage, places, self.horizon, self.stride)[1], axis=1)
 
     def gather(self, storage: Any, places: Any) -> dict[str, Any]:
         return self._gathered(storage, places, self.stride)
@@ -121,6 +161,8 @@ class Ring(Source):
         last, batch = rows, transitions(storage, rows)
         if self.horizon > 1:
             last, batch = windows(storage, rows, self.horizon, stride)
+        if self.chunked:
+            batch["a"] = chunks(storage, rows, self.horizon, stride)
         if self.ahead:
             batch |= rewards_ahead(storage, rows, self.ahead, stride)
         return batch | following(storage, last, stride) if self.follows else batch

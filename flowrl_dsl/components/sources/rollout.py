@@ -16,6 +16,6 @@ class Rollout(Ring):
     name = "rollout"
 
     @classmethod
-    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool, ahead: int) -> Source:
+    def of(cls, sampling: Sampling, horizon: int, envs: int, following: bool, ahead: int, chunked: bool) -> Source:
         epochs: Any = find("sampling", "epochs")
-        return cls(sampling=epochs(), horizon=horizon, stride=envs, follows=following, ahead=ahead)
+        return super().of(epochs(), horizon, envs, following, ahead, chunked)

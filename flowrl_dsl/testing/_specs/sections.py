@@ -10,7 +10,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from flowrl_dsl.algorithm import POLICY
-from flowrl_dsl.components.sections.critic import PROPOSED, READ_BY_BACKUP
+from flowrl_dsl.components.sections.critic import FOLLOWING, PROPOSED, READ_BY_BACKUP
 from flowrl_dsl.registry import Component, SectionKind, members_of, providers, sections
 from flowrl_dsl.spec.compatibility import provided, unread
 from flowrl_dsl.spec.kinds import kinds
@@ -131,11 +131,14 @@ class SectionWriter:
             shaping = kind.role in ("component", "literal") and bool(structure)
             names = set(READ_BY_FORMULAS.get(key, ())) if cls.name == "critic" else set()
             unread = bool(names) and not names & read
+            if cls.name == "act" and key == "chunk" and self.draft.steps_alone:
+                continue
             rare = kind.role == "literal" and not structure and key != "batch" and self.draft.draw(st.integers(0, 3)) < 3
             if key in options or kind.role == "formula" or shaping or unread or rare:
                 continue
             text = self.options.option(cls, key, kind, bool(names) or self.draft.perhaps())
             options |= {} if text is None else {key: text}
+        self.draft.steps_alone |= bool(FOLLOWING & read) or int(options.get("n_step", 1)) > 1
         name = cls.name if owner == cls.name else f"{cls.name} {owner}"
         lines = [*lets, *(f"{key} = {text}" for key, text in options.items()), *blocks]
         if not lines and self.draft.perhaps():

@@ -46,6 +46,7 @@ class SpecWriter:
         """The sections with a stage, each with its structural options."""
         kinds_of, draft = sections(), self.draft
         rollout = self._rollout()
+        draft.steps_alone = bool(rollout)
         given = self.sections.policy(POLICY, ("critic", POLICY))
         structure = {POLICY: self.sections.structure(POLICY, kinds_of[POLICY], given[POLICY])}
         if rollout and "noise_process" in draft.capabilities and draft.perhaps():
