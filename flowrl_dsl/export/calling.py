@@ -29,12 +29,9 @@ def draw(n, generator=None):
 
 def description(acting: Acting) -> str:
     """A sentence for the docstring of such a file."""
-    one, several = (
-        ("[A]", "[n, A]") if len(acting.action_shape) == 1 else ("[h, A], to be taken one after another,", "[n, h, A]")
-    )
-    return (
-        f"``act(obs)`` returns actions {one} for one observation [O], {several} for [n, O], within the bounds of the task."
-    )
+    in_chunks = len(acting.action_shape) > 1
+    one, several = ("[h, A], to be taken one after another,", "[n, h, A]") if in_chunks else ("[A]", "[n, A]")
+    return f"``act(obs)`` returns actions {one} for one observation [O], {several} for [n, O], within task bounds."
 
 
 def functions(acting: Acting, arrays: str) -> str:
