@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowrl_dsl import runs
 from flowrl_dsl.algorithm import POLICY
+from flowrl_dsl.components.step_noise import PART
 from flowrl_dsl.diagnostics import did_you_mean
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.spec.show import show_option
@@ -101,7 +102,7 @@ def _check(section: str, earlier: Earlier, algorithm: Algorithm, sizes: tuple[in
 def _taken(section: str, group: str, prepared: runs.PreparedRun, theirs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays of the new state that come from the old one, by their paths in the new one.
 
-    What a sampler learns beside the network is not of every policy: the section keeps its own where the run has none.
+    Not every policy learns the noise of its sampler: the section keeps its own where the run has none.
     """
     import jax
 
@@ -111,11 +112,11 @@ def _taken(section: str, group: str, prepared: runs.PreparedRun, theirs: dict[st
     kept: Any = prepared.algorithm.sections[section]
     found = {name: array for name, array in theirs.items() if name.startswith(f"['{_MOMENTS}']")}
     for path, _ in jax.tree_util.tree_flatten_with_path(state[section])[0]:
-        leaf, part = jax.tree_util.keystr(path), f"['{group}']{jax.tree_util.keystr(path[:1])}"
-        if any(name.startswith(part) for name in theirs):
-            source = f"['{group}']{leaf}"
-            if source not in theirs:
-                raise RunError("FRL0413", "the checkpoint belongs to another program", f"it has no {source}")
+        leaf = jax.tree_util.keystr(path)
+        source = f"['{group}']{leaf}"
+        if source in theirs:
             found |= {f"['{into}']{leaf}": theirs[source] for into in (section, *kept.kept(section))}
+        elif not leaf.startswith(f"['{PART}']"):
+            raise RunError("FRL0413", "the checkpoint belongs to another program", f"it has no {source}")
     learner.replaced(state, found)
     return found

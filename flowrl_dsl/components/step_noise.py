@@ -5,6 +5,9 @@ from __future__ import annotations
 from flowrl_dsl.graph.expr import kernel
 from flowrl_dsl.lazy import nn
 
+PART = "noise"
+"""Where the parameters of a policy contain those of its noise; what is beside them is the denoising network's."""
+
 
 @kernel
 def step_noise(net, time):
