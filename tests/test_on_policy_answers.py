@@ -42,10 +42,10 @@ def test_bandits_end_at_once() -> None:
 
 def test_ppo_learns_the_values_of_its_policy_and_advantages_follow_them() -> None:
     small = ("rollout.epochs=4", "rollout.minibatches=2", "rollout.decay=0", "value.network=mlp([16])")
-    rates = ("value.optimizer=adam(2e-2)", "policy.optimizer=adam(1e-2)", "policy.network=mlp([8], head = 0.01)")
-    found = learn("ppo", CHAIN, sets=(*small, *rates), rollouts=30, draws=500)
+    rates = ("value.optimizer=adam(2e-2)", "policy.optimizer=adam(2e-3)", "policy.network=mlp([8], head = 0.01)")
+    found = learn("ppo", CHAIN, sets=(*small, *rates), rollouts=20, draws=500)
     exact = CHAIN.values(found.actions)
     state, a, gain = found.gains
-    assert np.sqrt(np.mean(np.square(found.values - exact)[state])) < 0.15
-    assert np.corrcoef(CHAIN.advantages(state, a, exact), gain)[0, 1] > 0.9
-    assert exact[0] > 0.6 and CHAIN.values(found.evaluated)[0] > 0.9
+    assert np.sqrt(np.mean(np.square(found.values - exact)[state])) < 0.12
+    assert np.corrcoef(CHAIN.advantages(state, a, exact), gain)[0, 1] > 0.95
+    assert exact[0] > 0.6  # of the first policy, a Gaussian of deviation 1, it is 0
