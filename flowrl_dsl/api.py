@@ -77,6 +77,7 @@ def train(
     episodes: int | None = None,
     log_every: int | None = None,
     data: str | None = None,
+    begin: str | Path | None = None,
     out: str | Path | None = None,
     callback: Callback | None = None,
     quiet: bool = False,
@@ -96,7 +97,7 @@ def train(
     numbers = {"steps": steps, "evaluate_every": evaluate_every, "episodes": episodes, "log_every": log_every}
     replaced = {number: _counted(number, value) for number, value in numbers.items()}
     given = (spec, name, count("seed", seed, least=0), tuple(sets), replaced, None if out is None else Path(out), None, data)
-    arguments = runs.TrainArguments(*given)
+    arguments = runs.TrainArguments(*given, begin=None if begin is None else str(begin))
     with streams.silenced(quiet):
         prepared = runs.prepare(arguments)
         folder = runs.new_folder(arguments, prepared)

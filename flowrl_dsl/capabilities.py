@@ -5,6 +5,7 @@ from __future__ import annotations
 CAPABILITIES: dict[str, str] = {
     "log_prob": "a log-density of any action",
     "step_log_prob": "a log-density of each of the steps by which an action is drawn",
+    "step_entropy": "the entropy of each of the steps by which an action is drawn, where the size of their noise is learned",
     "draw_log_prob": "a log-density, or an upper bound of it, of the actions it has just drawn",
     "entropy_of_state": "the entropy of the actions at a state, in closed form",
     "mode": "a single most likely action",

@@ -49,6 +49,7 @@ class TrainArguments:
     out: Path | None = None
     wandb: str | None = None
     data: str | None = None
+    begin: str | None = None
 
 
 SWITCHES = {
@@ -87,13 +88,14 @@ def prepare_jax() -> None:
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A run except for its folder; ``contents`` are the files of the folder that define the run."""
+    """A run except for its folder; ``contents`` are the files that define it, ``begin`` names the policy it begins with."""
 
     algorithm: Algorithm
     program: Program
     settings: Settings
-    contents: dict[str, str]
+    contents: dict[str, str | bytes]
     data: DataSet | None = None
+    begin: dict[str, Any] | None = None
     restart: bool = False
     """Whether a run that has lost its checkpoints begins again."""
     changes: dict[str, Any] = field(default_factory=dict)
@@ -119,6 +121,7 @@ def train(arguments: TrainArguments) -> None:
 
 def prepare(arguments: TrainArguments, data: DataSet | None = None) -> PreparedRun:
     """Check and build everything without writing a file; ``data`` is the data set if it has been read."""
+    from flowrl_dsl import inheriting
     from flowrl_dsl.runtime import devices
 
     algorithm, resolution = driver.resolve_or_raise(arguments.spec, arguments.task, arguments.sets)
@@ -127,10 +130,11 @@ def prepare(arguments: TrainArguments, data: DataSet | None = None) -> PreparedR
         algorithm, resolution = driver.resolve_or_raise(arguments.spec, arguments.task, arguments.sets, data.name)
     if arguments.wandb is not None:
         require_extra("wandb", "wandb")
-    contents = _spec_copies(resolution.sources) | {"resolved.flowrl": show(algorithm)}
+    contents: dict[str, str | bytes] = {**_spec_copies(resolution.sources), "resolved.flowrl": show(algorithm)}
     built = build(algorithm, arguments.task, arguments.seed, arguments.replaced, data)
     devices.check(*built)
-    return PreparedRun(algorithm, *built, contents, data)
+    run = PreparedRun(algorithm, *built, contents, data)
+    return run if arguments.begin is None else inheriting.begun(run, arguments.begin)
 
 
 def build(
@@ -214,8 +218,8 @@ def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
         "versions": versions(),
         "spaces": _spaces(arguments.task),
     }
-    if prepared.data is not None:
-        said["data"] = asdict(prepared.data)
+    said |= {} if prepared.data is None else {"data": asdict(prepared.data)}
+    said |= {} if prepared.begin is None else {"begin": prepared.begin}
     if arguments.wandb is not None:
         said["wandb_id"] = secrets.token_hex(8)
     folder = RunFolder.create(Path("runs"), name, arguments.task, arguments.seed, said, prepared.contents, arguments.out)

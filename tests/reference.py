@@ -214,6 +214,14 @@ def euler(velocity: Callable, a: np.ndarray, steps: int, clip: float | None) -> 
     return a if clip is None else np.clip(a, -clip, clip)
 
 
+def noisy_euler(velocity: Callable, a: np.ndarray, steps: int, clip: float | None) -> np.ndarray:
+    """Without its noise: the action is clipped after every step."""
+    for k in range(steps):
+        a = a + velocity(a, k / steps) / steps
+        a = a if clip is None else np.clip(a, -clip, clip)
+    return a
+
+
 def midpoint(velocity: Callable, a: np.ndarray, steps: int, clip: float | None) -> np.ndarray:
     for k in range(steps):
         halfway = a + velocity(a, k / steps) / (2 * steps)

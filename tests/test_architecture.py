@@ -52,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
         "__init__",
     }
     | {"runs", "acting", "filming", "looking", "resuming", "populations", "data", "collecting", "api"}
-    | {"exporting", "inventory", "doctor", "starting", "completing", "searching"}
+    | {"exporting", "inheriting", "inventory", "doctor", "starting", "completing", "searching"}
     | {
         "syntax",
         "spec",

@@ -68,6 +68,7 @@ algorithm small extends "{base}.flowrl" {{
 POLICIES = {
     "dppo": ("", "diffusion(time = fourier(4), obs = [])", "ddpm(3, floor = 0.1)"),
     "fpo": ("draws = 3", "flow(time = fourier(4), obs = [])", "euler(2, clip = none)"),
+    "reinflow": ("", "flow(time = raw, obs = [])", "noisy_euler(2, network = mlp([4]))"),
     "genpo": ("", "coupled_flow(steps = 2, time = fourier(4))", "none"),
 }
 

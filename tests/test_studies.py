@@ -27,6 +27,8 @@ def test_every_shipped_spec_takes_part(scripts) -> None:
     online = [name for name, one in off_policy.items() if not one.sections["train"].sampling.needs_data]
     assert sorted(scripts("make_results").SPECS) == sorted(online)
     assert sorted(scripts("make_known_answers").SPECS) == sorted(online)
+    on_policy = [name for name, one in algorithms.items() if one.regime.name == "on_policy"]
+    assert sorted(scripts("make_on_policy_answers").SPECS) == sorted(on_policy)
 
 
 def test_the_latest_record_of_a_key_counts_and_survives_the_process(scripts, tmp_path, monkeypatch) -> None:

@@ -219,6 +219,15 @@ CODES = (
         "Choose `--envs`, and the size of the replay, as multiples of the number of devices, or fewer devices.",
     ),
     Code(
+        "FRL0429",
+        "the policy of a run does not fit",
+        "`--begin RUN` takes the parameters of the policy that acts in an earlier run.  The policy that begins with them "
+        "needs the same backbone and network, the same sizes of observations and actions, and observations that are "
+        "normalised in the same way, whose moments are taken too.",
+        "flowrl-dsl train dppo --begin runs/bc/Hopper-v5/seed0 --task Ant-v5",
+        "Use the options in the notes.  Samplers and optimizers may differ.",
+    ),
+    Code(
         "FRL0431",
         "no evaluations to draw",
         "A learning curve needs evaluations: at least one in each run, and at the same steps in runs that differ only in "

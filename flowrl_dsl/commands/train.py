@@ -33,6 +33,8 @@ def declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("--wandb", metavar="PROJECT", help="also log to Weights & Biases")
     help_text = "the data set that an offline algorithm learns from: a file, a folder, or an id of Minari"
     command.add_argument("--data", metavar="SOURCE", help=help_text)
+    help_text = "begin with the policy that acts in an earlier run, as `policy` or as another SECTION"
+    command.add_argument("--begin", metavar="[SECTION=]RUN", help=help_text)
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -45,7 +47,7 @@ def run(parsed: argparse.Namespace) -> int:
 
         task = named(task, parsed.env)
     given = (parsed.spec, task, parsed.seed, tuple(parsed.set), replaced, parsed.out, parsed.wandb, parsed.data)
-    arguments = runs.TrainArguments(*given)
+    arguments = runs.TrainArguments(*given, begin=parsed.begin)
     if parsed.seeds is None and not parsed.sweep:
         return interruptible(lambda: runs.train(arguments))
     from flowrl_dsl import populations

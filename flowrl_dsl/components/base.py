@@ -44,13 +44,18 @@ class Sampled:
 class StepKernels:
     """Kernels of a sampler whose steps have densities.
 
-    ``draw`` has the arguments of ``Sampler.kernel`` and returns the actions with their chains; ``log_prob`` takes the chain
-    and the actions in place of the initial noise and the key, and returns the log-density of each step and component,
-    [..., denoise, action].
+    ``draw`` takes the arguments of ``Sampler.kernel`` and a random key, and returns the actions with their chains;
+    ``log_prob`` takes the chain and the actions in place of the initial noise and the key, and returns the log-density of
+    each step and component, [..., denoise, action].  ``numbers`` are options of the sampler that only these kernels take.
+    If the size of the noise is learned, ``network`` is what it is computed from, a function of (t, s) that they take as
+    ``noise``, and ``entropy`` the kernel for the entropy of each step and component: (times, noise, numbers).
     """
 
     draw: str
     log_prob: str
+    numbers: tuple[str, ...] = ()
+    network: Network | None = None
+    entropy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,10 @@ class Backbone(Component):
     def step_log_prob(self, ctx: Context, params: Value, s: Value, a: Value, chain: Value) -> Value:
         """Log-densities [..., denoise, action] of the steps of a chain that ended at the actions a [..., action]."""
         raise self._lacks("step_log_prob")
+
+    def step_entropy(self, ctx: Context, params: Value, s: Value) -> Value:
+        """The entropy [..., denoise, action] of each component in each step by which an action is drawn at s [..., obs]."""
+        raise self._lacks("step_entropy")
 
     def noiseless(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         """The actions [..., action] that zero noise becomes; offered by policies that provide ``zero_noise``."""

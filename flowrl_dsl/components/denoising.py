@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flowrl_dsl.algorithm import Position
-from flowrl_dsl.axes import union, without
+from flowrl_dsl.axes import Axes, union, without
 from flowrl_dsl.components.activations import activation_function
-from flowrl_dsl.components.base import Backbone, Embedding, Noised, Sampled, Widths
+from flowrl_dsl.components.base import Backbone, Embedding, Network, Noised, Sampled, StepKernels, Widths
 from flowrl_dsl.components.common import no_noise, weighted_squares
 from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.components.embedded import network, observation_network
 from flowrl_dsl.components.random_numbers import normal_numbers, uniform_numbers
+from flowrl_dsl.components.step_noise import noise_at, step_noise, with_noise
 from flowrl_dsl.components.stored import dense_layer
 from flowrl_dsl.formula import Operation, terms
 from flowrl_dsl.formulas import formulas
@@ -22,6 +25,8 @@ from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.graph.pieces import in_pieces
 from flowrl_dsl.lazy import jnp, nn
 from flowrl_dsl.registry import Scalar, SectionKind
+
+NOTHING: Mapping[str, Value] = MappingProxyType({})
 
 
 @kernel(activation="activation")
@@ -116,6 +121,12 @@ def time_grid(start, end, steps):
     return jnp.linspace(start, end, steps + 1)
 
 
+@kernel
+def step_starts(times):
+    """The times at which steps start, of those of their ends: [steps]."""
+    return times[:-1]
+
+
 class Timed(Backbone):
     """A backbone with a network of (a_t, t, s).
 
@@ -144,6 +155,15 @@ class Timed(Backbone):
 
 class Denoising(Timed):
     """A backbone that denoises; the subclass defines its prediction and the noise process."""
+
+    def init(self, ctx: Context, key: Value) -> Value:
+        params, steps = super().init(ctx, key), ctx.own.sampler.step_kernels()
+        if steps is None or steps.network is None:
+            return params
+        zeros = [call("jnp.zeros", shape) for shape in ((1,), (1, ctx.sizes.obs))]
+        noise = call(init_params, self._noise_module(ctx, steps.network), Arg(1), *zeros)
+        own = ctx.builder.key(key, f"{ctx.owner}_noise")
+        return ctx.builder.add("Init", call(with_noise, Arg(0), noise), (params, own), TREE, ctx.owner)
 
     def raw(self, ctx: Context, params: Value, s: Value, a_t: Value, t: Value, name: str) -> Value:
         """The network's output [..., action]."""
@@ -201,11 +221,22 @@ class Denoising(Timed):
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
         """Actions by the policy's sampler, from standard normal noise."""
-        return self._sampled(ctx, params, s, ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles), name)
+        b, sampler, prior = ctx.builder, ctx.own.sampler, ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles)
+        steps = sampler.step_kernels()
+        key = {"key": ctx.draw_key(f"{name}_steps")} if sampler.draws or steps is not None else {}
+        expr, inputs = self._sampling(ctx, sampler.kernel if steps is None else steps.draw, [params, s, prior], steps, key)
+        if steps is None and not sampler.rated:
+            return Sampled(b.add("Sample", expr, inputs, prior.type, name))
+        drawn = b.add("Sample", expr, inputs, TREE, f"{name}_draw")
+        action = b.item(drawn, 0, prior.type, name)
+        if steps is not None:
+            return Sampled(action, chain=b.item(drawn, 1, Type(union(prior.axes, ("denoise",))), f"{name}_chain"))
+        return Sampled(action, b.item(drawn, 1, Type(without(prior.axes, "action")), f"{name}_log_prob"))
 
     def mapped(self, ctx: Context, params: Value, s: Value, z: Value, name: str) -> Value:
-        """The actions that the policy's sampler reaches from the noise z; the sampler draws no random numbers."""
-        return self._sampled(ctx, params, s, z, name).action
+        """The actions that the policy's sampler reaches from the noise z, without noise in its steps."""
+        expr, inputs = self._sampling(ctx, ctx.own.sampler.kernel, [params, s, z])
+        return ctx.builder.add("Sample", expr, inputs, z.type, name)
 
     def noiseless(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         """The actions that the policy's sampler reaches from zero noise."""
@@ -215,46 +246,51 @@ class Denoising(Timed):
     def grid(self, ctx: Context) -> tuple[Expr, ...]:
         """The times of the sampler's steps, and what else its kernel takes: a noise schedule."""
 
-    def _sampled(self, ctx: Context, params: Value, s: Value, prior: Value, name: str) -> Sampled:
-        """Actions by the policy's sampler, from noise."""
-        sampler = ctx.own.sampler
-        times, *schedule = self.grid(ctx)
-        inputs, options = [params, s, prior], {"times": times, **sampler.constants()}
-        for option_name, value in _sampler_inputs(ctx, sampler, name).items():
-            options[option_name] = Arg(len(inputs))
-            inputs.append(value)
-        field = self.followed(ctx, Arg(0), rows(1, s, leading(s, prior)))
-        kernels = sampler.step_kernels()
-        function = sampler.kernel if kernels is None else kernels.draw
-        expr = call(function, field, *schedule, Arg(2), **options)
-        if kernels is None and not sampler.rated:
-            return Sampled(ctx.builder.add("Sample", expr, inputs, prior.type, name))
-        drawn = ctx.builder.add("Sample", expr, inputs, TREE, f"{name}_draw")
-        action = ctx.builder.item(drawn, 0, prior.type, name)
-        if kernels is not None:
-            return Sampled(action, chain=ctx.builder.item(drawn, 1, Type(union(prior.axes, ("denoise",))), f"{name}_chain"))
-        return Sampled(action, ctx.builder.item(drawn, 1, Type(without(prior.axes, "action")), f"{name}_log_prob"))
-
     def step_log_prob(self, ctx: Context, params: Value, s: Value, a: Value, chain: Value) -> Value:
         """By the policy's sampler: one call of the network for all steps."""
-        sampler, lead = ctx.own.sampler, leading(s, a, chain)
-        times, *schedule = self.grid(ctx)
-        inputs, options = [params, s, chain, a], {"times": times, **sampler.constants()}
-        for option_name, value in _numbers(ctx, sampler).items():
-            options[option_name] = Arg(len(inputs))
-            inputs.append(value)
-        field = self.followed(ctx, Arg(0), rows(1, s, lead))
+        steps, lead = ctx.own.sampler.step_kernels(), leading(s, a, chain)
         given = rows(2, chain, lead), aligned(3, a.axes, without(union(lead, ("action",)), "denoise"))
-        expr = call(sampler.step_kernels().log_prob, field, *schedule, *given, **options)
+        expr, inputs = self._sampling(ctx, steps.log_prob, [params, s, chain, a], steps, given=given)
         return ctx.builder.add("Predict", expr, inputs, Type(union(lead, ("action",))), "step_log_prob")
 
+    def step_entropy(self, ctx: Context, params: Value, s: Value) -> Value:
+        """By the learned noise of the policy's sampler."""
+        steps, axes = ctx.own.sampler.step_kernels(), Type(("denoise",))
+        t = ctx.builder.add("Constant", call(step_starts, self.grid(ctx)[0]), (), axes, "step_times")
+        lead, inputs = leading(s, t), [params, s, t]
+        expr = call(steps.entropy, Arg(2), **self._step_options(ctx, steps, s, lead, inputs))
+        return ctx.builder.add("Predict", expr, inputs, Type(union(lead, ("action",))), "step_entropy")
 
-def _sampler_inputs(ctx: Context, sampler: Any, name: str) -> dict[str, Value]:
-    found = {"key": ctx.draw_key(f"{name}_steps")} if sampler.draws else {}
-    return found | _numbers(ctx, sampler)
+    def _sampling(
+        self,
+        ctx: Context,
+        function: str,
+        inputs: list[Value],
+        steps: StepKernels | None = None,
+        named: Mapping[str, Value] = NOTHING,
+        given: tuple[Expr, ...] = (Arg(2),),
+    ) -> tuple[Call, list[Value]]:
+        """A kernel of the sampler on parameters, observations and further inputs, ``given`` to it: expression and inputs."""
+        sampler, s, lead = ctx.own.sampler, inputs[1], leading(*inputs[1:])
+        times, *schedule = self.grid(ctx)
+        numbers = {name: getattr(sampler, name) for name in sampler.numbers}
+        values = {**named, **{name: ctx.scalar(number) for name, number in numbers.items() if number is not None}}
+        options = {"times": times, **sampler.constants()}
+        for name, value in values.items():
+            options[name] = Arg(len(inputs))
+            inputs.append(value)
+        if steps is not None:
+            options |= self._step_options(ctx, steps, s, lead, inputs)
+        return call(function, self.followed(ctx, Arg(0), rows(1, s, lead)), *schedule, *given, **options), inputs
 
+    def _step_options(self, ctx: Context, steps: StepKernels, s: Value, lead: Axes, inputs: list[Value]) -> dict[str, Expr]:
+        """What only the kernels of steps take: numbers, as further ``inputs``, and the network of their noise."""
+        options: dict[str, Expr] = {name: ctx.argument(getattr(ctx.own.sampler, name), inputs) for name in steps.numbers}
+        if steps.network is not None:
+            options["noise"] = call(noise_at, self._noise_module(ctx, steps.network), Arg(0), rows(1, s, lead))
+        return options
 
-def _numbers(ctx: Context, sampler: Any) -> dict[str, Value]:
-    """The options of a sampler that are inputs of its kernels."""
-    given = {name: getattr(sampler, name) for name in sampler.numbers}
-    return {name: ctx.scalar(number) for name, number in given.items() if number is not None}
+    def _noise_module(self, ctx: Context, net: Network) -> Build:
+        inputs = (("t", self.time.hidden), ("s", ctx.sizes.obs))
+        net_module = net.module(f"{ctx.owner}_noise", inputs, ctx.sizes.action)
+        return build(f"{ctx.owner}_step_noise", step_noise, net=net_module, time=self.time.module(f"{ctx.owner}_time"))

@@ -16,7 +16,7 @@ import numpy as np
 
 from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.reading import Unreadable, read_regular
-from flowrl_dsl.runtime import arrays, files, learner
+from flowrl_dsl.runtime import arrays, files, inherited, learner
 from flowrl_dsl.runtime.checkpoint import Checkpoints
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.logs import RunFolder
@@ -70,7 +70,9 @@ class Rerun:
         self.replay = Replay.of(program, table)
         self.reached = False
         loaded = Checkpoints(folder.path).load(learner.expected(self.state, self.replay))
-        if loaded is not None:
+        if loaded is None:
+            self.state = inherited.begun(folder, self.state)
+        else:
             self.state = learner.from_arrays(self.state, loaded.state)
             self.step, self.updates = loaded.step, loaded.rest["updates"]
             if self.replay.grows:

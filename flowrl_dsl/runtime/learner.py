@@ -49,6 +49,17 @@ def on_one_device(state: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), state)
 
 
+def replaced(state: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """The state with some of its leaves, by path, replaced; raises FRL0413 for arrays that do not fit."""
+    paths, structure = jax.tree_util.tree_flatten_with_path(state)
+    names = [jax.tree_util.keystr(path) for path, _ in paths]
+    if odd := sorted(set(arrays) - set(names)):
+        raise RunError("FRL0413", "the checkpoint belongs to another program", f"this one has no {odd[0]}")
+    pairs = zip(names, paths, strict=True)
+    leaves = [_leaf(name, leaf, arrays[name]) if name in arrays else leaf for name, (_, leaf) in pairs]
+    return jax.tree_util.tree_unflatten(structure, leaves)
+
+
 def expected(state: Any, replay: Replay) -> Expected:
     """The sizes of what a checkpoint of this state and this replay contains."""
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))

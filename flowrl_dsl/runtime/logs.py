@@ -5,6 +5,7 @@
     run.json         the arguments, versions and device
     spec/            the spec and the files it extends, as written
     resolved.flowrl  the spec with all options
+    begin.npz        the policy of an earlier run with which this one begins, where it has one
     metrics.jsonl    one record per line; bit for bit equal for equal runs, hence without timestamps
     metrics.csv      the same as a table
     timing.jsonl     wall-clock time and updates per second
@@ -53,7 +54,7 @@ class RunFolder:
         task: str,
         seed: int,
         settings: Mapping[str, Any],
-        contents: Mapping[str, str] = MappingProxyType({}),
+        contents: Mapping[str, str | bytes] = MappingProxyType({}),
         out: Path | None = None,
     ) -> RunFolder:
         """Create a folder with the given files and ``run.json``: ``out`` itself, or the first free name below ``base``.
@@ -122,12 +123,14 @@ class RunFolder:
 
     @property
     def kind(self) -> str:
-        """A digest of all that decides its results but the seed: the resolved spec and the settings of the training.
+        """A digest of all that decides its results but the seed: the resolved spec, the settings of the training, and
+        the policy with which it begins.
 
         How often a run is logged and saved decides nothing.
         """
         settings = {k: v for k, v in self.said("settings").items() if k not in ("seed", "checkpoint_every", "log_every")}
-        return hashlib.sha256(self.resolved() + json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        begin = self.settings.get("begin", {}).get("sha256", "")
+        return hashlib.sha256(self.resolved() + json.dumps(settings, sort_keys=True).encode() + begin.encode()).hexdigest()
 
     def write_csv(self) -> None:
         """Rewrite metrics.csv from metrics.jsonl, which keeps the two consistent."""
@@ -221,11 +224,11 @@ def _finite(record: Entry) -> Entry:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
 
 
-def _write(folder: Path, name: str, text: str) -> None:
+def _write(folder: Path, name: str, content: str | bytes) -> None:
     with files.disk(folder):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        files.replace(target, text.encode())
+        files.replace(target, content.encode() if isinstance(content, str) else content)
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -70,6 +70,16 @@ class DataJson(_Part):
     sha256: Digest
 
 
+class BeginJson(_Part):
+    """The policy with which the run began: the parameters of a run at a step, for a section; the digest of the arrays."""
+
+    run: str
+    step: Count
+    parameters: str
+    section: str
+    sha256: Digest
+
+
 class Spaces(_Part):
     """The size of an observation of the task, and the bounds of its actions."""
 
@@ -104,6 +114,7 @@ class RunJson(_Part):
     versions: dict[str, str] = {}
     extended: list[Extension] = []
     data: DataJson | None = None
+    begin: BeginJson | None = None
     spaces: Spaces | None = None
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from flowrl_dsl.diagnostics import DiagnosticError
 from flowrl_dsl.reading import Unreadable
 from flowrl_dsl.record import filled_by_acting
-from flowrl_dsl.runtime import devices, guard, iteration, learner
+from flowrl_dsl.runtime import devices, guard, inherited, iteration, learner
 from flowrl_dsl.runtime.checkpoint import Checkpoints, Loaded
 from flowrl_dsl.runtime.chunks import Chunks
 from flowrl_dsl.runtime.errors import Interrupted, RunError
@@ -141,6 +141,7 @@ class Training:
         for notice in self.checkpoints.notices:
             self.display.say(f"note: {notice}")
         if loaded is None:
+            self.state = inherited.begun(self.folder, self.state)
             self.metrics.cut(0)
             self.obs = self.world.reset()
         else:

@@ -9,7 +9,6 @@ from typing import Any
 from flowrl_dsl.components.base import Sampler
 from flowrl_dsl.graph.expr import resolve
 from flowrl_dsl.registry import members_of
-from tests.helpers import component
 
 
 def names(capability: str, ordered: bool = False) -> list[str]:
@@ -20,7 +19,9 @@ def names(capability: str, ordered: bool = False) -> list[str]:
 
 def sampler(name: str) -> Sampler:
     """One with the options that it has unless a spec sets them, without a bound."""
-    return component("sampler", name, **{"clip": None})
+    found: Any = members_of("sampler")[name]
+    one: Sampler = found.model_construct(clip=None)  # options written in the language have no value without a spec
+    return one
 
 
 def kernel_of(name: str) -> Callable[..., Any]:

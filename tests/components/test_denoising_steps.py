@@ -114,6 +114,11 @@ EXPLAINED = """let then = mean(square((eps(s, a_t, t) from old_policy) - noise),
   ratio = exp(then - mean(square(eps(s, a_t, t) - noise), over = action))"""
 KINDS = {
     "diffusion": ("diffusion(obs = [4], time = fourier(4))  sampler = ddpm(3, floor = 0.2)", "", DENOISED),
+    "noisy flow": (
+        "flow(obs = [4], time = fourier(4))  sampler = noisy_euler(3, network = mlp([4]))",
+        "",
+        DENOISED.replace("ratio * gain", "0.1 * mean(step_entropy(s), over = [denoise, action]) + ratio * gain"),
+    ),
     "flow": ("flow(obs = [4], time = fourier(4), t_min = 0.2, t_max = 0.7)  sampler = euler(2)", "draws = 5", EXPLAINED),
 }
 
@@ -145,6 +150,31 @@ def test_every_ratio_is_one_before_the_first_step(kind: str) -> None:
     made = program(kind)
     _, metrics = made.update(made.init(0), replay_of(made), 1, made.hyper)
     assert abs(float(metrics["kl"])) < 1e-6
+
+
+def test_learned_noise_is_trained_beside_the_flow_and_left_out_of_zero_noise() -> None:
+    """Without it a program acts as one with `euler` and the same parameters; an update moves its network too."""
+    backbone, rollout, surrogate = KINDS["noisy flow"]
+    text = SPEC.format(backbone=backbone, rollout=rollout, surrogate=surrogate)
+    plain = backbone.replace("noisy_euler(3, network = mlp([4]))", "euler(3)")
+    other = SPEC.format(backbone=plain, rollout="draws = 5", surrogate=EXPLAINED)
+    made = program("noisy flow")
+    state, obs = made.init(0), np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    flow = {name: value for name, value in state["policy"].items() if name != "noise"}
+    acting = [(text, state), (other, state | {"policy": flow})]
+    found = [zero_noise(spec, of, obs) for spec, of in acting]
+    np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-6)
+    before = jax.tree.map(np.asarray, state["policy"]["noise"]["net"])
+    after, _ = made.update(state, replay_of(made), 1, made.hyper)
+    moved = jax.tree.map(lambda x, y: float(np.abs(x - np.asarray(y)).max()), before, after["policy"]["noise"]["net"])
+    assert max(jax.tree.leaves(moved)) > 0
+
+
+def zero_noise(spec: str, state: Any, obs: np.ndarray) -> np.ndarray:
+    """The actions of a state that zero noise becomes."""
+    text = spec.rstrip().removesuffix("}") + "act { explore = sample  evaluate = zero_noise } }"
+    made = build_program(check_valid(text), 3, 2, capacity=8, envs=1)
+    return np.asarray(made.act(state, obs, 0, "evaluate", made.hyper)["action"])
 
 
 def noisy(state: Any, data: Any) -> dict[str, np.ndarray]:

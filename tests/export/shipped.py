@@ -60,6 +60,8 @@ def by_keys(spec: str, mode: str, draws: dict[str, Any]) -> tuple[np.ndarray, di
     action = Traced(act, read, S, hyper)(read, S, hyper, draw=seen)
     noise = {name: _noise(draw, bits) for name, draw in draws.items()}
     assert bits == []
+    chunk = () if found.chunk == 1 else (found.chunk,)
+    action = np.reshape(action, (ROWS, *chunk, len(LOW)))
     return LOW + (np.clip(action, -1, 1) + 1) / 2 * (HIGH - LOW), noise
 
 

@@ -189,11 +189,22 @@ def test_the_hybrid_starts_from_dpmd() -> None:
     assert algorithm.paper == "unpublished"
 
 
-@pytest.mark.parametrize("name", HYBRIDS)
+@pytest.mark.parametrize("name", [*HYBRIDS, "flow_steps", "flow_mirror"])
 def test_a_hybrid_is_short_and_says_that_nobody_has_published_it(name: str) -> None:
     lines = [line for line in SPECS[name].read_text(encoding="utf-8").splitlines() if line.strip()]
     assert sum(not line.startswith("#") for line in lines) <= 20
     assert algorithm_of(resolve(name)).paper == "unpublished"
+
+
+def test_reinflow_and_its_hybrids() -> None:
+    reinflow, steps, mirror = (algorithm_of(resolve(name)) for name in ("reinflow", "flow_steps", "flow_mirror"))
+    sampler = reinflow.sections["policy"].sampler
+    assert (sampler.name, sampler.steps, sampler.low.value, sampler.high.value) == ("noisy_euler", 4, 0.1, 0.24)
+    assert reinflow.parameters["reach"].value == 0.01 and steps.sections["policy"].sampler == sampler
+    whole, each = reinflow.improvements[0].mechanism, steps.improvements[0].mechanism
+    assert "step_log_prob" in functions(whole.ratio) and "step_entropy" in functions(each.objective)
+    assert "steps_left" in variables(each.objective) and "steps_left" not in variables(whole.objective)
+    assert "gain" in variables(mirror.improvements[0].mechanism.weight) and mirror.sections["policy"].old is None
 
 
 def test_sdac_quantile() -> None:

@@ -10,9 +10,10 @@ from flowrl_dsl.registry import Formula, Slot, register, slot
 
 WEIGHT = Slot(
     result=("batch",),
-    values={"s": ("batch", "obs"), "a": ("batch", "action")},
+    values={"s": ("batch", "obs"), "a": ("batch", "action"), "gain": ("batch",)},
     functions=("Q", "Q_target", "log_prob"),
     sizes={"A": "action"},
+    needs={"gain": "rollouts"},
 )
 
 
@@ -22,6 +23,7 @@ class Imitation(Mechanism):
 
     l is ``-log pi(a | s)``, or the error of a denoised or flow-matched noisy action.  With weight 1 this is behaviour
     cloning, with an exponential of the advantage advantage-weighted regression.  No gradient flows through the weight.
+    Of the actions of a rollout, ``gain`` is the advantage.
 
     Measures ``imitation_error``, the loss itself.
     """
@@ -34,7 +36,8 @@ class Imitation(Mechanism):
     weight: Formula = slot("weight of each transition; no gradient flows through it", WEIGHT, "1")
 
     def loss(self, ctx: Context, s: Value, a: Value) -> Loss:
-        raw = ctx.formula(self.weight, "weight", s=s, a=a)
+        gain = {"gain": ctx.batch["gain"]} if "gain" in ctx.batch else {}
+        raw = ctx.formula(self.weight, "weight", {}, s=s, a=a, **gain)
         weight = ctx.broadcast(ctx.builder.stop(raw, "constant_weight"), ("batch",), a)
         loss = imitation(ctx, s, a, weight)
         return Loss(loss, {"imitation_error": loss})

@@ -108,13 +108,12 @@ class DDPM(Sampler):
 
     kernel: ClassVar[str] = "ddpm"
     draws: ClassVar[bool] = True
-    numbers: ClassVar[tuple[str, ...]] = ("clip", "floor")
 
     def capabilities(self) -> frozenset[str]:
         return self.provides if self.floor is None else self.provides | {"step_log_prob"}
 
     def step_kernels(self) -> StepKernels | None:
-        return None if self.floor is None else StepKernels("ddpm_chain", "ddpm_log_prob")
+        return None if self.floor is None else StepKernels("ddpm_chain", "ddpm_log_prob", ("floor",))
 
     def constants(self) -> dict[str, Expr]:
         return {"posterior": Constant(True)} if self.variance == "posterior" else {}

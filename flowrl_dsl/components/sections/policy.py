@@ -69,6 +69,15 @@ class Policy(Section):
             "step_log_prob",
             "log-density of each component in each of the steps by which the action of a rollout was drawn",
         ),
+        Function(
+            "step_entropy",
+            ("obs",),
+            ("obs",),
+            ("denoise", "action"),
+            "step_entropy",
+            "entropy of each component in each of the steps by which an action is drawn",
+            beside="step_log_prob",
+        ),
     )
     copies = (
         Copy("target", "{}_target", "{}_target", "ema(0.005)"),
@@ -166,8 +175,8 @@ class Policy(Section):
             rest.append(ctx.batch[CHAIN])
         if function in AT_NOISY_ACTIONS:
             return AT_NOISY_ACTIONS[function](ctx, params, s, *rest)
-        methods = {"eps": "predict", "velocity": "velocity", "entropy": "entropy", "step_log_prob": "step_log_prob"}
-        value: Value = getattr(self.backbone, methods[function])(ctx, params, s, *rest)
+        methods = {"eps": "predict"}
+        value: Value = getattr(self.backbone, methods.get(function, function))(ctx, params, s, *rest)
         return value
 
 

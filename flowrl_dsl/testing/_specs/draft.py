@@ -40,7 +40,7 @@ _AWKWARD = (
 )
 
 
-OF_ACTING = frozenset({"step_log_prob"})
+OF_ACTING = frozenset({"step_log_prob", "step_entropy"})
 """Capabilities that are of use to the policy that acts alone."""
 
 
