@@ -8,7 +8,7 @@ nodes, and add nodes to it.  Axes are written as in diagnostics: ``[batch, actio
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -74,6 +74,19 @@ NOISED = MappingProxyType(
 
 
 @dataclass(frozen=True)
+class Guide:
+    """Values of noisy actions that steps of a sampler follow: ``scale`` times their gradient.
+
+    ``function`` makes an expression of (a_t, t) from those of parameters and observations.
+    """
+
+    function: Callable[[Expr, Expr], Expr]
+    params: Value
+    s: Value
+    scale: Value
+
+
+@dataclass(frozen=True)
 class Future:
     """The successor of a transition, for critics that fit the spread of returns around the mean set by the backup.
 
@@ -102,6 +115,7 @@ class Backbone(Component):
             "noise_map": "mapped",
             "zero_noise": "noiseless",
             "entropy_of_state": "entropy",
+            "guided_draws": "guided",
         }
     )
     trains: ClassVar[bool] = True
@@ -164,6 +178,10 @@ class Backbone(Component):
     def step_log_prob(self, ctx: Context, params: Value, s: Value, a: Value, chain: Value) -> Value:
         """Log-densities [..., denoise, action] of the steps of a chain that ended at the actions a [..., action]."""
         raise self._lacks("step_log_prob")
+
+    def guided(self, ctx: Context, params: Value, s: Value, name: str, guide: Guide) -> Value:
+        """The actions [..., action] of denoising steps that also follow a gradient; offered with ``guided_draws``."""
+        raise self._lacks("guided_draws")
 
     def noiseless(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         """The actions [..., action] that zero noise becomes; offered by policies that provide ``zero_noise``."""
@@ -314,10 +332,6 @@ class Mechanism(Component):
     family: ClassVar[str] = "mechanism"
     trains: ClassVar[str] = "policy"
     """The parameter group trained by its loss: policy, or critic if it shapes the values that an energy policy follows."""
-    of_source: ClassVar[frozenset[str]] = frozenset()
-    """What it requires of the policy that it draws actions from, which may be another one than it improves."""
-    samples_source: ClassVar[bool] = True
-    """Whether it draws actions of that policy, by its sampler; otherwise it only evaluates that policy's network."""
     drawing: ClassVar[frozenset[str]] = frozenset({"reparameterized", "noise_map"})
     """The requirements of those that draw from the policy that they improve."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from flowrl_dsl.algorithm import Position
 from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.activations import activation_function
-from flowrl_dsl.components.base import Backbone, Embedding, Noised, Sampled, Widths
+from flowrl_dsl.components.base import Backbone, Embedding, Guide, Noised, Sampled, Widths
 from flowrl_dsl.components.common import no_noise, weighted_squares
 from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.components.embedded import network, observation_network
@@ -20,7 +20,7 @@ from flowrl_dsl.graph.builder import Value, aligned
 from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Literal, build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.graph.pieces import in_pieces
-from flowrl_dsl.lazy import jnp, nn
+from flowrl_dsl.lazy import jax, jnp, nn
 from flowrl_dsl.registry import Scalar, SectionKind
 
 
@@ -111,6 +111,21 @@ def diffuse(a, noise, alpha, sigma):
 
 
 @kernel
+def guided_noise(eps, values, scale, alpha=None):
+    """eps(a_t, t) - scale sigma grad V(a_t, t): the noise whose score is larger by the gradient of scale V.
+
+    sigma = sqrt(1 - alpha(t)^2), or t where no alpha is given.
+    """
+    slope = jax.grad(lambda a_t, t: jnp.sum(values(a_t, t)))
+
+    def guided(a_t, t):
+        sigma = t if alpha is None else jnp.sqrt(1 - alpha(t) ** 2)
+        return eps(a_t, t) - scale * sigma * slope(a_t, t)
+
+    return guided
+
+
+@kernel
 def time_grid(start, end, steps):
     """The times of a sampler's steps, evenly spaced: [steps + 1]."""
     return jnp.linspace(start, end, steps + 1)
@@ -194,8 +209,10 @@ class Denoising(Timed):
         return ctx.builder.add("Noise", draw, (ctx.draw_key("t"), a), Type(leading(a)), "t")
 
     def _noised(self, ctx: Context, a: Value, noise: Value, alpha: Value, sigma: Value, t: Value) -> Noised:
-        """a_t = alpha a + sigma noise."""
-        expr = call(diffuse, aligned(0, a.axes, noise.axes), Arg(1), Arg(2), Arg(3))
+        """a_t = alpha a + sigma noise; alpha and sigma may be the same for several actions of one state."""
+        lead = without(noise.axes, "action")
+        rates = (aligned(2, alpha.axes, lead), aligned(3, sigma.axes, lead))
+        expr = call(diffuse, aligned(0, a.axes, noise.axes), Arg(1), *rates)
         a_t = ctx.builder.add("Diffuse", expr, (a, noise, alpha, sigma), noise.type, "a_t")
         return Noised(a_t=a_t, noise=noise, alpha=alpha, sigma=sigma, t=t)
 
@@ -207,6 +224,15 @@ class Denoising(Timed):
         """The actions that the policy's sampler reaches from the noise z; the sampler draws no random numbers."""
         return self._sampled(ctx, params, s, z, name).action
 
+    def guided(self, ctx: Context, params: Value, s: Value, name: str, guide: Guide) -> Value:
+        """Actions by the policy's sampler, which follows its field and the gradient of the guide."""
+        prior = ctx.normal(s, ctx.sizes.action, f"{name}_prior")
+        return self._sampled(ctx, params, s, prior, name, guide).action
+
+    def guided_field(self, field: Call, values: Expr, scale: Expr) -> Call:
+        """A field of predicted noise moved along scale times the gradient of values, all functions of (a_t, t)."""
+        raise self._lacks("guided_draws")
+
     def noiseless(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         """The actions that the policy's sampler reaches from zero noise."""
         return self.mapped(ctx, params, s, no_noise(ctx, s, f"{name}_noise"), name)
@@ -215,15 +241,21 @@ class Denoising(Timed):
     def grid(self, ctx: Context) -> tuple[Expr, ...]:
         """The times of the sampler's steps, and what else its kernel takes: a noise schedule."""
 
-    def _sampled(self, ctx: Context, params: Value, s: Value, prior: Value, name: str) -> Sampled:
+    def _sampled(
+        self, ctx: Context, params: Value, s: Value, prior: Value, name: str, guide: Guide | None = None
+    ) -> Sampled:
         """Actions by the policy's sampler, from noise."""
         sampler = ctx.own.sampler
         times, *schedule = self.grid(ctx)
         inputs, options = [params, s, prior], {"times": times, **sampler.constants()}
+        field = self.followed(ctx, Arg(0), rows(1, s, leading(s, prior)))
+        if guide is not None:
+            inputs += [guide.params, guide.s, guide.scale]
+            values = guide.function(Arg(3), rows(4, guide.s, leading(guide.s, prior)))
+            field = self.guided_field(field, values, Arg(5))
         for option_name, value in _sampler_inputs(ctx, sampler, name).items():
             options[option_name] = Arg(len(inputs))
             inputs.append(value)
-        field = self.followed(ctx, Arg(0), rows(1, s, leading(s, prior)))
         kernels = sampler.step_kernels()
         function = sampler.kernel if kernels is None else kernels.draw
         expr = call(function, field, *schedule, Arg(2), **options)

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from flowrl_dsl.components.base import Embedding, Noised, NoiseSchedule, Widths
 from flowrl_dsl.components.context import Context
-from flowrl_dsl.components.denoising import Denoising
+from flowrl_dsl.components.denoising import Denoising, guided_noise
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, Expr, call, kernel
+from flowrl_dsl.graph.expr import Arg, Call, Expr, call, kernel
 from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import option, register
 
@@ -31,7 +31,7 @@ class Diffusion(Denoising):
 
     name = "diffusion"
     paper: ClassVar[str] = "arXiv:2011.13456"
-    provides = frozenset({"noise_process", "noise_prediction", "reparameterized", "imitation"})
+    provides = frozenset({"noise_process", "noise_prediction", "reparameterized", "imitation", "guided_draws"})
     requires = frozenset({"diffusion_sampler"})
 
     schedule: NoiseSchedule = option("alpha_t and sigma_t", "cosine")
@@ -55,6 +55,9 @@ class Diffusion(Denoising):
         alpha = b.add("NoiseSchedule", call(rate.function, Arg(0), **dict(rate.kwargs)), (t,), t.type, "alpha")
         sigma = b.add("NoiseSchedule", call(sigma_of, Arg(0)), (alpha,), t.type, "sigma")
         return self._noised(ctx, a, noise, alpha, sigma, t)
+
+    def guided_field(self, field: Call, values: Expr, scale: Expr) -> Call:
+        return call(guided_noise, field, values, scale, self.schedule.alpha())
 
     def grid(self, ctx: Context) -> tuple[Expr, ...]:
         return self.schedule.times(ctx.own.sampler.steps), self.schedule.alpha()

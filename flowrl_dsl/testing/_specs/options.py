@@ -75,9 +75,7 @@ class OptionWriter:
         """The text of an option; None if it keeps its default."""
         info = cls.model_fields[name]
         if (kind.role == "component" or kind.draws_component) and self.draft.asked(kind.family):
-            return (
-                self.component(kind.family) if kind.role == "component" else self.drawn(kind, getattr(cls, "of_source", ()))
-            )
+            return self.component(kind.family) if kind.role == "component" else self.drawn(kind, cls.of_source.get(name, ()))
         required = kind.default is None and (kind.language or info.is_required())
         if kind.optional and kind.default in (None, "none"):
             if not wanted:
@@ -92,7 +90,7 @@ class OptionWriter:
             case "formula":
                 return self.formula(kind.slot)
             case "drawn":
-                return self.drawn(kind, getattr(cls, "of_source", ()))
+                return self.drawn(kind, cls.of_source.get(name, ()))
         return literal(self.draft, cls, name)
 
     def scalar(self, kind: Kind, interval: Interval, in_schedule: bool = False) -> str:
