@@ -253,6 +253,8 @@ class Slot:
     through: tuple[str, ...] = ()
     needs: Mapping[str, str] = field(default_factory=dict)
     """The capability that some component has to provide for a value to be there, by the value's name."""
+    drawn_by: Mapping[str, str] = field(default_factory=dict)
+    """The option of the component that names the policy which has to provide what a value needs, by the value's name."""
     computed: Mapping[str, str] = field(default_factory=dict)
     """Values that another formula of the same component computes, by its option: they have the axes of that formula."""
     several: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

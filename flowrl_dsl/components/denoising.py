@@ -8,10 +8,11 @@ from typing import Any
 from flowrl_dsl.algorithm import Position
 from flowrl_dsl.axes import union, without
 from flowrl_dsl.components.activations import activation_function
-from flowrl_dsl.components.base import Backbone, Embedding, Guide, Noised, Sampled, Widths
+from flowrl_dsl.components.base import Backbone, Embedding, Sampled, Widths
 from flowrl_dsl.components.common import no_noise, weighted_squares
 from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.components.embedded import network, observation_network
+from flowrl_dsl.components.noisy import Guide, Noised
 from flowrl_dsl.components.random_numbers import normal_numbers, uniform_numbers
 from flowrl_dsl.components.stored import dense_layer
 from flowrl_dsl.formula import Operation, terms
@@ -242,9 +243,9 @@ class Denoising(Timed):
         """The times of the sampler's steps, and what else its kernel takes: a noise schedule."""
 
     def _sampled(
-        self, ctx: Context, params: Value, s: Value, prior: Value, name: str, guide: Guide | None = None
+        self, ctx: Context, params: Value, s: Value, prior: Value, name: str, guide: Guide | None = None, kept: str = ""
     ) -> Sampled:
-        """Actions by the policy's sampler, from noise."""
+        """Actions by the policy's sampler, from noise; by its kernel ``kept`` with their chains and the noise predicted."""
         sampler = ctx.own.sampler
         times, *schedule = self.grid(ctx)
         inputs, options = [params, s, prior], {"times": times, **sampler.constants()}
@@ -257,14 +258,17 @@ class Denoising(Timed):
             options[option_name] = Arg(len(inputs))
             inputs.append(value)
         kernels = sampler.step_kernels()
-        function = sampler.kernel if kernels is None else kernels.draw
+        function = kept or (sampler.kernel if kernels is None else kernels.draw)
         expr = call(function, field, *schedule, Arg(2), **options)
-        if kernels is None and not sampler.rated:
+        if kernels is None and not kept and not sampler.rated:
             return Sampled(ctx.builder.add("Sample", expr, inputs, prior.type, name))
         drawn = ctx.builder.add("Sample", expr, inputs, TREE, f"{name}_draw")
         action = ctx.builder.item(drawn, 0, prior.type, name)
+        each = Type(union(prior.axes, ("denoise",)))
+        if kept:
+            return Sampled(action, None, *(ctx.builder.item(drawn, i, each, f"{name}_{what}") for i, what in KEPT))
         if kernels is not None:
-            return Sampled(action, chain=ctx.builder.item(drawn, 1, Type(union(prior.axes, ("denoise",))), f"{name}_chain"))
+            return Sampled(action, chain=ctx.builder.item(drawn, 1, each, f"{name}_chain"))
         return Sampled(action, ctx.builder.item(drawn, 1, Type(without(prior.axes, "action")), f"{name}_log_prob"))
 
     def step_log_prob(self, ctx: Context, params: Value, s: Value, a: Value, chain: Value) -> Value:
@@ -272,7 +276,7 @@ class Denoising(Timed):
         sampler, lead = ctx.own.sampler, leading(s, a, chain)
         times, *schedule = self.grid(ctx)
         inputs, options = [params, s, chain, a], {"times": times, **sampler.constants()}
-        for option_name, value in _numbers(ctx, sampler).items():
+        for option_name, value in numbers_of(ctx, sampler).items():
             options[option_name] = Arg(len(inputs))
             inputs.append(value)
         field = self.followed(ctx, Arg(0), rows(1, s, lead))
@@ -281,12 +285,16 @@ class Denoising(Timed):
         return ctx.builder.add("Predict", expr, inputs, Type(union(lead, ("action",))), "step_log_prob")
 
 
+KEPT = ((1, "chain"), (2, "eps"))
+"""What the kernel ``kept`` of a sampler returns behind the actions."""
+
+
 def _sampler_inputs(ctx: Context, sampler: Any, name: str) -> dict[str, Value]:
     found = {"key": ctx.draw_key(f"{name}_steps")} if sampler.draws else {}
-    return found | _numbers(ctx, sampler)
+    return found | numbers_of(ctx, sampler)
 
 
-def _numbers(ctx: Context, sampler: Any) -> dict[str, Value]:
+def numbers_of(ctx: Context, sampler: Any) -> dict[str, Value]:
     """The options of a sampler that are inputs of its kernels."""
     given = {name: getattr(sampler, name) for name in sampler.numbers}
     return {name: ctx.scalar(number) for name, number in given.items() if number is not None}

@@ -109,10 +109,20 @@ class Options:
         """A component from its given options; defaults are resolved like text in a spec."""
         values: dict[str, Any] = {}
         for name, kind in kinds(cls).items():
-            values[name] = self._option(cls, name, _with_axes(kind, values), given.get(name), span, site)
+            values[name] = self._option(cls, name, self._seeing(kind, values), given.get(name), span, site)
         built = self._construct(cls, values, given, span, site)
         self.scope.reach(Reached(built, site.path, site.at(span)))
         return built
+
+    def _seeing(self, kind: Kind, values: Mapping[str, Any]) -> Kind:
+        """The kind of an option whose formula sees what options before it draw, with the policies that draw it."""
+        kind = _with_axes(kind, values)
+        if kind.slot is None or not kind.slot.drawn_by:
+            return kind
+        drawn = {name: values.get(option) for name, option in kind.slot.drawn_by.items()}
+        sources = {name: self.scope.readable.get(d.source) for name, d in drawn.items() if isinstance(d, Drawn)}
+        owners = {name: source.owner for name, source in sources.items() if source is not None}
+        return replace(kind, slot=replace(kind.slot, drawn_by=owners))
 
     def _construct(
         self, cls: type[Component], values: dict[str, Any], given: Mapping[str, tree.Expr], span: Span, site: Site

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from flowrl_dsl.algorithm import Algorithm
-from flowrl_dsl.components.base import ActionChoice, Backbone, Guide
+from flowrl_dsl.components.base import ActionChoice, Backbone
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.noisy import Guide
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.registry import Drawn, Scalar, option, register
 

@@ -8,10 +8,11 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from flowrl_dsl.algorithm import Position
-from flowrl_dsl.components.base import Embedding, Noised, Widths
+from flowrl_dsl.components.base import Embedding, Widths
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.denoising import Denoising, guided_noise
+from flowrl_dsl.components.noisy import Noised
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Call, Expr, call, kernel
 from flowrl_dsl.lazy import jax, jnp

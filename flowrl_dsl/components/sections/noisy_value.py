@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import MappingProxyType
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flowrl_dsl.algorithm import POLICY, Position
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import NOISED, Embedding, Guide, Network
+from flowrl_dsl.components.base import Embedding, Network
 from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.components.embedded import network
 from flowrl_dsl.components.ensembles import init_ensemble, mean_value_at_level, values_at_level, with_embedded_level
+from flowrl_dsl.components.noisy import NOISED, STEP, Guide
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, warning
-from flowrl_dsl.formula import Function, functions
+from flowrl_dsl.formula import Function, functions, variables
 from flowrl_dsl.formulas import formulas
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, Expr, build, call
@@ -25,7 +26,7 @@ from flowrl_dsl.registry import Copy, Drawn, Formula, Slot, option, register, sl
 
 FIT = Slot(
     result=("ensemble", "batch"),
-    values={"s": ("batch", "obs"), "a": ("batch", "action"), **NOISED},
+    values={"s": ("batch", "obs"), "a": ("batch", "action"), **NOISED, **STEP},
     functions=("V_t", "Q", "Q_target", "log_prob", "eps"),
     sizes={"A": "action", "N": "particle"},
     through=("V_t",),
@@ -39,7 +40,10 @@ class NoisyValue(Section):
 
     ``a_t = alpha a + sigma noise`` is the action of the batch made noisy at a random time, by the noise process of
     ``policy``.  With ``particles``, a are so many draws of a policy at s, a_t their noisy versions by its own noise process,
-    all at the same time t, and a, a_t and noise have the axis ``particle``.
+    all at the same time t, and a, a_t and noise have the axis ``particle``.  With ``draws``, t is where a random step of the
+    sampler of a policy starts, and ``a_less`` are so many draws of what the step makes of a_t, at the time ``t_less``; on
+    the last step (``last`` is 1, else 0) they are actions.  ``kl_weight |e - e'|^2`` is the divergence of two such steps of
+    variance beta with the predicted noises e and e'.
 
     The parameters of V_t alone are trained: everything else in ``fit`` is a constant.
     """
@@ -49,7 +53,10 @@ class NoisyValue(Section):
     stage = 25
     named = True
     provides = frozenset({"noisy_value"})
-    of_source = MappingProxyType({"particles": frozenset({"noise_process"})})
+    of_source = MappingProxyType(
+        {"particles": frozenset({"noise_process"}), "draws": frozenset({"noise_process", "denoising_step"})}
+    )
+    alternatives = (frozenset({"particles", "draws"}),)
     functions = (
         Function(
             "V_t",
@@ -67,6 +74,7 @@ class NoisyValue(Section):
     shape = ("network", "time", "ensemble")
 
     particles: Drawn[int] | None = option("number of actions of each state, and the policy that draws them", "none")
+    draws: Drawn[int] | None = option("number of draws of a denoising step, and the policy that takes it", "none")
     fit: Formula = slot("loss of each member at each transition; its mean is minimised", FIT)
     network: Network = option("network of one member", "mlp([256, 256])")
     time: Embedding = option("features of the time", "positional(64, longest = 1000)")
@@ -74,8 +82,22 @@ class NoisyValue(Section):
     optimizer: Optimizer = option("optimizer of the parameters", "adam(3e-4)")
     target: Target | None = option("update rule of the copy of the parameters", "none")
 
+    @model_validator(mode="after")
+    def _steps_from_the_data(self) -> NoisyValue:
+        read = sorted(STEP.keys() & variables(self.fit))
+        if read and self.draws is None:
+            raise ValueError(f"{' and '.join(read)} in the fit: add, for instance, `draws = 10 from policy`")
+        if self.draws is not None and self.particles is not None:
+            raise ValueError("give either particles or draws: denoising steps start from actions of the batch")
+        return self
+
     def needs(self) -> frozenset[str]:
-        return self.requires if self.particles is not None else self.requires | {"noise_process"}
+        drawn = self.particles is not None or self.draws is not None
+        return self.requires if drawn else self.requires | {"noise_process"}
+
+    def unread(self) -> dict[str, str]:
+        used = STEP.keys() & variables(self.fit)
+        return {} if used else {"draws": "the fit does not use a_less"}
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         others = {path: part for path, part in at.components.items() if path.partition(".")[0] != at.path}
@@ -100,13 +122,18 @@ class NoisyValue(Section):
 
     def update(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
         """The new versions after one gradient step on the mean of ``fit``."""
-        sizes = {} if self.particles is None else {"N": self.particles.value}
+        several = self.particles or self.draws
+        sizes = {} if several is None else {"N": several.value}
         fit = ctx.in_training().formula(self.fit, "fit", sizes, s=batch["s"], **self._noisy(ctx, batch))
         loss = ctx.builder.add("Loss", call("jnp.mean", Arg(0)), (fit,), SCALAR, "loss")
         return ctx.descend(ctx.owner, loss, self.optimizer)
 
     def _noisy(self, ctx: Context, batch: dict[str, Value]) -> dict[str, Value]:
-        """The actions and their noisy versions; of several actions of one state, all at one time."""
+        """The actions and their noisy versions; of several actions of one state, all at one time.  Or a denoising step."""
+        if self.draws is not None:
+            own, params, s = ctx.actor(self.draws.source, batch["s"])
+            step = own.own.backbone.denoising_step(own, params, s, batch["a"], self.draws.value)
+            return {"a": batch["a"], **step.values()}
         if self.particles is None:
             return {"a": batch["a"], **ctx.of(POLICY).own.backbone.noised(ctx, batch["a"]).values()}
         source, size = self.particles.source, self.particles.value
