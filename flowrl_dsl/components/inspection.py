@@ -32,7 +32,7 @@ def values_graph(algorithm: Algorithm, sizes: Sizes) -> Graph:
 
 
 def noisy_values_graph(algorithm: Algorithm, sizes: Sizes, owner: str) -> Graph:
-    """``value`` [batch]: V_t of the section ``owner`` for noisy ``action`` [batch, action] at ``obs`` and times ``t`` [batch]."""
+    """``value`` [batch]: V_t of the section ``owner`` of noisy ``action`` [batch, action] at ``obs`` and ``t`` [batch]."""
     builder, ctx, s = _begin("noisy_values", algorithm, sizes)
     a_t, t = builder.input("action", Type(("batch", "action"))), builder.input("t", Type(("batch",)))
     values = ctx.called("V_t", s, a_t, t, source=owner)

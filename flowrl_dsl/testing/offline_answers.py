@@ -174,9 +174,8 @@ def _noisy_values(algorithm: Algorithm, state: Any) -> Callable[[np.ndarray, flo
     def values(noisy: np.ndarray, t: float) -> np.ndarray:
         inputs = {f"state.{name}": value for name, value in state.items()}
         given = {"obs": np.ones((len(noisy), 1)), "action": noisy, "t": np.full(len(noisy), t)}
-        return np.asarray(
-            interpret(graph, inputs | {name: jnp.asarray(x, jnp.float32) for name, x in given.items()})["value"]
-        )
+        inputs |= {name: jnp.asarray(x, jnp.float32) for name, x in given.items()}
+        return np.asarray(interpret(graph, inputs)["value"])
 
     return values
 

@@ -30,6 +30,8 @@ FIT = Slot(
     functions=("V_t", "Q", "Q_target", "log_prob", "eps"),
     sizes={"A": "action", "N": "particle"},
     through=("V_t",),
+    needs=dict.fromkeys(STEP, "denoising_step"),
+    drawn_by=dict.fromkeys(STEP, "draws"),
     several={"particles": ("a", "a_t", "noise")},
 )
 
@@ -53,9 +55,7 @@ class NoisyValue(Section):
     stage = 25
     named = True
     provides = frozenset({"noisy_value"})
-    of_source = MappingProxyType(
-        {"particles": frozenset({"noise_process"}), "draws": frozenset({"noise_process", "denoising_step"})}
-    )
+    of_source = MappingProxyType(dict.fromkeys(("particles", "draws"), frozenset({"noise_process"})))
     alternatives = (frozenset({"particles", "draws"}),)
     functions = (
         Function(

@@ -112,7 +112,12 @@ class OptionWriter:
         return self.draft.one_of(allowed) if allowed else reject()
 
     def drawn(self, kind: Kind, needed: Collection[str]) -> str:
-        """A count or selection rule for actions, and their source: a policy that provides the required capabilities."""
+        """A count or selection rule for actions, and their source: a policy that provides the required capabilities.
+
+        A number scales the values of a section with the function that it needs.
+        """
+        if kind.scales:
+            return f"{self.scalar(kind, kind.interval)} from {self.draft.one_of(self.draft.copies()[kind.scales])}"
         there = self.draft.capabilities
         kept = [source for source, need in self.draft.sources().items() if not need or need in there]
         source = self.draft.one_of([source for source in kept if {*needed} <= self.draft.provided_by(source)])
