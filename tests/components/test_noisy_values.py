@@ -122,6 +122,7 @@ def test_values_that_guide_or_that_a_formula_calls_are_read(tmp_path) -> None:
         ((NOISY.format(SQUARE), "act { evaluate = guided(1) }"), "FRL0213", "a number `from`"),
         ((NOISY.format(SQUARE), "act { evaluate = guided(1 from enrgy) }"), "FRL0219", "enrgy"),
         ((NOISY.format(SQUARE), "act { evaluate = guided(1 from energy_target) }"), "FRL0220", "energy does not keep"),
+        ((NOISY.format(SQUARE), "act { evaluate = guided(1 from noisy_value) }"), "FRL0219", "noisy_value"),
         ((NOISY.format("fit = square(a_t)"), READ), "FRL0248", "action"),
         ((NOISY.format("fit = square(V_t(s, a_t, s))"), READ), "FRL0244", "argument 3 of V_t"),
         ((NOISY.format("fit = square(mean(Q(s, a), over = ensemble))"), READ), "FRL0256", "V_t"),
