@@ -36,7 +36,7 @@ class Ramp(Schedule):
     start: Scalar = option("value at the beginning; written before the arrow")
     end: Scalar = option("value at the end; written after the arrow")
     over: int = Field(ge=1, description="updates from start to end")
-    after: int = Field(0, ge=0, description="update at which it begins, counted from 0")
+    after: int | None = Field(None, ge=0, description="update at which it begins, counted from 0; none for the first one")
 
     def value(self, ctx: Context, step: Value, name: str) -> Value:
         counter = call(updates_since, Arg(0), self.after) if self.after else Arg(0)
@@ -51,6 +51,6 @@ class Ramp(Schedule):
         updates, start = steps * train.updates, at.algorithm.start(self.start)
         if start == at.algorithm.start(self.end):
             yield warning("FRL0321", f"the schedule stays at {start:g}", at.written("over"))
-        elif self.after + self.over > updates:
-            message = f"the schedule ends after {self.after + self.over} updates, the run after {updates}"
+        elif (end := (self.after or 0) + self.over) > updates:
+            message = f"the schedule ends after {end} updates, the run after {updates}"
             yield warning("FRL0321", message, at.written("over"))
