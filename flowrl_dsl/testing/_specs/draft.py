@@ -40,8 +40,6 @@ _AWKWARD = (
 )
 
 
-UNWRITTEN = frozenset({"denoising_step"})
-"""Capabilities that are required of the source of a drawn value only where a formula reads its steps; not generated."""
 OF_ACTING = frozenset({"step_log_prob"})
 """Capabilities that are of use to the policy that acts alone."""
 
@@ -100,7 +98,7 @@ class Draft:
 
     def provide(self, *capabilities: str) -> None:
         """Record capabilities that the current policy provides to the parts written for it."""
-        usable = set(capabilities) - UNWRITTEN - (set() if self._owner == POLICY else OF_ACTING)
+        usable = set(capabilities) - (set() if self._owner == POLICY else OF_ACTING)
         self._own.setdefault(self._owner, set()).update(usable)
 
     def share(self, *capabilities: str) -> None:

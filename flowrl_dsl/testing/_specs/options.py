@@ -162,8 +162,11 @@ class OptionWriter:
     def formula(self, slot: Slot | None, block: list[str] | None = None) -> str:
         """A formula of a slot; lets are added to ``block`` if given."""
         assert slot is not None
+        there = {"", *self.draft.capabilities}
         visible = {
-            name: axes for name, axes in slot.values.items() if slot.needs.get(name, "") in {"", *self.draft.capabilities}
+            name: axes  # what an option draws is not read: the option would have to draw it from a policy that can
+            for name, axes in slot.values.items()
+            if slot.needs.get(name, "") in there and name not in slot.drawn_by
         }
         slot = replace(slot, values=visible)
 
