@@ -17,7 +17,17 @@ import numpy as np
 from records import DOCS, Record, Records, fill, fingerprint, table
 
 from flowrl_dsl.testing.known_answers import Answer, sampled_exactly, sliced_wasserstein
-from flowrl_dsl.testing.offline_answers import Problem, best_of, expectile, exponential, gaussian, learn, sparse
+from flowrl_dsl.testing.offline_answers import (
+    Learned,
+    Problem,
+    best_of,
+    energy,
+    expectile,
+    exponential,
+    gaussian,
+    learn,
+    sparse,
+)
 
 RECORDS = Records("known_answers_offline.jsonl")
 UPDATES, DRAWS, SHOWN = 5000, 2000, 1000
@@ -29,6 +39,9 @@ PROBLEMS = {
     "checkerboard": Problem("checkerboard", "ring", 0.1),
 }
 """By their data."""
+
+TIMES = (0.1, 0.3, 0.6)
+"""At which energies are compared; the linear schedule has alpha 0.95, 0.63 and 0.16 there."""
 
 Weight = Callable[[np.ndarray, float], np.ndarray]
 
@@ -46,6 +59,29 @@ VALUES = ("value.network=mlp([64])", f"value.optimizer={FALLING}")
 SAMPLED = "act.evaluate=sample"
 SMALL = "policy.network=mlp([128, 128], activation = mish)"
 BASE = ("behavior.network=mlp([128, 128], activation = mish)", f"behavior.optimizer={FALLING}")
+STEPS, TEACH = 20, 3000
+"""Denoising steps of bdpo, and updates of a pretraining before those of the rest."""
+LITTLE = "mlp([64, 64], activation = mish)"
+LATER = f"adam(cosine(3e-3 -> 1e-5, over = {UPDATES}, after = {TEACH}))"
+FIRST = f"adam(cosine(3e-3 -> 1e-5, over = {TEACH}))"
+BDPO = (
+    *("train.batch=64", "train.sampling=uniform", "eta=0.2", "rho=0", "critic.ensemble=1", "steps.ensemble=1"),
+    *(f"{owner}.backbone=diffusion(discrete_vp({STEPS}), obs = [])" for owner in ("policy", "behavior")),
+    *(f"{owner}.network={LITTLE}" for owner in ("policy", "behavior", "steps")),
+    *(f"policy.sampler=ddpm({STEPS})", f"behavior.optimizer={FIRST}", f"policy.optimizer={LATER}"),
+    *(f"steps.optimizer={LATER}", "behavior.target=ema(0.02)", "policy.target=ema(0.05)", "steps.target=ema(0.1)"),
+    *("steps.draws=2 from policy_target", "denoising_step.draws=2", "act.evaluate=sample from policy_target"),
+    *(f"pretrain.updates={TEACH}", f"main.updates={UPDATES}", "main.order=[critic, steps] -> targets -> policy"),
+)
+LESSONS = 10_000
+"""Updates of qgpo's pretraining, as its proposals are its support."""
+QGPO = (
+    *("train.batch=128", "train.sampling=uniform", "beta=5", "energy.particles=8 from policy", f"energy.network={LITTLE}"),
+    *("policy.backbone=diffusion(schedule = linear, obs = [])", "policy.sampler=dpm_solver_2(10)"),
+    *(SMALL, f"policy.optimizer=adam(cosine(2e-3 -> 1e-5, over = {LESSONS}))"),
+    f"energy.optimizer=adam(cosine(3e-3 -> 1e-5, over = {UPDATES}, after = {LESSONS}))",
+    *(f"imitate.updates={LESSONS}", "values.updates=1", f"guide.updates={UPDATES - 1}"),
+)
 BEST = "act.evaluate=one_of(64, weight = top1(min(Q(s, a), over = ensemble)))"
 
 
@@ -53,7 +89,8 @@ BEST = "act.evaluate=one_of(64, weight = top1(min(Q(s, a), over = ensemble)))"
 class Entry:
     """A spec with its settings, the equation of its V, and the weight w(Q, V) with which its policy imitates the data.
 
-    ``best`` of so many samples acts, if positive; a ``gaussian`` can only have the moments of the weighted data.
+    ``best`` of so many samples acts, if positive; a ``gaussian`` can only have the moments of the weighted data.  ``before``
+    the updates come so many of a pretraining.  Values of noisy actions at ``beta`` are energies, others are V at pure noise.
     """
 
     spec: str
@@ -62,6 +99,8 @@ class Entry:
     weight: Weight = lambda q, v: np.ones_like(q)
     best: int = 0
     gaussian: bool = False
+    before: int = 0
+    beta: float = 0.0
 
 
 def exponential_weight(q: np.ndarray, v: float, beta: float) -> np.ndarray:
@@ -74,6 +113,11 @@ def positive_part(q: np.ndarray, v: float) -> np.ndarray:
     return np.clip(q - v, 0, 100)
 
 
+def tilted(q: np.ndarray, v: float, temperature: float) -> np.ndarray:
+    """exp(Q / temperature)."""
+    return np.exp(q / temperature)
+
+
 IQL, SPARSE, EXPONENTIAL = partial(expectile, tau=0.7), partial(sparse, alpha=0.1), partial(exponential, alpha=0.2)
 """The values, at temperatures that suit values that differ by one: with sql's alpha of 1 all actions would count."""
 SPECS: dict[str, Entry] = {
@@ -84,7 +128,9 @@ SPECS: dict[str, Entry] = {
     "iql, Gaussian": Entry("iql", (*QUICK, *VALUES, SAMPLED), IQL, partial(exponential_weight, beta=3.0), gaussian=True),
     "idql": Entry("idql", (*DIFFUSION, *VALUES, BEST), IQL, best=64),
     "mean flow": Entry("meanflow_ql", (*QUICK, SMALL, SAMPLED, "reparameterized.factor=0")),
-    "qam": Entry("qam", (*QUICK, SMALL, *BASE, SAMPLED, "temperature=0.5"), weight=lambda q, v: np.exp(q / 0.5)),
+    "bdpo": Entry("bdpo", BDPO, partial(exponential, alpha=0.2), partial(tilted, temperature=0.2), before=TEACH),
+    "qgpo": Entry("qgpo", QGPO, weight=partial(tilted, temperature=0.2), before=LESSONS, beta=5.0),
+    "qam": Entry("qam", (*QUICK, SMALL, *BASE, SAMPLED, "temperature=0.5"), weight=partial(tilted, temperature=0.5)),
 }
 """Every offline spec; one line adds one."""
 
@@ -130,16 +176,37 @@ def floor(name: str, problem: str) -> float:
 def train(name: str, problem: str) -> Record:
     """Train one entry on one problem; its V, the distance of its actions to the target, mean values, and samples."""
     entry, of = SPECS[name], PROBLEMS[problem]
-    found = learn(entry.spec, of, sets=entry.sets, updates=UPDATES, draws=DRAWS)
+    found = learn(entry.spec, of, sets=entry.sets, updates=entry.before + UPDATES, draws=DRAWS)
     exact = drawn(name, problem, seed=0)
     kept: Record = key_of(name, problem) | {"sets": list(entry.sets)}
-    if entry.value is not None and found.value is not None:
-        kept["value"] = {"learned": round(found.value, 4), "exact": round(entry.value(of), 4)}
+    value = at_noise(found) if found.value is None else found.value
+    if entry.value is not None and value is not None:
+        kept["value"] = {"learned": round(value, 4), "exact": round(entry.value(of), 4)}
+    if entry.beta and found.noisy is not None:
+        kept["energy"] = likeness(of, entry.beta, found.noisy)
     kept["distance"] = round(sliced_wasserstein(found.actions, exact), 4)
     kept["floor"] = round(floor(name, problem), 4)
     kept["q"] = {"learned": mean_q(of, found.actions), "exact": mean_q(of, exact), "data": round(float(of.share @ of.q), 3)}
     shown = np.round(127 * found.actions[:SHOWN]).astype(np.int8)
     return kept | {"shown": b64encode(shown.tobytes()).decode()}
+
+
+def at_noise(found: Learned) -> float | None:
+    """V_t of pure noise; None without values of noisy actions."""
+    noise = np.random.default_rng(0).normal(size=(DRAWS, 2))
+    return None if found.noisy is None else float(found.noisy(noise, 1.0).mean())
+
+
+def likeness(problem: Problem, beta: float, learned: Callable[[np.ndarray, float], np.ndarray]) -> dict[str, float]:
+    """The correlations of learned and exact energies of noisy actions of the data, by their time."""
+    rng, found = np.random.default_rng(0), {}
+    data = problem.behaviour.draw(500, seed=3)
+    for t in TIMES:
+        alpha = float(np.exp(-(t**2) * (20 - 0.1) / 4 - 0.1 * t / 2))
+        noisy = alpha * data + np.sqrt(1 - alpha**2) * rng.normal(size=data.shape)
+        exact = energy(problem, beta, noisy, alpha)
+        found[str(t)] = round(float(np.corrcoef(learned(noisy, t), exact)[0, 1]), 3)
+    return found
 
 
 def mean_q(problem: Problem, actions: np.ndarray) -> float:
@@ -153,6 +220,8 @@ def cell(name: str, problem: str) -> str:
     if found is None:
         return "not run"
     value = f"V {found['value']['learned']:.3f} ({found['value']['exact']:.3f}), " if "value" in found else ""
+    if "energy" in found:
+        value = f"energies {', '.join(f'{r:.2f}' for r in found['energy'].values())}, "
     q = f"Q {found['q']['learned']:.3f} ({found['q']['exact']:.3f})"
     return f"{value}{q}, {found['distance']:.3f} ({found['distance'] / found['floor']:.1f} x)"
 

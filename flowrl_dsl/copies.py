@@ -34,9 +34,13 @@ class Readable:
 
 
 def readable(named: Mapping[str, type[SectionKind]] = MappingProxyType({})) -> dict[str, Readable]:
-    """The sections and copies that formulas can read, under the sections' kinds and as ``named``."""
+    """The sections and copies that formulas can read, as ``named``, and under their kinds where none of it is named.
+
+    The policy that acts has the name of its kind beside others.
+    """
     found: dict[str, Readable] = {}
-    for owner, cls in {**sections(), **named}.items():
+    kinds = {name: cls for name, cls in sections().items() if cls.acts or cls not in named.values()}
+    for owner, cls in {**kinds, **named}.items():
         calls = frozenset(function.name for function in cls.functions if function.copied)
         copies = {copy.group.format(owner): copy.provides.format(owner) for copy in cls.copies if copy.parameters}
         groups = {owner: "", **copies}

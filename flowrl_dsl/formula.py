@@ -6,10 +6,10 @@ Definitions and ``let`` bindings are already expanded, so a formula is self-cont
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from flowrl_dsl.axes import Axes
+from flowrl_dsl.axes import Axes, union
 from flowrl_dsl.diagnostics import Span
 
 
@@ -253,5 +253,15 @@ class Slot:
     through: tuple[str, ...] = ()
     needs: Mapping[str, str] = field(default_factory=dict)
     """The capability that some component has to provide for a value to be there, by the value's name."""
+    drawn_by: Mapping[str, str] = field(default_factory=dict)
+    """The option of the component that names the policy which has to provide what a value needs, by the value's name."""
     computed: Mapping[str, str] = field(default_factory=dict)
     """Values that another formula of the same component computes, by its option: they have the axes of that formula."""
+    several: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Values that have the axis ``particle`` as well where an option of the same component is given, by the option."""
+
+    def given(self, options: Collection[str]) -> Slot:
+        """The slot where these options of the component are given."""
+        wide = {name for option, names in self.several.items() if option in options for name in names}
+        axes = {name: union(has, ("particle",)) if name in wide else has for name, has in self.values.items()}
+        return replace(self, values=axes) if wide else self

@@ -51,7 +51,9 @@ class Component(BaseModel):
     """The method behind a capability: a member that provides the one overrides the other."""
 
     samples_source: ClassVar[bool] = True
-    """Whether it draws actions from the policies that its options name."""
+    """Whether it draws actions from the policies that its options name; otherwise it evaluates their networks alone."""
+    of_source: ClassVar[Mapping[str, frozenset[str]]] = MappingProxyType({})
+    """What it requires of the policy that an option draws from, by option."""
     alternatives: ClassVar[tuple[frozenset[str], ...]] = ()
     """Options of which one is set: a derived spec or an override that sets one replaces the others of its base."""
 
@@ -175,7 +177,10 @@ T = TypeVar("T")
 
 
 class Drawn(BaseModel, Generic[T]):
-    """``64 from old_policy``: a count, or a way to choose an action, and the policy it draws from."""
+    """``64 from old_policy``: a count, or a way to choose an action, and the policy it draws from.
+
+    ``0.5 from energy``, a ``Drawn[Scalar]``: a number, and the section or copy whose values it scales.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -183,13 +188,13 @@ class Drawn(BaseModel, Generic[T]):
     source: str = "policy"
 
 
-def option(description: str, default: str | None = None, interval: Interval = ANY) -> Any:
+def option(description: str, default: str | None = None, interval: Interval = ANY, scales: str = "") -> Any:
     """A field whose value is written in the language: a component, a scalar, or ``Drawn``.
 
     ``default`` is spec text (``"mlp([256, 256])"``), resolved like text a user wrote; None makes the option required
-    unless the field admits None.
+    unless the field admits None.  ``scales`` is the function of formulas whose values a ``Drawn[Scalar]`` scales.
     """
-    return _field(description, default, interval=interval)
+    return _field(description, default, interval=interval, scales=scales)
 
 
 def slot(description: str, shape: Slot, default: str | None = None) -> Any:

@@ -15,6 +15,7 @@ from flowrl_dsl.runtime.table import Table
 from flowrl_dsl.testing.offline_answers import (
     Problem,
     best_of,
+    energy,
     expectile,
     exponential,
     gaussian,
@@ -52,6 +53,18 @@ def test_weights_move_the_density_to_better_actions() -> None:
     assert tilted.probability.sum() == pytest.approx(1)
     assert tilted.probability @ PROBLEM.q > PROBLEM.share @ PROBLEM.q
     np.testing.assert_allclose(PROBLEM.weighted(np.ones_like(PROBLEM.q)).probability, PROBLEM.share)
+
+
+def test_energies_of_noisy_actions_at_both_ends_and_by_bayes() -> None:
+    """Without noise beta Q, of noise alone log E[exp(beta Q)]; in between E[exp(energy)] is E[exp(beta Q)] at any alpha."""
+    cells, beta = PROBLEM.behaviour.cells[::997], 1.5
+    np.testing.assert_allclose(energy(PROBLEM, beta, cells, 1 - 1e-9), beta * PROBLEM.q[::997], atol=1e-3)
+    total = np.log(PROBLEM.share @ np.exp(beta * PROBLEM.q))
+    np.testing.assert_allclose(energy(PROBLEM, beta, cells, 1e-9), total, atol=1e-6)
+    data, noise = PROBLEM.behaviour.draw(500, seed=0), np.random.default_rng(1).normal(size=(500, 2))
+    between = np.exp(energy(PROBLEM, beta, 0.8 * data + 0.6 * noise, 0.8))
+    assert between.mean() == pytest.approx(np.exp(total), abs=4 * between.std() / 500**0.5)
+    assert between.std() > 0.1 * between.mean()
 
 
 def test_the_best_of_many_has_the_value_of_an_order_statistic() -> None:

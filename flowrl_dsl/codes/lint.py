@@ -191,9 +191,9 @@ CODES = (
     Code(
         "FRL0325",
         "unread state values",
-        "State values are trained, but no formula of another part reads V or V_target.",
+        "State values, or values of noisy actions, are trained, but no other part reads them.",
         complete("value { fit = square(mean(Q_target(s, a), over = ensemble) - V(s)) }"),
-        "Read them, for instance in the critic's backup, or remove the section.",
+        "Read them, for instance in the critic's backup or by `guided`, or remove the section.",
     ),
     Code(
         "FRL0326",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field as Option
 
 from flowrl_dsl.algorithm import Algorithm
+from flowrl_dsl.components.noisy import Guide, Noised, Step
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Build, Call, Expr, Partial
 from flowrl_dsl.registry import Component, Scalar
@@ -32,12 +33,14 @@ Widths = tuple[Annotated[int, Option(ge=1, le=100_000)], ...]
 class Sampled:
     """Sampled actions [..., action] and, if the policy computes them, their log-density [...] and ``chain``.
 
-    The chain contains the noisy actions [..., denoise, action] from which the steps of the sampler started.
+    The chain contains the noisy actions [..., denoise, action] from which the steps of the sampler started, ``eps`` the
+    noise predicted there.
     """
 
     action: Value
     log_prob: Value | None = None
     chain: Value | None = None
+    eps: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -56,26 +59,6 @@ class StepKernels:
     numbers: tuple[str, ...] = ()
     network: Network | None = None
     entropy: str | None = None
-
-
-@dataclass(frozen=True)
-class Noised:
-    """Noisy actions and their components: a_t = alpha a + sigma noise; a_t and noise [..., action], the others [...]."""
-
-    a_t: Value
-    noise: Value
-    alpha: Value
-    sigma: Value
-    t: Value
-
-    def values(self) -> dict[str, Value]:
-        return {"a_t": self.a_t, "noise": self.noise, "alpha": self.alpha, "sigma": self.sigma, "t": self.t}
-
-
-NOISED = MappingProxyType(
-    {**dict.fromkeys(("a_t", "noise"), ("batch", "action")), **dict.fromkeys(("alpha", "sigma", "t"), ("batch",))}
-)
-"""The axes of :meth:`Noised.values` in formulas, one noisy action per transition."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +90,7 @@ class Backbone(Component):
             "noise_map": "mapped",
             "zero_noise": "noiseless",
             "entropy_of_state": "entropy",
+            "guided_draws": "guided",
         }
     )
     trains: ClassVar[bool] = True
@@ -174,6 +158,22 @@ class Backbone(Component):
         """The entropy [..., denoise, action] of each component in each step by which an action is drawn at s [..., obs]."""
         raise self._lacks("step_entropy")
 
+    def denoising_step(self, ctx: Context, params: Value, s: Value, a: Value, count: int) -> Step:
+        """A random step of the sampler from each of the actions a [..., action] made noisy, with ``count`` draws."""
+        raise self._lacks("denoising_step")
+
+    def draw_steps(self, ctx: Context, params: Value, s: Value, name: str, particles: int) -> Sampled:
+        """Actions [..., particle, action] with their chains and the noise predicted there, with ``denoising_step``."""
+        raise self._lacks("denoising_step")
+
+    def step_rates(self, ctx: Context) -> dict[str, Value]:
+        """chain_t and kl_weight [denoise] of the steps of the sampler; where it provides ``denoising_step``."""
+        raise self._lacks("denoising_step")
+
+    def guided(self, ctx: Context, params: Value, s: Value, name: str, guide: Guide) -> Value:
+        """The actions [..., action] of denoising steps that also follow a gradient; offered with ``guided_draws``."""
+        raise self._lacks("guided_draws")
+
     def noiseless(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         """The actions [..., action] that zero noise becomes; offered by policies that provide ``zero_noise``."""
         raise self._lacks("zero_noise")
@@ -205,6 +205,10 @@ class Sampler(Component):
     rated: ClassVar[bool] = False
     order: ClassVar[int | None] = None
     numbers: ClassVar[tuple[str, ...]] = ("clip",)
+    single: ClassVar[str] = ""
+    """Of one that provides ``denoising_step``: the kernel of one step, (a_t, eps, alpha_t, alpha_u, last, noise[, options])
+    -> a_u, and with ``kept`` that of all steps, which returns the actions, their chains and the noise predicted there."""
+    kept: ClassVar[str] = ""
 
     def step_kernels(self) -> StepKernels | None:
         """The kernels that are used instead where its steps have densities; offered with ``step_log_prob``."""
@@ -323,10 +327,6 @@ class Mechanism(Component):
     family: ClassVar[str] = "mechanism"
     trains: ClassVar[str] = "policy"
     """The parameter group trained by its loss: policy, or critic if it shapes the values that an energy policy follows."""
-    of_source: ClassVar[frozenset[str]] = frozenset()
-    """What it requires of the policy that it draws actions from, which may be another one than it improves."""
-    samples_source: ClassVar[bool] = True
-    """Whether it draws actions of that policy, by its sampler; otherwise it only evaluates that policy's network."""
     drawing: ClassVar[frozenset[str]] = frozenset({"reparameterized", "noise_map"})
     """The requirements of those that draw from the policy that they improve."""
 

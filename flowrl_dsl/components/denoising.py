@@ -10,10 +10,11 @@ from typing import Any
 from flowrl_dsl.algorithm import Position
 from flowrl_dsl.axes import Axes, union, without
 from flowrl_dsl.components.activations import activation_function
-from flowrl_dsl.components.base import Backbone, Embedding, Network, Noised, Sampled, StepKernels, Widths
+from flowrl_dsl.components.base import Backbone, Embedding, Network, Sampled, StepKernels, Widths
 from flowrl_dsl.components.common import no_noise, weighted_squares
 from flowrl_dsl.components.context import Context, init_params, leading, rows
 from flowrl_dsl.components.embedded import network, observation_network
+from flowrl_dsl.components.noisy import Guide, Noised
 from flowrl_dsl.components.random_numbers import normal_numbers, uniform_numbers
 from flowrl_dsl.components.step_noise import noise_at, step_noise, with_noise
 from flowrl_dsl.components.stored import dense_layer
@@ -23,7 +24,7 @@ from flowrl_dsl.graph.builder import Value, aligned
 from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Literal, build, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.graph.pieces import in_pieces
-from flowrl_dsl.lazy import jnp, nn
+from flowrl_dsl.lazy import jax, jnp, nn
 from flowrl_dsl.registry import Scalar, SectionKind
 
 NOTHING: Mapping[str, Value] = MappingProxyType({})
@@ -113,6 +114,21 @@ def uniform_time(key, a, times, quick=False):
 def diffuse(a, noise, alpha, sigma):
     """a_t = alpha a + sigma noise"""
     return alpha[..., None] * a + sigma[..., None] * noise
+
+
+@kernel
+def guided_noise(eps, values, scale, alpha=None):
+    """eps(a_t, t) - scale sigma grad V(a_t, t): the noise whose score is larger by the gradient of scale V.
+
+    sigma = sqrt(1 - alpha(t)^2), or t where no alpha is given.
+    """
+    slope = jax.grad(lambda a_t, t: jnp.sum(values(a_t, t)))
+
+    def guided(a_t, t):
+        sigma = t if alpha is None else jnp.sqrt(1 - alpha(t) ** 2)
+        return eps(a_t, t) - scale * sigma * slope(a_t, t)
+
+    return guided
 
 
 @kernel
@@ -214,29 +230,30 @@ class Denoising(Timed):
         return ctx.builder.add("Noise", draw, (ctx.draw_key("t"), a), Type(leading(a)), "t")
 
     def _noised(self, ctx: Context, a: Value, noise: Value, alpha: Value, sigma: Value, t: Value) -> Noised:
-        """a_t = alpha a + sigma noise."""
-        expr = call(diffuse, aligned(0, a.axes, noise.axes), Arg(1), Arg(2), Arg(3))
+        """a_t = alpha a + sigma noise; alpha and sigma may be the same for several actions of one state."""
+        lead = without(noise.axes, "action")
+        rates = (aligned(2, alpha.axes, lead), aligned(3, sigma.axes, lead))
+        expr = call(diffuse, aligned(0, a.axes, noise.axes), Arg(1), *rates)
         a_t = ctx.builder.add("Diffuse", expr, (a, noise, alpha, sigma), noise.type, "a_t")
         return Noised(a_t=a_t, noise=noise, alpha=alpha, sigma=sigma, t=t)
 
     def draw(self, ctx: Context, params: Value, s: Value, name: str, particles: int | None) -> Sampled:
         """Actions by the policy's sampler, from standard normal noise."""
-        b, sampler, prior = ctx.builder, ctx.own.sampler, ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles)
-        steps = sampler.step_kernels()
-        key = {"key": ctx.draw_key(f"{name}_steps")} if sampler.draws or steps is not None else {}
-        expr, inputs = self._sampling(ctx, sampler.kernel if steps is None else steps.draw, [params, s, prior], steps, key)
-        if steps is None and not sampler.rated:
-            return Sampled(b.add("Sample", expr, inputs, prior.type, name))
-        drawn = b.add("Sample", expr, inputs, TREE, f"{name}_draw")
-        action = b.item(drawn, 0, prior.type, name)
-        if steps is not None:
-            return Sampled(action, chain=b.item(drawn, 1, Type(union(prior.axes, ("denoise",))), f"{name}_chain"))
-        return Sampled(action, b.item(drawn, 1, Type(without(prior.axes, "action")), f"{name}_log_prob"))
+        return self._sampled(ctx, params, s, ctx.normal(s, ctx.sizes.action, f"{name}_prior", particles), name)
 
     def mapped(self, ctx: Context, params: Value, s: Value, z: Value, name: str) -> Value:
         """The actions that the policy's sampler reaches from the noise z, without noise in its steps."""
         expr, inputs = self._sampling(ctx, ctx.own.sampler.kernel, [params, s, z])
         return ctx.builder.add("Sample", expr, inputs, z.type, name)
+
+    def guided(self, ctx: Context, params: Value, s: Value, name: str, guide: Guide) -> Value:
+        """Actions by the policy's sampler, which follows its field and the gradient of the guide."""
+        prior = ctx.normal(s, ctx.sizes.action, f"{name}_prior")
+        return self._sampled(ctx, params, s, prior, name, guide).action
+
+    def guided_field(self, field: Call, values: Expr, scale: Expr) -> Call:
+        """A field of predicted noise moved along scale times the gradient of values, all functions of (a_t, t)."""
+        raise self._lacks("guided_draws")
 
     def noiseless(self, ctx: Context, params: Value, s: Value, name: str) -> Value:
         """The actions that the policy's sampler reaches from zero noise."""
@@ -245,6 +262,26 @@ class Denoising(Timed):
     @abstractmethod
     def grid(self, ctx: Context) -> tuple[Expr, ...]:
         """The times of the sampler's steps, and what else its kernel takes: a noise schedule."""
+
+    def _sampled(
+        self, ctx: Context, params: Value, s: Value, prior: Value, name: str, guide: Guide | None = None, kept: str = ""
+    ) -> Sampled:
+        """Actions by the policy's sampler, from noise; by its kernel ``kept`` with their chains and the noise predicted."""
+        b, sampler = ctx.builder, ctx.own.sampler
+        steps = sampler.step_kernels()
+        function = kept or (sampler.kernel if steps is None else steps.draw)
+        key = {"key": ctx.draw_key(f"{name}_steps")} if sampler.draws or steps is not None else {}
+        expr, inputs = self._sampling(ctx, function, [params, s, prior], steps, key, guide=guide)
+        if steps is None and not kept and not sampler.rated:
+            return Sampled(b.add("Sample", expr, inputs, prior.type, name))
+        drawn = b.add("Sample", expr, inputs, TREE, f"{name}_draw")
+        action = b.item(drawn, 0, prior.type, name)
+        each = Type(union(prior.axes, ("denoise",)))
+        if kept:
+            return Sampled(action, None, *(b.item(drawn, i, each, f"{name}_{what}") for i, what in KEPT))
+        if steps is not None:
+            return Sampled(action, chain=b.item(drawn, 1, each, f"{name}_chain"))
+        return Sampled(action, b.item(drawn, 1, Type(without(prior.axes, "action")), f"{name}_log_prob"))
 
     def step_log_prob(self, ctx: Context, params: Value, s: Value, a: Value, chain: Value) -> Value:
         """By the policy's sampler: one call of the network for all steps."""
@@ -269,19 +306,24 @@ class Denoising(Timed):
         steps: StepKernels | None = None,
         named: Mapping[str, Value] = NOTHING,
         given: tuple[Expr, ...] = (Arg(2),),
+        guide: Guide | None = None,
     ) -> tuple[Call, list[Value]]:
         """A kernel of the sampler on parameters, observations and further inputs, ``given`` to it: expression and inputs."""
         sampler, s, lead = ctx.own.sampler, inputs[1], leading(*inputs[1:])
         times, *schedule = self.grid(ctx)
-        numbers = {name: getattr(sampler, name) for name in sampler.numbers}
-        values = {**named, **{name: ctx.scalar(number) for name, number in numbers.items() if number is not None}}
+        field = self.followed(ctx, Arg(0), rows(1, s, lead))
+        if guide is not None:
+            at = len(inputs)
+            inputs += [guide.params, guide.s, guide.scale]
+            values = guide.function(Arg(at), rows(at + 1, guide.s, union(lead, leading(guide.s))))
+            field = self.guided_field(field, values, Arg(at + 2))
         options = {"times": times, **sampler.constants()}
-        for name, value in values.items():
+        for name, value in {**named, **numbers_of(ctx, sampler)}.items():
             options[name] = Arg(len(inputs))
             inputs.append(value)
         if steps is not None:
             options |= self._step_options(ctx, steps, s, lead, inputs)
-        return call(function, self.followed(ctx, Arg(0), rows(1, s, lead)), *schedule, *given, **options), inputs
+        return call(function, field, *schedule, *given, **options), inputs
 
     def _step_options(self, ctx: Context, steps: StepKernels, s: Value, lead: Axes, inputs: list[Value]) -> dict[str, Expr]:
         """What only the kernels of steps take: numbers, as further ``inputs``, and the network of their noise."""
@@ -294,3 +336,13 @@ class Denoising(Timed):
         inputs = (("t", self.time.hidden), ("s", ctx.sizes.obs))
         net_module = net.module(f"{ctx.owner}_noise", inputs, ctx.sizes.action)
         return build(f"{ctx.owner}_step_noise", step_noise, net=net_module, time=self.time.module(f"{ctx.owner}_time"))
+
+
+KEPT = ((1, "chain"), (2, "eps"))
+"""What the kernel ``kept`` of a sampler returns behind the actions."""
+
+
+def numbers_of(ctx: Context, sampler: Any) -> dict[str, Value]:
+    """The options of a sampler that are inputs of its kernels."""
+    given = {name: getattr(sampler, name) for name in sampler.numbers}
+    return {name: ctx.scalar(number) for name, number in given.items() if number is not None}

@@ -12,7 +12,7 @@ from flowrl_dsl.components.embedded import network
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, Call, Expr, Partial, call, kernel
 from flowrl_dsl.graph.nodes import TREE, Type
-from flowrl_dsl.lazy import jax, jnp
+from flowrl_dsl.lazy import jax, jnp, nn
 
 
 @kernel
@@ -48,6 +48,40 @@ def ensemble_outputs(net, params, inputs, key=None, together=None):
 def ensemble_values(net, params, inputs, key=None, together=None):
     """Q_e(s, a) of every member e, along a leading axis."""
     return ensemble_outputs(net, params, inputs, key, together)[..., 0]
+
+
+@kernel(together="together")
+def values_at_level(net, params, s, a, level, key=None, together=None):
+    """Q_e(s, a, level) of every member e; one level for all actions, or one per action."""
+    return ensemble_values(net, params, {"s": s, "a": a, "level": jnp.asarray(level)[..., None]}, key, together)
+
+
+@kernel
+def mean_value_at_level(net, params, s):
+    """mean_e Q_e(s, a, level) as a function of (a, level)."""
+    return lambda a, level: jnp.mean(values_at_level(net, params, s, a, level), axis=0)
+
+
+@kernel
+def with_embedded_level(trunk, embedding, scale=1):
+    """The network of (s, a, features of scale times the level)."""
+
+    class WithEmbeddedLevel(nn.Module):
+        trunk: nn.Module
+        embedding: nn.Module
+
+        def embedded(self, inputs):
+            if "level" not in inputs:
+                return inputs
+            return inputs | {"level": self.embedding(inputs["level"][..., 0] * scale)}
+
+        def project(self, inputs):
+            return self.trunk.project(self.embedded(inputs))
+
+        def __call__(self, inputs, projected=None):
+            return self.trunk(self.embedded(inputs), projected)
+
+    return WithEmbeddedLevel(trunk, embedding)
 
 
 @kernel

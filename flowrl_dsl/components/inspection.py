@@ -31,6 +31,15 @@ def values_graph(algorithm: Algorithm, sizes: Sizes) -> Graph:
     return _finished(builder)
 
 
+def noisy_values_graph(algorithm: Algorithm, sizes: Sizes, owner: str) -> Graph:
+    """``value`` [batch]: V_t of the section ``owner`` of noisy ``action`` [batch, action] at ``obs`` and ``t`` [batch]."""
+    builder, ctx, s = _begin("noisy_values", algorithm, sizes)
+    a_t, t = builder.input("action", Type(("batch", "action"))), builder.input("t", Type(("batch",)))
+    values = ctx.called("V_t", s, a_t, t, source=owner)
+    builder.output("value", builder.reduce("jnp.mean", values, ("ensemble",), "value"))
+    return _finished(builder)
+
+
 def rates_actions(algorithm: Algorithm) -> bool:
     """Whether the algorithm has a critic of actions, whose values can be drawn."""
     critic: Any = algorithm.sections.get("critic")

@@ -12,23 +12,35 @@ from flowrl_dsl.components.changing import Schedule
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.graph.builder import Value
-from flowrl_dsl.graph.expr import Arg, call
+from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR
+from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import Scalar, option
 
 
+@kernel
+def updates_since(step, after):
+    """The number of updates since update ``after``; 0 before it."""
+    return jnp.maximum(step - after, 0)
+
+
 class Ramp(Schedule):
-    """From ``start`` at update 0 to ``end`` at update ``over``, by the kernel ``curve`` of (step, start, end, over)."""
+    """From ``start`` to ``end`` in ``over`` updates, by the kernel ``curve`` of (step, start, end, over).
+
+    It begins at the update ``after``, and is ``start`` before.
+    """
 
     asks = ("curve",)
     curve: ClassVar[str]
 
-    start: Scalar = option("value at update 0; written before the arrow")
-    end: Scalar = option("value from update `over` on; written after the arrow")
+    start: Scalar = option("value at the beginning; written before the arrow")
+    end: Scalar = option("value at the end; written after the arrow")
     over: int = Field(ge=1, description="updates from start to end")
+    after: int | None = Field(None, ge=0, description="update at which it begins, counted from 0; none for the first one")
 
     def value(self, ctx: Context, step: Value, name: str) -> Value:
-        expr = call(self.curve, Arg(0), Arg(1), Arg(2), over=self.over)
+        counter = call(updates_since, Arg(0), self.after) if self.after else Arg(0)
+        expr = call(self.curve, counter, Arg(1), Arg(2), over=self.over)
         inputs = (step, ctx.scalar(self.start), ctx.scalar(self.end))
         return ctx.builder.add("Schedule", expr, inputs, SCALAR, name)
 
@@ -39,6 +51,6 @@ class Ramp(Schedule):
         updates, start = steps * train.updates, at.algorithm.start(self.start)
         if start == at.algorithm.start(self.end):
             yield warning("FRL0321", f"the schedule stays at {start:g}", at.written("over"))
-        elif self.over > updates:
-            message = f"the schedule ends after {self.over} updates, the run after {updates}"
+        elif (end := (self.after or 0) + self.over) > updates:
+            message = f"the schedule ends after {end} updates, the run after {updates}"
             yield warning("FRL0321", message, at.written("over"))

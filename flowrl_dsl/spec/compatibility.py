@@ -8,8 +8,8 @@ from flowrl_dsl.algorithm import POLICY
 from flowrl_dsl.capabilities import CAPABILITIES
 from flowrl_dsl.registry import Component, Drawn, SectionKind, providers, sections
 from flowrl_dsl.spec.kinds import kinds
-from flowrl_dsl.spec.scope import Reached, Required, Scope
-from flowrl_dsl.spec.text import plural
+from flowrl_dsl.spec.scope import Reached, Required, Scope, Whole
+from flowrl_dsl.spec.text import exceeds, plural
 from flowrl_dsl.syntax import tree
 
 
@@ -35,8 +35,9 @@ def check(scope: Scope) -> None:
             to_sample = reached.path == f"{owner}.backbone" and providers(capability).keys() == {"sampler"}
             if (reached.path.split(".")[0], capability) not in drawn and not (to_sample and owner not in sampled):
                 _report_need(reached, capability, owner, scope)
-        for owner in _drawn_from(reached, policies).values():
-            for capability in sorted(getattr(reached.component, "of_source", frozenset()) - available[owner]):
+        for path, owner in _drawn_from(reached, policies).items():
+            wanted = reached.component.of_source.get(path.rpartition(".")[2], frozenset())
+            for capability in sorted(wanted - available[owner]):
                 _report_need(reached, capability, owner, scope)
 
 
@@ -92,21 +93,38 @@ def _available(acting: Collection[str], scope: Scope) -> dict[str, set[str]]:
 
 
 def _check_members(scope: Scope) -> None:
-    """Report members that the ensemble does not have."""
-    for path, size in _lengths("ensemble", scope).items():
-        for asked in scope.members:
-            if asked.count > size:
-                scope.error("FRL0214", asked.exceeds(size), asked.site, asked.span, f"{path} is {size}")
+    """Report members that their ensemble does not have, and ensembles of different sizes that meet."""
+    sizes = _lengths("ensemble", scope)
+    for asked in scope.members:
+        owner = _section_of(asked.whole, scope)
+        path, size = sizes.get(owner, ("", asked.count))
+        if asked.count > size:
+            message = exceeds(asked.function, size, asked.count)
+            scope.error("FRL0214", message, asked.site, asked.span, f"{path} is {size}")
+    for meeting in scope.meetings:
+        owners = dict.fromkeys(_section_of(whole, scope) for whole in meeting.wholes)
+        known = {owner: sizes[owner][1] for owner in owners if owner in sizes}
+        if len({*known.values()}) > 1:
+            words = " and ".join(f"the {size} members of {owner}" for owner, size in known.items())
+            message = f"{words} meet: the ensembles have different lengths"
+            scope.error("FRL0257", message, meeting.site, meeting.span, "reduce each over ensemble first")
 
 
-def _lengths(axis: str, scope: Scope) -> dict[str, int]:
-    """The options that are the length of an axis, by path; not those with an error."""
+def _section_of(whole: Whole, scope: Scope) -> str:
+    """The section whose ensemble this is: the named one if it has the function, otherwise the first that has."""
+    sections = [(r.path, r.component) for r in scope.reached if isinstance(r.component, SectionKind)]
+    having = [path for path, section in sections if whole.function in (f.name for f in section.functions)]
+    return whole.owner if whole.owner in having else next(iter(having), "")
+
+
+def _lengths(axis: str, scope: Scope) -> dict[str, tuple[str, int]]:
+    """The options that are the length of an axis, with their paths, by section; not those with an error."""
     wrong, found = {diagnostic.span for diagnostic in scope.diagnostics.errors}, {}
     for reached in scope.reached:
         option = reached.component.lengths.get(axis) if isinstance(reached.component, SectionKind) else None
         path = f"{reached.path}.{option}"
         if option is not None and path in scope.origins and scope.origins[path].span not in wrong:
-            found[path] = getattr(reached.component, option)
+            found[reached.path] = (path, getattr(reached.component, option))
     return found
 
 

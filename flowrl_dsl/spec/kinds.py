@@ -25,6 +25,7 @@ class Kind:
     interval: Interval = ANY
     default: str | None = None
     language: bool = False
+    scales: str = ""
 
     @property
     def family(self) -> str:
@@ -61,7 +62,7 @@ def _kind(info: FieldInfo) -> Kind:
     shape = language.get("slot")
     interval = language.get("interval", ANY)
     role = "formula" if shape is not None else _role(annotation)
-    return Kind(role, annotation, optional, shape, interval, language["default"], True)
+    return Kind(role, annotation, optional, shape, interval, language["default"], True, language.get("scales", ""))
 
 
 def _role(annotation: Any) -> str:

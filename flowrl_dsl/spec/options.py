@@ -78,13 +78,14 @@ def _options(names: list[str]) -> str:
     return f"its options, in order: {', '.join(names)}" if names else ""
 
 
-def _with_computed(kind: Kind, values: Mapping[str, Any]) -> Kind:
-    """The kind of an option whose formula reads others of the component: it sees their values with their axes."""
-    if kind.slot is None or not kind.slot.computed:
+def _with_axes(kind: Kind, values: Mapping[str, Any]) -> Kind:
+    """The kind of an option whose formula sees values with axes that depend on options before it."""
+    if kind.slot is None:
         return kind
-    read = {name: values[option] for name, option in kind.slot.computed.items()}
+    slot = kind.slot.given({name for name, value in values.items() if value is not None})
+    read = {name: values[option] for name, option in slot.computed.items()}
     axes = {name: formula.term.axes for name, formula in read.items() if isinstance(formula, Formula)}
-    return replace(kind, slot=replace(kind.slot, values={**kind.slot.values, **axes}))
+    return replace(kind, slot=replace(slot, values={**slot.values, **axes}))
 
 
 @dataclass
@@ -108,10 +109,20 @@ class Options:
         """A component from its given options; defaults are resolved like text in a spec."""
         values: dict[str, Any] = {}
         for name, kind in kinds(cls).items():
-            values[name] = self._option(cls, name, _with_computed(kind, values), given.get(name), span, site)
+            values[name] = self._option(cls, name, self._seeing(kind, values), given.get(name), span, site)
         built = self._construct(cls, values, given, span, site)
         self.scope.reach(Reached(built, site.path, site.at(span)))
         return built
+
+    def _seeing(self, kind: Kind, values: Mapping[str, Any]) -> Kind:
+        """The kind of an option whose formula sees what options before it draw, with the policies that draw it."""
+        kind = _with_axes(kind, values)
+        if kind.slot is None or not kind.slot.drawn_by:
+            return kind
+        drawn = {name: values.get(option) for name, option in kind.slot.drawn_by.items()}
+        sources = {name: self.scope.readable.get(d.source) for name, d in drawn.items() if isinstance(d, Drawn)}
+        owners = {name: source.owner for name, source in sources.items() if source is not None}
+        return replace(kind, slot=replace(kind.slot, drawn_by=owners))
 
     def _construct(
         self, cls: type[Component], values: dict[str, Any], given: Mapping[str, tree.Expr], span: Span, site: Site
@@ -143,7 +154,8 @@ class Options:
         if kind.role == "component" or kind.draws_component:
             self.scope.maybe |= {c for member in members_of(kind.family).values() for c in member.provides}
         if kind.role == "drawn":
-            return Drawn.model_construct(value=Component() if kind.draws_component else 1, source=POLICY)
+            number = Scalar(name=f"{site.path}.{name}", value=1.0) if kind.scales else 1
+            return Drawn.model_construct(value=Component() if kind.draws_component else number, source=POLICY)
         if kind.role == "literal":
             return 1
         return {"component": Component(), "scalar": Scalar(name=f"{site.path}.{name}", value=1.0)}.get(kind.role)
@@ -201,6 +213,8 @@ class Options:
         return FAILED if value is None else value
 
     def _drawn(self, kind: Kind, expr: tree.Expr, site: Site) -> Any:
+        if kind.scales:
+            return self._scaled(kind, expr, site)
         source = expr.source.id if isinstance(expr, tree.From) else POLICY
         inner = expr.value if isinstance(expr, tree.From) else expr
         value = self.component(kind.family, inner, site) if kind.draws_component else self._count(inner, site)
@@ -213,6 +227,24 @@ class Options:
             return FAILED
         if sources[source]:
             self.scope.required.append(Required(site.path, sources[source], site, place, source))
+        return FAILED if value is FAILED else kind.type(value=value, source=source)
+
+    def _scaled(self, kind: Kind, expr: tree.Expr, site: Site) -> Any:
+        """A number, and the section or copy with the function that it scales."""
+        known = {name: copy for name, copy in self.scope.readable.items() if kind.scales in copy.functions}
+        if not isinstance(expr, tree.From):
+            message = f'"{site.path}" is a number `from` the values that it scales, found {what_is(expr)}'
+            example = f"for instance {text_of(expr)} from {next(iter(known), 'a section')}"
+            self.scope.error("FRL0213", message, site, expr.span, example)
+            return FAILED
+        value, source, place = self.scalar(expr.value, kind.interval, site), expr.source.id, expr.source.span
+        if source not in known:
+            if self.scope.complete:
+                self.scope.error("FRL0219", f'unknown source "{source}"', site, place, did_you_mean(source, known))
+            return FAILED
+        if known[source].needs:
+            how = {"how": "reads", "owner": known[source].owner}
+            self.scope.required.append(Required(site.path, known[source].needs, site, place, source, **how))
         return FAILED if value is FAILED else kind.type(value=value, source=source)
 
     def _count(self, expr: tree.Expr, site: Site) -> Any:

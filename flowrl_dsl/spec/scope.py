@@ -69,17 +69,31 @@ class Required:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """All members of the ensemble of a section: that of a ``function``, of the section ``owner`` if that is named."""
+
+    function: str
+    owner: str = ""
+
+
+@dataclass(frozen=True)
 class Members:
-    """Members taken from the whole ensemble: how many, or which one, and where that is written."""
+    """Members taken from a whole ensemble: how many, or which one, and where that is written."""
 
     function: str
     count: int
     site: Site
     span: Span
+    whole: Whole
 
-    def exceeds(self, size: int) -> str:
-        """The message for an ensemble of fewer members."""
-        return f"{self.function} takes at most the {size} members of the ensemble, found {self.count}"
+
+@dataclass(frozen=True)
+class Meeting:
+    """Whole ensembles of several sections that meet in an expression, so that they need as many members."""
+
+    wholes: tuple[Whole, ...]
+    site: Site
+    span: Span
 
 
 @dataclass
@@ -109,6 +123,7 @@ class Scope:
     """The first component reached at each path."""
     required: list[Required] = field(default_factory=list)
     members: list[Members] = field(default_factory=list)
+    meetings: list[Meeting] = field(default_factory=list)
     maybe: set[str] = field(default_factory=set)
     """Capabilities that parts with errors might have provided; nobody is told that they are missing."""
 

@@ -247,12 +247,17 @@ def _value(component: Component, name: str) -> tree.Expr:
     if isinstance(value, Scalar):
         return _scalar(value)
     if isinstance(value, Drawn):
-        drawn = _component(value.value) if isinstance(value.value, Component) else _number(value.value)
-        return tree.From(drawn, _name(value.source), _NOWHERE)
+        return tree.From(_drawn(value.value), _name(value.source), _NOWHERE)
     if isinstance(value, Component):
         return _component(value)
     annotation, _ = without_none(type(component).model_fields[name].annotation)
     return _literal(value, choices(annotation))
+
+
+def _drawn(value: Component | Scalar | int) -> tree.Expr:
+    if isinstance(value, Component):
+        return _component(value)
+    return _scalar(value) if isinstance(value, Scalar) else _number(value)
 
 
 def _scalar(scalar: Scalar) -> tree.Expr:

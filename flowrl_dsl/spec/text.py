@@ -23,6 +23,11 @@ def plural(family: str) -> str:
     return words + "s" if not words.endswith("y") else words[:-1] + "ies"
 
 
+def exceeds(function: str, size: int, count: int) -> str:
+    """The message for more members than an ensemble has."""
+    return f"{function} takes at most the {size} members of the ensemble, found {count}"
+
+
 def what_is(expr: tree.Expr) -> str:
     """A description of the expression, for "found ..."."""
     match expr:

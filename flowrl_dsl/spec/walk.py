@@ -34,15 +34,15 @@ def _after_users(root: Term) -> Iterator[Term]:
                 ready.append(part)
 
 
-def members(term: Term) -> int | None:
-    """How many members a value with the axis ``ensemble`` has: as many as were drawn for a subset, None for all."""
+def members(term: Term) -> int | Term:
+    """How many members a value with the axis ``ensemble`` has: those drawn for a subset, or the call that has them all."""
     while not (isinstance(term, Operation) and term.function == "subset"):
         inside = next((part for part in inner(term) if "ensemble" in part.axes), None)
         if inside is None:
-            return None
+            return term
         term = inside
     count = term.operands[1]
-    return int(count.value) if isinstance(count, Constant) else None
+    return int(count.value) if isinstance(count, Constant) else term.operands[0]
 
 
 def depends_on(root: Term, name: str, owner: str = "") -> bool:

@@ -20,7 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl import driver
+from flowrl_dsl.algorithm import Algorithm
+from flowrl_dsl.components.context import Sizes
 from flowrl_dsl.components.critics.known import known_value
+from flowrl_dsl.components.inspection import noisy_values_graph
 from flowrl_dsl.lowering.evaluate import interpret
 from flowrl_dsl.testing.known_answers import Answer
 
@@ -110,12 +113,31 @@ def gaussian(target: Answer, draws: int, seed: int) -> np.ndarray:
     return np.clip(np.random.default_rng(seed).normal(mean, std, (draws, 2)), -1, 1)
 
 
+def energy(problem: Problem, beta: float, noisy: np.ndarray, alpha: float) -> np.ndarray:
+    """log E[exp(beta Q(a)) | a_t] at noisy actions [n, 2] (qgpo): a of mu, a_t = alpha a + sqrt(1 - alpha^2) noise."""
+    cells, variance = problem.behaviour.cells, 1 - alpha**2
+    far = np.square(noisy[:, None] - alpha * cells).sum(axis=-1)
+    weight = np.log(np.maximum(problem.share, 1e-300)) - far / (2 * variance)
+    return logsumexp(weight + beta * problem.q) - logsumexp(weight)
+
+
+def logsumexp(x: np.ndarray) -> np.ndarray:
+    """log sum_j exp(x_ij)."""
+    top = x.max(axis=1)
+    found: np.ndarray = top + np.log(np.exp(x - top[:, None]).sum(axis=1))
+    return found
+
+
 @dataclass(frozen=True)
 class Learned:
-    """Actions [n, 2] of the trained policy in the mode ``evaluate``, and V of the state; None without state values."""
+    """Actions [n, 2] of the trained policy in the mode ``evaluate``, and V of the state; None without state values.
+
+    ``noisy`` computes values of noisy actions [n, 2] at a time, if the algorithm has any.
+    """
 
     actions: np.ndarray
     value: float | None
+    noisy: Callable[[np.ndarray, float], np.ndarray] | None = None
 
 
 def learn(
@@ -130,7 +152,7 @@ def learn(
     for start in range(0, updates, 1000):
         state, _ = program.update(state, storage, min(1000, updates - start), hyper)
     actions = program.act(state, np.ones((draws, 1), np.float32), updates, "evaluate", hyper)["action"]
-    return Learned(np.asarray(actions), _value(program, state, storage))
+    return Learned(np.asarray(actions), _value(program, state, storage), _noisy_values(algorithm, state))
 
 
 def _storage(problem: Problem) -> dict[str, Any]:
@@ -140,6 +162,22 @@ def _storage(problem: Problem) -> dict[str, Any]:
     actions = problem.behaviour.draw(ROWS, seed=1).astype(np.float32)
     counts = {"size": np.int32(ROWS), "total": np.int32(ROWS)}
     return jax.tree.map(jnp.asarray, {"s": s, "a": actions, "r": 0 * ones, "d": ones, "end": ones, "s_next": s, **counts})
+
+
+def _noisy_values(algorithm: Algorithm, state: Any) -> Callable[[np.ndarray, float], np.ndarray] | None:
+    """V_t of the first section with values of noisy actions, as a function of noisy actions and a time; None without one."""
+    owner = next((name for name, section in algorithm.sections.items() if section.name == "noisy_value"), None)
+    if owner is None:
+        return None
+    graph = noisy_values_graph(algorithm, Sizes(1, 2), owner)
+
+    def values(noisy: np.ndarray, t: float) -> np.ndarray:
+        inputs = {f"state.{name}": value for name, value in state.items()}
+        given = {"obs": np.ones((len(noisy), 1)), "action": noisy, "t": np.full(len(noisy), t)}
+        inputs |= {name: jnp.asarray(x, jnp.float32) for name, x in given.items()}
+        return np.asarray(interpret(graph, inputs)["value"])
+
+    return values
 
 
 def _value(program: Any, state: Any, storage: dict[str, Any]) -> float | None:

@@ -84,7 +84,7 @@ def _shrunk(path: str, component: Component) -> Iterator[str]:
             continue
         if isinstance(value, Drawn) and isinstance(value.value, Component):
             yield from _shrunk(inner, value.value)
-        elif isinstance(value, Drawn):
+        elif isinstance(value, Drawn) and isinstance(value.value, int):
             yield f"{inner}={min(value.value, 3)} from {value.source}"
         elif isinstance(value, Component):
             yield from _shrunk(inner, value)

@@ -54,7 +54,7 @@ def by_loop(chain: np.ndarray, a: np.ndarray, floor: float, clip: float | None, 
 
 def drawn(count: int, floor: float = 0.1, **options: Any) -> tuple[np.ndarray, np.ndarray]:
     start = jax.random.normal(jax.random.PRNGKey(1), (count, 2))
-    a, chain = jax.jit(lambda x, key: ddpm_chain(eps_of_a_gaussian, alpha, x, key, TIMES, floor, **options))(
+    a, chain, _ = jax.jit(lambda x, key: ddpm_chain(eps_of_a_gaussian, alpha, x, key, TIMES, floor, **options))(
         start, jax.random.PRNGKey(2)
     )
     np.testing.assert_array_equal(chain[:, 0], start)

@@ -8,10 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from flowrl_dsl.components.critics.noise_conditioned import values_at_level
 from flowrl_dsl.components.denoising import denoise, denoiser
 from flowrl_dsl.components.embeddings.fourier import fourier_features
-from flowrl_dsl.components.ensembles import ensemble_outputs
+from flowrl_dsl.components.ensembles import ensemble_outputs, values_at_level
 from flowrl_dsl.components.networks.bronet import bronet
 from flowrl_dsl.components.networks.mlp import mlp
 from flowrl_dsl.components.networks.residual_mlp import residual_mlp

@@ -107,14 +107,20 @@ def test_formulas_call_no_network_that_is_missing() -> None:
 
 
 def _holder(family: str, name: str) -> dict[str, str]:
-    """A backbone that has a place for the component, where not every one has; a critic serves any."""
+    """A backbone, and a sampler, that have a place for the component, where not every one has; a critic serves any."""
     if family == "critic":
         return {}
     if family in ("noise_schedule", "embedding"):
         return {"backbone": "diffusion"}
     offers, needs = members_of(family)[name].provides, members_of(family)[name].requires
-    fitting = (key for key, cls in members_of("backbone").items() if cls.requires & offers or set() < needs <= cls.provides)
-    return next(({"backbone": key} for key in fitting), {})
+    fitting = [key for key, cls in members_of("backbone").items() if cls.requires & offers or set() < needs <= cls.provides]
+    if fitting or family not in ("mechanism", "action"):
+        return {"backbone": fitting[0]} if fitting else {}
+    for sampler, drawing in members_of("sampler").items():
+        for key, cls in members_of("backbone").items():
+            if needs & drawing.provides and cls.requires & drawing.provides:
+                return {"sampler": sampler, "backbone": key}
+    return next(({"backbone": key} for key, cls in members_of("backbone").items() if needs & cls.provides), {})
 
 
 CHOSEN = ("section", "source")

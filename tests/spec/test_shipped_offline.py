@@ -144,6 +144,40 @@ def test_qam() -> None:
     assert algorithm.sections["behavior"].sampler is None and algorithm.sections["policy"].sampler.steps == 10
 
 
+def test_qgpo() -> None:
+    algorithm = of("qgpo")
+    orders = ["policy", "critic -> targets -> energy", "energy"]
+    assert [show_stage(phase.order) for phase in algorithm.phases] == orders
+    energy, critic = algorithm.sections["energy"], algorithm.sections["critic"]
+    for drawn in (energy.particles, critic.next_actions):
+        assert (drawn.value, drawn.source) == (16, "policy")
+    assert {"Q_target", "V_t", "log_softmax"} <= functions(energy.fit) and "Q" not in functions(energy.fit)
+    choice = algorithm.sections["act"].evaluate.value
+    assert (choice.name, choice.guide.source, choice.guide.value.name) == ("guided", "energy", "scale")
+    assert algorithm.sections["policy"].sampler.steps == 15 and algorithm.parameters["beta"].value == 3
+
+
+def test_bdpo() -> None:
+    algorithm = of("bdpo")
+    pretrain, main = algorithm.phases
+    assert show_stage(pretrain.order) == "behavior -> targets" and main.begin
+    moved = "[critic, steps] -> targets -> every(5, [policy, behavior], after = 2050000)"
+    assert show_stage(main.order) == moved
+    policy, behavior, steps, critic = (algorithm.sections[name] for name in ("policy", "behavior", "steps", "critic"))
+    assert (policy.backbone, policy.network) == (behavior.backbone, behavior.network)
+    assert (
+        (policy.target.rate.value, policy.target.every) == (0.005, 5) == (behavior.target.rate.value, behavior.target.every)
+    )
+    assert (policy.sampler.name, policy.sampler.steps, policy.sampler.variance) == ("ddpm", 5, "beta")
+    assert (steps.draws.value, steps.draws.source, steps.ensemble, critic.ensemble) == (10, "policy_target", 10, 10)
+    assert {"chain", "chain_eps", "chain_t", "kl_weight", "eta"} <= variables(critic.backup)
+    assert {"a_less", "t_less", "last"} <= variables(steps.fit) and "stop" not in functions(steps.fit)
+    (block,) = (block.mechanism for block in algorithm.improvements if block.owner == "policy")
+    assert (block.name, block.draws) == ("denoising_step", 10) and {"V_t", "Q_target"} <= functions(block.objective)
+    rate = critic.optimizer.learning_rate.schedule
+    assert (rate.over, rate.after) == (2_000_000, 2_000_000)
+
+
 def test_dpmd_offline() -> None:
     algorithm = of("dpmd_offline")
     block = algorithm.improvements[0].mechanism

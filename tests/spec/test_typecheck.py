@@ -6,6 +6,8 @@ score [batch, particle]; Q of a is [ensemble, batch, particle], Q of a_t is [ens
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from flowrl_dsl.algorithm import Parameter
@@ -317,6 +319,7 @@ STDLIB = {
     "in_units_of_another(Q(s, a))": BP,
     "double_q(Q(s, a))": BP,
     "pessimistic(Q(s, a), 0.5)": BP,
+    "lower_mean(Q(s, a), 0.5)": B,
     "below_best(score, tau)": BP,
     "softmax_weights(score, tau)": BP,
     "top1(score)": BP,
@@ -346,6 +349,14 @@ STDLIB = {
 }
 
 
+DENOISED = Slot(
+    result=BP,
+    values={"e": ("batch", "particle", "denoise", "action"), "k": ("denoise",)},
+    functions=("Q",),
+)
+STEPS = {"step_kl(e, 2 * e, k)": ("batch", "particle", "denoise"), "path_kl(e, 2 * e, k)": BP}
+
+
 REVERSED = Slot(
     result=BA,
     values={"x": ("batch", "reverse", "action"), "z": ("batch", "reverse", "action"), "w": ("batch", "reverse")},
@@ -354,12 +365,18 @@ EXPECTATIONS = {"expected(x, w)": BA, "error_covariance(x, z, w)": B, "least_var
 
 
 def test_every_definition_of_the_standard_library_is_used_here() -> None:
-    assert {text.partition("(")[0] for text in (*STDLIB, *EXPECTATIONS)} == {*stdlib.definitions()}
+    assert {text.partition("(")[0] for text in (*STDLIB, *STEPS, *EXPECTATIONS)} == {*stdlib.definitions()}
 
 
 @pytest.mark.parametrize("text", STDLIB)
 def test_standard_library(text: str) -> None:
     assert axes(text) == STDLIB[text]
+
+
+@pytest.mark.parametrize("text", STEPS)
+def test_divergences_of_denoising_steps(text: str) -> None:
+    slot = replace(DENOISED, result=STEPS[text])
+    assert axes(text, slot=slot) == STEPS[text]
 
 
 @pytest.mark.parametrize("text", EXPECTATIONS)

@@ -131,7 +131,7 @@ CODES = (
     Code(
         "FRL0257",
         "ensembles of different lengths",
-        "A subset of an ensemble has fewer members than the whole, so the two cannot be combined member by member.",
+        "Two ensembles of different lengths, such as a subset and the whole, cannot be combined member by member.",
         objective("mean(Q(s, a) - subset(Q(s, a), 1), over = ensemble)"),
         "Reduce both over ensemble before combining them, or draw subsets of the same length.",
     ),

@@ -8,10 +8,11 @@ from pydantic import Field
 
 from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.backbones.edm import edm_input, edm_time
-from flowrl_dsl.components.base import Embedding, Noised, Widths
+from flowrl_dsl.components.base import Embedding, Widths
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.denoising import Denoising, time_grid
+from flowrl_dsl.components.noisy import Noised
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Call, Expr, call, kernel
 from flowrl_dsl.lazy import jax, jnp

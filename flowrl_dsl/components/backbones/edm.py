@@ -8,10 +8,11 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from flowrl_dsl.algorithm import Position
-from flowrl_dsl.components.base import Embedding, Noised, Widths
+from flowrl_dsl.components.base import Embedding, Widths
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context
-from flowrl_dsl.components.denoising import Denoising
+from flowrl_dsl.components.denoising import Denoising, guided_noise
+from flowrl_dsl.components.noisy import Noised
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Call, Expr, call, kernel
 from flowrl_dsl.lazy import jax, jnp
@@ -102,7 +103,7 @@ class EDM(Denoising):
 
     name = "edm"
     paper: ClassVar[str] = "arXiv:2206.00364"
-    provides = frozenset({"noise_process", "noise_prediction", "reparameterized", "imitation"})
+    provides = frozenset({"noise_process", "noise_prediction", "reparameterized", "imitation", "guided_draws"})
     requires = frozenset({"edm_sampler"})
 
     time: Embedding = option("features of c_noise", "fourier(64)")
@@ -153,6 +154,9 @@ class EDM(Denoising):
 
     def grid(self, ctx: Context) -> tuple[Expr, ...]:
         return (ctx.own.sampler.levels(self.sigma_max, self.sigma_min),)
+
+    def guided_field(self, field: Call, values: Expr, scale: Expr) -> Call:
+        return call(guided_noise, field, values, scale)
 
     def field(self, network: Call) -> Call:
         return call(edm_noise_given, network, sigma_data=self.sigma_data)

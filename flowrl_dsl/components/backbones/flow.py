@@ -6,10 +6,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from flowrl_dsl.components.base import Embedding, Noised, Widths
+from flowrl_dsl.components.base import Embedding, Widths
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.components.denoising import Denoising, time_grid, uniform_time
+from flowrl_dsl.components.noisy import Noised
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Expr, call, kernel
 from flowrl_dsl.registry import option, register

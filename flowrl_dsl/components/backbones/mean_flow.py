@@ -7,9 +7,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowrl_dsl.algorithm import Position
-from flowrl_dsl.components.base import Embedding, Noised, Widths
+from flowrl_dsl.components.base import Embedding, Widths
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.components.denoising import Denoising, time_grid, uniform_time
+from flowrl_dsl.components.noisy import Noised
 from flowrl_dsl.graph.builder import Value, aligned
 from flowrl_dsl.graph.expr import Arg, Call, Expr, call, kernel
 from flowrl_dsl.lazy import jax, jnp

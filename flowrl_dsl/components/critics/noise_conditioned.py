@@ -11,46 +11,18 @@ from flowrl_dsl.components.base import Embedding, Future
 from flowrl_dsl.components.common import ordered_ends
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.components.embedded import network
-from flowrl_dsl.components.ensembles import Ensemble, ensemble_loss, ensemble_values
+from flowrl_dsl.components.ensembles import (
+    Ensemble,
+    ensemble_loss,
+    mean_value_at_level,
+    values_at_level,
+    with_embedded_level,
+)
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Build, Expr, build, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR, Type
-from flowrl_dsl.lazy import jax, jnp, nn
+from flowrl_dsl.lazy import jax
 from flowrl_dsl.registry import option, register
-
-
-@kernel(together="together")
-def values_at_level(net, params, s, a, level, key=None, together=None):
-    """Q_e(s, a, level) of every member e; one level for all actions, or one per action."""
-    return ensemble_values(net, params, {"s": s, "a": a, "level": jnp.asarray(level)[..., None]}, key, together)
-
-
-@kernel
-def mean_value_at_level(net, params, s):
-    """mean_e Q_e(s, a, level) as a function of (a, level)."""
-    return lambda a, level: jnp.mean(values_at_level(net, params, s, a, level), axis=0)
-
-
-@kernel
-def with_embedded_level(trunk, embedding, levels):
-    """The network of (s, a, features of the level's index 0 ... levels - 1); the level is given as its share of the way."""
-
-    class WithEmbeddedLevel(nn.Module):
-        trunk: nn.Module
-        embedding: nn.Module
-
-        def embedded(self, inputs):
-            if "level" not in inputs:
-                return inputs
-            return inputs | {"level": self.embedding(inputs["level"][..., 0] * (levels - 1))}
-
-        def project(self, inputs):
-            return self.trunk.project(self.embedded(inputs))
-
-        def __call__(self, inputs, projected=None):
-            return self.trunk(self.embedded(inputs), projected)
-
-    return WithEmbeddedLevel(trunk, embedding)
 
 
 @kernel
@@ -93,7 +65,7 @@ class NoiseConditioned(Ensemble):
         inputs = (*super().inputs(ctx), ("level", self.index.hidden))
         trunk = network(ctx, f"{ctx.owner}_trunk", inputs, self.heads)
         embedding = self.index.module(f"{ctx.owner}_level")
-        return build(f"{ctx.owner}_net", with_embedded_level, trunk=trunk, embedding=embedding, levels=self.levels)
+        return build(f"{ctx.owner}_net", with_embedded_level, trunk=trunk, embedding=embedding, scale=self.levels - 1)
 
     def value(self, ctx: Context, params: Value, s: Value, a: Value) -> Value:
         """Q_e(s, a, L): [ensemble, ...] over the axes of s and a."""

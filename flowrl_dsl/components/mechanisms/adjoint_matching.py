@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import ClassVar
 
 from flowrl_dsl.components.base import Loss, Mechanism
@@ -95,7 +96,7 @@ class AdjointMatching(Mechanism):
     name = "adjoint_matching"
     paper = "arXiv:2601.14234"
     requires = frozenset({"flow_field"})
-    of_source = frozenset({"flow_field"})
+    of_source = MappingProxyType({"steps": frozenset({"flow_field"})})
     samples_source: ClassVar[bool] = False
 
     steps: Drawn[int] = option("number of steps K of a path, and the base policy")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.common import mean_squared_error
 from flowrl_dsl.components.context import Context
@@ -29,7 +31,7 @@ class Distillation(Mechanism):
     name = "distillation"
     paper = "arXiv:2502.02538"
     requires = frozenset({"noise_map"})
-    of_source = frozenset({"noise_map"})
+    of_source = MappingProxyType({"draws": frozenset({"noise_map"})})
 
     draws: Drawn[int] = option("noises per state, and the policy that teaches")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from flowrl_dsl.components.base import NOISED, Loss, Mechanism
+from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.noisy import NOISED
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import SCALAR

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
@@ -46,7 +48,7 @@ class LikelihoodRatio(Mechanism):
     paper = "arXiv:1707.06347"
     provides = frozenset({"entropy"})
     requires = frozenset({"log_prob"})
-    of_source = frozenset({"log_prob"})
+    of_source = MappingProxyType({"particles": frozenset({"log_prob"})})
 
     particles: Drawn[int] = option("actions per state, and the policy copy that samples them", "16 from policy")
     advantage: Formula = slot("advantage of each action", ADVANTAGE)

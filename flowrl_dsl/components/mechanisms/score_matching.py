@@ -5,9 +5,10 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from flowrl_dsl.axes import union
-from flowrl_dsl.components.base import NOISED, Loss, Mechanism, Noised
+from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.common import mean_squared_error
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.noisy import NOISED, Noised
 from flowrl_dsl.components.random_numbers import uniform_numbers
 from flowrl_dsl.formula import variables
 from flowrl_dsl.graph.builder import Value

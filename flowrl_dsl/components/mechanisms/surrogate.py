@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from flowrl_dsl.algorithm import POLICY
 from flowrl_dsl.axes import without
-from flowrl_dsl.components.base import NOISED, Loss, Mechanism
+from flowrl_dsl.components.base import Loss, Mechanism
 from flowrl_dsl.components.common import negative_mean
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.noisy import NOISED
 from flowrl_dsl.formula import variables
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel

@@ -33,6 +33,22 @@ def ddpm_step(a_t, eps, abar_t, abar_u, clip=None, posterior=False):
     return mean, beta * (1 - abar_u) / (1 - abar_t) if posterior else beta
 
 
+@kernel
+def ddpm_draw(a_t, eps, alpha_t, alpha_u, last, noise, floor=None, clip=None, posterior=False):
+    """A draw of ``ddpm_step``, with this noise: of standard deviation at least ``floor``, the last one too.
+
+    Without a floor there is no noise on the last step, whose result is within [-clip, clip].
+    """
+    abar_t, abar_u = (jnp.square(x)[..., None] for x in (alpha_t, alpha_u))
+    mean, variance = ddpm_step(a_t, eps, abar_t, abar_u, clip, posterior)
+    std = jnp.sqrt(variance)
+    if floor is not None:
+        return mean + jnp.maximum(std, floor) * noise
+    is_last = last[..., None] > 0
+    a = mean + jnp.where(is_last, 0.0, std) * noise
+    return a if clip is None else jnp.where(is_last, jnp.clip(a, -clip, clip), a)
+
+
 @kernel(quick="quick")
 def ddpm(eps, alpha, a_T, key, times, clip=None, posterior=False, quick=False):
     """Draw actions from the reverse chain of a variance-preserving process.
@@ -59,21 +75,21 @@ def ddpm(eps, alpha, a_T, key, times, clip=None, posterior=False, quick=False):
 
 
 @kernel(quick="quick")
-def ddpm_chain(eps, alpha, a_T, key, times, floor, clip=None, posterior=False, quick=False):
-    """Draw actions by steps ``ddpm_step`` of standard deviation at least ``floor``, the last one too.
+def ddpm_chain(eps, alpha, a_T, key, times, floor=None, clip=None, posterior=False, quick=False):
+    """Draw actions by ``ddpm_draw``, one step after the other.
 
-    Returns them, and the noisy actions [..., denoise, action] from which each step started.
+    Returns them, the noisy actions [..., denoise, action] from which each step started, and the noise predicted there.
     """
+    steps = times.shape[0] - 1
 
     def step(a_t, now):
-        t, u, key = now
-        mean, variance = ddpm_step(a_t, eps(a_t, t), alpha(t) ** 2, alpha(u) ** 2, clip, posterior)
-        std = jnp.maximum(jnp.sqrt(variance), floor)
-        return mean + std * normal_numbers(key, a_t.shape, quick), a_t
+        t, u, key, last = now
+        e, noise = eps(a_t, t), normal_numbers(key, a_t.shape, quick)
+        return ddpm_draw(a_t, e, alpha(t), alpha(u), last, noise, floor, clip, posterior), (a_t, e)
 
-    keys = jax.random.split(key, times.shape[0] - 1)
-    a, chain = jax.lax.scan(step, a_T, (times[:-1], times[1:], keys))
-    return a, jnp.moveaxis(chain, 0, -2)
+    last = (jnp.arange(steps) == steps - 1).astype(jnp.float32)
+    a, kept = jax.lax.scan(step, a_T, (times[:-1], times[1:], jax.random.split(key, steps), last))
+    return a, *(jnp.moveaxis(x, 0, -2) for x in kept)
 
 
 @kernel
@@ -96,7 +112,7 @@ class DDPM(Sampler):
 
     name = "ddpm"
     paper: ClassVar[str] = "arXiv:2006.11239"
-    provides = frozenset({"diffusion_sampler"})
+    provides = frozenset({"diffusion_sampler", "denoising_step"})
     requires = frozenset({"noise_process"})
 
     steps: int = Field(20, ge=1, description="denoising steps K")
@@ -108,12 +124,15 @@ class DDPM(Sampler):
 
     kernel: ClassVar[str] = "ddpm"
     draws: ClassVar[bool] = True
+    numbers: ClassVar[tuple[str, ...]] = ("clip", "floor")
+    single: ClassVar[str] = "ddpm_draw"
+    kept: ClassVar[str] = "ddpm_chain"
 
     def capabilities(self) -> frozenset[str]:
         return self.provides if self.floor is None else self.provides | {"step_log_prob"}
 
     def step_kernels(self) -> StepKernels | None:
-        return None if self.floor is None else StepKernels("ddpm_chain", "ddpm_log_prob", ("floor",))
+        return None if self.floor is None else StepKernels("ddpm_chain", "ddpm_log_prob")
 
     def constants(self) -> dict[str, Expr]:
         return {"posterior": Constant(True)} if self.variance == "posterior" else {}

@@ -25,6 +25,14 @@ from flowrl_dsl.graph.nodes import TREE, Type
 from flowrl_dsl.lazy import jnp
 from flowrl_dsl.registry import UNIT, Copy, Drawn, Formula, Scalar, Slot, option, register, slot
 
+CHAIN = MappingProxyType(
+    {
+        **dict.fromkeys(("chain", "chain_eps"), ("batch", "particle", "denoise", "action")),
+        **dict.fromkeys(("chain_t", "kl_weight"), ("denoise",)),
+    }
+)
+"""Values of the backup: of the denoising steps by which the ``next_actions`` are drawn."""
+
 BACKUP = Slot(
     result=("batch",),
     values={
@@ -38,9 +46,12 @@ BACKUP = Slot(
         "a_next_seen": ("batch", "action"),
         "next_seen": ("batch",),
         "discount": ("batch",),
+        **CHAIN,
     },
-    functions=("Q", "Q_target", "log_prob", "draw_log_prob", "within_seen"),
+    functions=("Q", "Q_target", "log_prob", "draw_log_prob", "within_seen", "eps"),
     sizes={"A": "action", "N": "particle"},
+    needs=dict.fromkeys(CHAIN, "denoising_step"),
+    drawn_by=dict.fromkeys(CHAIN, "next_actions"),
 )
 
 PENALTY = Slot(
@@ -61,7 +72,7 @@ PENALTY = Slot(
 READ_BY_BACKUP = {
     "discount": ("discount",),
     "next_action": ("a_next",),
-    "next_actions": ("a_nexts", "N"),
+    "next_actions": ("a_nexts", "N", *CHAIN),
     "seen": ("within_seen",),
 }
 """Options read only by the backup, and the names it uses for them."""
@@ -110,8 +121,11 @@ class CriticSection(Section):
     """Action values fitted to temporal-difference targets: ``mean_e mean_B (Q_e(s, a) - y)^2``, y the ``backup``.
 
     No gradient flows through y.  a_next is chosen by ``next_action`` at s_next; ``a_nexts`` are several independent draws
-    there, the ``next_actions``.  ``a_next_seen`` is the action that the stored data took at s_next, and ``next_seen`` is 1
-    where they contain it, else 0: not after the end of an episode, nor after the newest transition.
+    there, the ``next_actions``.  ``chain`` are the noisy actions from which the denoising steps of each of them started, at
+    the times ``chain_t``, and ``chain_eps`` is the noise predicted there.  The sum of ``kl_weight |chain_eps - e|^2`` is the
+    divergence of a path from the one with the predicted noises e, for steps of variance beta.  ``a_next_seen`` is
+    the action that the stored data took at s_next, and ``next_seen`` is 1 where they contain it, else 0: not after the end
+    of an episode, nor after the newest transition.
 
     ``mean_B penalty``, reduced over members as the loss is, is added to it.  ``a_any`` are the ``proposals``: as many
     uniformly random actions as draws of the policy at s, and at s_next, with their ``log_density`` where they were drawn;
@@ -291,7 +305,7 @@ class CriticSection(Section):
         a_next = choice.value.choose(ctx, choice.source, s_next, "a_next", judge)
         values = self._returns(ctx, batch)
         several, sizes = self._several(ctx, s_next)
-        y = b.stop(ctx.formula(self.backup, "backup", sizes, **values, a_next=a_next, **several), "y")
+        y = b.stop(ctx.formula(self.backup, "backup", sizes, **values | several, a_next=a_next), "y")
         y = ctx.broadcast(y, ("batch",), batch["d"])
         keep = b.elementwise("continuation", values["discount"], values["d"], name="keep")
         future = Future(*ctx.judge(judge, s_next, a_next)[1:], keep)
@@ -323,8 +337,15 @@ class CriticSection(Section):
         """The further actions of the backup, and their number; none without ``next_actions``."""
         if self.next_actions is None:
             return {}, {}
-        count = self.next_actions.value
-        return {"a_nexts": ctx.draw(self.next_actions.source, s_next, "a_nexts", particles=count)}, {"N": count}
+        count, source = self.next_actions.value, self.next_actions.source
+        if not CHAIN.keys() & variables(self.backup):
+            return {"a_nexts": ctx.draw(source, s_next, "a_nexts", particles=count)}, {"N": count}
+        own, params, s = ctx.actor(source, s_next)
+        backbone = own.own.backbone
+        drawn = backbone.draw_steps(own, params, s, "a_nexts", count)
+        return {"a_nexts": drawn.action, "chain": drawn.chain, "chain_eps": drawn.eps, **backbone.step_rates(own)}, {
+            "N": count
+        }
 
     def _report(self, ctx: Context, batch: dict[str, Value], y: Value) -> dict[str, Value]:
         """The feedback of the errors to the sampling of batches."""

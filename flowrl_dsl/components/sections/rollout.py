@@ -10,8 +10,8 @@ from pydantic import Field as Option
 
 from flowrl_dsl.algorithm import POLICY, Algorithm, Position
 from flowrl_dsl.components.auxiliary import drawn_with
-from flowrl_dsl.components.base import NOISED
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.noisy import NOISED
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, Span, error, warning
 from flowrl_dsl.formula import Operation, terms

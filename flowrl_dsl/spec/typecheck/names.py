@@ -36,8 +36,8 @@ def name(expr: tree.Name, frame: Frame) -> Term | None:
             _ambiguous(expr, frame)
             return None
         if key in frame.slot.needs:
-            place = frame.call or expr.span
-            frame.scope.required.append(Required(key, frame.slot.needs[key], frame.checking.site, place))
+            place, owner = frame.call or expr.span, frame.slot.drawn_by.get(key, "")
+            frame.scope.required.append(Required(key, frame.slot.needs[key], frame.checking.site, place, owner=owner))
         return Variable(key, frame.slot.values[key], span)
     if key in frame.lets:
         return _let(frame.lets[key], expr.span, frame)

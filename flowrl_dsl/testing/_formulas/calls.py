@@ -9,6 +9,7 @@ from flowrl_dsl.spec import typecheck
 from flowrl_dsl.testing._formulas.leaves import LeafWriter
 from flowrl_dsl.testing._formulas.piece import LARGE, Piece, listed
 
+SOME_TIME = "0.25"
 OF_A_DRAW = frozenset({"draw_log_prob"})
 """Functions of nothing but the action that a slot differentiates through, which has just been drawn."""
 
@@ -21,9 +22,10 @@ class CallWriter(LeafWriter):
         return [f for f in known if f.needs in self.capabilities and all(self._arguments(f))]
 
     def _arguments(self, function: Function) -> list[list[str]]:
-        """The admissible values of each argument."""
+        """The admissible values of each argument; a number where no features are needed."""
         return [
             [n for n, axes in self.slot.values.items() if set(axes) & set(typecheck.FEATURES) == ({want} if want else set())]
+            + ([] if want else [SOME_TIME])
             for want in function.arguments
         ]
 

@@ -77,6 +77,8 @@ class LeafWriter(ABC):
         return self._parameter() if self.parameter is not None and self._perhaps() else self._number()
 
     def _value(self, name: str) -> Piece:
+        if name not in self.slot.values:
+            return Piece(name, (), float(name))
         return Piece(name, self.slot.values[name], LARGE, frozenset({name}))
 
     def _variable(self, allowed: Axes) -> Piece:

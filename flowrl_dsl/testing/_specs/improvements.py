@@ -74,7 +74,7 @@ class ImproveWriter:
             else:
                 text = self.options.option(cls, name, kind, True)
                 if text is None and kind.role == "drawn":
-                    text = self.options.drawn(kind, getattr(cls, "of_source", ()))
+                    text = self.options.drawn(kind, cls.of_source.get(name, ()))
             lines += [] if text is None else [f"{name} = {text}"]
         return "\n".join([*lets, *lines])
 

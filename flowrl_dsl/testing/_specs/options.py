@@ -75,9 +75,7 @@ class OptionWriter:
         """The text of an option; None if it keeps its default."""
         info = cls.model_fields[name]
         if (kind.role == "component" or kind.draws_component) and self.draft.asked(kind.family):
-            return (
-                self.component(kind.family) if kind.role == "component" else self.drawn(kind, getattr(cls, "of_source", ()))
-            )
+            return self.component(kind.family) if kind.role == "component" else self.drawn(kind, cls.of_source.get(name, ()))
         required = kind.default is None and (kind.language or info.is_required())
         if kind.optional and kind.default in (None, "none"):
             if not wanted:
@@ -92,7 +90,7 @@ class OptionWriter:
             case "formula":
                 return self.formula(kind.slot)
             case "drawn":
-                return self.drawn(kind, getattr(cls, "of_source", ()))
+                return self.drawn(kind, cls.of_source.get(name, ()))
         return literal(self.draft, cls, name)
 
     def scalar(self, kind: Kind, interval: Interval, in_schedule: bool = False) -> str:
@@ -114,7 +112,12 @@ class OptionWriter:
         return self.draft.one_of(allowed) if allowed else reject()
 
     def drawn(self, kind: Kind, needed: Collection[str]) -> str:
-        """A count or selection rule for actions, and their source: a policy that provides the required capabilities."""
+        """A count or selection rule for actions, and their source: a policy that provides the required capabilities.
+
+        A number scales the values of a section with the function that it needs.
+        """
+        if kind.scales:
+            return f"{self.scalar(kind, kind.interval)} from {self.draft.one_of(self.draft.copies()[kind.scales])}"
         there = self.draft.capabilities
         kept = [source for source, need in self.draft.sources().items() if not need or need in there]
         source = self.draft.one_of([source for source in kept if {*needed} <= self.draft.provided_by(source)])
@@ -159,8 +162,11 @@ class OptionWriter:
     def formula(self, slot: Slot | None, block: list[str] | None = None) -> str:
         """A formula of a slot; lets are added to ``block`` if given."""
         assert slot is not None
+        there = {"", *self.draft.capabilities}
         visible = {
-            name: axes for name, axes in slot.values.items() if slot.needs.get(name, "") in {"", *self.draft.capabilities}
+            name: axes  # what an option draws is not read: the option would have to draw it from a policy that can
+            for name, axes in slot.values.items()
+            if slot.needs.get(name, "") in there and name not in slot.drawn_by
         }
         slot = replace(slot, values=visible)
 

@@ -102,11 +102,11 @@ class SectionWriter:
             options |= {} if text is None else {name: text}
         return options
 
-    def _formulas(self, cls: type[SectionKind], lets: list[str]) -> dict[str, str | None]:
-        """The formulas of a section; None for one that keeps its default."""
+    def _formulas(self, cls: type[SectionKind], lets: list[str], given: Collection[str]) -> dict[str, str | None]:
+        """The formulas of a section with the options ``given``; None for one that keeps its default."""
         found: dict[str, str | None] = {}
         for key, kind in kinds(cls).items():
-            if kind.role != "formula":
+            if kind.slot is None:
                 continue
             absent = kind.optional and not (
                 "log_prob" in self.draft.capabilities and self.draft.draw(st.integers(0, 5)) == 5
@@ -114,14 +114,14 @@ class SectionWriter:
             written = (
                 kind.default is None or self.draft.perhaps() or (not kind.optional and not self.options.understands(kind))
             )
-            found[key] = self.options.formula(kind.slot, lets) if written and not absent else None
+            found[key] = self.options.formula(kind.slot.given(given), lets) if written and not absent else None
         return found
 
     def section(self, owner: str, cls: type[SectionKind], structure: dict[str, str], blocks: Sequence[str] = ()) -> str:
         """A section with its options and ``improve`` blocks; possibly empty if all its options are default."""
         lets: list[str] = []
         options = dict(structure)
-        formulas = self._formulas(cls, lets)
+        formulas = self._formulas(cls, lets, structure)
         if "seen" in options and "within_seen" not in _WORD.findall(" ".join([formulas["backup"] or "", *lets])):
             formulas["backup"] = f"within_seen({formulas['backup'] or kinds(cls)['backup'].default})"
         options |= {key: text for key, text in formulas.items() if text is not None}
@@ -134,7 +134,7 @@ class SectionWriter:
             if cls.name == "act" and key == "chunk" and self.draft.steps_alone:
                 continue
             rare = kind.role == "literal" and not structure and key != "batch" and self.draft.draw(st.integers(0, 3)) < 3
-            if key in options or kind.role == "formula" or shaping or unread or rare:
+            if key in options or kind.role == "formula" or shaping or unread or rare or key in _shaping_formulas(cls):
                 continue
             text = self.options.option(cls, key, kind, bool(names) or self.draft.perhaps())
             options |= {} if text is None else {key: text}
@@ -144,6 +144,13 @@ class SectionWriter:
         if not lines and self.draft.perhaps():
             return ""
         return f"{name} {{ {'  '.join(lines)} }}" if self.draft.perhaps() else f"{name} {{\n" + "\n".join(lines) + "\n}"
+
+
+def _shaping_formulas(cls: type[SectionKind]) -> set[str]:
+    """Options that decide which values a formula sees, or their axes: they are given before it is written, or not at all."""
+    slots = [kind.slot for kind in kinds(cls).values() if kind.slot is not None]
+    found = {option for slot in slots for option in (*slot.several, *slot.drawn_by.values())}
+    return found - READ_BY_FORMULAS.keys()
 
 
 READ_BY_FORMULAS = {**READ_BY_BACKUP, "proposals": PROPOSED}

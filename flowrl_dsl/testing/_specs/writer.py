@@ -60,6 +60,10 @@ class SpecWriter:
             draft.ensemble = int(structure["critic"].get("ensemble", default))
         if rollout or "value" in draft.including or draft.draw(st.integers(0, 5)) == 5:
             structure["value"] = self.sections.structure("value", kinds_of["value"], {"old": "rollout"} if rollout else {})
+        asked = any("noisy_value" in members_of(family)[name].requires for family, name in draft.including.items())
+        if "noise_process" in draft.capabilities and (asked or draft.draw(st.integers(0, 5)) == 5):
+            some = {"ensemble": str(draft.ensemble)} | ({"particles": "2 from policy"} if draft.perhaps() else {})
+            structure["noisy_value"] = self.sections.structure("noisy_value", kinds_of["noisy_value"], some)
         if kinds_of["encoder"].requires <= draft.capabilities and draft.draw(st.integers(0, 5)) == 5:
             structure["encoder"] = self.sections.structure("encoder", kinds_of["encoder"], {})
         if draft.draw(st.integers(0, 5)) == 5:
