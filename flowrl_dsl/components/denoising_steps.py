@@ -14,12 +14,6 @@ def random_step(key, a, times):
 
 
 @kernel
-def step_starts(times):
-    """The times at which the steps of a sampler start: [steps]."""
-    return times[:-1]
-
-
-@kernel
 def kl_weights(alpha, times):
     """The ``kl_weight`` of each of the sampler's steps: [steps]."""
     return kl_weight(alpha(times[:-1]), alpha(times[1:]))

@@ -9,8 +9,8 @@ from pydantic import Field
 from flowrl_dsl.axes import without
 from flowrl_dsl.components.base import Embedding, NoiseSchedule, Sampled, Widths
 from flowrl_dsl.components.context import Context, leading
-from flowrl_dsl.components.denoising import Denoising, action_noise, guided_noise, numbers_of
-from flowrl_dsl.components.denoising_steps import kl_weights, random_step, step_starts
+from flowrl_dsl.components.denoising import Denoising, action_noise, guided_noise, numbers_of, step_starts
+from flowrl_dsl.components.denoising_steps import kl_weights, random_step
 from flowrl_dsl.components.noisy import Noised, Step
 from flowrl_dsl.graph.builder import Value, aligned
 from flowrl_dsl.graph.expr import Arg, Call, Expr, call, kernel
