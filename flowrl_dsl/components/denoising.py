@@ -173,7 +173,8 @@ class Denoising(Timed):
     """A backbone that denoises; the subclass defines its prediction and the noise process."""
 
     def init(self, ctx: Context, key: Value) -> Value:
-        params, steps = super().init(ctx, key), ctx.own.sampler.step_kernels()
+        params, sampler = super().init(ctx, key), ctx.own.sampler
+        steps = None if sampler is None else sampler.step_kernels()
         if steps is None or steps.network is None:
             return params
         zeros = [call("jnp.zeros", shape) for shape in ((1,), (1, ctx.sizes.obs))]

@@ -36,8 +36,7 @@ from flowrl_dsl.runtime.turns import base as turns
 from flowrl_dsl.runtime.worlds import catalogue
 from flowrl_dsl.runtime.worlds.base import NoWorld, Stepped, World
 
-_WARMUP_STREAM = 0x3A37
-_SHOW_EVERY = 50
+_WARMUP_STREAM, _SHOW_EVERY = 0x3A37, 50
 _MAY_CHANGE = ("steps", "checkpoint_every")
 """Settings with which a run may be resumed that differ from those it had: they decide no result before its last step."""
 
