@@ -28,7 +28,7 @@ def spread(program: Any, settings: Settings, pure: bool) -> Any:
         return program
     if many > there:
         raise RunError("FRL0428", f"devices = {many}, but JAX has {there}", _virtual(many))
-    if not pure:
+    if not pure or program.chunk > 1:
         raise RunError("FRL0428", f"{settings.task} is stepped on the host, not on {many} devices", "leave out --devices")
     for name, number in (("envs", settings.envs), ("the capacity of the replay", program.data.capacity)):
         if number % many:

@@ -283,9 +283,9 @@ class Training:
 
     def iterate(self, steps: int, *, between: int | None = None, after: int | None = None) -> bool:
         """Steps of every environment and the updates among them in one dispatch; False if the host steps the world."""
-        if self.world.pure is not None:
+        if fused := self.world.pure is not None and self.program.chunk == 1:
             iteration.iterate(self, steps, between, after)
-        return self.world.pure is not None
+        return fused
 
     def count_step(self) -> None:
         """Count a step in which no environment is stepped."""

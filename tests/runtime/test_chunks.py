@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tests.runtime.worlds.cart  # noqa: F401  a world of pure functions
 from flowrl_dsl import api, cli, runs
 from flowrl_dsl.collecting import Behavior
 from flowrl_dsl.exporting import export
@@ -80,8 +81,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(home: Path, out: str, *words: str) -> Path:
-    assert cli.main(["train", str(home / "chunked.flowrl"), "--task", TASK, "--out", str(home / out), *words]) == 0
+def train(home: Path, out: str, *words: str, task: str = TASK) -> Path:
+    assert cli.main(["train", str(home / "chunked.flowrl"), "--task", task, "--out", str(home / out), *words]) == 0
     return home / out
 
 
@@ -126,6 +127,13 @@ def test_training_takes_whole_chunks_and_leaves_them_where_an_episode_ends(whole
         random = int(np.argmax([*line["end"][: H - 1], True])) + 1  # the first chunk
         cut += (random < H) + check_open_loop(line["s"], line["a"], line["end"], policy, skipped=random)
     assert cut > 1
+
+
+def test_in_a_pure_world_too_the_host_holds_what_is_left(home: Path) -> None:
+    run = train(home, "pure", "--steps", "40", task="cart/walls")
+    policy = api.load_policy(run)
+    for line in lines_of(run):
+        check_open_loop(line["s"], line["a"], line["end"], policy, skipped=H)
 
 
 def test_resume_is_exact_inside_of_chunks(home: Path, whole: Path) -> None:
