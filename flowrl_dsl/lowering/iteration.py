@@ -74,12 +74,18 @@ class Iterated(NamedTuple):
 
 
 class _Carry(NamedTuple):
-    """What one step hands to the next; ``told`` [T, metrics] are the metrics of the updates between actions."""
+    """What one step hands to the next; ``told`` [T, metrics] are the metrics of the updates between actions.
+
+    ``taken`` are the fields of the step, which the next one stores.  XLA computes what a step hands on once; of a value
+    that a step writes in two places it computes each on its own, and their last bits differ, so that a storage restored from
+    ``rows`` would not be the one that was.
+    """
 
     held: Held
     rows: jax.Array
     ends: Ends
     told: jax.Array
+    taken: dict[str, jax.Array]
 
 
 def iterated(
@@ -98,25 +104,29 @@ def iterated(
     """
     many, names = len(keys), _told(program)
 
+    def stored(k: jax.Array, carry: _Carry) -> _Carry:
+        # in the order of the record: that of a loop's dictionaries is alphabetical
+        taken = {name: carry.taken[name] for name in program.data.stored}
+        flat = jnp.concatenate([one.reshape(many, -1) for one in taken.values()], axis=1)
+        storage = program.data.source.insert(carry.held.storage, taken, jnp.where(k > 0, many, 0).astype(jnp.int32))
+        return carry._replace(held=carry.held._replace(storage=storage), rows=carry.rows.at[k - 1].set(flat))
+
     def step(k: jax.Array, carry: _Carry) -> _Carry:
-        (state, storage, episodes), rows, ends, told = carry
+        (state, storage, episodes), rows, ends, told, _ = stored(k, carry)
         acted = program._act("explore", state, episodes.obs, counts.acted + k, hyper)
         if counts.between is not None:
             state, metrics = program._update(state, {**storage, **beside}, counts.between, hyper)
             told = told.at[k].set(jnp.stack([metrics[name] for name in names]))
-            storage = _once_read(storage, state)
         number = counts.stepped + k + 1
         after, (s_next, r, d, cut) = copies.advance(episodes, acted["action"], jnp.ones(many, bool), keys, number)
         given = {"s": episodes.obs, "a": acted["action"], "r": r, "d": d, "end": d | cut, "s_next": s_next}
-        fields = _fields(program, given | acted, many)
-        storage = program.data.source.insert(storage, fields, jnp.int32(many))
-        flat = jnp.concatenate([value.reshape(many, -1) for value in fields.values()], axis=1)
+        taken = _fields(program, given | acted, many)
         now = Ends(d | cut, after.last_total, after.last_length)
         ends = jax.tree.map(lambda all, one: all.at[k].set(one), ends, now)
-        return _Carry(Held(state, storage, after), rows.at[k].set(flat), ends, told)
+        return _Carry(Held(state, storage, after), rows, ends, told, taken)
 
     begin = _begin(program, longest, many, held, 0 if counts.between is None else len(names))
-    held, rows, ends, told = jax.lax.fori_loop(0, counts.steps, step, begin)
+    held, rows, ends, told, _ = stored(counts.steps, jax.lax.fori_loop(0, counts.steps, step, begin))
     if counts.after is None:
         return Iterated(held, rows, ends, {} if counts.between is None else dict(zip(names, told.T, strict=True)))
     state, last = program._update(held.state, {**held.storage, **beside}, counts.after, hyper)
@@ -126,17 +136,10 @@ def iterated(
 def _begin(program: Program, longest: int, many: int, held: Held, metrics: int) -> _Carry:
     """What the first step is given: nothing has ended, nothing is stored of this iteration."""
     none = Ends(jnp.zeros((longest, many), bool), jnp.zeros((longest, many)), jnp.zeros((longest, many), jnp.int32))
-    rows = jnp.zeros((longest, many, width(program.data.stored, program.axis_sizes)))
-    return _Carry(held._replace(storage=dict(held.storage)), rows, none, jnp.zeros((longest, metrics)))
-
-
-def _once_read(storage: Mapping[str, Any], state: Any) -> Mapping[str, Any]:
-    """The storage, of which the place of the next row depends on the updates that have read it.
-
-    XLA therefore writes the row after they have; without an order of the two it copies all of the storage in every step.
-    """
-    # the number of updates is never negative, but a compiler does not conclude that 0 is added
-    return {**storage, "total": storage["total"] + jnp.minimum(state["step"], 0)}
+    sizes = program.axis_sizes
+    rows = jnp.zeros((longest, many, width(program.data.stored, sizes)))
+    nothing = {name: jnp.zeros((many, *field.shape(sizes))) for name, field in program.data.stored.items()}
+    return _Carry(held._replace(storage=dict(held.storage)), rows, none, jnp.zeros((longest, metrics)), nothing)
 
 
 def _told(program: Program) -> list[str]:

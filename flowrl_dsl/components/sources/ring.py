@@ -132,7 +132,9 @@ class Ring(Source):
         cursor = storage["total"] % capacity
         if many == 1:
             # never wraps around, and a slice costs half as much as a scatter
-            written = {k: jax.lax.dynamic_update_slice_in_dim(storage[k], part, cursor, 0) for k, part in rows.items()}
+            kept = {k: jax.lax.dynamic_slice_in_dim(storage[k], cursor, 1, 0) for k in rows}
+            new = {k: jnp.where(count > 0, part, kept[k]) for k, part in rows.items()}
+            written = {k: jax.lax.dynamic_update_slice_in_dim(storage[k], part, cursor, 0) for k, part in new.items()}
         else:
             position = jnp.arange(many, dtype=jnp.int32)
             places = jnp.where(position < count, (cursor + position) % capacity, capacity + position)

@@ -20,7 +20,7 @@ from flowrl_dsl.components.samplings.uniform import Uniform
 from flowrl_dsl.components.sources.ring import Ring
 from flowrl_dsl.lowering.iteration import Counts, Held, iterated
 from flowrl_dsl.lowering.program import Data, Program
-from flowrl_dsl.record import STEP
+from flowrl_dsl.record import STEP, columns
 from flowrl_dsl.runtime.logs import RunFolder
 from flowrl_dsl.runtime.replay import Replay
 from flowrl_dsl.runtime.settings import MOST_UPDATES
@@ -110,6 +110,31 @@ def test_a_run_cut_where_no_dispatch_of_the_whole_one_ends_goes_on_bit_for_bit(
     check_same(whole, tmp_path / "half")
     # one executable, whatever the numbers of steps and updates
     assert program.jit_iterate._cache_size() == 1
+
+
+def test_rows_for_the_host_have_the_bits_of_the_storage(program: Program) -> None:
+    """A checkpoint has the rows, and what is restored from them is what updates have read; the ring wraps around."""
+    world = PureVector(TASK, Cart(), [0, 1], 1)
+    world.reset()
+    held = Held(program.init(0), Replay(program.data, program.axis_sizes).own(), world.episodes)
+    written = []
+    for begun, between in ((0, 0), (12, 1), (24, 2), (36, 1)):
+        counts = Counts(*map(np.int32, (begun, begun, 12, between)), None)
+        done = program.iterate(world.copies, 12, held, {}, world.keys, counts, program.on_device(program.hyper))
+        held, rows = done.held, np.asarray(done.rows).reshape(24, -1)
+        written.append(rows)
+    latest = columns(np.concatenate(written)[-COUNTS["replay"] :], program.data.stored, program.axis_sizes)
+    for name, values in latest.items():
+        # 96 rows are written to a ring of 64
+        np.testing.assert_array_equal(np.roll(np.asarray(held.storage[name]), -32, axis=0), values, err_msg=name)
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_no_row_is_inserted_where_none_is_given(copies: int) -> None:
+    source = Ring(sampling=Uniform(), stride=copies)
+    full = {"r": jnp.arange(4.0), "size": jnp.int32(4), "total": jnp.int32(6)}
+    after = source.insert(full, {"r": jnp.zeros(copies)}, jnp.int32(0))
+    assert all(np.array_equal(after[name], full[name]) for name in full)
 
 
 def test_a_dispatch_ends_with_the_step_at_which_something_is_due() -> None:
