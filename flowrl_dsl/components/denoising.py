@@ -72,8 +72,8 @@ def denoiser(trunk, time, obs):
 def denoise(net, params, a_t, t, s, key=None):
     """The network's prediction at noisy actions: their noise, or their velocity.  With a key it uses dropout."""
     if key is None:
-        return net.apply({"params": params}, a_t, t, s)
-    return net.apply({"params": params}, a_t, t, s, rngs={"dropout": key})
+        return net.apply({"params": params}, a_t, jnp.asarray(t), s)
+    return net.apply({"params": params}, a_t, jnp.asarray(t), s, rngs={"dropout": key})
 
 
 @kernel(chunk="chunk")

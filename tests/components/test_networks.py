@@ -130,7 +130,7 @@ def test_mish_of_infinities_and_of_zero(mish):
 def test_both_ways_of_computing_mish_have_the_same_second_derivative():
     x = jnp.linspace(-8, 25, 200)
     quick, plain = (jax.vmap(jax.grad(jax.grad(f)))(x) for f in (quick_mish, mish))
-    np.testing.assert_allclose(quick, plain, atol=1e-5)
+    np.testing.assert_allclose(quick, plain, atol=2e-5)
 
 
 def test_a_network_does_not_ask_how_stored_parameters_began():

@@ -12,6 +12,7 @@ import pytest
 
 from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.components import random_numbers
+from flowrl_dsl.components.samplers import noisy_euler
 from flowrl_dsl.diagnostics import DiagnosticError
 from flowrl_dsl.driver import resolve_or_raise
 from flowrl_dsl.lowering.evaluate import node_by_node
@@ -73,7 +74,8 @@ def test_it_is_a_sample_whose_noise_is_zero(backbone: str, sampler: str, monkeyp
     chosen, drawn = acted(found, "evaluate"), acted(found, "explore")
     np.testing.assert_array_equal(chosen, acted(found, "evaluate", counter=1))
     assert (np.abs(chosen - drawn) > 1e-3).any() and len(np.unique(chosen)) > 1
-    monkeypatch.setattr(random_numbers, "normal_numbers", lambda key, shape, quick: jnp.zeros(shape))
+    for module in (random_numbers, noisy_euler):  # the first noise, and that of steps
+        monkeypatch.setattr(module, "normal_numbers", lambda key, shape, quick: jnp.zeros(shape))
     np.testing.assert_allclose(chosen, acted(found, "explore"), rtol=1e-5, atol=1e-6)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowrl_dsl.catalogue import difference, listing, new
+from flowrl_dsl.catalogue import differences, listing, new
 from flowrl_dsl.registry import families
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec.compare import compare
@@ -79,9 +79,9 @@ def test_a_component_of_another_kind_is_one_difference() -> None:
 
 
 def test_the_report_names_both() -> None:
-    lines = difference("qsm", "sdac", None, ()).splitlines()
+    lines = differences("qsm", "sdac", None, ()).text().splitlines()
     assert lines[:2] == ["- qsm: Q-score matching", "+ sdac: Soft diffusion actor-critic"]
-    assert difference("qsm", "qsm", None, ()) == "qsm and qsm are equivalent"
+    assert differences("qsm", "qsm", None, ()).text() == "qsm and qsm are equivalent"
 
 
 def test_the_listing_has_every_spec_and_component() -> None:

@@ -85,7 +85,7 @@ def test_schedules_ranges_and_shared_parameters(tmp_path: Path) -> None:
     )
     shown = round_trip(tmp_path, text)
     assert "improve eta * reparameterized" in shown and "in (-inf, 1]" in shown
-    assert "learning_rate = rate" in shown and "cosine(1 -> 2, over = 10)" in shown
+    assert "learning_rate = rate" in shown and "cosine(1 -> 2, over = 10, after = none)" in shown
 
 
 def test_an_option_that_the_backup_does_not_read_is_left_out(tmp_path: Path) -> None:

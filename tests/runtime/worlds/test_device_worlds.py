@@ -109,13 +109,13 @@ def test_values_that_are_not_finite_and_exceptions_are_the_worlds_fault(monkeypa
 
 
 def test_tasks_are_listed_with_what_they_need() -> None:
-    rows = {row["name"]: row for row in lists._chosen("tasks")["tasks"]}
+    rows = {row["name"]: row for row in lists.listed("tasks")["tasks"]}
     assert rows["playground/Slide"]["state"] == rows["brax/slide"]["state"] == "installed"
     assert "mujoco_menagerie" in rows["playground/Robot"]["needs"]
     assert {"Hopper-v5", "Pendulum-v1", "known/ring"} <= rows.keys() and "Hopper-v4" not in rows
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lists, "find_spec", lambda package: None)
-        rows = {row["name"]: row for row in lists._chosen("tasks")["tasks"]}
+        rows = {row["name"]: row for row in lists.listed("tasks")["tasks"]}
     assert rows["brax/*"]["needs"] == "pip install 'flowrl-dsl[brax]'" and "brax/slide" not in rows
 
 
