@@ -104,15 +104,8 @@ def iterated(
     """
     many, names = len(keys), _told(program)
 
-    def stored(k: jax.Array, carry: _Carry) -> _Carry:
-        # in the order of the record: that of a loop's dictionaries is alphabetical
-        taken = {name: carry.taken[name] for name in program.data.stored}
-        flat = jnp.concatenate([one.reshape(many, -1) for one in taken.values()], axis=1)
-        storage = program.data.source.insert(carry.held.storage, taken, jnp.where(k > 0, many, 0).astype(jnp.int32))
-        return carry._replace(held=carry.held._replace(storage=storage), rows=carry.rows.at[k - 1].set(flat))
-
     def step(k: jax.Array, carry: _Carry) -> _Carry:
-        (state, storage, episodes), rows, ends, told, _ = stored(k, carry)
+        (state, storage, episodes), rows, ends, told, _ = _stored(program, many, k, carry)
         acted = program._act("explore", state, episodes.obs, counts.acted + k, hyper)
         if counts.between is not None:
             state, metrics = program._update(state, {**storage, **beside}, counts.between, hyper)
@@ -126,7 +119,7 @@ def iterated(
         return _Carry(Held(state, storage, after), rows, ends, told, taken)
 
     begin = _begin(program, longest, many, held, 0 if counts.between is None else len(names))
-    held, rows, ends, told, _ = stored(counts.steps, jax.lax.fori_loop(0, counts.steps, step, begin))
+    held, rows, ends, told, _ = _stored(program, many, counts.steps, jax.lax.fori_loop(0, counts.steps, step, begin))
     if counts.after is None:
         return Iterated(held, rows, ends, {} if counts.between is None else dict(zip(names, told.T, strict=True)))
     state, last = program._update(held.state, {**held.storage, **beside}, counts.after, hyper)
@@ -140,6 +133,15 @@ def _begin(program: Program, longest: int, many: int, held: Held, metrics: int) 
     rows = jnp.zeros((longest, many, width(program.data.stored, sizes)))
     nothing = {name: jnp.zeros((many, *field.shape(sizes))) for name, field in program.data.stored.items()}
     return _Carry(held._replace(storage=dict(held.storage)), rows, none, jnp.zeros((longest, metrics)), nothing)
+
+
+def _stored(program: Program, many: int, k: jax.Array, carry: _Carry) -> _Carry:
+    """What the step before step k has taken is in the storage, and among the rows for the host."""
+    # in the order of the record: that of a loop's dictionaries is alphabetical
+    taken = {name: carry.taken[name] for name in program.data.stored}
+    flat = jnp.concatenate([one.reshape(many, -1) for one in taken.values()], axis=1)
+    storage = program.data.source.insert(carry.held.storage, taken, jnp.where(k > 0, many, 0).astype(jnp.int32))
+    return carry._replace(held=carry.held._replace(storage=storage), rows=carry.rows.at[k - 1].set(flat))
 
 
 def _told(program: Program) -> list[str]:
