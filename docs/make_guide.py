@@ -27,14 +27,9 @@ TASKS = ("InvertedPendulum-v5", "dm_control/cartpole-swingup", "HalfCheetah-v5")
 """The tasks of the table."""
 
 
-@cache
-def _curves() -> dict:
-    return make_results.study().curves
-
-
 def final_return(spec: str, task: str) -> str:
     """The inter-quartile mean over seeds of the return of the final policy."""
-    curve = _curves().get((spec, task))
+    curve = make_results.study().curves.get((spec, task))
     if curve is None:
         return "not run"
     return f"{curve.center[-1]:.0f}" if abs(curve.center[-1]) >= 10 else f"{curve.center[-1]:.1f}"

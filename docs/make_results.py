@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from statistics import median
 
@@ -70,7 +70,7 @@ class Study:
         """The name of a spec, marked where some of its results are of an earlier form."""
         return f"{spec} {OUTDATED}" if any(map(self.is_outdated, self.of(spec))) else spec
 
-    @property
+    @cached_property
     def curves(self) -> dict[tuple[str, str], Curve]:
         """The learning curve of each spec on each task with a result."""
         found = (self.shown(job) for job in self.jobs)

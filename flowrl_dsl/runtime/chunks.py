@@ -36,7 +36,10 @@ class Chunks:
         ``chosen`` [count, h A], or [count, h, A], are new chunks, their actions in the order of time.  Those of copies that
         are due begin with this step, the others are not taken.  It may be None where no copy is due.
         """
-        length = self._actions.shape[1]
+        count, length, size = self._actions.shape
+        if length == 1:
+            # nothing is ever left: a step of most algorithms, on the path of every training
+            return np.asarray(chosen, np.float32).reshape(count, size)
         if self.due:
             free = self._left == 0
             self._actions = np.where(free[:, None, None], np.reshape(chosen, self._actions.shape), self._actions)
