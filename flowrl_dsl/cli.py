@@ -11,10 +11,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from flowrl_dsl import __version__, streams
 from flowrl_dsl.commands import commands
-from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, render_text
+from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, nearest, render_text
 from flowrl_dsl.exits import INTERRUPTED, RUN_FAILURE, colored, exit_code
 from flowrl_dsl.reading import read_any
 
@@ -29,6 +30,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return RUN_FAILURE if lost and not _outlives_its_screen(parsed.command) else code
 
 
+class _CommandParser(argparse.ArgumentParser):
+    """The parser of one command: unknown words are reported with its usage; argparse leaves them to the parser above."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            close = nearest(unknown[0].partition("=")[0], self._option_string_actions)
+            hint = f"; did you mean {close}?" if close else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return parsed, unknown
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of every command."""
     top = argparse.ArgumentParser(
@@ -38,7 +51,9 @@ def parser() -> argparse.ArgumentParser:
     )
     version = f"flowrl-dsl {__version__}"
     top.add_argument("--version", action="version", version=version, help="show the version and exit")
-    found = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    found = top.add_subparsers(
+        title="commands", metavar="COMMAND", dest="command", required=True, parser_class=_CommandParser
+    )
     for name, command in commands().items():
         # no abbreviated options: one that works today would break when another begins with the same letters
         added = found.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)

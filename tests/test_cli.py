@@ -69,6 +69,19 @@ def test_wrong_usage_exits_with_2(words: list[str], capsys) -> None:
     assert caught.value.code == 2 and "usage: flowrl-dsl" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words", [["runs", "--filter", "x"], ["train", "qsm", "--step", "9"], ["suite", "run", "small", "--job=2"]]
+)
+def test_an_unknown_option_is_reported_with_the_usage_of_its_command(words: list[str], capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    command = " ".join(words[: 2 if words[0] == "suite" else 1])
+    close = {"train": "--steps", "suite": "--jobs"}.get(words[0])
+    message = capsys.readouterr().err
+    assert caught.value.code == 2 and message.startswith(f"usage: flowrl-dsl {command} ")
+    assert f"did you mean {close}?" in message if close else "did you mean" not in message
+
+
 def test_numbers_may_be_written_as_in_specs() -> None:
     from flowrl_dsl.cli import parser
 
