@@ -51,10 +51,10 @@ CODES = (
     Code(
         "FRL0506",
         "a part of the suite cannot run here",
-        "A task cannot be made, because a package is missing or its name is unknown, or an algorithm needs a data set.  "
-        "Nothing has been started.",
+        "A task cannot be made, because a package is missing or its name is unknown; a data set is not here; or an "
+        "algorithm learns from a data set and the suite names none.  Nothing has been started.",
         "flowrl-dsl suite run dm_control",
-        "Install what the message names, or run the rest with --tasks and --specs.",
+        "Install or make what the message names, or run the rest with --tasks, --specs and --data.",
     ),
     Code(
         "FRL0507",
@@ -67,7 +67,7 @@ CODES = (
     Code(
         "FRL0508",
         "no such part of the suite",
-        "--specs, --tasks and --budget choose among what the suite has.",
+        "--specs, --tasks, --data and --budget choose among what the suite has.",
         "flowrl-dsl suite run small --tasks Ant-v5",
         "Use a name in the hint.",
     ),
@@ -77,5 +77,13 @@ CODES = (
         "The cluster cannot be reached or did not accept the runs.",
         "flowrl-dsl suite run small --on ray --address 10.0.0.1:6379",
         "Start the cluster, or correct the address.",
+    ),
+    Code(
+        "FRL0510",
+        "another data set than that of the suite",
+        "A run of a suite is identified by the digest of its data set.  The worker has found another one at the same place: "
+        "the file was replaced after the suite was started, or the machine has one of its own.",
+        "flowrl-dsl suite run offline --on ray",
+        "Copy the data set of the machine that started the suite to the others, or start the suite again.",
     ),
 )

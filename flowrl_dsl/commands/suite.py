@@ -60,6 +60,7 @@ def _add_suite(kind: argparse.ArgumentParser) -> None:
     kind.add_argument("--budget", metavar="NAME", help="a budget of the suite in place of the one it chooses")
     kind.add_argument("--specs", nargs="+", metavar="SPEC", help="these specs of the suite alone")
     kind.add_argument("--tasks", nargs="+", metavar="TASK", help="these tasks of the suite alone")
+    kind.add_argument("--data", nargs="+", metavar="NAME", help="these data sets of the suite alone")
     kind.add_argument("--seeds", nargs="+", type=seed, metavar="N", help="these seeds of the suite alone")
 
 
@@ -91,7 +92,7 @@ def _jobs(parsed: argparse.Namespace) -> list[Job]:
     from flowrl_dsl.suites.jobs import chosen, jobs_of
 
     suite = driver.resolve_suite_or_raise(parsed.suite)
-    return chosen(jobs_of(suite, parsed.budget), parsed.specs, parsed.tasks, parsed.seeds)
+    return chosen(jobs_of(suite, parsed.budget), parsed.specs, parsed.tasks, parsed.seeds, parsed.data)
 
 
 def _store(parsed: argparse.Namespace) -> Store:
@@ -109,10 +110,13 @@ def _plan(parsed: argparse.Namespace) -> None:
 
     def text() -> str:
         reasons = [f"cannot run here: {what}: {reason}" for what, reason in absent.items()]
+        reasons += running.cures(jobs)
         return "\n".join([*reasons, pricing.text(possible, measured)])
 
     def value() -> object:
-        return {"cannot_run": absent, "specs": [asdict(price) for price in pricing.prices(possible, measured)]}
+        specs = [asdict(price) for price in pricing.prices(possible, measured)]
+        sets = [{"name": one.name, "sha256": one.sha256, "gigabytes": one.size / 1e9} for one in pricing.data_sets(possible)]
+        return {"cannot_run": absent, "cures": running.cures(jobs), "specs": specs, "data": sets}
 
     show(parsed, value, text)
 

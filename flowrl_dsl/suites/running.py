@@ -21,6 +21,7 @@ from flowrl_dsl.suites.errors import SuiteError
 from flowrl_dsl.suites.executors.base import Executor
 from flowrl_dsl.suites.jobs import Job
 from flowrl_dsl.suites.results import FAILURES, FINISHED, Result, result_of
+from flowrl_dsl.suites.scores import placed
 from flowrl_dsl.suites.store import Store
 
 RUNS, LOCK = "runs", "suite.lock"
@@ -89,7 +90,9 @@ class Driver:
         """The folder of a job, ready for an attempt: an earlier one that did not end in a result is forgotten."""
         folder = self.folder(job)
         ask = job.question
-        text = json.dumps({"spec": job.path, "task": ask.task, "seed": ask.seed, "sets": job.sets}, indent=1)
+        said = {"spec": job.path, "task": ask.task, "seed": ask.seed, "sets": job.sets}
+        said |= {} if job.data is None else {"data": job.data.source, "sha256": job.data.sha256}
+        text = json.dumps(said, indent=1)
         with files.disk(folder):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / OUTCOME).unlink(missing_ok=True)
@@ -140,13 +143,14 @@ class State:
         """The run by spec, task and seed, its state, and its step where it has begun."""
         ask = self.job.question
         place = {"spec": self.job.label, "task": ask.task, "seed": ask.seed}
+        place |= {} if self.job.data is None else {"data": self.job.data.name}
         return {**place, "state": self.what, "step": self.step, "steps": ask.steps}
 
 
 def states(jobs: Sequence[Job], driver: Driver) -> list[State]:
     """How far every run of a suite is."""
     known = driver.store.counted()
-    return [_state(job, known.get(job.question), driver.folder(job)) for job in jobs]
+    return [_state(job, known.get(job.question), driver.folder(job)) for job in placed(jobs, known)]
 
 
 def status(jobs: Sequence[Job], driver: Driver) -> str:
@@ -180,7 +184,9 @@ def _step(run: Path) -> int:
 
 
 def missing(jobs: Sequence[Job]) -> Mapping[str, str]:
-    """What of a suite cannot run here, each with the reason: tasks that cannot be made, algorithms without their data."""
+    """What of a suite cannot run here, each with the reason: tasks that cannot be made, data sets that are not here, and
+    algorithms for which the suite names none.
+    """
     from flowrl_dsl.diagnostics import DiagnosticError
     from flowrl_dsl.runtime.worlds import catalogue
 
@@ -191,19 +197,31 @@ def missing(jobs: Sequence[Job]) -> Mapping[str, str]:
         except DiagnosticError as error:
             found[task] = error.diagnostics[0].message
     for job in jobs:
-        if not job.acts:
-            found[job.label] = "it learns from a data set, which a suite does not name yet"
+        if job.data is not None and job.data.missing:
+            found[job.data.name] = job.data.missing
+        elif job.data is None and job.needs_data:
+            found[job.label] = 'FRL0464 it learns from a data set, and the suite names none: data = "SOURCE"'
     return found
+
+
+def cures(jobs: Sequence[Job]) -> list[str]:
+    """What makes the data sets that are not here, each way once."""
+    return list(dict.fromkeys(job.data.cure for job in jobs if job.data is not None and job.data.missing))
 
 
 def possible(jobs: Sequence[Job], absent: Mapping[str, str]) -> list[Job]:
     """The jobs that can run here."""
-    return [job for job in jobs if job.question.task not in absent and job.label not in absent]
+
+    def parts(job: Job) -> set[str]:
+        return {job.question.task, job.label} | ({job.data.name} if job.data is not None else set())
+
+    return [job for job in jobs if not parts(job) & absent.keys()]
 
 
 def check_runnable(jobs: Sequence[Job]) -> None:
     """Raise FRL0506 where a part of the suite cannot run here."""
     found = missing(jobs)
     if found:
-        hint = "install what is missing, or choose others with --tasks and --specs"
-        raise SuiteError("FRL0506", f"{len(found)} parts of the suite cannot run here", *map(": ".join, found.items()), hint)
+        message = f"{len(found)} parts of the suite cannot run here"
+        hint = "install or make what is missing, or choose others with --tasks, --specs and --data"
+        raise SuiteError("FRL0506", message, *map(": ".join, found.items()), *cures(jobs), hint)

@@ -15,6 +15,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from flowrl_dsl import resuming, runs
 from flowrl_dsl.diagnostics import DiagnosticError, render_text
@@ -22,6 +23,7 @@ from flowrl_dsl.exits import INTERRUPTED, OK, RUN_FAILURE
 from flowrl_dsl.reading import read_regular
 from flowrl_dsl.runtime.errors import Interrupted, RunError, out_of_memory
 from flowrl_dsl.suites.attempts import DISK, JOB, NO_SPACE, RUN, Outcome, write_outcome
+from flowrl_dsl.suites.errors import SuiteError
 from flowrl_dsl.suites.results import FINISHED
 
 _MOST_BYTES = 1 << 20
@@ -86,7 +88,18 @@ def _once(folder: Path) -> None:
         resuming.resume(run, restart=True)
         return
     job = json.loads(read_regular(folder / JOB, _MOST_BYTES))
-    runs.train(runs.TrainArguments(job["spec"], job["task"], job["seed"], tuple(job["sets"]), out=run))
+    arguments = runs.TrainArguments(job["spec"], job["task"], job["seed"], tuple(job["sets"]), out=run, data=job.get("data"))
+    prepared = runs.prepare(arguments)
+    _check_data(job, prepared)
+    runs.run(prepared, runs.new_folder(arguments, prepared))
+
+
+def _check_data(job: dict[str, Any], prepared: runs.PreparedRun) -> None:
+    """Raise FRL0510 where the data set is another one here than where the suite was started."""
+    if prepared.data is not None and prepared.data.sha256 != job["sha256"]:
+        here, there = prepared.data.sha256, job["sha256"]
+        message = f"{prepared.data.source} has the digest {here} here, and the suite was started with {there}"
+        raise SuiteError("FRL0510", message, "copy the data set of the machine that started the suite, or start it again")
 
 
 def _follow(parent: int) -> None:
