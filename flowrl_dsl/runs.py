@@ -100,6 +100,8 @@ class PreparedRun:
     """Whether a run that has lost its checkpoints begins again."""
     changes: dict[str, Any] = field(default_factory=dict)
     """Entries of run.json to be replaced before the training continues."""
+    saved: Callable[[], None] = field(default=lambda: None, compare=False)
+    """Called after each checkpoint."""
 
     def training(self, folder: RunFolder, display: Display, program: Program | None = None) -> Training:
         """The training in its folder; ``program`` may replace the run's own if they differ only in input numbers."""
@@ -110,7 +112,9 @@ class PreparedRun:
         table = None if self.data is None else self.data.table(self.settings.task)
         phases = [(phase.name, at) for phase, at in zip(self.algorithm.phases, starts(self.algorithm.phases), strict=True)]
         shared = (folder, display, sinks_of(folder), own.hyper, regime.taken(self.algorithm), table, self.restart, phases)
-        return Training(program or own, self.settings, *shared)
+        training = Training(program or own, self.settings, *shared)
+        training.saved = self.saved
+        return training
 
 
 def train(arguments: TrainArguments) -> None:

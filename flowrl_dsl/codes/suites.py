@@ -44,9 +44,9 @@ CODES = (
     Code(
         "FRL0505",
         "a library for suites is not installed",
-        "Ray, submitit and pyarrow are optional extras.",
+        "Ray, submitit, pyarrow and fsspec are optional extras; a file system of fsspec may need a package of its own.",
         "flowrl-dsl suite run small --on ray",
-        "pip install 'flowrl-dsl[ray]', 'flowrl-dsl[slurm]' or 'flowrl-dsl[parquet]'.",
+        "pip install 'flowrl-dsl[ray]', 'flowrl-dsl[slurm]', 'flowrl-dsl[parquet]' or 'flowrl-dsl[remote]'.",
     ),
     Code(
         "FRL0506",
@@ -85,5 +85,21 @@ CODES = (
         "the file was replaced after the suite was started, or the machine has one of its own.",
         "flowrl-dsl suite run offline --on ray",
         "Copy the data set of the machine that started the suite to the others, or start the suite again.",
+    ),
+    Code(
+        "FRL0511",
+        "a URL of runs cannot be used",
+        "The place cannot be reached, refuses to be read or written, has an unknown protocol, or holds something else than "
+        "runs.  A run that is being trained stops after its checkpoint; what the URL holds is complete.",
+        "flowrl-dsl suite run small --out nope://bucket/runs",
+        "Correct the URL or the credentials, or make the place reachable, and give the command again.",
+    ),
+    Code(
+        "FRL0512",
+        "another process has continued a run at a URL",
+        "The place has a version of the run that this machine has neither fetched nor made: a machine that was taken for "
+        "lost still trains, or the suite was started twice.  This process stops, the other one goes on.",
+        "flowrl-dsl suite run small --out s3://bucket/runs",
+        "Wait for the other process; where there is none, give the command again.",
     ),
 )

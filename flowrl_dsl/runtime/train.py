@@ -83,6 +83,7 @@ class Training:
         self._notices: set[str] = set()
         self._checkpointed = -1
         self.stopping = False  # set by a sink that asks for the end
+        self.saved: Callable[[], None] = lambda: None  # called after each checkpoint, when it is complete
 
     @property
     def step(self) -> int:
@@ -380,6 +381,7 @@ class Training:
         self.checkpoints.save(self.step, arrays, rest, fresh, *kept)
         self.replay.saved()
         self._checkpointed = self.step
+        self.saved()
         self._notify()
 
     def _notify(self) -> None:

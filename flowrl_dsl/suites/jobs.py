@@ -87,10 +87,15 @@ class Job:
     @property
     def folder(self) -> str:
         """The place of its files below the folder of runs; runs of different suites that agree share it."""
+        return f"{self.population}-seed{self.question.seed}"
+
+    @property
+    def population(self) -> str:
+        """The common part of the places of runs that differ in their seeds alone."""
         ask = self.question
         rest = (ask.steps, ask.evaluate_every, ask.episodes, *filter(None, [ask.data]))
         budget = hashlib.sha256(repr(rest).encode()).hexdigest()[:6]
-        return f"{self.spec}/{ask.task.replace('/', '_')}/{ask.algorithm}-{budget}-seed{ask.seed}"
+        return f"{self.spec}/{ask.task.replace('/', '_')}/{ask.algorithm}-{budget}"
 
     def __str__(self) -> str:
         return f"{self.label} on {self.place}, seed {self.question.seed}"
