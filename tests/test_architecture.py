@@ -111,7 +111,7 @@ LIBRARIES: dict[str, set[str]] = {
     "testing": {"jax", "numpy", "hypothesis"},
     "bench": {"jax", "numpy", "gymnasium"},
     "report": {"numpy", "pygments"},
-    "suites": {"numpy", "matplotlib", "pyarrow", "ray", "submitit", "fsspec"},
+    "suites": {"numpy", "matplotlib", "pydantic", "pyarrow", "ray", "submitit", "fsspec"},
     "top": {"jax", "numpy", "optuna", "shtab"},
 }
 LAZY = {"flax", "jax", "numpy", "optax"}
