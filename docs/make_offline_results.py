@@ -1,9 +1,9 @@
-"""Collect data sets, train every offline spec on them with three seeds, and write docs/results_offline.md.
+"""Fill docs/results_offline.md with the results of the suite `offline`, whose data sets it collects.
 
 ``python docs/make_offline_results.py``.  For each task one policy is trained; ``collect`` writes sets of it while it is
-weak, middling and good, and one of its replay.  Each finished run is recorded as a line of ``docs/results_offline.jsonl``: a
-recorded run is not repeated unless its settings have changed, an interrupted one (``runs/offline``) is resumed.  The seeds
-of a spec on a set are one population, which compiles once.  One process runs at a time, on one thread.
+weak, middling and good, and one of its replay; ``docs/data_sets_offline.jsonl`` has the returns in them.  Then it runs what
+``docs/results_offline.jsonl`` lacks, as ``flowrl-dsl suite run offline --population`` with a store that begins with these
+results, adds the new ones to the file, and writes tables and figures.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from statistics import median
 
 import numpy as np
-from records import DOCS, Record, Records, fill, fingerprint, table
+from records import DOCS, Record, Records, fill, table
+from studies import Study
 
-from flowrl_dsl import __version__
-from flowrl_dsl.runtime.curves import RETURN, Curve, Series, curves_of, read_evaluations
+from flowrl_dsl import driver
+from flowrl_dsl.runtime.curves import RETURN, Curve
 from flowrl_dsl.runtime.plot import draw
+from flowrl_dsl.suites import exchange
+from flowrl_dsl.suites.jobs import jobs_of
+from flowrl_dsl.suites.store import Store
 
+SUITE = "offline"
 RUNS = DOCS.parent / "runs" / "offline"
 SETS = RUNS / "sets"
-RECORDS = Records("results_offline.jsonl")
-SEEDS = (0, 1, 2)
-UPDATES, EVALUATE_EVERY = 5_000, 1_250
-EPISODES = 5
+RECORDS = DOCS / "results_offline.jsonl"
+KEPT_SETS = Records("data_sets_offline.jsonl")
 
 TEACHER = "redq"
 TEACHING = (
@@ -77,33 +78,8 @@ TASKS = (
     Task("dm_control/cartpole-swingup", (5_000, 10_000, 15_000), 10_000, action_repeat=2),
 )
 LEVELS = ("weak", "middling", "good", "replay")
-FIRST = ("middling", "replay", "good", "weak")
-"""The order in which the sets are learned from: an interrupted study has the most telling ones."""
 NOISE = 0.2
 """Standard deviation of the noise on collected actions.  Without it a state has one action, and values nothing to choose."""
-
-RATE = 1e-3
-FALLING = f"adam(cosine({RATE} -> 0, over = {UPDATES}))"
-SMALL = ("policy.network=mlp([128, 128])", "train.batch=128")
-VALUES = (
-    "critic.network=mlp([128, 128])",
-    f"critic.optimizer=adam({RATE})",
-    "value.network=mlp([128, 128])",
-    f"value.optimizer=adam({RATE})",
-)
-"""Half as wide as the specs and with a rate three times theirs, for a two-hundredth of their updates."""
-IMPLICIT = (*SMALL, *VALUES, f"policy.optimizer={FALLING}")
-NORMALISED = (*IMPLICIT, "value.network=mlp([128, 128], layer_norm = true)")
-DENOISING = ("policy.network=mlp([128, 128], activation = mish)", f"policy.optimizer={FALLING}", "train.batch=128")
-SPECS: dict[str, tuple[str, ...]] = {
-    "bc": (*DENOISING, "policy.sampler.steps=10"),
-    "iql": IMPLICIT,
-    "sql": NORMALISED,
-    "eql": NORMALISED,
-    "idql": (*VALUES, *DENOISING, "policy.target=ema(0.005)"),
-}
-"""Every offline spec with its settings; one line adds one."""
-
 
 # --------------------------------------------------------------------------------------------------------------- data sets
 
@@ -118,6 +94,11 @@ class DataSet:
     @property
     def name(self) -> str:
         return f"flowrl/{self.task.short}-{self.level}-v0"
+
+    @property
+    def place(self) -> str:
+        """As the suite calls the task with this set."""
+        return f"{self.task.name}, {self.name}"
 
     @property
     def metadata(self) -> Path:
@@ -154,8 +135,9 @@ def make_sets(task: Task) -> None:
     if not replay.metadata.exists():
         call("collect", str(task.teacher), "--replay", "--out", replay.name)
     for data in (DataSet(task, level) for level in LEVELS):
-        if RECORDS.find(data.key) is None:
-            RECORDS.add(data.key | data.described())
+        described = data.key | data.described()
+        if KEPT_SETS.find(described) is None:
+            KEPT_SETS.add(described)
 
 
 def settings(sets: Iterable[str]) -> list[str]:
@@ -177,155 +159,66 @@ def call(*words: str) -> None:
 # -------------------------------------------------------------------------------------------------------------------- runs
 
 
-@dataclass(frozen=True)
-class Job:
-    """The population of one spec on one set."""
-
-    spec: str
-    data: DataSet
-
-    @property
-    def folder(self) -> Path:
-        return RUNS / self.spec / f"{self.data.task.short}-{self.data.level}"
-
-    @property
-    def sets(self) -> tuple[str, ...]:
-        return (*SPECS[self.spec], f"train.action_repeat={self.data.task.action_repeat}")
-
-    def key(self, seed: int) -> Record:
-        """The fields that identify the record of one seed."""
-        return {
-            "spec": self.spec,
-            "task": self.data.task.name,
-            "level": self.data.level,
-            "seed": seed,
-            "updates": UPDATES,
-            "evaluate_every": EVALUATE_EVERY,
-            "episodes": EPISODES,
-            "algorithm": fingerprint(self.spec, self.data.task.name, self.sets),
-        }
-
-    def run(self) -> None:
-        """Train and record the population, unless all its seeds have been recorded."""
-        if all(RECORDS.find(self.key(seed)) for seed in SEEDS):
-            return
-        members = [self.folder / f"seed{seed}" for seed in SEEDS]
-        if any((run / "run.json").exists() and said(run, "sets") != list(self.sets) for run in members):
-            shutil.rmtree(self.folder)  # a population with outdated settings
-        if (self.folder / "population.json").exists():
-            call("resume", str(self.folder))
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            options = ["--task", self.data.task.name, "--data", self.data.name, "--seeds", str(len(SEEDS))]
-            options += ["--steps", str(UPDATES), "--evaluate-every", str(EVALUATE_EVERY), "--episodes", str(EPISODES)]
-            options += ["--out", str(self.folder)]
-            call("train", self.spec, *options, *settings(self.sets))
-        sha256 = self.data.described()["sha256"]
-        for seed, run in zip(SEEDS, members, strict=True):
-            RECORDS.add(self.key(seed) | {"sets": list(self.sets)} | measured(run) | {"data": sha256})
+@cache
+def study() -> Study:
+    """The suite with the results of docs/results_offline.jsonl."""
+    return Study(jobs_of(driver.resolve_suite_or_raise(SUITE)), exchange.read(RECORDS))
 
 
-def said(run: Path, name: str) -> object:
-    return json.loads((run / "run.json").read_text())[name]
-
-
-def measured(run: Path) -> Record:
-    """The measurements of a finished run."""
-    returns = read_evaluations(run).values
-    timing = [json.loads(line) for line in (run / "timing.jsonl").open()]
-    return {
-        "version": __version__,
-        "updates_per_second": median(line["updates_per_second"] for line in timing if line["updates_per_second"]),
-        "evaluated_at": list(returns),
-        "return_mean": [round(mean, 2) for mean, _ in returns.values()],
-        "return_std": [round(spread, 2) for _, spread in returns.values()],
-    }
-
-
-def study(specs: Iterable[str], tasks: Iterable[Task], levels: Iterable[str]) -> None:
-    """Collect what is missing and train; bc comes first on every set, since all others are compared with it."""
-    for task in tasks:
-        make_sets(task)
-    for level in sorted(levels, key=FIRST.index):
-        for task in tasks:
-            for spec in specs:
-                job = Job(spec, DataSet(task, level))
-                try:
-                    job.run()
-                except subprocess.CalledProcessError as error:
-                    print(f"failed with {error.returncode}: {spec} on {job.data.name}", flush=True)
+def run(words: Iterable[str]) -> None:
+    """Run what the results lack; ``words`` choose a part of the suite, and how many run at a time."""
+    store = Store(RUNS / "results.sqlite")
+    store.add(exchange.read(RECORDS))
+    command = [sys.executable, "-m", "flowrl_dsl.cli", "suite", "run", SUITE, "--population", "--out", str(RUNS), *words]
+    try:
+        subprocess.run(command, env=os.environ | {"MINARI_DATASETS_PATH": str(SETS)}, check=False)
+    finally:
+        exchange.write(store.results(), RECORDS)
 
 
 # ----------------------------------------------------------------------------------------------------------------- writing
 
 
-def recorded(spec: str, data: DataSet) -> list[Record]:
-    """The records of a spec on a set."""
-    found = (RECORDS.shown(Job(spec, data).key(seed)) for seed in SEEDS)
-    return [record for record in found if record is not None]
-
-
-@cache
-def curve(spec: str, data: DataSet) -> Curve | None:
-    """The returns of a spec on a set over its updates, the inter-quartile mean of its seeds."""
-    runs = [_evaluations(record) for record in recorded(spec, data)]
-    return curves_of(runs)[0] if runs else None
-
-
-def _evaluations(record: Record) -> Series:
-    values = zip(record["return_mean"], record["return_std"], strict=True)
-    by_step = dict(zip(record["evaluated_at"], values, strict=True))
-    return Series(_panel(record["task"], record["level"]), record["spec"], (), by_step)
-
-
-def _panel(task: str, level: str) -> str:
-    return f"{task}, {level}"
-
-
-def returns_of(task: Task) -> str:
+def returns_of(of: Study, task: Task) -> str:
     """A row for the behaviour and one for each spec, a column for each set."""
     sets = [DataSet(task, level) for level in LEVELS]
-    behaviours = [RECORDS.find(data.key) for data in sets]
+    behaviours = [KEPT_SETS.find(data.key) for data in sets]
     means = [None if found is None else found["returns"] for found in behaviours]
     first = [f"{one['mean']:.1f} (best {one['max']:.1f})" if one is not None else "not collected" for one in means]
-    return table(
-        ["", *LEVELS],
-        [["the data", *first], *([_marked(spec, sets), *(_final(spec, data) for data in sets)] for spec in SPECS)],
-    )
+    specs = dict.fromkeys(job.spec for job in of.jobs)
+    rows = [[of.marked(spec, task.name), *(_final(of, spec, data) for data in sets)] for spec in specs]
+    return table(["", *LEVELS], [["the data", *first], *rows])
 
 
-def _marked(spec: str, sets: Iterable[DataSet]) -> str:
-    return spec + RECORDS.mark(Job(spec, data).key(seed) for data in sets for seed in SEEDS)
-
-
-def _final(spec: str, data: DataSet) -> str:
+def _final(of: Study, spec: str, data: DataSet) -> str:
     """The final inter-quartile mean with its interval; bold where the interval is above that of bc."""
-    found, cloned = curve(spec, data), curve("bc", data)
+    found, cloned = of.curves.get((spec, data.place)), of.curves.get(("bc", data.place))
     if found is None:
         return "not run"
     text = f"{found.center[-1]:.1f} [{found.low[-1]:.1f}, {found.high[-1]:.1f}]"
     return f"**{text}**" if cloned is not None and found.low[-1] > cloned.high[-1] else text
 
 
-def curves(task: Task) -> Iterator[Curve]:
+def curves(of: Study, task: Task) -> Iterator[Curve]:
     """All curves of a task, and the mean return of each set as a line."""
     for level in LEVELS:
         data = DataSet(task, level)
-        found = RECORDS.find(data.key)
-        drawn = [one for one in (curve(spec, data) for spec in SPECS) if one is not None]
+        panel, found = f"{task.name}, {level}", KEPT_SETS.find(data.key)
+        drawn = [replace(curve, task=panel) for (_, place), curve in of.curves.items() if place == data.place]
         if found is not None and drawn:
             steps = drawn[0].steps
             mean = np.full(len(steps), found["returns"]["mean"])
-            yield Curve(_panel(task.name, level), "the data", (), "", 1, steps, mean, mean, mean, RETURN, steps)
+            yield Curve(panel, "the data", (), "", 1, steps, mean, mean, mean, RETURN, steps)
         yield from drawn
 
 
 def write() -> None:
     """Write the tables of docs/results_offline.md and the figures."""
+    of = study()
     for task in TASKS:
-        drawn = list(curves(task))
+        drawn = list(curves(of, task))
         picture = f"results_offline_{task.short}.png"
-        shown = returns_of(task)
+        shown = returns_of(of, task)
         if drawn:
             draw(drawn, DOCS / picture, by="updates")
             shown += f"\n\n![learning curves]({picture})"
@@ -334,14 +227,23 @@ def write() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only-sets", action="store_true", help="make the data sets alone")
     parser.add_argument("--only-write", action="store_true", help="run nothing; write the page from the recorded runs")
-    parser.add_argument("--specs", nargs="+", default=list(SPECS), choices=list(SPECS))
+    parser.add_argument("--jobs", help="how many populations are trained at a time")
+    parser.add_argument("--specs", nargs="+")
     parser.add_argument("--levels", nargs="+", default=list(LEVELS), choices=LEVELS)
     parser.add_argument("--tasks", nargs="+", default=[t.short for t in TASKS], choices=[t.short for t in TASKS])
     asked = parser.parse_args()
+    tasks = [task for task in TASKS if task.short in asked.tasks]
     if not asked.only_write:
-        study(asked.specs, [task for task in TASKS if task.short in asked.tasks], asked.levels)
-    write()
+        for task in tasks:
+            make_sets(task)
+    if not asked.only_sets and not asked.only_write:
+        words = ["--data", *(DataSet(task, level).name for task in tasks for level in asked.levels)]
+        words += [*(["--specs", *asked.specs] if asked.specs else []), *(["--jobs", asked.jobs] if asked.jobs else [])]
+        run(words)
+    if not asked.only_sets:
+        write()
 
 
 if __name__ == "__main__":

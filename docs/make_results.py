@@ -11,19 +11,18 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from statistics import median
 
-from records import DOCS, OUTDATED, fill, table
+from records import DOCS, fill, table
+from studies import Study
 
 from flowrl_dsl import driver
-from flowrl_dsl.runtime.curves import Curve, Series, curves_of
+from flowrl_dsl.runtime.curves import Curve
 from flowrl_dsl.runtime.plot import draw
 from flowrl_dsl.suites import exchange
-from flowrl_dsl.suites.jobs import Job, Question, jobs_of
-from flowrl_dsl.suites.results import Result, first_recorded
+from flowrl_dsl.suites.jobs import jobs_of
 from flowrl_dsl.suites.store import Store
 
 SUITE = "small"
@@ -43,48 +42,6 @@ SHARED = tuple(task for task in TASKS if task != "Reacher-v5")
 """Tasks of all published specs."""
 OF_ALL = ("InvertedPendulum-v5", "dm_control/cartpole-swingup")
 """Tasks of all specs."""
-
-
-class Study:
-    """The jobs of the suite, and the results of a file: each job's own, or the latest one of an earlier form of its spec."""
-
-    def __init__(self, jobs: Iterable[Job], results: Iterable[Result]):
-        self.jobs = list(jobs)
-        kept = list(results)
-        self._found = first_recorded(kept)
-        self._of_any_form = {_without_form(one.spec, one.question): one for one in kept}
-
-    def of(self, spec: str, task: str | None = None) -> list[Job]:
-        """The jobs of a spec, on one task or all."""
-        return [job for job in self.jobs if job.spec == spec and task in (None, job.question.task)]
-
-    def shown(self, job: Job) -> Result | None:
-        """The result of a job, or the latest one of an earlier form; None if there is neither."""
-        return self._found.get(job.question) or self._of_any_form.get(_without_form(job.spec, job.question))
-
-    def is_outdated(self, job: Job) -> bool:
-        """Whether only an earlier form of the spec has a result."""
-        return job.question not in self._found and self.shown(job) is not None
-
-    def marked(self, spec: str) -> str:
-        """The name of a spec, marked where some of its results are of an earlier form."""
-        return f"{spec} {OUTDATED}" if any(map(self.is_outdated, self.of(spec))) else spec
-
-    @cached_property
-    def curves(self) -> dict[tuple[str, str], Curve]:
-        """The learning curve of each spec on each task with a result."""
-        found = (self.shown(job) for job in self.jobs)
-        drawn = curves_of([_evaluations(result) for result in found if result is not None])
-        return {(curve.spec, curve.task): curve for curve in drawn}
-
-
-def _without_form(spec: str, question: Question) -> tuple[str, Question]:
-    return spec, replace(question, algorithm="")
-
-
-def _evaluations(result: Result) -> Series:
-    values = {one.step: (one.return_mean, one.return_std or 0.0) for one in result.evaluations}
-    return Series(result.question.task, result.spec, (), values)
 
 
 @cache

@@ -62,7 +62,7 @@ def _suites() -> Rows:
     rows = []
     for name, path in shipped_suites().items():
         suite = driver.resolve_suite_or_raise(str(path))
-        runs = sum(len(group.specs) * len(group.tasks) * len(group.seeds) for group in suite.groups)
+        runs = sum(len(group.specs) * len([*group.places()]) * len(group.seeds) for group in suite.groups)
         rows.append({"name": name, "runs": f"{runs} runs", "title": suite.title or "", "paper": ""})
     return rows
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import product
@@ -27,6 +27,8 @@ _FILES_OF_A_MEMBER, _OTHER_FILES = 4, 64
 
 Sweep = Sequence[str]
 """The assignments to one name, one per value: ``temperature=0.03``, ``temperature=0.1``."""
+Members = dict[str, tuple["RunFolder", runs.PreparedRun]]
+"""The folder and the run of each member, by name."""
 
 
 @dataclass(frozen=True)
@@ -134,14 +136,48 @@ def _allow_open_files(members: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, runs.PreparedRun]]) -> None:
+def _run(parent: Path, program: Program, members: Members) -> None:
+    from flowrl_dsl.runtime.logs import quoted
+
+    print(f"population of {len(members)} runs: {parent}\nif interrupted: flowrl-dsl resume {quoted(parent)}", flush=True)
+
+    def finish(folders: Sequence[RunFolder]) -> None:
+        drawn = _finish(folders)
+        if drawn and runs.draw_curve(drawn, parent / "curve.png"):
+            print(f"learning curve: {parent / 'curve.png'}")
+
+    try:
+        failures = advance(program, members, finish)
+    except (Interrupted, KeyboardInterrupt):
+        print(f"interrupted; resume with: flowrl-dsl resume {quoted(parent)}", flush=True)
+        raise
+    if failures:
+        raise DiagnosticError(
+            [replace(one, message=f"{name}: {one.message}") for name, error in failures.items() for one in error.diagnostics]
+        )
+
+
+def together(members: Members) -> dict[str, RunError]:
+    """Train runs that differ in their seeds alone, each in its own folder and from wherever it stands, to their ends.
+
+    Returns the errors of members that ended in values that are not finite; the others have finished.  Raises FRL0411 for
+    runs that are not alike, and what :func:`flowrl_dsl.runtime.population.Population.run` does.
+    """
+    _allow_open_files(len(members))
+    (first, prepared), *others = members.values()
+    for folder, other in others:
+        if not _alike(prepared, other):
+            raise RunError("FRL0411", f"{folder.path} and {first.path} are not members of one population")
+    return advance(prepared.program, members, _finish)
+
+
+def advance(program: Program, members: Members, finish: Callable[[Sequence[RunFolder]], object]) -> dict[str, RunError]:
+    """Train members with one program, and ``finish`` their folders while they are locked; returns errors by member."""
     import jax
 
-    from flowrl_dsl.runtime.logs import quoted
     from flowrl_dsl.runtime.population import Population, SharedDisplay
     from flowrl_dsl.runtime.progress import display
 
-    print(f"population of {len(members)} runs: {parent}\nif interrupted: flowrl-dsl resume {quoted(parent)}", flush=True)
     (folder, prepared), *_ = members.values()
     shared = SharedDisplay(display(f"{folder.said('spec')} on {prepared.settings.task}", prepared.settings.steps))
     with ExitStack() as locks:
@@ -151,25 +187,20 @@ def _run(parent: Path, program: Program, members: dict[str, tuple[RunFolder, run
             folder.change(prepared.changes)
             trainings[name] = prepared.training(folder, shared.of(name), program)
         population = Population(trainings, shared, joined=jax.default_backend() != "cpu")
-        try:
-            failures = population.run()
-        except (Interrupted, KeyboardInterrupt):
-            print(f"interrupted; resume with: flowrl-dsl resume {quoted(parent)}", flush=True)
-            raise
-        _finish(parent, [folder for folder, _ in members.values()])
+        failures = population.run()
+        finish([folder for folder, _ in members.values()])
     runs.print_means([(f, r) for name, (f, _) in members.items() if (r := trainings[name].result) is not None])
-    if failures:
-        raise DiagnosticError(
-            [replace(one, message=f"{name}: {one.message}") for name, error in failures.items() for one in error.diagnostics]
-        )
+    return failures
 
 
-def _finish(parent: Path, folders: Sequence[RunFolder]) -> None:
-    """Write the files derived from the metrics; a member that stopped early may have no evaluation to plot."""
+def _finish(folders: Sequence[RunFolder]) -> list[Path]:
+    """Write the files derived from the metrics; a member that stopped early may have no evaluation to plot.
+
+    Returns the folders with a curve.
+    """
     for folder in folders:
         folder.write_csv()
     drawn = [folder.path for folder in folders if any(record["kind"] == "eval" for record in folder.records())]
     for path in drawn:
         runs.draw_curve([path], path / "curve.png")
-    if drawn and runs.draw_curve(drawn, parent / "curve.png"):
-        print(f"learning curve: {parent / 'curve.png'}")
+    return drawn

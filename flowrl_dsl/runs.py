@@ -100,6 +100,8 @@ class PreparedRun:
     """Whether a run that has lost its checkpoints begins again."""
     changes: dict[str, Any] = field(default_factory=dict)
     """Entries of run.json to be replaced before the training continues."""
+    saved: Callable[[], None] = field(default=lambda: None, compare=False)
+    """Called after each checkpoint."""
 
     def training(self, folder: RunFolder, display: Display, program: Program | None = None) -> Training:
         """The training in its folder; ``program`` may replace the run's own if they differ only in input numbers."""
@@ -110,7 +112,7 @@ class PreparedRun:
         table = None if self.data is None else self.data.table(self.settings.task)
         phases = [(phase.name, at) for phase, at in zip(self.algorithm.phases, starts(self.algorithm.phases), strict=True)]
         shared = (folder, display, sinks_of(folder), own.hyper, regime.taken(self.algorithm), table, self.restart, phases)
-        return Training(program or own, self.settings, *shared)
+        return Training(program or own, self.settings, *shared, self.saved)
 
 
 def train(arguments: TrainArguments) -> None:
@@ -169,10 +171,9 @@ def rebuild(folder: RunFolder) -> PreparedRun:
 def resolved(folder: RunFolder) -> Algorithm:
     """The algorithm by the copy of the spec in a run folder, which resolves as it did when the run began."""
     main, task, sets = map(folder.said, ("main", "task", "sets"))
-    home = folder.path / "spec"
     written = folder.resolved()
     data = _recorded(folder)
-    resolution = resolve(str(home / main), task=task, sets=sets, data=None if data is None else data.name)
+    resolution = resolve(str(folder.path / "spec" / main), task=task, sets=sets, data=None if data is None else data.name)
     _check_copies(folder, set(resolution.sources) - {SET_FILE})
     algorithm = driver.algorithm_of(resolution)
     if show(algorithm).encode() != written:
@@ -220,8 +221,7 @@ def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
     }
     said |= {} if prepared.data is None else {"data": asdict(prepared.data)}
     said |= {} if prepared.begin is None else {"begin": prepared.begin}
-    if arguments.wandb is not None:
-        said["wandb_id"] = secrets.token_hex(8)
+    said |= {} if arguments.wandb is None else {"wandb_id": secrets.token_hex(8)}
     folder = RunFolder.create(Path("runs"), name, arguments.task, arguments.seed, said, prepared.contents, arguments.out)
     resolved(folder)  # a run whose copy does not resolve by itself could not be resumed
     return folder

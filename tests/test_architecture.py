@@ -37,7 +37,20 @@ ALLOWED: dict[str, set[str]] = {
     | BASE,
     "bench": {"bench", "driver", "plan", "runs", "graph", "lowering", "runtime", "__init__"} | BASE,
     "report": {"report", "editor", "runtime", "diagnostics", "reading", "__init__"},
-    "suites": {"suites", "spec", "syntax", "runtime", "bench", "driver", "runs", "resuming", "exits"} | BASE,
+    "suites": {
+        "suites",
+        "spec",
+        "syntax",
+        "datasets",
+        "runtime",
+        "bench",
+        "driver",
+        "runs",
+        "resuming",
+        "populations",
+        "exits",
+    }
+    | BASE,
     "top": {
         "driver",
         "plan",
@@ -98,7 +111,7 @@ LIBRARIES: dict[str, set[str]] = {
     "testing": {"jax", "numpy", "hypothesis"},
     "bench": {"jax", "numpy", "gymnasium"},
     "report": {"numpy", "pygments"},
-    "suites": {"numpy", "matplotlib", "pyarrow", "ray", "submitit"},
+    "suites": {"numpy", "matplotlib", "pydantic", "pyarrow", "ray", "submitit", "fsspec"},
     "top": {"jax", "numpy", "optuna", "shtab"},
 }
 LAZY = {"flax", "jax", "numpy", "optax"}

@@ -91,6 +91,18 @@ def test_the_results_of_the_documents_answer_the_suite(scripts) -> None:
     assert whole.jobs and all(whole.shown(job) is not None for job in whole.jobs)
 
 
+def test_the_offline_results_answer_the_suite_where_their_sets_are_not(scripts) -> None:
+    offline = scripts("make_offline_results")
+    task, whole = offline.TASKS[0], offline.study()
+    data = offline.DataSet(task, "middling")
+    jobs = whole.of("bc", data.place)
+    assert len(jobs) == 3 and all(whole.shown(job) is not None for job in jobs)
+    assert not any(map(whole.is_outdated, jobs))
+    assert whole.marked("bc", task.name) == "bc" and "| bc | not run |" in offline.returns_of(whole, task)
+    sets = {offline.DataSet(one, level).name for one in offline.TASKS for level in offline.LEVELS}
+    assert {job.data.name for job in whole.jobs} == sets
+
+
 def test_a_record_of_another_algorithm_is_shown_with_a_mark_and_repeated(scripts, tmp_path, monkeypatch) -> None:
     records = scripts("records")
     monkeypatch.setattr(records, "DOCS", tmp_path)

@@ -44,17 +44,17 @@ CODES = (
     Code(
         "FRL0505",
         "a library for suites is not installed",
-        "Ray, submitit and pyarrow are optional extras.",
+        "Ray, submitit, pyarrow and fsspec are optional extras; a file system of fsspec may need a package of its own.",
         "flowrl-dsl suite run small --on ray",
-        "pip install 'flowrl-dsl[ray]', 'flowrl-dsl[slurm]' or 'flowrl-dsl[parquet]'.",
+        "pip install 'flowrl-dsl[ray]', 'flowrl-dsl[slurm]', 'flowrl-dsl[parquet]' or 'flowrl-dsl[remote]'.",
     ),
     Code(
         "FRL0506",
         "a part of the suite cannot run here",
-        "A task cannot be made, because a package is missing or its name is unknown, or an algorithm needs a data set.  "
-        "Nothing has been started.",
+        "A task cannot be made, because a package is missing or its name is unknown; a data set is not here; or an "
+        "algorithm learns from a data set and the suite names none.  Nothing has been started.",
         "flowrl-dsl suite run dm_control",
-        "Install what the message names, or run the rest with --tasks and --specs.",
+        "Install or make what the message names, or run the rest with --tasks, --specs and --data.",
     ),
     Code(
         "FRL0507",
@@ -67,7 +67,7 @@ CODES = (
     Code(
         "FRL0508",
         "no such part of the suite",
-        "--specs, --tasks and --budget choose among what the suite has.",
+        "--specs, --tasks, --data and --budget choose among what the suite has.",
         "flowrl-dsl suite run small --tasks Ant-v5",
         "Use a name in the hint.",
     ),
@@ -77,5 +77,29 @@ CODES = (
         "The cluster cannot be reached or did not accept the runs.",
         "flowrl-dsl suite run small --on ray --address 10.0.0.1:6379",
         "Start the cluster, or correct the address.",
+    ),
+    Code(
+        "FRL0510",
+        "another data set than that of the suite",
+        "A run of a suite is identified by the digest of its data set.  The worker has found another one at the same place: "
+        "the file was replaced after the suite was started, or the machine has one of its own.",
+        "flowrl-dsl suite run offline --on ray",
+        "Copy the data set of the machine that started the suite to the others, or start the suite again.",
+    ),
+    Code(
+        "FRL0511",
+        "a URL of runs cannot be used",
+        "The place cannot be reached, refuses to be read or written, has an unknown protocol, or holds something else than "
+        "runs.  A run that is being trained stops after its checkpoint; what the URL holds is complete.",
+        "flowrl-dsl suite run small --out nope://bucket/runs",
+        "Correct the URL or the credentials, or make the place reachable, and give the command again.",
+    ),
+    Code(
+        "FRL0512",
+        "another process has continued a run at a URL",
+        "The place has a version of the run that this machine has neither fetched nor made: a machine that was taken for "
+        "lost still trains, or the suite was started twice.  This process stops, the other one goes on.",
+        "flowrl-dsl suite run small --out s3://bucket/runs",
+        "Wait for the other process; where there is none, give the command again.",
     ),
 )

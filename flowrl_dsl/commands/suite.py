@@ -12,6 +12,8 @@ from flowrl_dsl.exits import OK, show
 
 if TYPE_CHECKING:
     from flowrl_dsl.suites.jobs import Job
+    from flowrl_dsl.suites.places import Home
+    from flowrl_dsl.suites.running import Driver
     from flowrl_dsl.suites.store import Store
 
 HELP = "compare specs on tasks: price, run and evaluate a declared suite"
@@ -39,8 +41,8 @@ def declare(command: argparse.ArgumentParser) -> None:
     for name in ("run", "status", "table", "report", "export", "import"):
         help_text = "the file of results (default OUT/results.sqlite)"
         made[name].add_argument("--store", type=Path, metavar="FILE", help=help_text)
-        help_text = f"the folder of runs and results (default {_HOME})"
-        made[name].add_argument("--out", type=Path, default=_HOME, metavar="DIR", help=help_text)
+        help_text = f"the folder of runs and results (default {_HOME}), or a URL of fsspec for the runs: s3://BUCKET/runs"
+        made[name].add_argument("--out", default=str(_HOME), metavar="DIR|URL", help=help_text)
     made["plan"].add_argument("--no-bench", action="store_true", help="count only: do not measure the speed of each spec")
     _add_resources(made["run"])
     made["table"].add_argument("--format", choices=_FORMS, default="markdown")
@@ -60,14 +62,19 @@ def _add_suite(kind: argparse.ArgumentParser) -> None:
     kind.add_argument("--budget", metavar="NAME", help="a budget of the suite in place of the one it chooses")
     kind.add_argument("--specs", nargs="+", metavar="SPEC", help="these specs of the suite alone")
     kind.add_argument("--tasks", nargs="+", metavar="TASK", help="these tasks of the suite alone")
+    kind.add_argument("--data", nargs="+", metavar="NAME", help="these data sets of the suite alone")
     kind.add_argument("--seeds", nargs="+", type=seed, metavar="N", help="these seeds of the suite alone")
 
 
 def _add_resources(kind: argparse.ArgumentParser) -> None:
     kind.add_argument("--on", choices=_PLACES, default="local", help="where to run (default local)")
+    help_text = "train the seeds of a spec on a task side by side, in one process with one compiled program"
+    kind.add_argument("--population", action="store_true", help=help_text)
     kind.add_argument("--jobs", type=positive, metavar="N", help="runs at a time (default: as many as there are cores)")
     kind.add_argument("--address", metavar="ADDRESS", help="a cluster of Ray, or a partition of Slurm")
     kind.add_argument("--cpus", type=deviation, default=1.0, metavar="X", help="cores of a run on a cluster (default 1)")
+    help_text = "with a URL: the folder on the machine of a run in which it is trained (default below the temporary folder)"
+    kind.add_argument("--scratch", metavar="DIR", help=help_text)
     kind.add_argument("--gpus", type=deviation, default=0.0, metavar="X", help="accelerators of a run, or a share of one")
 
 
@@ -91,13 +98,26 @@ def _jobs(parsed: argparse.Namespace) -> list[Job]:
     from flowrl_dsl.suites.jobs import chosen, jobs_of
 
     suite = driver.resolve_suite_or_raise(parsed.suite)
-    return chosen(jobs_of(suite, parsed.budget), parsed.specs, parsed.tasks, parsed.seeds)
+    return chosen(jobs_of(suite, parsed.budget), parsed.specs, parsed.tasks, parsed.seeds, parsed.data)
 
 
 def _store(parsed: argparse.Namespace) -> Store:
     from flowrl_dsl.suites.store import Store
 
-    return Store(parsed.store or parsed.out / "results.sqlite")
+    return Store(parsed.store or _home(parsed).root / "results.sqlite")
+
+
+def _home(parsed: argparse.Namespace) -> Home:
+    from flowrl_dsl.suites.places import home_of
+
+    return home_of(parsed.out, _HOME, getattr(parsed, "scratch", None))
+
+
+def _driver(parsed: argparse.Namespace) -> Driver:
+    from flowrl_dsl.suites.running import Driver
+
+    home = _home(parsed)
+    return Driver(home.root, _store(parsed), home)
 
 
 def _plan(parsed: argparse.Namespace) -> None:
@@ -109,28 +129,31 @@ def _plan(parsed: argparse.Namespace) -> None:
 
     def text() -> str:
         reasons = [f"cannot run here: {what}: {reason}" for what, reason in absent.items()]
+        reasons += running.cures(jobs)
         return "\n".join([*reasons, pricing.text(possible, measured)])
 
     def value() -> object:
-        return {"cannot_run": absent, "specs": [asdict(price) for price in pricing.prices(possible, measured)]}
+        specs = [asdict(price) for price in pricing.prices(possible, measured)]
+        sets = [{"name": one.name, "sha256": one.sha256, "gigabytes": one.size / 1e9} for one in pricing.data_sets(possible)]
+        return {"cannot_run": absent, "cures": running.cures(jobs), "specs": specs, "data": sets}
 
     show(parsed, value, text)
 
 
 def _run(parsed: argparse.Namespace) -> None:
     from flowrl_dsl.suites.executors.base import Resources, executor
-    from flowrl_dsl.suites.running import Driver, check_runnable
+    from flowrl_dsl.suites.running import check_runnable
 
-    jobs = _jobs(parsed)
-    place = executor(parsed.on, Resources(parsed.cpus, parsed.gpus, parsed.jobs, parsed.address))
+    jobs, driver = _jobs(parsed), _driver(parsed)
+    place = executor(parsed.on, Resources(parsed.cpus, parsed.gpus, parsed.jobs, parsed.address, driver.root))
     check_runnable(jobs)
-    Driver(parsed.out, _store(parsed)).run(jobs, place)
+    driver.run(jobs, place, parsed.population)
 
 
 def _status(parsed: argparse.Namespace) -> None:
     from flowrl_dsl.suites import running
 
-    found = _jobs(parsed), running.Driver(parsed.out, _store(parsed))
+    found = _jobs(parsed), _driver(parsed)
     show(parsed, lambda: [state.as_json() for state in running.states(*found)], lambda: running.status(*found))
 
 
@@ -148,7 +171,7 @@ def _table(parsed: argparse.Namespace) -> None:
 def _report(parsed: argparse.Namespace) -> None:
     from flowrl_dsl.suites import reporting
 
-    folder = parsed.to or parsed.out / "reports" / Path(parsed.suite).stem
+    folder = parsed.to or _home(parsed).root / "reports" / Path(parsed.suite).stem
     for path in reporting.write(_jobs(parsed), _store(parsed), parsed.against, folder):
         print(path)
 

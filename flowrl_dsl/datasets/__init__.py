@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from flowrl_dsl.datasets.base import Dataset, Episodes, Provenance, TaskSpaces
 from flowrl_dsl.datasets.errors import DataError
+from flowrl_dsl.datasets.identity import Identity, identify
 from flowrl_dsl.datasets.load import load
 from flowrl_dsl.datasets.scores import family_of, normalized_score
 
-__all__ = ["DataError", "Dataset", "Episodes", "Provenance", "TaskSpaces", "family_of", "load", "normalized_score"]
+__all__ = [
+    "DataError",
+    "Dataset",
+    "Episodes",
+    "Identity",
+    "Provenance",
+    "TaskSpaces",
+    "family_of",
+    "identify",
+    "load",
+    "normalized_score",
+]

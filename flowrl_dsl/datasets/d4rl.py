@@ -11,7 +11,7 @@ import numpy as np
 from flowrl_dsl.datasets.arrays import Allowance, flags, matrix, same_length, vector
 from flowrl_dsl.datasets.base import Source, Table, TaskSpaces
 from flowrl_dsl.datasets.hdf5 import Hdf5, opened
-from flowrl_dsl.datasets.scores import D4RL, family_of
+from flowrl_dsl.datasets.scores import D4RL, Reference, family_of
 
 
 def read(source: Source, allowance: Allowance, task: TaskSpaces | None) -> Table:
@@ -23,9 +23,13 @@ def read(source: Source, allowance: Allowance, task: TaskSpaces | None) -> Table
         same_length(path, {"observations": s, "actions": a, "rewards": r, "terminals": terminal})
         s_next = _next(file, s) if file.has("next_observations") else None
         cut, notes = _cut(file, s, s_next, terminal, task)
-    family = family_of(path.stem)
-    reference = None if family is None else D4RL[family]
-    return Table(s, a, r, terminal, terminal | cut, s_next, reference=reference, notes=notes)
+    return Table(s, a, r, terminal, terminal | cut, s_next, reference=reference_of(source), notes=notes)
+
+
+def reference_of(source: Source) -> Reference | None:
+    """The reference returns of its family, by the name of the file."""
+    family = family_of(source.files[0].stem)
+    return None if family is None else D4RL[family]
 
 
 def _next(file: Hdf5, s: np.ndarray) -> np.ndarray:

@@ -49,7 +49,7 @@ def load(source: str | Path, task: TaskSpaces | None = None, memory: int | None 
         source=found.name,
         name=table.name or found.stem,
         format=found.format,
-        sha256=_digest(found),
+        sha256=digest(found),
         rows=len(table.r),
         dropped=len(table.r) - len(kept.r),
         clipped=clipped,
@@ -176,7 +176,7 @@ def _episodes(table: Table) -> Episodes:
     return Episodes(returns, last - starts + 1, table.terminal[last])
 
 
-def _digest(source: Source) -> str:
+def digest(source: Source) -> str:
     """SHA-256 of the file; of several files, of the lines that ``sha256sum`` prints for them in their folder."""
     with damaged(source.folder, OSError):
         digests = {}

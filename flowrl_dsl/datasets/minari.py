@@ -57,9 +57,18 @@ def read(source: Source, allowance: Allowance, task: TaskSpaces | None) -> Table
             raise DataError("FRL0459", f"{path} contains no steps")
         episodes = [_episode(file, f"episode_{number}", observations, actions) for number in range(count)]
     s, a, r, terminal, end, s_next = (np.concatenate(parts) for parts in zip(*episodes, strict=True))
+    return Table(s, a, r, terminal, end, s_next, low, high, name=_name(metadata), reference=_reference(metadata))
+
+
+def described(source: Source) -> tuple[str, Reference | None]:
+    """The id and the reference returns that its description has; an empty id where there is none."""
+    metadata = _metadata(source.folder / METADATA)
+    return _name(metadata), _reference(metadata)
+
+
+def _name(metadata: dict[str, Any]) -> str:
     name = metadata.get("dataset_id")
-    name = name if isinstance(name, str) and _ID.fullmatch(name) else ""
-    return Table(s, a, r, terminal, end, s_next, low, high, name=name, reference=_reference(metadata))
+    return name if isinstance(name, str) and _ID.fullmatch(name) else ""
 
 
 def _metadata(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from flowrl_dsl.runtime.progress import Display, Speed
 from flowrl_dsl.runtime.signals import Stop
 from flowrl_dsl.runtime.train import Training
 
-_NOT_FINITE = ("FRL0420", "FRL0421")
+_NOT_FINITE = ("FRL0406", "FRL0420", "FRL0421")
 
 
 class Population:
@@ -43,8 +43,8 @@ class Population:
                 member.open()
                 opened.callback(member.close)
             with Stop() as stop, self.display:
-                for member in self.members.values():
-                    member.begin()
+                for name, member in self.members.items():
+                    self._try(name, member.begin)
                 self._loop(stop)
         return self.failures
 

@@ -56,26 +56,25 @@ class Training:
         table: Table | None = None,
         restart: bool = False,
         phases: Sequence[tuple[str, int]] = (),
+        saved: Callable[[], None] = lambda: None,
     ):
         """``open_sinks`` is called once, before the first step, with the number of that step.
 
         ``hyper`` replaces the default inputs of the program; ``turn`` is the name of a registered turn.  Batches are drawn
         from a ``table``, alone or beside what is collected.  ``restart``: a run that has lost its checkpoints begins again.
-        ``phases``: names and first updates.
+        ``phases``: names and first updates.  ``saved`` is called after each checkpoint, when it is complete.
         """
-        self.phases = Timetable(phases)
+        self.phases, self.table, self.saved = Timetable(phases), table, saved
         self.program, self.settings, self.folder = program, settings, folder
         self.display, self.open_sinks, self._restart = display, open_sinks, restart
         self.sinks: Sequence[Sink] = ()
         self.hyper = _numbers(program.hyper if hyper is None else hyper, table)
         self.inputs = program.on_device(self.hyper)
-        self.table = table
         self.turn = turns.named(turn)
         self.checkpoints = Checkpoints(folder.path)
         self.replay = Replay.of(program, table)
         self._filled = filled_by_acting(program.data.stored)
-        self.chunks = Chunks.of(program, settings.envs)
-        self.means = learner.Means()
+        self.chunks, self.means = Chunks.of(program, settings.envs), learner.Means()
         self.iteration = self.updates = 0
         self.finished: list[tuple[float, int]] = []
         self.latest_return: float | None = None
@@ -380,6 +379,7 @@ class Training:
         self.checkpoints.save(self.step, arrays, rest, fresh, *kept)
         self.replay.saved()
         self._checkpointed = self.step
+        self.saved()
         self._notify()
 
     def _notify(self) -> None:

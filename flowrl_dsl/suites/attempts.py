@@ -52,8 +52,16 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
 def read_outcome(folder: Path) -> Outcome | None:
     """How a run ended; None where it has not."""
     try:
-        return Outcome(**json.loads(read_regular(folder / OUTCOME, _MOST_BYTES)))
-    except (OSError, Unreadable, ValueError, TypeError):
+        return outcome_of(read_regular(folder / OUTCOME, _MOST_BYTES))
+    except (OSError, Unreadable):
+        return None
+
+
+def outcome_of(text: bytes) -> Outcome | None:
+    """The outcome that a file holds; None for any other text."""
+    try:
+        return Outcome(**json.loads(text))
+    except (ValueError, TypeError):
         return None
 
 

@@ -22,7 +22,9 @@ Row = dict[str, Any]
 _MOST_BYTES = 1 << 30
 _QUESTION = [field.name for field in fields(Question)]
 _EVALUATION = [field.name for field in fields(Evaluation)]
-_OWN = ("spec", "software", "machine", "outcome", "updates", "updates_per_second", "recorded")
+_OWN = ("spec", "software", "machine", "outcome", "updates", "updates_per_second", "recorded", "data_name")
+_LATER: Row = {"data": "", "data_name": ""}
+"""What files of earlier versions lack, with what it was there; lines leave it out where it is that."""
 
 
 def _run(result: Result) -> Row:
@@ -31,6 +33,7 @@ def _run(result: Result) -> Row:
 
 
 def _result(row: Row, evaluations: tuple[Evaluation, ...]) -> Result:
+    row = _LATER | row
     question = Question(**{name: row[name] for name in _QUESTION})
     own = {name: row[name] for name in _OWN}
     return Result(question=question, sets=tuple(row["sets"]), evaluations=evaluations, **own)
@@ -40,7 +43,8 @@ def lines_of(results: Iterable[Result]) -> Iterator[Row]:
     """An object for each run, with the list of its ``evaluations``; what was not measured is left out."""
     for result in results:
         measured = [{name: v for name, v in asdict(one).items() if v is not None} for one in result.evaluations]
-        yield _run(result) | {"evaluations": measured}
+        run = {name: value for name, value in _run(result).items() if name not in _LATER or value != _LATER[name]}
+        yield run | {"evaluations": measured}
 
 
 def of_lines(lines: Iterable[Row]) -> list[Result]:

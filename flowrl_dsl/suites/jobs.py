@@ -14,6 +14,7 @@ from flowrl_dsl.diagnostics import Diagnostics, did_you_mean
 from flowrl_dsl.spec.load import Loader, located
 from flowrl_dsl.spec.show import show
 from flowrl_dsl.spec.suites.suite import Group, Layer, Suite
+from flowrl_dsl.suites.data_sets import DataSet, data_set
 from flowrl_dsl.suites.errors import SuiteError
 from flowrl_dsl.syntax import tree
 
@@ -22,14 +23,15 @@ OF_THE_BUDGET = ("steps", "evaluate_every", "episodes")
 
 
 @cache
-def fingerprint(spec: str, task: str | None, sets: tuple[str, ...]) -> str:
+def fingerprint(spec: str, task: str | None, sets: tuple[str, ...], data: str | None = None) -> str:
     """A digest of the algorithm that a spec resolves to: 12 hexadecimal digits of the SHA-256 of its resolved text.
 
     How long it is trained and how it is evaluated takes no part.  Neither do options that are none, so that an option which
-    later versions add, and which a spec does not use, leaves its digest as it is.
+    later versions add, and which a spec does not use, leaves its digest as it is.  ``data`` is the name of the data set,
+    with which ``for task`` blocks are compared.
     """
     fixed = tuple(f"train.{name}=1" for name in OF_THE_BUDGET)
-    algorithm, _ = driver.resolve_or_raise(spec, task, (*sets, *fixed))
+    algorithm, _ = driver.resolve_or_raise(spec, task, (*sets, *fixed), data)
     return digest(show(algorithm))
 
 
@@ -44,7 +46,10 @@ def digest(text: str) -> str:
 
 @dataclass(frozen=True)
 class Question:
-    """All that decides the results of a run but the software and the machine."""
+    """All that decides the results of a run but the software and the machine.
+
+    ``data`` is the digest of the data set that the run learns from, empty for a run without one.
+    """
 
     algorithm: str
     task: str
@@ -52,6 +57,7 @@ class Question:
     steps: int
     evaluate_every: int
     episodes: int
+    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,16 +74,31 @@ class Job:
     action_repeat: int
     acts: bool
     """Whether the algorithm collects its own data; ``warmup`` are the steps before its first update."""
+    collected: int = 0
+    """The steps that it keeps in its replay."""
+    needs_data: bool = False
+    data: DataSet | None = None
+
+    @property
+    def place(self) -> str:
+        """The task in tables, with the data set where there is one."""
+        return self.question.task if self.data is None else f"{self.question.task}, {self.data.name}"
 
     @property
     def folder(self) -> str:
         """The place of its files below the folder of runs; runs of different suites that agree share it."""
+        return f"{self.population}-seed{self.question.seed}"
+
+    @property
+    def population(self) -> str:
+        """The common part of the places of runs that differ in their seeds alone."""
         ask = self.question
-        budget = hashlib.sha256(repr((ask.steps, ask.evaluate_every, ask.episodes)).encode()).hexdigest()[:6]
-        return f"{self.spec}/{ask.task.replace('/', '_')}/{ask.algorithm}-{budget}-seed{ask.seed}"
+        rest = (ask.steps, ask.evaluate_every, ask.episodes, *filter(None, [ask.data]))
+        budget = hashlib.sha256(repr(rest).encode()).hexdigest()[:6]
+        return f"{self.spec}/{ask.task.replace('/', '_')}/{ask.algorithm}-{budget}"
 
     def __str__(self) -> str:
-        return f"{self.label} on {self.question.task}, seed {self.question.seed}"
+        return f"{self.label} on {self.place}, seed {self.question.seed}"
 
 
 @dataclass(frozen=True)
@@ -92,6 +113,8 @@ class _Variant:
     updates: int
     action_repeat: int
     acts: bool
+    collected: int
+    needs_data: bool
 
 
 def jobs_of(suite: Suite, budget: str | None = None) -> list[Job]:
@@ -108,18 +131,27 @@ def jobs_of(suite: Suite, budget: str | None = None) -> list[Job]:
 
 
 def chosen(
-    jobs: Sequence[Job], specs: Sequence[str] | None, tasks: Sequence[str] | None, seeds: Sequence[int] | None
+    jobs: Sequence[Job],
+    specs: Sequence[str] | None,
+    tasks: Sequence[str] | None,
+    seeds: Sequence[int] | None,
+    data: Sequence[str] | None = None,
 ) -> list[Job]:
-    """The jobs of these specs (by name or label), tasks and seeds; None for all.  Raises FRL0508 for what there is not."""
+    """The jobs of these specs (by name or label), tasks, seeds and data sets (by name); None for all.
+
+    Raises FRL0508 for what there is not.
+    """
     _check_known("spec", specs, {name for job in jobs for name in (job.spec, job.label)})
     _check_known("task", tasks, {job.question.task for job in jobs})
     _check_known("seed", seeds, {job.question.seed for job in jobs})
+    _check_known("data set", data, {job.data.name for job in jobs if job.data is not None})
     return [
         job
         for job in jobs
         if (specs is None or job.spec in specs or job.label in specs)
         and (tasks is None or job.question.task in tasks)
         and (seeds is None or job.question.seed in seeds)
+        and (data is None or (job.data is not None and job.data.name in data))
     ]
 
 
@@ -144,14 +176,16 @@ def _jobs(
     suite: Suite, group: Group, budget: str | None, labels: dict[tuple[str, str], str], resolver: _Resolver
 ) -> Iterator[Job]:
     for spec, path in group.specs.items():
-        for task in group.tasks:
+        for task, source in group.places():
             sets = tuple(override.text for override in suite.overrides(group, task, budget))
-            variant = resolver.variant(path, task, sets)
+            data = None if source is None else data_set(source, group.made_by)
+            variant = resolver.variant(path, task, sets, None if data is None else data.own_name)
             budgeted = (variant.steps, variant.evaluate_every, variant.episodes)
             for seed in group.seeds:
-                question = Question(variant.algorithm, task, seed, *budgeted)
+                question = Question(variant.algorithm, task, seed, *budgeted, "" if data is None else data.key)
                 amounts = (variant.warmup, variant.updates, variant.action_repeat, variant.acts)
-                yield Job(labels[group.name, spec], spec, path, sets, question, *amounts)
+                needs = (variant.collected, variant.needs_data, data)
+                yield Job(labels[group.name, spec], spec, path, sets, question, *amounts, *needs)
 
 
 @cache
@@ -168,19 +202,25 @@ class _Resolver:
     def __init__(self) -> None:
         self._found: dict[tuple, _Variant] = {}
 
-    def variant(self, path: str, task: str, sets: tuple[str, ...]) -> _Variant:
-        held = tuple(Layer((), patterns).holds(task) for patterns in _patterns(path))
+    def variant(self, path: str, task: str, sets: tuple[str, ...], data: str | None) -> _Variant:
+        names = [name for name in (task, data) if name is not None]
+        held = tuple(any(Layer((), patterns).holds(name) for name in names) for patterns in _patterns(path))
         key = (path, held, sets)
         if key not in self._found:
-            self._found[key] = _resolved(path, task, sets)
+            self._found[key] = _resolved(path, task, sets, data)
         return self._found[key]
 
 
-def _resolved(path: str, task: str, sets: tuple[str, ...]) -> _Variant:
-    algorithm, _ = driver.resolve_or_raise(path, task, sets)
+def _resolved(path: str, task: str, sets: tuple[str, ...], data: str | None) -> _Variant:
+    algorithm, _ = driver.resolve_or_raise(path, task, sets, data)
     train: Any = algorithm.sections["train"]
     regime: Any = algorithm.regime
-    warmup = train.warmup if regime.acts else 0
-    budget = (train.steps, train.evaluate_every, train.episodes)
-    updates = regime.updates(algorithm)
-    return _Variant(fingerprint(path, task, sets), *budget, warmup, updates, train.action_repeat, regime.acts)
+    phases = train.in_phases(algorithm)
+    steps, warmup = phases.get("steps", train.steps), train.warmup if regime.acts else 0
+    updates = (steps - warmup) * train.updates if "steps" in phases else regime.updates(algorithm)
+    acting = steps - phases.get("offline", 0) if regime.collects(algorithm) else 0
+    collected = min(acting, regime.capacity(algorithm, train.envs))
+    needs = not regime.acts or train.sampling.needs_data
+    budget = (steps, train.evaluate_every, train.episodes)
+    amounts = (warmup, updates, train.action_repeat)
+    return _Variant(fingerprint(path, task, sets, data), *budget, *amounts, regime.acts, collected, needs)

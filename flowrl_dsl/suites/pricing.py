@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from flowrl_dsl.suites.attempts import ONE_THREAD
+from flowrl_dsl.suites.data_sets import DataSet
 from flowrl_dsl.suites.executors.local import cores
 from flowrl_dsl.suites.jobs import Job
 from flowrl_dsl.suites.running import duration
@@ -45,12 +46,23 @@ def prices(jobs: Sequence[Job], measured: bool) -> Iterator[Price]:
 
 
 def _bytes(job: Job, observation: int, action: int) -> int:
-    """The size of a run folder: its replay has a row of s, a, r, d, end and s' for each step."""
-    return _FIXED + job.question.steps * (2 * observation + action + 3) * _FLOAT
+    """The size of a run folder: its replay has a row of s, a, r, d, end and s' for each step that it keeps.
+
+    The rows of a data set are not copied.
+    """
+    return _FIXED + job.collected * (2 * observation + action + 3) * _FLOAT
+
+
+def data_sets(jobs: Sequence[Job]) -> list[DataSet]:
+    """The data sets of a suite, each once."""
+    return list(dict.fromkeys(job.data for job in jobs if job.data is not None))
 
 
 def _steps_per_second(jobs: Sequence[Job]) -> tuple[float | None, str]:
-    """Environment steps a second of a spec, measured on the task in the middle of its list with few updates."""
+    """Steps a second of a spec, measured on the task in the middle of its list with few updates.
+
+    A step is one of the environment; of a spec that collects nothing an update, whose share of the measured time is taken.
+    """
     from flowrl_dsl.bench import train
     from flowrl_dsl.bench.kind import Asked, Failed
 
@@ -61,7 +73,8 @@ def _steps_per_second(jobs: Sequence[Job]) -> tuple[float | None, str]:
     for row in train.measure(asked, 1):
         if isinstance(row, Failed):
             return None, row.reason
-        return row.steps_per_second, f"on {job.question.task}"
+        rate = row.steps_per_second if job.collected else 1e3 / (row.step_ms * row.shares["update"])
+        return rate, f"on {job.question.task}"
     return None, "nothing was measured"
 
 
@@ -75,6 +88,8 @@ def text(jobs: Sequence[Job], measured: bool) -> str:
     known = [price.hours for price in found if price.hours is not None]
     total = f"{sum(p.runs for p in found)} runs, {sum(p.updates for p in found):,} updates, "
     total += f"{sum(p.gigabytes for p in found):.1f} GB of run folders"
+    sets = data_sets(jobs)
+    total += f", {sum(one.size for one in sets) / 1e9:.1f} GB of {len(sets)} data sets" if sets else ""
     if len(known) == len(found) and known:
         total += f", {duration(sum(known) * 3600 / cores())} on the {cores()} cores of this machine"
     reasons = [f"{price.label}: {price.reason}" for price in found if measured and price.hours is None]

@@ -53,12 +53,23 @@ class Result:
     updates_per_second: float | None
     recorded: str
     evaluations: tuple[Evaluation, ...] = field(repr=False)
+    data_name: str = ""
+    """The name of its data set in the suite that it was run for, which decides nothing."""
 
     @property
     def id(self) -> str:
-        """A digest of all that decides the results: equal for the same run in two stores."""
-        parts = (*vars(self.question).values(), self.software, self.machine)
+        """A digest of all that decides the results: equal for the same run in two stores.
+
+        That of a run without a data set is the same as before runs had one.
+        """
+        *asked, data = vars(self.question).values()
+        parts = (*asked, *filter(None, [data]), self.software, self.machine)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
+
+    @property
+    def place(self) -> str:
+        """The task in tables, with the data set where there is one, as :attr:`Job.place`."""
+        return f"{self.question.task}, {self.data_name}" if self.data_name else self.question.task
 
     @property
     def failed(self) -> bool:
@@ -77,7 +88,7 @@ def result_of(job: Job, run: Path, outcome: str) -> Result:
     software = json.dumps(folder.said("versions") | {"python": folder.said("python")}, sort_keys=True)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     measured = (machine(folder.said("device")), outcome, updates, rate, now, evaluations)
-    return Result(job.spec, job.question, job.sets, software, *measured)
+    return Result(job.spec, job.question, job.sets, software, *measured, "" if job.data is None else job.data.name)
 
 
 def _evaluation(record: dict[str, Any], job: Job, rate: float | None) -> Evaluation:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from flowrl_dsl.suites.data_sets import digests_by_name
 from flowrl_dsl.suites.errors import SuiteError
 from flowrl_dsl.suites.jobs import Job, Question
 from flowrl_dsl.suites.references import Reference, reference_of
@@ -17,7 +18,7 @@ from flowrl_dsl.suites.statistics import Scores, area, held, normalized
 
 @dataclass(frozen=True)
 class TaskRuns:
-    """The runs of one spec on one task: returns and seconds [N, P] at ``steps`` [P].
+    """The runs of one spec on one task, of one data set where there are any: returns and seconds [N, P] at ``steps`` [P].
 
     A run that failed counts from its end on as one whose policy acts at random: nothing that it learned is left.
     """
@@ -72,16 +73,36 @@ def measured(jobs: Sequence[Job], counted: Mapping[Question, Result]) -> Measure
     worst = _worst(counted)
     found: Measured = {}
     groups: dict[tuple[str, str], list[Job]] = {}
-    for job in jobs:
-        groups.setdefault((job.label, job.question.task), []).append(job)
-    for (label, task), own in groups.items():
+    for job in placed(jobs, counted):
+        groups.setdefault((job.label, job.place), []).append(job)
+    for (label, _), own in groups.items():
         results = [counted[job.question] for job in own if job.question in counted]
         if results:
-            found.setdefault(label, []).append(_task_runs(label, own, results, worst.get(task, 0.0)))
+            lowest = worst.get(own[0].question.task, 0.0)
+            found.setdefault(label, []).append(_task_runs(label, own, results, lowest))
     if not found:
         hint = "run it, import results, or name the store and the budget that it was run with"
         raise SuiteError("FRL0504", "the store has no result of this suite with this budget", hint)
     return found
+
+
+def placed(jobs: Sequence[Job], counted: Mapping[Question, Result]) -> list[Job]:
+    """The jobs, those whose data set is not on this machine with the digest that its name has in the store, if any."""
+    known = digests_by_name(counted)
+
+    def of(job: Job) -> Job:
+        if job.data is None or job.data.sha256 or job.data.name not in known:
+            return job
+        return replace(job, question=replace(job.question, data=known[job.data.name]))
+
+    return [of(job) for job in jobs]
+
+
+def scale_of(job: Job) -> Reference | None:
+    """The references of a job: those of its data set where that has any, otherwise those of its task."""
+    if job.data is not None and job.data.reference is not None:
+        return Reference(*job.data.reference, f"those of the data set {job.data.name}")
+    return reference_of(job.question.task)
 
 
 def _worst(counted: Mapping[Question, Result]) -> dict[str, float]:
@@ -95,7 +116,7 @@ def _worst(counted: Mapping[Question, Result]) -> dict[str, float]:
 
 def _task_runs(label: str, jobs: Sequence[Job], results: Sequence[Result], worst: float) -> TaskRuns:
     ask = jobs[0].question
-    reference = reference_of(ask.task)
+    reference = scale_of(jobs[0])
     steps = np.arange(ask.evaluate_every, ask.steps + 1, ask.evaluate_every)
     if not len(steps) or steps[-1] < ask.steps:
         steps = np.append(steps, ask.steps)
@@ -105,7 +126,7 @@ def _task_runs(label: str, jobs: Sequence[Job], results: Sequence[Result], worst
     rates = [result.updates_per_second for result in results if result.updates_per_second]
     rate = float(np.median(rates)) if rates else np.nan
     failures = sum(result.failed for result in results)
-    return TaskRuns(label, ask.task, steps, returns, seconds, failures, len(jobs), rate, reference)
+    return TaskRuns(label, jobs[0].place, steps, returns, seconds, failures, len(jobs), rate, reference)
 
 
 def _curve(result: Result, steps: np.ndarray, filler: float) -> tuple[np.ndarray, np.ndarray]:

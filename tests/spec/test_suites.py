@@ -143,6 +143,17 @@ def test_the_suite_of_the_page_is_valid(tmp_path: Path) -> None:
     ]
 
 
+def test_the_suite_of_the_page_that_has_data_sets_is_valid(tmp_path: Path) -> None:
+    (text,) = re.findall(r"^```\n(suite offline_mine.*?)^```", (ROOT / "docs" / "suites.md").read_text(), re.S | re.M)
+    (group,) = suite_of(tmp_path, text).groups
+    assert [(task, source and source.name) for task, source in group.places()] == [
+        ("Hopper-v5", "hopper-medium-v2"),
+        ("Hopper-v5", "mujoco/hopper/expert-v0"),
+        ("HalfCheetah-v5", "mine/halfcheetah-replay-v0"),
+    ]
+    assert group.sources("Hopper-v5")[0].source == str(tmp_path / "sets" / "hopper-medium-v2.hdf5")
+
+
 def test_the_suites_of_the_benchmarks() -> None:
     mujoco, control = (resolve_suite(name).suite for name in ("gym_mujoco", "dm_control"))
     assert mujoco is not None and control is not None

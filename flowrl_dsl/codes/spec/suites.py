@@ -50,7 +50,8 @@ CODES = (
     Code(
         "FRL0275",
         "listed twice",
-        "Specs, tasks and seeds are listed once, and no two specs of a group have files of one name, which tables show.",
+        "Specs, tasks, seeds and data sets are listed once, and no two specs of a group, or data sets of a task, have files "
+        "of one name, which tables show.",
         suite(specs="specs = [sac, td3, sac]"),
         "Remove the repetition, or rename the file.",
     ),

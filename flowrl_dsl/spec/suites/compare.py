@@ -34,6 +34,11 @@ def _choices(group: Group) -> Iterator[tuple[str, str]]:
     yield "tasks", spec_text(tuple(map(str, group.tasks)))
     yield "seeds", spec_text(group.seeds)
     yield "budget", group.budget
+    for layer in group.data:
+        names = ", ".join(f'"{task}"' for task in layer.tasks)
+        yield f"data for task {names}" if names else "data", f"[{', '.join(one.name for one in layer.sources)}]"
+    if group.made_by:
+        yield "made_by", group.made_by
 
 
 def _settings(layers: Sequence[Layer]) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from flowrl_dsl.registry import Component
 from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec.literals import read_literal
 from flowrl_dsl.spec.scope import Scope, Site
+from flowrl_dsl.spec.suites.data import DATA, Written, read_data, separate
 from flowrl_dsl.spec.suites.settings import SettingsReader
 from flowrl_dsl.spec.suites.suite import LENGTHS, Budget, Group, Layer, Suite
 from flowrl_dsl.syntax import tree
@@ -20,6 +21,9 @@ from flowrl_dsl.syntax.sources import SUFFIX, beside
 
 CHOICES = ("specs", "tasks", "seeds", "budget")
 """What a suite chooses, and a group in place of its suite."""
+MADE_BY = "made_by"
+"""What makes data sets that are not there, a text for the user: a choice that may be missing."""
+_CHOOSABLE = (*CHOICES, MADE_BY)
 BUDGET, GROUP = "budget", "group"
 """The named blocks of a suite."""
 LARGEST_SEED = 2**31 - 1
@@ -32,6 +36,7 @@ class _Choices(Component):
     tasks: tuple[str, ...] = Field(min_length=1)
     seeds: int = Field(ge=1, le=1000)
     budget: str
+    made_by: str
 
 
 class _Listed(Component):
@@ -47,10 +52,12 @@ class _Block:
     name: tree.Name
     choices: dict[str, tree.Assign] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
+    data: list[Written] = field(default_factory=list)
 
     def over(self, base: _Block) -> _Block:
         """This block over the one of its name in the suite that is extended."""
-        return _Block(self.name, base.choices | self.choices, [*base.layers, *self.layers])
+        layers, data = [*base.layers, *self.layers], [*base.data, *self.data]
+        return _Block(self.name, base.choices | self.choices, layers, data)
 
 
 @dataclass
@@ -144,8 +151,9 @@ class _StatementReader:
             table[section.given.id] = _Block(section.given, {}, self.settings.layers(section.body, where, path))
 
     def _block(self, name: tree.Name, body: Sequence[tree.Statement], where: str) -> _Block:
-        block = _Block(name)
-        chosen = [s for s in body if isinstance(s, tree.Assign) and s.key.id in CHOICES]
+        data, body = separate(body, self.diagnostics)
+        block = _Block(name, data=data)
+        chosen = [s for s in body if isinstance(s, tree.Assign) and s.key.id in _CHOOSABLE]
         for assign in chosen:
             first = block.choices.setdefault(assign.key.id, assign)
             if first is not assign:
@@ -153,10 +161,10 @@ class _StatementReader:
                 self.diagnostics.error("FRL0206", f'"{assign.key.id}" is given twice', assign.key.span, note)
         rest = [statement for statement in body if statement not in chosen]
         for statement in rest:
-            if isinstance(statement, tree.Assign) and (close := nearest(statement.key.id, CHOICES)):
+            if isinstance(statement, tree.Assign) and (close := nearest(statement.key.id, (*_CHOOSABLE, DATA))):
                 message = f'{where} has no setting "{statement.key.id}"'
                 self.diagnostics.error("FRL0208", message, statement.key.span, f'did you mean "{close}"?')
-        settings = [s for s in rest if not (isinstance(s, tree.Assign) and nearest(s.key.id, CHOICES))]
+        settings = [s for s in rest if not (isinstance(s, tree.Assign) and nearest(s.key.id, (*_CHOOSABLE, DATA)))]
         block.layers = self.settings.layers(settings, where)
         return block
 
@@ -189,7 +197,8 @@ class _Builder:
         seeds = values["seeds"]
         seeds = seeds if isinstance(seeds, tuple) else tuple(range(seeds))
         specs = self._specs(values["specs"], block.choices["specs"])
-        return Group(name, specs, values["tasks"], seeds, values["budget"], tuple(block.layers))
+        chosen = (values["tasks"], seeds, values["budget"], tuple(block.layers))
+        return Group(name, specs, *chosen, read_data(block.data, self.diagnostics), values.get(MADE_BY, ""))
 
     def _value(self, choice: str, assign: tree.Assign) -> Any:
         """The value of a choice; None after an error."""

@@ -72,7 +72,8 @@ def _resolutions(suite: Suite) -> Iterator[tuple[str, Resolution]]:
     for group in suite.groups:
         for name, path in group.specs.items():
             for task in suite.variants(group):
-                yield name, resolve(path, task=task, overrides=suite.overrides(group, task))
+                data = next((source.name for source in group.sources(task)), None)
+                yield name, resolve(path, task=task, data=data, overrides=suite.overrides(group, task))
         yield from _other_budgets(suite, group)
 
 

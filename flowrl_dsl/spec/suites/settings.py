@@ -29,7 +29,8 @@ class SettingsReader:
             if isinstance(block, tree.ForTask) and block.complete:
                 self.blocks.append(block)
                 sets = self._unique(block.body, 'a "for task" block', before)
-                found.append(Layer(sets, tuple(task.value for task in block.tasks)))
+                if sets:
+                    found.append(Layer(sets, tuple(task.value for task in block.tasks)))
                 for inner in block.body:
                     if isinstance(inner, tree.ForTask):
                         self._misplaced(inner, 'a "for task" block')

@@ -34,8 +34,31 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Source:
+    """A data set: the name that tables give it, and its id or its path."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class DataLayer:
+    """The data sets of the tasks of these patterns, of every task where there are none; it may have none of them."""
+
+    sources: tuple[Source, ...]
+    tasks: tuple[str, ...] = ()
+
+    def holds(self, task: str) -> bool:
+        """Whether these are the data sets of a task, by the rule of :class:`Layer`."""
+        return Layer((), self.tasks).holds(task)
+
+
+@dataclass(frozen=True)
 class Group:
-    """Specs that are trained on the same tasks with the same settings; ``specs`` are paths by name."""
+    """Specs that are trained on the same tasks with the same settings; ``specs`` are paths by name.
+
+    ``made_by`` is what makes data sets that are not there, in words for the user.
+    """
 
     name: str
     specs: dict[str, str]
@@ -43,6 +66,18 @@ class Group:
     seeds: tuple[int, ...]
     budget: str
     layers: tuple[Layer, ...]
+    data: tuple[DataLayer, ...] = ()
+    made_by: str = ""
+
+    def sources(self, task: str) -> tuple[Source, ...]:
+        """The data sets of a task, by the last layer that holds on it."""
+        return next((layer.sources for layer in reversed(self.data) if layer.holds(task)), ())
+
+    def places(self) -> Iterator[tuple[str, Source | None]]:
+        """Each task with each of its data sets; with None where it has none."""
+        for task in self.tasks:
+            for source in self.sources(task) or (None,):
+                yield task, source
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from importlib import import_module
 from pathlib import Path
 
 from flowrl_dsl.suites.attempts import Outcome
+from flowrl_dsl.suites.places import Place
 
-Report = Callable[[Path, Outcome], bool]
-"""Called with the folder of a run that has ended; false asks for the end of the suite."""
+Report = Callable[[Place, Outcome], bool]
+"""Called with the place of a run that has ended; false asks for the end of the suite."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +24,19 @@ class Resources:
     at_once: int | None = None
     address: str | None = None
     """Of the cluster: an address of Ray, or a partition of Slurm."""
+    home: Path = Path()
+    """A folder for the logs of an executor itself, where the runs are at a URL."""
 
 
 class Executor(ABC):
-    """Executes runs whose folders are prepared, and reachable from wherever it executes them."""
+    """Executes runs whose places are prepared, and reachable from wherever it executes them."""
 
     def __init__(self, resources: Resources):
         self.resources = resources
 
     @abstractmethod
-    def execute(self, folders: Sequence[Path], report: Report) -> None:
-        """Call :func:`~flowrl_dsl.suites.attempts.attempt` for each folder, and ``report`` in this thread as each one ends.
+    def execute(self, folders: Sequence[Place], report: Report) -> None:
+        """Call :func:`~flowrl_dsl.suites.places.attempt` for each place, and ``report`` in this thread as each one ends.
 
         Returns after the last one.  Where ``report`` returns false, or an exception ends the loop, such as Ctrl-C, the runs
         in progress write their checkpoints first.  Raises FRL0505 where a library is missing.

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from pathlib import Path
 from threading import Event
 
-from flowrl_dsl.suites.attempts import INTERRUPTED, Outcome, attempt
+from flowrl_dsl.suites.attempts import INTERRUPTED, Outcome
 from flowrl_dsl.suites.executors.base import Executor, Report
+from flowrl_dsl.suites.places import Place, attempt
 
 
 class Here(Executor):
-    def execute(self, folders: Sequence[Path], report: Report) -> None:
+    def execute(self, folders: Sequence[Place], report: Report) -> None:
         stop = Event()
         with ThreadPoolExecutor(self.resources.at_once or cores()) as pool:
-            waiting: dict[Future[Outcome], Path] = {pool.submit(_unless_stopped, one, stop): one for one in folders}
+            waiting: dict[Future[Outcome], Place] = {pool.submit(_unless_stopped, one, stop): one for one in folders}
             try:
                 for future in as_completed(waiting):
                     outcome = future.result()
@@ -26,7 +26,7 @@ class Here(Executor):
                 stop.set()
 
 
-def _unless_stopped(folder: Path, stop: Event) -> Outcome:
+def _unless_stopped(folder: Place, stop: Event) -> Outcome:
     return Outcome(INTERRUPTED) if stop.is_set() else attempt(folder, stop)
 
 

@@ -1,4 +1,4 @@
-"""Tasks of Ray: on this machine, or on a cluster whose nodes share the folder of runs.
+"""Tasks of Ray: on this machine, or on a cluster whose nodes share the folder of runs or reach its URL.
 
 Ray starts a task again when its worker or its node is lost; the run goes on from its last checkpoint.  When the driver ends,
 Ray ends its workers, and each run writes a checkpoint before it follows.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from flowrl_dsl.suites.attempts import CRASHED, INTERRUPTED, Outcome, attempt
+from flowrl_dsl.suites.attempts import CRASHED, INTERRUPTED, Outcome
 from flowrl_dsl.suites.errors import SuiteError, missing_library
 from flowrl_dsl.suites.executors.base import Executor, Report
+from flowrl_dsl.suites.places import Place, attempt
 
 _RETRIES = 10
 """Lost workers and nodes that a run survives."""
@@ -22,12 +22,12 @@ _PATIENCE = 60
 
 
 class Here(Executor):
-    def execute(self, folders: Sequence[Path], report: Report) -> None:
+    def execute(self, folders: Sequence[Place], report: Report) -> None:
         ray = _connected(self.resources.address)
         amounts = {"num_cpus": self.resources.cpus, "num_gpus": self.resources.gpus}
         task = ray.remote(max_retries=_RETRIES, **amounts)(attempt)
         left = list(folders)
-        waiting: dict[Any, Path] = {}
+        waiting: dict[Any, Place] = {}
         try:
             while left or waiting:
                 while left and len(waiting) < (self.resources.at_once or len(folders)):

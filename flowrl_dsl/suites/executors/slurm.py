@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flowrl_dsl.suites.attempts import CRASHED, INTERRUPTED, Outcome, attempt
+from flowrl_dsl.suites.attempts import CRASHED, INTERRUPTED, Outcome
 from flowrl_dsl.suites.errors import SuiteError, missing_library
 from flowrl_dsl.suites.executors.base import Executor, Report
+from flowrl_dsl.suites.places import Place, attempt
 
 LOCAL = "local"
 _LOGS = "submitit"
@@ -19,7 +20,7 @@ _MINUTES = 24 * 60
 
 
 class Here(Executor):
-    def execute(self, folders: Sequence[Path], report: Report) -> None:
+    def execute(self, folders: Sequence[Place], report: Report) -> None:
         if not folders:
             return
         waiting = self._submitted(folders)
@@ -34,16 +35,17 @@ class Here(Executor):
             for job in waiting:
                 job.cancel()
 
-    def _submitted(self, folders: Sequence[Path]) -> dict[Any, Path]:
+    def _submitted(self, folders: Sequence[Place]) -> dict[Any, Place]:
         """The jobs, each with the folder of its run; their logs are beside the runs."""
         try:
             import submitit
         except ImportError as error:
             raise missing_library("submitit", "slurm") from error
-        address = self.resources.address
+        address, first = self.resources.address, folders[0]
+        logs = first.parents[2] if isinstance(first, Path) else self.resources.home
         cluster = LOCAL if address == LOCAL else "slurm"
         try:
-            executor = submitit.AutoExecutor(folder=folders[0].parents[2] / _LOGS, cluster=cluster)
+            executor = submitit.AutoExecutor(folder=logs / _LOGS, cluster=cluster)
         except RuntimeError as error:
             hint = "--address local runs the jobs on this machine, without Slurm"
             raise SuiteError("FRL0509", f"cannot submit to Slurm: {error}", hint) from error
@@ -64,10 +66,10 @@ class Here(Executor):
 class _Attempt:
     """A run as submitit calls it: a job that is preempted or out of time is submitted again."""
 
-    def __call__(self, folder: Path) -> Outcome:
+    def __call__(self, folder: Place) -> Outcome:
         return attempt(folder)
 
-    def checkpoint(self, folder: Path) -> Any:
+    def checkpoint(self, folder: Place) -> Any:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, folder)
