@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowrl_dsl import acting, driver, runs, streams
-from flowrl_dsl.record import Layout, counted
+from flowrl_dsl.record import Layout
 from flowrl_dsl.runtime.chunks import Chunks
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.settings import count
@@ -205,7 +205,7 @@ class Policy:
     def __init__(self, program: Program, state: Any, step: int, low: Any, high: Any):
         self._program, self._state, self._counter = program, state, 0
         self.step, self.action_size = step, program.action_size
-        self.observation_size, self.entries = counted(program.acts_on("evaluate")), program.acting_entries("evaluate")
+        self.observation_size, self.entries = program.acting_size("evaluate"), program.acting_entries("evaluate")
         self.chunk = program.chunk
         self.low, self.high = np.asarray(low, np.float64), np.asarray(high, np.float64)
 
@@ -217,7 +217,7 @@ class Policy:
         number N of observations compiles once.  Raises FRL0404 for observations of another size.
         """
         rows, mode = np.asarray(obs, np.float32), "evaluate" if deterministic else "explore"
-        size, entries = counted(self._program.acts_on(mode)), self._program.acting_entries(mode)
+        size, entries = self._program.acting_size(mode), self._program.acting_entries(mode)
         if rows.ndim not in (1, 2) or rows.shape[-1] != size:
             message = f"the policy reads observations of {size} numbers, found shape {list(rows.shape)}"
             parts = f"its entries, in this order: {', '.join(entries)}" if entries else ""

@@ -12,7 +12,6 @@ from jax import export
 
 from flowrl_dsl.export.lifting import Draw, Lifted, Loop
 from flowrl_dsl.lowering.program import Program
-from flowrl_dsl.record import counted
 from flowrl_dsl.runtime.errors import RunError
 
 ROWS = "n"
@@ -38,7 +37,7 @@ class Acting:
         Raises FRL0490 if an action depends on keys otherwise than by draws of normal and uniform numbers.
         """
         self.name, self.mode, self._program = program.name, mode, program
-        self.observation_size, self.entries = counted(program.acts_on(mode)), program.acting_entries(mode)
+        self.observation_size, self.entries = program.acting_size(mode), program.acting_entries(mode)
         chunk = () if program.chunk == 1 else (program.chunk,)
         self.action_shape = (*chunk, program.action_size)
         self._low, self._high = (np.asarray(bound, np.float32) for bound in (low, high))

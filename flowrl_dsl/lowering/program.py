@@ -18,7 +18,7 @@ from flowrl_dsl.lowering.devices import Split
 from flowrl_dsl.lowering.evaluate import interpret, run_schedule
 from flowrl_dsl.lowering.iteration import Copies, Counts, Held, Iterated, iterated
 from flowrl_dsl.lowering.schedule import Step, schedule
-from flowrl_dsl.record import Layout, Record
+from flowrl_dsl.record import Layout, Record, counted
 
 State = dict[str, Any]
 Hyper = dict[str, Any]
@@ -245,6 +245,10 @@ class Program:
     def acts_on(self, mode: str) -> tuple[tuple[int, int], ...]:
         """The components (start, end) of observations on which actions of a mode depend; the others may be anything."""
         return ((0, self.obs_size),) if self.layout is None else ranges_read(self.graphs[mode], self.obs_size)
+
+    def acting_size(self, mode: str) -> int:
+        """The number P of these components."""
+        return counted(self.acts_on(mode))
 
     def acting_entries(self, mode: str) -> tuple[str, ...]:
         """The entries of which these components consist; none where observations are not read by entries."""
