@@ -28,7 +28,7 @@ from flowrl_dsl.record import Layout
 from flowrl_dsl.registry import register
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.worlds.arguments import split, written
-from flowrl_dsl.runtime.worlds.base import Rescale, Stepped, Task, World, WorldKind, seed_of
+from flowrl_dsl.runtime.worlds.base import Rescale, Stepped, Task, World, WorldKind, seed_of, signed_seed
 from flowrl_dsl.runtime.worlds.boundary import Boundary, Violation
 
 USUAL = "policy"
@@ -69,7 +69,8 @@ class IsaacLab(WorldKind):
     def tasks(self) -> list[Task]:
         with closing(_Process()) as process:
             names = process.ask("names", {})
-        needs = "" if os.environ.get(ASSETS) else f"{ASSETS}, the folder with the models of its robots"
+        models = f"models of its robots, which IsaacLab fetches when a task is made; {ASSETS} names a folder of them"
+        needs = "" if os.environ.get(ASSETS) else models
         return [Task(f"{self.name}/{name}", needs) for name in names]
 
 
@@ -348,7 +349,7 @@ class _Simulation:
 
     def reset(self, seed: int) -> dict[str, np.ndarray]:
         """Begin an episode in every copy."""
-        return _groups(self._env.reset(seed=seed % 2**31)[0])
+        return _groups(self._env.reset(seed=signed_seed(seed))[0])
 
     def step(self, actions: np.ndarray) -> dict[str, Any]:
         """Step all copies; those that are done begin again, and ``final`` are the observations before that."""
