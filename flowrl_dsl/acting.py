@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,10 +37,12 @@ class Newest:
 def newest(folder: RunFolder, passes: Sequence[str] | None = None) -> Newest:
     """The newest checkpoint of a run folder, its program after these passes, by default all; raises FRL0412 without one."""
     from flowrl_dsl.runtime.loading import load_groups
+    from flowrl_dsl.runtime.spaces import observation_of, spaces_of
 
-    spaces, algorithm = runs.spaces_of(folder), runs.resolved(folder)
+    spaces, algorithm = spaces_of(folder), runs.resolved(folder)
     runs.prepare_jax()
-    program = driver.build_program(algorithm, spaces["observation"], len(spaces["low"]), passes=passes, capacity=1)
+    sizes = observation_of(spaces), len(spaces["low"])
+    program = driver.build_program(algorithm, *sizes, passes=passes, capacity=1)
     step, state = load_groups(program, folder, program.acting_groups)
     return Newest(algorithm, program, step, state, spaces["low"], spaces["high"])
 
@@ -79,7 +82,8 @@ class Acting:
 
         found = []
         task, repeat = self.settings.task, self.settings.action_repeat
-        with closing(catalogue.make(task, 1, 0, repeat, evaluation=True, first=seed)) as world:
+        make = partial(catalogue.make, evaluation=True, first=seed, entries=self.program.entries)
+        with closing(make(task, 1, 0, repeat)) as world:
             obs = np.asarray(world.reset())
             self.begin()
             for _ in range(longest):

@@ -6,7 +6,7 @@ of the docstrings run one after another in one folder, beginning with that of :f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowrl_dsl import acting, driver, runs, streams
+from flowrl_dsl.record import Layout
 from flowrl_dsl.runtime.chunks import Chunks
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 from flowrl_dsl.runtime.settings import count
@@ -50,20 +51,28 @@ class Compiled:
         return f"<{type(self).__name__} {self.algorithm.name}: {sizes}>"
 
 
-def load(spec: str, task: str | None = None, sets: Sequence[str] = (), sizes: tuple[int, int] | None = None) -> Compiled:
+def load(
+    spec: str, task: str | None = None, sets: Sequence[str] = (), sizes: tuple[int | Mapping[str, int], int] | None = None
+) -> Compiled:
     """The algorithm and program of a spec, by path or shipped name, for a task or for given ``sizes``.
 
     ``sets`` are overrides such as ``"temperature=0.05"``; ``sizes`` are the components of an observation and an action, by
-    default those of the task, or of HalfCheetah without one.
+    default those of the task, or of HalfCheetah without one.  An observation of entries is a dictionary of their sizes.
 
     >>> compiled = flowrl_dsl.load("td3", sets=["critic.ensemble=3"], sizes=(3, 1))
     >>> compiled.algorithm.sections["critic"].ensemble, compiled.program.obs_size
     (3, 3)
     """
     algorithm, _ = driver.resolve_or_raise(spec, task, sets)
-    obs, action = (count("sizes", size) for size in sizes) if sizes else driver.task_sizes(task)
+    obs, action = _counted_sizes(*sizes) if sizes else driver.task_sizes(task, algorithm)
     runs.prepare_jax()
     return Compiled(algorithm, driver.build_program(algorithm, obs, action))
+
+
+def _counted_sizes(observation: int | Mapping[str, int], action: int) -> tuple[int | Layout, int]:
+    if not isinstance(observation, Mapping):
+        return count("sizes", observation), count("sizes", action)
+    return Layout.of({name: count("sizes", size) for name, size in observation.items()}), count("sizes", action)
 
 
 def train(
@@ -181,6 +190,8 @@ class Policy:
     Attributes:
         step: the training step of the checkpoint.
         observation_size, action_size: O and A in the shapes of :meth:`act`.
+        entries: of dictionary observations, those that the policy reads; an observation consists of them, side by side in
+            this order.  Empty where it reads whole observations.
         chunk: h, the number of successive actions that it chooses at once: ``act.chunk`` of the spec.
         low, high: the bounds of the task's actions [A].
 
@@ -193,7 +204,8 @@ class Policy:
 
     def __init__(self, program: Program, state: Any, step: int, low: Any, high: Any):
         self._program, self._state, self._counter = program, state, 0
-        self.step, self.observation_size, self.action_size = step, program.obs_size, program.action_size
+        self.step, self.action_size = step, program.action_size
+        self.observation_size, self.entries = program.acting_size("evaluate"), program.acting_entries("evaluate")
         self.chunk = program.chunk
         self.low, self.high = np.asarray(low, np.float64), np.asarray(high, np.float64)
 
@@ -204,12 +216,14 @@ class Policy:
         ``deterministic`` selects the mode ``evaluate`` of the spec, which may sample; otherwise it is ``explore``.  Each
         number N of observations compiles once.  Raises FRL0404 for observations of another size.
         """
-        rows = np.asarray(obs, np.float32)
-        if rows.ndim not in (1, 2) or rows.shape[-1] != self.observation_size:
-            message = f"the policy reads observations of {self.observation_size} numbers, found shape {list(rows.shape)}"
-            raise RunError("FRL0404", message, "pass one observation [O], or several [N, O]")
-        mode = "evaluate" if deterministic else "explore"
-        found = self._program.act(self._state, np.atleast_2d(rows), self._counter, mode, self._program.hyper)["action"]
+        rows, mode = np.asarray(obs, np.float32), "evaluate" if deterministic else "explore"
+        size, entries = self._program.acting_size(mode), self._program.acting_entries(mode)
+        if rows.ndim not in (1, 2) or rows.shape[-1] != size:
+            message = f"the policy reads observations of {size} numbers, found shape {list(rows.shape)}"
+            parts = f"its entries, in this order: {', '.join(entries)}" if entries else ""
+            raise RunError("FRL0404", message, "pass one observation [O], or several [N, O]", parts)
+        seen = self._program.placed(mode, np.atleast_2d(rows))
+        found = self._program.act(self._state, seen, self._counter, mode, self._program.hyper)["action"]
         self._counter += 1
         shape = (len(found), self.action_size) if self.chunk == 1 else (len(found), self.chunk, self.action_size)
         actions = self.low + (np.asarray(found, np.float64).reshape(shape) + 1) / 2 * (self.high - self.low)

@@ -187,7 +187,8 @@ def _of_policy(prepared: runs.PreparedRun, state: Any, arguments: CollectArgumen
     from flowrl_dsl.runtime.worlds import catalogue
 
     program, settings = prepared.program, prepared.settings
-    world = catalogue.make(settings.task, min(arguments.envs, steps), seed, settings.action_repeat)
+    count, repeat = min(arguments.envs, steps), settings.action_repeat
+    world = catalogue.make(settings.task, count, seed, repeat, entries=program.entries)
     try:
         return record(program, state, program.hyper, world, steps, arguments.noise, seed)
     finally:

@@ -12,7 +12,7 @@ import numpy as np
 
 from flowrl_dsl.components.data import chunk_of
 from flowrl_dsl.datasets import DataError, Dataset, load, picture, summary
-from flowrl_dsl.record import STEP
+from flowrl_dsl.record import STEP, Layout, counted
 
 if TYPE_CHECKING:
     from flowrl_dsl.algorithm import Algorithm
@@ -54,6 +54,13 @@ class DataSet:
             message = f"the data set {self.source} has changed since the run began"
             raise DataError("FRL0465", message, f"its digest was {self.sha256}", "restore it, or start a new run")
         return found
+
+    def check(self, layout: Layout | None) -> None:
+        """FRL0456 where sections read entries that observations of the task usually lack, and so those of a data set."""
+        if layout is not None and counted(layout.ranges(())) != layout.size:
+            further = ", ".join(name for name, _ in layout.sizes if name not in layout.usual)
+            message = f"{self.name}: observations have the usual entries alone, and the spec reads {further} as well"
+            raise DataError("FRL0456", message, "leave out --data, or the options that name these entries")
 
 
 def asked(algorithm: Algorithm, spec: str, task: str, source: str | None) -> DataSet | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowrl_dsl.algorithm import Algorithm
-from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, Diagnostics
+from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError, Diagnostics, did_you_mean
 from flowrl_dsl.spec.load import Loader, located
 from flowrl_dsl.spec.resolve import Resolution, resolve
 from flowrl_dsl.spec.suites.resolve import check_file, resolve_suite
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flowrl_dsl.lowering.program import Program
     from flowrl_dsl.passes import Applied
     from flowrl_dsl.plan import Plan
+    from flowrl_dsl.record import Layout
 
 DEFAULT_SIZES = (17, 6)
 """Observation and action sizes where no task is named: those of HalfCheetah."""
@@ -73,10 +74,50 @@ class Built:
     applied: list[Applied]
 
 
+def entries_named(algorithm: Algorithm) -> tuple[str, ...]:
+    """The entries of dictionary observations that the sections of an algorithm name."""
+    from flowrl_dsl.components.entries import named
+
+    return tuple(named(algorithm))
+
+
+def _observation(algorithm: Algorithm, observation: int | Layout) -> tuple[int, Layout | None]:
+    """The size of an observation, and its entries where sections name some of them.
+
+    Raises FRL0433 for an entry that the observation lacks, FRL0434 where it has no entries; without a task, the entries that
+    sections name share its components.
+    """
+    from flowrl_dsl.components.entries import OPTION, named
+    from flowrl_dsl.record import Layout
+    from flowrl_dsl.runtime.errors import RunError
+
+    found, task = named(algorithm), algorithm.task or "the task"
+    if not found:
+        return (observation.size if isinstance(observation, Layout) else observation), None
+    place = algorithm.written(*(f"{owner}.{OPTION}" for owner in found.values()))
+    if not isinstance(observation, Layout):
+        if algorithm.task is None and observation >= len(found):
+            return observation, Layout.split(tuple(found), observation)
+        owner = next(iter(found.values()))
+        message = f"{owner}.{OPTION} names an entry of the observation of {task}, which is one vector and no dictionary"
+        raise RunError("FRL0434", message, f"leave it out: --set {owner}.{OPTION}=none", span=place)
+    for name, owner in found.items():
+        if name not in dict(observation.sizes):
+            place = algorithm.written(f"{owner}.{OPTION}")
+            hint = did_you_mean(name, observation.known)
+            message = f'{task} has no entry "{name}" in its observations, which {owner}.{OPTION} names'
+            raise RunError("FRL0433", message, f"its entries are {', '.join(observation.known)}", hint, span=place)
+    return observation.size, observation
+
+
 def build_graphs(
-    algorithm: Algorithm, obs_size: int, action_size: int, passes: Sequence[str] | None = None, rows: int | None = None
+    algorithm: Algorithm,
+    observation: int | Layout,
+    action_size: int,
+    passes: Sequence[str] | None = None,
+    rows: int | None = None,
 ) -> Built:
-    """The update graphs of an algorithm for a task of these sizes.
+    """The update graphs of an algorithm for a task of these sizes; ``observation`` is a size, or the entries that have one.
 
     ``passes`` None means all.  ``rows`` that are computed at once where a state has many actions; None for what suits
     processors.
@@ -88,7 +129,8 @@ def build_graphs(
     from flowrl_dsl.passes import ROWS, run_on_program
 
     regime: Any = algorithm.regime
-    sizes = Sizes(obs_size, action_size * chunk_of(algorithm))
+    obs_size, layout = _observation(algorithm, observation)
+    sizes = Sizes(obs_size, action_size * chunk_of(algorithm), layout=layout)
     graphs, hyper = program_graphs(algorithm, sizes, regime.fields(algorithm))
     graphs, applied = run_on_program(graphs, held(algorithm), passes, rows=ROWS if rows is None else rows)
     verify_together(graphs.values())
@@ -97,7 +139,7 @@ def build_graphs(
 
 def build_program(
     algorithm: Algorithm,
-    obs_size: int,
+    observation: int | Layout,
     action_size: int,
     passes: Sequence[str] | None = None,
     rows: int | None = None,
@@ -105,7 +147,7 @@ def build_program(
     capacity: int | None = None,
     data: bool = False,
 ) -> Program:
-    """The program of an algorithm for a task of these sizes; ``passes`` and ``rows`` as in :func:`build_graphs`.
+    """The program of an algorithm for a task of these sizes; the arguments up to ``rows`` as in :func:`build_graphs`.
 
     ``envs``, the environments stepped side by side, and ``capacity``, the steps that the source keeps, are the spec's where
     they are not given.  ``data``: batches are drawn from a data set, and from what training collects, if it does.
@@ -114,7 +156,8 @@ def build_program(
     from flowrl_dsl.lowering import lower
     from flowrl_dsl.lowering.program import Data
 
-    built = build_graphs(algorithm, obs_size, action_size, passes, rows)
+    built = build_graphs(algorithm, observation, action_size, passes, rows)
+    obs_size, layout = _observation(algorithm, observation)
     train: Any = algorithm.sections["train"]
     regime: Any = algorithm.regime
     envs = train.envs if envs is None else envs
@@ -124,7 +167,7 @@ def build_program(
     kept = regime.capacity(algorithm, envs) if capacity is None else capacity
     updates = regime.settings(algorithm).get("updates", 0)
     of = Data(regime.stored(algorithm), source, kept, regime.batch(algorithm, envs), moments, updates)
-    return lower(algorithm.name, built.graphs, built.hyper, of, (obs_size, action_size), chunk_of(algorithm))
+    return lower(algorithm.name, built.graphs, built.hyper, of, (obs_size, action_size), chunk_of(algorithm), layout)
 
 
 FOR_READING = ("cse", "dce")
@@ -145,7 +188,7 @@ def compile_report(spec: str, form: str, task: str | None, sets: Sequence[str], 
         from flowrl_dsl.spec.show import show
 
         return show(algorithm)
-    sizes = task_sizes(task)
+    sizes = task_sizes(task, algorithm)
     if form == "graph":
         from flowrl_dsl.graph.text import print_graph
 
@@ -162,7 +205,7 @@ def compile_plan(spec: str, task: str | None, sets: Sequence[str], passes: Seque
     from flowrl_dsl.plan import plan
 
     algorithm, _ = resolve_or_raise(spec, task, sets)
-    sizes = task_sizes(task)
+    sizes = task_sizes(task, algorithm)
     program, straight = build_program(algorithm, *sizes, passes), build_program(algorithm, *sizes, ())
     before, after = (matrix_product_flops(p.jit_step, *p.examples()) for p in (straight, program))
     return plan(algorithm, program, build_graphs(algorithm, *sizes, passes).applied, (before, after), task)
@@ -178,21 +221,24 @@ def drawing(spec: str, task: str | None, sets: Sequence[str], passes: Sequence[s
     from flowrl_dsl.graph.svg import svg
 
     algorithm, _ = resolve_or_raise(spec, task, sets)
-    graphs = build_graphs(algorithm, *task_sizes(task), FOR_READING if passes is None else passes).graphs
+    graphs = build_graphs(algorithm, *task_sizes(task, algorithm), FOR_READING if passes is None else passes).graphs
     found = picture(graphs["step"], f"{algorithm.name}: one update")
     return laid_out(found) or svg(found)
 
 
-def task_sizes(task: str | None) -> tuple[int, int]:
-    """Components of an observation and of an action; :data:`DEFAULT_SIZES` where no task is named."""
+def task_sizes(task: str | None, algorithm: Algorithm | None = None) -> tuple[int | Layout, int]:
+    """Components of an observation and of an action; :data:`DEFAULT_SIZES` where no task is named.
+
+    Where sections of the algorithm name entries of dictionary observations, the entries with their sizes.
+    """
     if task is None:
         return DEFAULT_SIZES
     from flowrl_dsl.runtime.worlds.catalogue import sizes
 
-    return sizes(task)
+    return sizes(task, () if algorithm is None else entries_named(algorithm))
 
 
-def _emit_python(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[str]) -> str:
+def _emit_python(algorithm: Algorithm, sizes: tuple[int | Layout, int], passes: Sequence[str]) -> str:
     from flowrl_dsl import __version__
     from flowrl_dsl.components.data import chunk_of
     from flowrl_dsl.lowering.emit import emit_python
@@ -201,7 +247,7 @@ def _emit_python(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[
     title = f"{algorithm.title or algorithm.name} ({algorithm.paper})" if algorithm.paper else algorithm.title
     length = chunk_of(algorithm)
     many = f"; {length} of them are chosen at once, side by side" if length > 1 else ""
-    about = f"Observations have {sizes[0]} components, actions {sizes[1]}{many}."
+    about = f"Observations have {_observation(algorithm, sizes[0])[0]} components, actions {sizes[1]}{many}."
     return emit_python(title or algorithm.name, about, built.graphs, built.hyper, __version__)
 
 

@@ -71,9 +71,10 @@ def _parsed(begin: str) -> tuple[str, Path]:
 
 def _earlier(path: Path) -> Earlier:
     from flowrl_dsl.runtime.logs import RunFolder
+    from flowrl_dsl.runtime.spaces import spaces_of
 
     folder = RunFolder(path)
-    spaces = runs.spaces_of(folder)
+    spaces = spaces_of(folder)
     return Earlier(folder, runs.resolved(folder), (spaces["observation"], len(spaces["low"])))
 
 
@@ -90,7 +91,7 @@ def _check(section: str, earlier: Earlier, algorithm: Algorithm, sizes: tuple[in
     if earlier.sizes != sizes:
         found, wanted = (f"{obs} observations and {action} actions" for obs, action in (earlier.sizes, sizes))
         raise RunError("FRL0429", f"the policy of {path} has {found}, that of this task {wanted}")
-    alike = [(section, option, owner) for option in ("backbone", "network")]
+    alike = [(section, option, owner) for option in ("backbone", "network", "observation")]
     for name, option, other in [*alike, ("observe", "normalize", "observe")]:
         mine, ours = show_option(sections[name], option), show_option(theirs[other], option)
         if mine != ours:

@@ -136,7 +136,8 @@ class _View:
         from flowrl_dsl.components.context import Sizes
 
         self._program, self._folder, self._algorithm = acting.program, folder, acting.algorithm
-        self._sizes = Sizes(acting.program.obs_size, acting.program.chunk * acting.program.action_size)
+        program = acting.program
+        self._sizes = Sizes(program.obs_size, program.chunk * program.action_size, layout=program.layout)
 
     def samples(self, obs: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
         """Actions [S, N, A] of the policy, and the noisy actions before each step of its sampler."""

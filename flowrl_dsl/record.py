@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -75,3 +75,48 @@ def columns(rows: Any, record: Record, sizes: Mapping[str, int]) -> dict[str, An
         found[name] = rows[..., start:end].reshape(*rows.shape[:-1], *shape)
         start = end
     return found
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The entries of dictionary observations in the vector that a world makes of them: their sizes, in its order.
+
+    ``usual`` are the entries read where a spec names none.  ``known`` are all that the task has, also those that the vector
+    lacks because nothing reads them.
+    """
+
+    sizes: tuple[tuple[str, int], ...]
+    usual: tuple[str, ...]
+    known: tuple[str, ...]
+
+    @staticmethod
+    def of(sizes: Mapping[str, int], usual: Collection[str] = (), known: Collection[str] = ()) -> Layout:
+        """The layout of entries of these sizes; all of them are usual, and known, unless others are given."""
+        return Layout(tuple(sizes.items()), tuple(usual or sizes), tuple(known or sizes))
+
+    @staticmethod
+    def split(names: Collection[str], size: int) -> Layout:
+        """A vector of so many components in nearly equal entries of these names, where no task says more."""
+        share, more = divmod(size, len(names))
+        return Layout.of({name: share + (number < more) for number, name in enumerate(names)})
+
+    @property
+    def size(self) -> int:
+        """The number of components O of the vector."""
+        return sum(size for _, size in self.sizes)
+
+    def ranges(self, names: Collection[str]) -> tuple[tuple[int, int], ...]:
+        """The components (start, end) of these entries, of the usual ones for none: in order, neighbours as one range."""
+        found: list[tuple[int, int]] = []
+        start = 0
+        for name, size in self.sizes:
+            if name in (names or self.usual):
+                joined = found.pop()[0] if found and found[-1][1] == start else start
+                found.append((joined, start + size))
+            start += size
+        return tuple(found)
+
+
+def counted(ranges: Collection[tuple[int, int]]) -> int:
+    """The number of components in these ranges."""
+    return sum(end - start for start, end in ranges)

@@ -57,6 +57,9 @@ class Component(BaseModel):
     alternatives: ClassVar[tuple[frozenset[str], ...]] = ()
     """Options of which one is set: a derived spec or an override that sets one replaces the others of its base."""
 
+    quiet: ClassVar[frozenset[str]] = frozenset()
+    """Options that resolved texts leave out where they are none, so that those of specs without them stay as they were."""
+
     @classmethod
     def replaced(cls, option: str) -> frozenset[str]:
         """The options that setting this one replaces."""

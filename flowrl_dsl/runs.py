@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -143,15 +144,16 @@ def build(
     algorithm: Algorithm, task: str, seed: int, replaced: dict[str, int | None], data: DataSet | None = None
 ) -> tuple[Program, Settings]:
     from flowrl_dsl.runtime.settings import Settings
-    from flowrl_dsl.runtime.worlds import catalogue
 
     train, regime = cast(Any, algorithm.sections["train"]), cast(Any, algorithm.regime)
     given = {name: value for name, value in replaced.items() if value is not None}
     settings = Settings.of(train, task, seed, **{**train.in_phases(algorithm), **given, **regime.settings(algorithm)})
-    sizes = catalogue.sizes(task)
+    sizes = driver.task_sizes(task, algorithm)
     prepare_jax()
     capacity = settings.capacity if data is None or regime.collects(algorithm) else data.rows
     program = driver.build_program(algorithm, *sizes, envs=settings.envs, capacity=capacity, data=data is not None)
+    if data is not None:
+        data.check(program.layout)
     return program, settings
 
 
@@ -201,6 +203,7 @@ def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
     import jax
 
     from flowrl_dsl.runtime.logs import RunFolder
+    from flowrl_dsl.runtime.spaces import spaces_for
 
     name = prepared.algorithm.name
     said = {
@@ -217,7 +220,7 @@ def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
         "device": str(jax.devices()[0].device_kind),
         "python": sys.version.split()[0],
         "versions": versions(),
-        "spaces": _spaces(arguments.task),
+        "spaces": spaces_for(arguments.task, prepared.program),
     }
     said |= {} if prepared.data is None else {"data": asdict(prepared.data)}
     said |= {} if prepared.begin is None else {"begin": prepared.begin}
@@ -225,19 +228,6 @@ def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
     folder = RunFolder.create(Path("runs"), name, arguments.task, arguments.seed, said, prepared.contents, arguments.out)
     resolved(folder)  # a run whose copy does not resolve by itself could not be resumed
     return folder
-
-
-def _spaces(task: str) -> dict[str, Any]:
-    """What a policy of the task needs to be used without it: the size of an observation, and the bounds of its actions."""
-    from flowrl_dsl.runtime.worlds import catalogue
-
-    found = catalogue.spaces(task)
-    return {"observation": found.observation_size, "low": found.low.tolist(), "high": found.high.tolist()}
-
-
-def spaces_of(folder: RunFolder) -> dict[str, Any]:
-    """The spaces that a run has recorded; of an older run, those of its task."""
-    return folder.settings.get("spaces") or _spaces(folder.said("task"))
 
 
 def versions() -> dict[str, str]:
@@ -370,7 +360,8 @@ def evaluate_one(folder: RunFolder, episodes: int | None) -> Evaluation:
     settings = prepared.settings
     step, state = load_state(prepared.program, folder, settings.seed)
     count = episodes or settings.episodes
-    with closing(catalogue.make(settings.task, count, 0, settings.action_repeat, evaluation=True)) as world:
+    make = partial(catalogue.make, evaluation=True, entries=prepared.program.entries)
+    with closing(make(settings.task, count, 0, settings.action_repeat)) as world:
         evaluation = evaluate(prepared.program, state, prepared.program.hyper, world)
     record = evaluation.record()
     shown = f"return {record['return_mean']:.1f} ± {record['return_std']:.1f}"

@@ -33,14 +33,15 @@ class Row:
 
 
 def measure(asked: Asked, repeat: int) -> Iterator[Row]:
-    sizes = driver.task_sizes(asked.task)
+    driver.task_sizes(asked.task)  # reported once where the task cannot be made
     # a dozen programs per spec, and compilation is not measured
     runs.prepare_jax()
-    yield from each_spec(asked, lambda spec: _measure(spec, asked, sizes, repeat))
+    yield from each_spec(asked, lambda spec: _measure(spec, asked, repeat))
 
 
-def _measure(spec: str, asked: Asked, sizes: tuple[int, int], repeat: int) -> Iterator[Row]:
+def _measure(spec: str, asked: Asked, repeat: int) -> Iterator[Row]:
     algorithm, _ = driver.resolve_or_raise(spec, asked.task, asked.sets)
+    sizes = driver.task_sizes(asked.task, algorithm)
     programs = {"none": driver.build_program(algorithm, *sizes, ()), "all": driver.build_program(algorithm, *sizes, None)}
     state = programs["all"].init(0)
     for mode in MODES:

@@ -62,14 +62,15 @@ class Row:
 
 
 def measure(asked: Asked, repeat: int) -> Iterator[Row | Fact]:
-    sizes = driver.task_sizes(asked.task)
+    driver.task_sizes(asked.task)  # reported once where the task cannot be made
     speed = matrix_product_speed()
     yield Fact("matrix products, flop/s", speed)
-    yield from each_spec(asked, lambda spec: [_measure(spec, asked, sizes, repeat, speed)])
+    yield from each_spec(asked, lambda spec: [_measure(spec, asked, repeat, speed)])
 
 
-def _measure(spec: str, asked: Asked, sizes: tuple[int, int], repeat: int, speed: float) -> Row:
+def _measure(spec: str, asked: Asked, repeat: int, speed: float) -> Row:
     algorithm, _ = driver.resolve_or_raise(spec, asked.task, asked.sets)
+    sizes = driver.task_sizes(asked.task, algorithm)
     programs = {"none": _program(algorithm, sizes, ()), "all": _program(algorithm, sizes, None)}
     state, replay = programs["all"].init(0), synthetic_replay(programs["all"])
     with empty_compilation_cache() as folder:
@@ -123,7 +124,7 @@ def synthetic_replay(program: Program) -> dict[str, Any]:
     return replay.view()
 
 
-def _program(algorithm: Algorithm, sizes: tuple[int, int], passes: Sequence[str] | None) -> Program:
+def _program(algorithm: Algorithm, sizes: tuple[Any, int], passes: Sequence[str] | None) -> Program:
     regime: Any = algorithm.regime
     return driver.build_program(algorithm, *sizes, passes, capacity=min(_ROWS, regime.capacity(algorithm, 1)))
 

@@ -61,19 +61,19 @@ class Row:
 
 def measure(asked: Asked, repeat: int) -> Iterator[Row]:
     task = asked.task or DEFAULT_TASK
-    sizes = catalogue.sizes(task)
+    catalogue.sizes(task)  # reported once where the task cannot be made
     runs.prepare_jax()
-    yield from each_spec(asked, lambda spec: [_measure(spec, task, sizes, asked.sets, repeat)])
+    yield from each_spec(asked, lambda spec: [_measure(spec, task, asked.sets, repeat)])
 
 
-def _measure(spec: str, task: str, sizes: tuple[int, int], sets: Sequence[str], repeat: int) -> Row:
+def _measure(spec: str, task: str, sets: Sequence[str], repeat: int) -> Row:
     algorithm, _ = driver.resolve_or_raise(spec, task, with_defaults(sets))
     regime: Any = algorithm.regime
     settings = Settings.of(algorithm.sections["train"], task, 0, episodes=1, **regime.settings(algorithm))
     if settings.rollout:
         settings = replace(settings, steps=_ROLLOUTS * settings.rollout * settings.envs)
     settings = replace(settings, evaluate_every=settings.steps, checkpoint_every=settings.steps)
-    program = driver.build_program(algorithm, *sizes, capacity=settings.capacity)
+    program = driver.build_program(algorithm, *driver.task_sizes(task, algorithm), capacity=settings.capacity)
     turn = turn_of(algorithm)
     if catalogue.make(task, 1, 0).pure is not None:
         return _in_pure_world(spec, task, [_run(Timed, spec, program, settings, turn) for _ in range(repeat)])

@@ -245,4 +245,16 @@ CODES = (
         ),
         "Explore with sample: the policy has noise of its own.",
     ),
+    Code(
+        "FRL0331",
+        "acting needs entries that the policy does not read",
+        "The action of an evaluation is chosen by values of another section, which reads other entries of the observation "
+        "than the policy.  Such entries are often known in a simulation alone, and an exported policy then needs them too.",
+        complete(
+            "act { evaluate = best_of(8) }",
+            policy="  policy { backbone = tanh_gaussian  observation = state }",
+            critic="  critic { observation = privileged_state }",
+        ),
+        "Evaluate with sample or mean, which read what the policy reads.",
+    ),
 )

@@ -243,6 +243,21 @@ CODES = (
         "Use the suffix .png, .pdf or .svg.",
     ),
     Code(
+        "FRL0433",
+        "unknown entry of the observation",
+        "The observation of this task is a dictionary, and a section of the spec names an entry that it lacks.",
+        "flowrl-dsl train ppo --task playground/CartpoleBalance --set policy.observation=stat",
+        "Use a name in the note, or several as a list: observation = [state, contacts].",
+    ),
+    Code(
+        "FRL0434",
+        "the observation has no entries",
+        "A section of the spec names entries of the observation that it reads, but the observation of this task is one "
+        "vector, not a dictionary; or no task is named, and the spec names more entries than there are components.",
+        "flowrl-dsl train sac --task Pendulum-v1 --set policy.observation=state",
+        "Choose a task whose observations are dictionaries, or leave the option out.",
+    ),
+    Code(
         "FRL0407",
         "a plugin cannot be imported",
         "An installed package declares components by an entry point of the group "

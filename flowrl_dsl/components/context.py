@@ -12,6 +12,8 @@ from typing import Any
 
 from flowrl_dsl.algorithm import Algorithm, Parameter
 from flowrl_dsl.axes import Axes, union, without
+from flowrl_dsl.components import entries
+from flowrl_dsl.components.gradients import gradient_and_loss_are_finite, gradient_norm
 from flowrl_dsl.components.random_numbers import gaussian_noise, uniform_actions
 from flowrl_dsl.components.shapes import broadcast_rows
 from flowrl_dsl.formula import Formula
@@ -19,7 +21,8 @@ from flowrl_dsl.graph.builder import Builder, Value, aligned, expansion
 from flowrl_dsl.graph.expr import Arg, Expand, Expr, call, kernel
 from flowrl_dsl.graph.formulas import FormulaBuilder
 from flowrl_dsl.graph.nodes import SCALAR, TREE, Type
-from flowrl_dsl.lazy import jax, jnp
+from flowrl_dsl.lazy import jax
+from flowrl_dsl.record import Layout, counted
 from flowrl_dsl.registry import Scalar, functions
 
 NO_SIZES: Mapping[str, int] = MappingProxyType({})
@@ -29,12 +32,14 @@ NO_SIZES: Mapping[str, int] = MappingProxyType({})
 class Sizes:
     """Dimensions of an observation and of an action, as networks read them.
 
-    ``raw``: the named inputs that include an embedding, each with its dimension without it.
+    ``raw``: the named inputs that include an embedding, each with its dimension without it.  ``layout``: the entries of an
+    observation, where sections read different ones.
     """
 
     obs: int
     action: int
     raw: tuple[tuple[str, int], ...] = ()
+    layout: Layout | None = None
 
 
 @kernel
@@ -47,21 +52,6 @@ def init_params(net, key, *examples):
 def random_members(key, q, n):
     """n distinct random members, the same for all rows.  The members are along the leading axis."""
     return q[jax.random.permutation(key, q.shape[0])[:n]]
-
-
-@kernel
-def gradient_norm(gradient):
-    """Euclidean norm over all parameters.
-
-    The numbers are scaled by 2^-20 (exactly) before squaring: the norm of any gradient up to 1e25 is finite.
-    """
-    return 2.0**20 * jnp.sqrt(sum(jnp.sum(jnp.square(2.0**-20 * leaf)) for leaf in jax.tree.leaves(gradient)))
-
-
-@kernel
-def gradient_and_loss_are_finite(loss, norm):
-    """1 when both are finite, else 0."""
-    return (jnp.isfinite(loss) & jnp.isfinite(norm)).astype(jnp.float32)
 
 
 def learned_group(parameter: str) -> str:
@@ -242,22 +232,22 @@ class Context:
     def actor(self, source: str, s: Value) -> tuple[Context, Value, Value]:
         """The arguments of a backbone's method for a copy of the policy: context, parameters, observations.
 
-        With an encoder, observations are concatenated with their embeddings.
+        Of observations in entries, those that the section reads.  With an encoder, concatenated with their embeddings.
         """
         ctx = self.of(self.owner_of(source))
         if self.encoder is None:
-            return ctx, self.versions[source], s
+            return ctx.widened(), self.versions[source], ctx._read(s)
         s = self.encoder.with_state(self, self._embedding(source), s)
         return ctx.widened(), self.versions[source], s
 
     def judge(self, source: str, s: Value, a: Value) -> tuple[Context, Value, Value, Value]:
         """The arguments of a method of the critic's kind for a copy: context, parameters, observations, actions.
 
-        With an encoder, both are concatenated with their embeddings.
+        As for :meth:`actor`; with an encoder, both are concatenated with their embeddings.
         """
         ctx = self.of(self.owner_of(source))
         if self.encoder is None:
-            return ctx, self.versions[source], s, a
+            return ctx.widened(), self.versions[source], ctx._read(s), a
         params = self._embedding(source)
         pair = self.encoder.with_pair(self, params, s, a)
         return ctx.widened(action=True), self.versions[source], self.encoder.with_state(self, params, s), pair
@@ -265,8 +255,17 @@ class Context:
     def _embedding(self, source: str) -> Value:
         return self.versions[self.encoder.copy_read_by(source)]
 
+    def _read(self, s: Value) -> Value:
+        """What the section ``owner`` reads of observations."""
+        layout, names = self.sizes.layout, entries.names_of(self.algorithm, self.owner)
+        return s if layout is None else entries.part(self.builder, layout, names, s)
+
     def widened(self, *, action: bool = False) -> Context:
-        """The same context, with the sizes of observations (and actions) including their embeddings."""
+        """The same context, with the sizes that the section ``owner`` reads: of its entries, or including embeddings."""
+        layout = self.sizes.layout
+        if layout is not None:
+            size = counted(layout.ranges(entries.names_of(self.algorithm, self.owner)))
+            return replace(self, sizes=replace(self.sizes, obs=size))
         if self.encoder is None:
             return self
         extra, obs, act = self.encoder.size, self.sizes.obs, self.sizes.action

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from flowrl_dsl.components.entries import OPTION, named
+from flowrl_dsl.diagnostics import Diagnostic, error
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.record import Record
 from flowrl_dsl.registry import SectionKind
 
 if TYPE_CHECKING:
-    from flowrl_dsl.algorithm import Algorithm
+    from flowrl_dsl.algorithm import Algorithm, Position
     from flowrl_dsl.components.context import Context
 
 
@@ -88,6 +91,13 @@ class Encoder(Section):
 
     encodes: ClassVar[bool] = True
     size: int
+
+    def errors(self, at: Position) -> Iterator[Diagnostic]:
+        """Embeddings are those of whole observations, which every network then reads."""
+        for name, owner in named(at.algorithm).items():
+            message = f"the {owner} reads the entry {name} of observations, but embeddings are made of all entries"
+            place = at.algorithm.written(f"{owner}.{OPTION}") or at.span
+            yield error("FRL0263", message, place, f"leave out {owner}.{OPTION}, or the section {at.path}")
 
     @property
     def input_width(self) -> int | None:

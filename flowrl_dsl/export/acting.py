@@ -28,6 +28,7 @@ class Acting:
         weights: the arrays that acting reads, by path: parameters of networks, moments of the normalizer.
         draws: the random draws by name, ``normal_0``, ``uniform_1``, ...; their shapes contain the symbolic n.
         observation_size, action_shape: O, and the shape of what is chosen at once: [A], or [h, A].
+        entries: of dictionary observations, those on which actions depend, which alone are passed; else empty.
     """
 
     def __init__(self, program: Program, state: Mapping[str, Any], low: Any, high: Any, mode: str):
@@ -36,7 +37,7 @@ class Acting:
         Raises FRL0490 if an action depends on keys otherwise than by draws of normal and uniform numbers.
         """
         self.name, self.mode, self._program = program.name, mode, program
-        self.observation_size = program.obs_size
+        self.observation_size, self.entries = program.acting_size(mode), program.acting_entries(mode)
         chunk = () if program.chunk == 1 else (program.chunk,)
         self.action_shape = (*chunk, program.action_size)
         self._low, self._high = (np.asarray(bound, np.float32) for bound in (low, high))
@@ -85,6 +86,7 @@ class Acting:
 
     def _keyed(self, weights: Sequence[Any], obs: Any, key: Any, counter: Any) -> Any:
         groups = jax.tree.unflatten(self._structure, weights) | {_KEY: key}
+        obs = self._program.placed(self.mode, obs)
         action = self._program.jit_act[self.mode](groups, obs, counter, self._hyper)["action"]
         action = jnp.reshape(action, (obs.shape[0], *self.action_shape)) if len(self.action_shape) > 1 else action
         return jnp.clip(self._low + (action + 1) / 2 * (self._high - self._low), self._low, self._high)

@@ -125,7 +125,8 @@ def returned(record: Mapping[str, Any] | None) -> str:
 
 def _arrays(acting: Acting, origin: Origin) -> list[str]:
     bounds = f"from {np.asarray(origin.low).tolist()} to {np.asarray(origin.high).tolist()}"
-    rows = [f"| `obs` | `(n, {acting.observation_size})` | observations |"]
+    read = f": {' and '.join(f'`{name}`' for name in acting.entries)}" if acting.entries else ""
+    rows = [f"| `obs` | `(n, {acting.observation_size})` | observations{read} |"]
     contents = {"normal": "standard normal numbers", "uniform": "uniform numbers in [0, 1)"}
     rows += [f"| `{name}` | `{shape_text(draw.shape)}` | {contents[draw.kind]} |" for name, draw in acting.draws.items()]
     after = " in the order of time" if len(acting.action_shape) > 1 else ""

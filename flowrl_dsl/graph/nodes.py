@@ -23,6 +23,9 @@ INPUT, GRAD, WHEN, STOP = "Input", "Grad", "When", "Stop"
 """
 
 
+ENTRIES = "Entries"
+"""Reading entries of dictionary observations: the only operation by which networks read a part of an observation."""
+
 RAN = "ran."
 """``metric.ran.NAME`` is 1 if the stage that reports ``metric.NAME`` ran in this update, else 0, as is the metric then.
 

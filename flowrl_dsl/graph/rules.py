@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from flowrl_dsl.axes import Axes, show, union, without
 from flowrl_dsl.graph.expr import Arg, Item
-from flowrl_dsl.graph.nodes import GRAD, INPUT, SCALAR, STOP, TREE, WHEN, Graph, Node, Type, region
+from flowrl_dsl.graph.nodes import ENTRIES, GRAD, INPUT, SCALAR, STOP, TREE, WHEN, Graph, Node, Type, region
 
 Law = Callable[[Graph, Node], Iterator[str]]
 """What is wrong with a node whose inputs exist and are as many as its rule says, each as the end of a sentence."""
@@ -216,6 +216,7 @@ RULES: dict[str, Rule] = {
     "NoiseSchedule": Rule(1, 1, as_input(0)),
     "Predict": Rule(1, None, row_by_row),
     "LogProb": Rule(1, None, density),
+    ENTRIES: Rule(1, 1, as_input(0)),
     "Embed": Rule(2, None, row_by_row),
     "QValue": Rule(1, None, by_member),
     "Return": Rule(2, 4, reduced),

@@ -13,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowrl_dsl.graph.nodes import RAN, Graph, Node
+from flowrl_dsl.graph.observed import ranges_read
 from flowrl_dsl.lowering.devices import Split
 from flowrl_dsl.lowering.evaluate import interpret, run_schedule
 from flowrl_dsl.lowering.iteration import Copies, Counts, Held, Iterated, iterated
 from flowrl_dsl.lowering.schedule import Step, schedule
-from flowrl_dsl.record import Record
+from flowrl_dsl.record import Layout, Record, counted
 
 State = dict[str, Any]
 Hyper = dict[str, Any]
@@ -77,12 +78,14 @@ class Program:
         data: Data,
         sizes: tuple[int, int],
         chunk: int = 1,
+        layout: Layout | None = None,
     ):
         self.name, self.chunk = name, chunk
         self.graphs = dict(graphs)
         self.hyper = dict(hyper)
         self.data = data
         self.obs_size, self.action_size = sizes
+        self.layout = layout
         self._split: Split | None = None
         self._schedules: dict[str, list[Step]] = {key: schedule(graph) for key, graph in graphs.items()}
         self.jit_init = jax.jit(self._init)
@@ -233,6 +236,38 @@ class Program:
         iteration in two parts has the bits of a whole one.
         """
         return self.jit_iterate(copies, longest, held, beside, keys, counts, self._inputs(hyper))
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The entries of dictionary observations that a world passes to it; none where a world need not select them."""
+        return () if self.layout is None else tuple(name for name, _ in self.layout.sizes)
+
+    def acts_on(self, mode: str) -> tuple[tuple[int, int], ...]:
+        """The components (start, end) of observations on which actions of a mode depend; the others may be anything."""
+        return ((0, self.obs_size),) if self.layout is None else ranges_read(self.graphs[mode], self.obs_size)
+
+    def acting_size(self, mode: str) -> int:
+        """The number P of these components."""
+        return counted(self.acts_on(mode))
+
+    def acting_entries(self, mode: str) -> tuple[str, ...]:
+        """The entries of which these components consist; none where observations are not read by entries."""
+        if self.layout is None:
+            return ()
+        read = {at for start, end in self.acts_on(mode) for at in range(start, end)}
+        places = {name: {at for one in self.layout.ranges((name,)) for at in range(*one)} for name in self.entries}
+        return tuple(name for name, place in places.items() if place <= read)
+
+    def placed(self, mode: str, rows: Any) -> Any:
+        """Observations [n, O] with the components that a mode acts on, ``rows`` [n, P], and 0 for the others."""
+        if rows.shape[1] == self.obs_size:
+            return rows
+        parts, at, taken = [], 0, 0
+        for start, end in (*self.acts_on(mode), (self.obs_size, self.obs_size)):
+            size = end - start
+            parts += [jnp.zeros((rows.shape[0], start - at), jnp.float32), rows[:, taken : taken + size]]
+            at, taken = end, taken + size
+        return jnp.concatenate([part for part in parts if part.shape[1]], axis=1)
 
     @property
     def acting_groups(self) -> set[str]:

@@ -15,7 +15,7 @@ from flowrl_dsl.runtime.worlds import catalogue
 def check(program: Any, settings: Settings) -> None:
     """Raise FRL0428 for a run that cannot be split among its devices; called before it has a folder."""
     if settings.devices > 1:
-        spread(program, settings, catalogue.make(settings.task, 1, 0).pure is not None)
+        spread(program, settings, catalogue.make(settings.task, 1, 0, entries=program.entries).pure is not None)
 
 
 def spread(program: Any, settings: Settings, pure: bool) -> Any:

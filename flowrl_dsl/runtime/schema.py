@@ -81,11 +81,16 @@ class BeginJson(_Part):
 
 
 class Spaces(_Part):
-    """The size of an observation of the task, and the bounds of its actions."""
+    """The size of an observation of the task, and the bounds of its actions.
+
+    Where sections read entries of it: their names and sizes in order, and the names of the usual ones.
+    """
 
     observation: Positive
     low: list[float]
     high: list[float]
+    entries: dict[str, Positive] | None = None
+    usual: list[str] | None = None
 
 
 class Extension(_Part):

@@ -115,7 +115,7 @@ class Training:
     def open(self) -> None:
         """Everything that :meth:`close` closes."""
         settings = self.settings
-        make = partial(catalogue.make, settings.task, action_repeat=settings.action_repeat)
+        make = partial(catalogue.make, settings.task, action_repeat=settings.action_repeat, entries=self.program.entries)
         with ExitStack() as opened:
             world: World = make(settings.envs, settings.seed) if self.replay.grows else NoWorld()
             self.world = opened.enter_context(closing(world))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from flowrl_dsl.algorithm import POLICY
 from flowrl_dsl.capabilities import CAPABILITIES
@@ -147,6 +147,12 @@ def unread(component: Component) -> Mapping[str, str]:
         return component.unread()
     except (AttributeError, TypeError):
         return {}
+
+
+def written_out(component: Component, names: Iterable[str]) -> list[str]:
+    """Of these options, those that a resolved text contains: not the unused ones, nor quiet ones that are none."""
+    silent = {*unread(component), *(name for name in component.quiet if getattr(component, name, None) is None)}
+    return [name for name in names if name not in silent]
 
 
 def provided(component: Component, owner: str) -> frozenset[str]:

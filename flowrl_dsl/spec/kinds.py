@@ -90,10 +90,18 @@ def choices(annotation: Any) -> tuple[str, ...]:
     return tuple(map(str, typing.get_args(annotation))) if typing.get_origin(annotation) is Literal else ()
 
 
+def alternatives(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union, without their bounds; empty for other annotations."""
+    union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
+    return tuple(map(_bare, typing.get_args(annotation))) if union else ()
+
+
 def describe(annotation: Any) -> str:
     """The values a literal option accepts, in words."""
     if choices(annotation):
         return "one of " + ", ".join(choices(annotation))
+    if alternatives(annotation):
+        return " or ".join(map(describe, alternatives(annotation)))
     if typing.get_origin(annotation) in (tuple, list):
         items = [item for item in typing.get_args(annotation) if item is not Ellipsis]
         return f"a list of {_PLURALS.get(_bare(items[0]), 'values')}" if items else "a list"

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from flowrl_dsl.diagnostics import Span, did_you_mean
 from flowrl_dsl.registry import Component
-from flowrl_dsl.spec.kinds import choices, describe, without_none
+from flowrl_dsl.spec.kinds import alternatives, choices, describe, without_none
 from flowrl_dsl.spec.numbers import LARGEST, NotANumber, fold, whole
 from flowrl_dsl.spec.scope import Scope, Site
 from flowrl_dsl.spec.text import text_of, what_is
@@ -43,7 +43,7 @@ def read_literal(cls: type[Component], name: str, expr: tree.Expr, scope: Scope,
         problems = error.errors()
         refused = [problem for problem in problems if problem["type"] not in _LENGTHS]
         remaining = refused or problems
-        for problem in remaining[:1] if choices(annotation) else remaining:  # each member of a union refuses the value
+        for problem in remaining[:1] if alternatives(annotation) else remaining:  # each member of a union refuses the value
             _report(annotation, problem, expr, scope, site)
         return None
 

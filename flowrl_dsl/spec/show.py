@@ -28,7 +28,7 @@ from flowrl_dsl.diagnostics import Span
 from flowrl_dsl.formula import OPERATORS, Bound, Constant, Formula, Gradient, Operation, Term, Variable, inner
 from flowrl_dsl.formulas import formulas_of
 from flowrl_dsl.registry import ANY, Component, Drawn, Interval, Scalar, SectionKind
-from flowrl_dsl.spec.compatibility import unread
+from flowrl_dsl.spec.compatibility import written_out
 from flowrl_dsl.spec.kinds import choices, kinds, without_none
 from flowrl_dsl.spec.numbers import whole
 from flowrl_dsl.spec.text import text_of
@@ -100,8 +100,7 @@ class _Writer:
     def _options(self, component: Component) -> tuple[tree.Statement, ...]:
         """The body of a section or improve block: its lets, then its options."""
         lets = [bound for name, bound in _lets(formulas_of(component)).items() if name not in self._top]
-        silent = unread(component)
-        options = [_assign(name, _value(component, name)) for name in kinds(type(component)) if name not in silent]
+        options = [_assign(name, _value(component, name)) for name in written_out(component, kinds(type(component)))]
         return (*map(_let, lets), *options)
 
 

@@ -113,4 +113,16 @@ CODES = (
         complete("act { chunk = 5 }", critic="  critic { n_step = 3 }"),
         "Leave out act.chunk, or the part that the message names.",
     ),
+    Code(
+        "FRL0263",
+        "entries of the observation beside embeddings",
+        "Sections may read different entries of observations that are dictionaries, but an encoder makes its embeddings of "
+        "all entries, and policy and critic read them.",
+        complete(
+            "encoder {}",
+            policy="  policy { backbone = deterministic  observation = state  target = copy(every = 250) }",
+            critic="  critic { target = copy(every = 250) }",
+        ),
+        "Leave out the encoder, or the option that names an entry.",
+    ),
 )

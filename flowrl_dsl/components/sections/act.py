@@ -9,8 +9,11 @@ from pydantic import Field
 
 from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.base import ActionChoice
+from flowrl_dsl.components.entries import names_of
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, error, warning
+from flowrl_dsl.formula import functions
+from flowrl_dsl.formulas import formulas_of
 from flowrl_dsl.record import filled_by_acting
 from flowrl_dsl.registry import Drawn, option, register
 
@@ -64,6 +67,7 @@ class Act(Section):
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         """Without randomness exploring collects the same action in the same state again and again."""
         algorithm, choice = at.algorithm, self.explore
+        yield from self._further_entries(at)
         if "explore" in self.idle(at):
             return
         owner = algorithm.drawn_from(choice.source)
@@ -71,3 +75,16 @@ class Act(Section):
         if not choice.value.explores(policy.backbone, algorithm):
             place = algorithm.written(f"{at.path}.explore", f"{owner}.backbone")
             yield warning("FRL0305", "exploration has no randomness", place, "for instance explore = noise(0.1)")
+
+    def _further_entries(self, at: Position) -> Iterator[Diagnostic]:
+        """The choice of the action that is exported may read entries of the observation that the policy does not."""
+        algorithm, choice = at.algorithm, self.evaluate
+        owner = algorithm.drawn_from(choice.source)
+        called = set().union(*(functions(formula) for formula in formulas_of(choice.value)))
+        for name, section in cast(Any, algorithm.sections).items():
+            rates = bool(called & {f.name for f in section.functions} or choice.value.needs() & section.capabilities())
+            read, own = names_of(algorithm, name), names_of(algorithm, owner)
+            if rates and not section.acts and read != own and not (read and {*read} <= {*own}):
+                message = f"{choice.value.name} rates actions by the {name}, which reads other entries than the {owner}"
+                place = algorithm.written(f"{at.path}.evaluate", f"{name}.observation", f"{owner}.observation")
+                yield warning("FRL0331", message, place, "evaluate = sample reads those of the policy alone")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,7 @@ from flowrl_dsl.components.base import ActionChoice, Critic, Future, Network
 from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.common import uses_draw_density
 from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.entries import MEANING, OPTION, Entries
 from flowrl_dsl.components.proposals import PROPOSED, proposed
 from flowrl_dsl.components.returns import n_step_return, return_to_go
 from flowrl_dsl.components.section import Section
@@ -168,6 +169,7 @@ class CriticSection(Section):
     )
 
     lengths = MappingProxyType({"ensemble": "ensemble"})
+    quiet: ClassVar[frozenset[str]] = frozenset({OPTION})
 
     kind: Critic = option("representation of the values", "q")
     network: Network = option("network of one ensemble member", "mlp([256, 256])")
@@ -190,6 +192,7 @@ class CriticSection(Section):
     horizon: int | None = Field(None, ge=1, description="number of rewards that return_to_go adds up")
     seen: Target | None = option("update rule of the bounds used by `within_seen`", "none")
     reduction: Literal["mean", "sum"] = Field("mean", description="reduction of the members' losses")
+    observation: Entries | None = Field(None, description=MEANING)
 
     @model_validator(mode="after")
     def _rates_what_it_draws(self) -> CriticSection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import MappingProxyType
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
@@ -14,6 +15,7 @@ from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.components.embedded import network
 from flowrl_dsl.components.ensembles import init_ensemble, mean_value_at_level, values_at_level, with_embedded_level
+from flowrl_dsl.components.entries import MEANING, OPTION, Entries
 from flowrl_dsl.components.noisy import NOISED, STEP, Guide
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, warning
@@ -71,7 +73,8 @@ class NoisyValue(Section):
     copies = (Copy("target", "{}_target", "{}_target", "ema(0.005)"),)
 
     lengths = MappingProxyType({"ensemble": "ensemble"})
-    shape = ("network", "time", "ensemble")
+    shape = ("network", "time", "ensemble", OPTION)
+    quiet: ClassVar[frozenset[str]] = frozenset({OPTION})
 
     particles: Drawn[int] | None = option("number of actions of each state, and the policy that draws them", "none")
     draws: Drawn[int] | None = option("number of draws of a denoising step, and the policy that takes it", "none")
@@ -81,6 +84,7 @@ class NoisyValue(Section):
     ensemble: int = Field(1, ge=1, description="number of members E")
     optimizer: Optimizer = option("optimizer of the parameters", "adam(3e-4)")
     target: Target | None = option("update rule of the copy of the parameters", "none")
+    observation: Entries | None = Field(None, description=MEANING)
 
     @model_validator(mode="after")
     def _steps_from_the_data(self) -> NoisyValue:

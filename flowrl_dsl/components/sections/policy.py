@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import Field
 
 from flowrl_dsl.algorithm import POLICY, Position
 from flowrl_dsl.components.base import Backbone, Network, Sampler
 from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.context import Context, measure_group
+from flowrl_dsl.components.entries import MEANING, OPTION, Entries
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.formula import Function
@@ -84,7 +87,8 @@ class Policy(Section):
         Copy("old", "old_{}", "old_{}", "copy(every = 1000)"),
     )
 
-    shape = ("backbone", "network")
+    shape = ("backbone", "network", OPTION)
+    quiet: ClassVar[frozenset[str]] = frozenset({OPTION})
 
     backbone: Backbone = option("type of policy distribution")
     network: Network = option("network of the backbone", "mlp([256, 256, 256], activation = mish)")
@@ -92,6 +96,7 @@ class Policy(Section):
     optimizer: Optimizer = option("optimizer of the parameters", "adam(3e-4)")
     target: Target | None = option("update rule of the copy `policy_target`", "none")
     old: Target | None = option("update rule of the copy `old_policy`", "none")
+    observation: Entries | None = Field(None, description=MEANING)
 
     @property
     def trains(self) -> bool:
@@ -101,7 +106,7 @@ class Policy(Section):
         if self.backbone.trains:
             return {}
         reason = f'backbone "{self.backbone.name}" has no parameters of its own'
-        return dict.fromkeys(("network", "optimizer", "target", "old"), reason)
+        return dict.fromkeys(("network", "optimizer", "target", "old", OPTION), reason)
 
     def idle(self, at: Position) -> dict[str, str]:
         return {} if self._is_drawn_from(at) else {"sampler": f"no action is drawn from {at.path}"}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
+
+from pydantic import Field
 
 from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.base import Network
 from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.context import Context, init_params, leading
 from flowrl_dsl.components.embedded import network
+from flowrl_dsl.components.entries import MEANING, OPTION, Entries
 from flowrl_dsl.components.section import Section
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.formula import Function, functions
@@ -57,13 +61,15 @@ class ValueSection(Section):
         Copy("old", "old_{}", "old_value", "rollout"),
     )
 
-    shape = ("network",)
+    shape = ("network", OPTION)
+    quiet: ClassVar[frozenset[str]] = frozenset({OPTION})
 
     fit: Formula = slot("loss of V at each transition; its mean over the batch is minimised", FIT)
     network: Network = option("network of the values", "mlp([256, 256])")
     optimizer: Optimizer = option("optimizer of the parameters", "adam(3e-4)")
     target: Target | None = option("update rule of the copy `V_target`", "none")
     old: Target | None = option("update rule of the copy `old_value`", "none")
+    observation: Entries | None = Field(None, description=MEANING)
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
         others = {path: part for path, part in at.components.items() if path.partition(".")[0] != at.path}

@@ -43,6 +43,8 @@ class World(Protocol):
         exact: whether :meth:`restore` continues bit for bit.
         reusable: whether an episode after :meth:`reset` depends on its seed alone, whatever happened before, so that the
             world may serve several evaluations.
+        layout: an attribute where observations are dictionaries: the entries of the vector made of them
+            (:class:`~flowrl_dsl.record.Layout`).
         pure: the episodes of one copy as pure functions, so that acting and stepping can be compiled into one executable;
             None for a world that is stepped on the host.
     """
@@ -176,6 +178,9 @@ class WorldKind(Component):
     family: ClassVar[str] = "world"
     configurable: ClassVar[bool] = False
     """Whether ``make`` has a fourth parameter ``arguments``, a mapping of constructor arguments of the task."""
+    selects: ClassVar[bool] = False
+    """Whether ``make`` has a parameter ``entries``: those of dictionary observations that a spec names, of which its worlds
+    otherwise contain the usual ones alone."""
     packages: ClassVar[tuple[str, ...]] = ()
     """The modules that its tasks need."""
     cure: ClassVar[str] = ""

@@ -28,14 +28,19 @@ class Brax(WorldKind):
     paper = "arXiv:2106.13281"
     packages = ("brax",)
     cure = "pip install 'flowrl-dsl[brax]'"
-    configurable = True
+    configurable = selects = True
 
     def make(
-        self, task: str, seeds: Sequence[int], action_repeat: int, arguments: Mapping[str, Any] = MappingProxyType({})
+        self,
+        task: str,
+        seeds: Sequence[int],
+        action_repeat: int,
+        arguments: Mapping[str, Any] = MappingProxyType({}),
+        entries: tuple[str, ...] = (),
     ) -> World:
         from flowrl_dsl.runtime.worlds.pure import PureVector
 
-        return PureVector(task, _dynamics(written(task, arguments)), seeds, action_repeat)
+        return PureVector(task, _dynamics(written(task, arguments), entries), seeds, action_repeat)
 
     def tasks(self) -> list[Task]:
         return [Task(f"{self.name}/{name}", _lacking(name)) for name in _imported()._envs]
@@ -61,8 +66,8 @@ def _imported() -> Any:
 
 
 @lru_cache(maxsize=8)
-def _dynamics(task: str) -> Any:
-    """The dynamics of a task with its arguments."""
+def _dynamics(task: str, entries: tuple[str, ...] = ()) -> Any:
+    """The dynamics of a task with its arguments, which observe these entries as well."""
     from flowrl_dsl.runtime.worlds.states import States
 
     envs = _imported()
@@ -81,4 +86,4 @@ def _dynamics(task: str) -> Any:
             raise
         accepted = accepted_by([envs._envs[known[name]].__init__], apart_from=("self",))
         raise refused(name, arguments, accepted | {"n_frames": ""} | _OWN, error) from error
-    return States(name, environment, frames, arguments.get("observation"))
+    return States(name, environment, frames, arguments.get("observation"), entries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 
 import numpy as np
@@ -17,11 +18,20 @@ from flowrl_dsl.runtime.worlds.generators import Generators
 _WITHOUT_PREFIX = "gymnasium"
 
 
-def make(task: str, count: int, seed: int, action_repeat: int = 1, *, evaluation: bool = False, first: int = 0) -> World:
+def make(
+    task: str,
+    count: int,
+    seed: int,
+    action_repeat: int = 1,
+    *,
+    evaluation: bool = False,
+    first: int = 0,
+    entries: Collection[str] = (),
+) -> World:
     """``count`` copies of a task, whose name may contain arguments (:mod:`flowrl_dsl.runtime.worlds.arguments`).
 
     With ``evaluation``, they have seeds that are never used in training, independent of ``seed``: those from number
-    ``first`` on.
+    ``first`` on.  Observations that are dictionaries contain the ``entries``, beside those that they contain anyway.
     Raises :class:`RunError` for an unknown task, and for spaces that a continuous policy does not support.
     """
     seeds = [evaluation_seed(first + k) if evaluation else seed_of(seed, k) for k in range(count)]
@@ -29,9 +39,12 @@ def make(task: str, count: int, seed: int, action_repeat: int = 1, *, evaluation
     kind = kind_of(name)
     if given and not kind.configurable:
         raise RunError("FRL0408", f"{name} takes no arguments, as all tasks of {kind.name}/")
+    options: dict[str, Any] = {"arguments": given} if given else {}
+    if entries and kind.selects:
+        options["entries"] = tuple(entries)
     Generators(seeds[0]).install()
     try:
-        return kind().make(name, seeds, action_repeat, **({"arguments": given} if given else {}))
+        return kind().make(name, seeds, action_repeat, **options)
     except FAILURES as error:
         raise Boundary(task).failed(error, "when it was made") from error
 
@@ -80,8 +93,9 @@ def specification(task: str) -> Any:
     return gymnasium.specification(task)
 
 
-def sizes(task: str) -> tuple[int, int]:
-    """Observation and action size of a task."""
-    world = make(task, 1, 0)
+def sizes(task: str, entries: Collection[str] = ()) -> tuple[Any, int]:
+    """Observation and action size of a task; for ``entries`` of dictionary observations the layout of these."""
+    world = make(task, 1, 0, entries=entries)
     world.close()
-    return world.observation_size, world.action_size
+    layout = getattr(world, "layout", None) if entries else None
+    return world.observation_size if layout is None else layout, world.action_size

@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium import spaces
 
 from flowrl_dsl.diagnostics import did_you_mean, nearest
+from flowrl_dsl.record import Layout
 from flowrl_dsl.registry import names_of, register
 from flowrl_dsl.runtime import renderer
 from flowrl_dsl.runtime.errors import RunError
@@ -80,6 +81,7 @@ class GymnasiumEnv:
         _check_spaces(task, self._env)
         self.rescale = _rescaling(task, self._env.action_space)
         self._flatten, self.observation_size = _flattening(task, self._env.observation_space)
+        self.layout = _layout(self._env.observation_space)
         self._shape = self._env.action_space.shape or ()
         self.action_size = int(np.prod(self._shape))
         self._layers = _layers(self._env)
@@ -302,6 +304,11 @@ def _flattening(task: str, space: spaces.Space) -> tuple[Any, int]:
     if not isinstance(flat, spaces.Box):
         raise RunError("FRL0404", f"{task} has observations {space}, which cannot be flattened to a vector of numbers")
     return functools.partial(_flatten, space, flat.shape), int(np.prod(flat.shape))
+
+
+def _layout(space: spaces.Space) -> Layout | None:
+    """The entries of the flat vector of a dictionary, in the order in which it is flattened."""
+    return Layout.of({name: spaces.flatdim(one) for name, one in space.items()}) if isinstance(space, spaces.Dict) else None
 
 
 def _flatten(space: spaces.Space, shape: tuple[int, ...], obs: Any) -> np.ndarray:

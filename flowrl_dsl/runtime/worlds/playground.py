@@ -27,14 +27,19 @@ class Playground(WorldKind):
     paper = "arXiv:2502.08844"
     packages = ("mujoco_playground",)
     cure = "pip install 'flowrl-dsl[playground]'"
-    configurable = True
+    configurable = selects = True
 
     def make(
-        self, task: str, seeds: Sequence[int], action_repeat: int, arguments: Mapping[str, Any] = MappingProxyType({})
+        self,
+        task: str,
+        seeds: Sequence[int],
+        action_repeat: int,
+        arguments: Mapping[str, Any] = MappingProxyType({}),
+        entries: tuple[str, ...] = (),
     ) -> World:
         from flowrl_dsl.runtime.worlds.pure import PureVector
 
-        dynamics, frames = _dynamics(written(task, arguments))
+        dynamics, frames = _dynamics(written(task, arguments), entries)
         return PureVector(task, dynamics, seeds, action_repeat * frames)
 
     def tasks(self) -> list[Task]:
@@ -65,8 +70,11 @@ def _imported() -> Any:
 
 
 @lru_cache(maxsize=8)
-def _dynamics(task: str) -> tuple[Any, int]:
-    """The dynamics of a task with its arguments, and the number of frames for which it holds an action."""
+def _dynamics(task: str, entries: tuple[str, ...] = ()) -> tuple[Any, int]:
+    """The dynamics of a task with its arguments, and the number of frames for which it holds an action.
+
+    Its observations contain these entries as well.
+    """
     from flowrl_dsl.runtime.worlds.states import States
 
     registry = _imported().registry
@@ -77,7 +85,8 @@ def _dynamics(task: str) -> tuple[Any, int]:
     config = registry.get_default_config(known[name])
     environment = _loaded(name, known[name], config, {key: arguments[key] for key in arguments if key != _OWN})
     # making the environment has changed its configuration by the arguments
-    return States(name, environment, config.episode_length, arguments.get(_OWN)), config.get("action_repeat", 1)
+    states = States(name, environment, config.episode_length, arguments.get(_OWN), entries)
+    return states, config.get("action_repeat", 1)
 
 
 def _loaded(task: str, name: str, config: Any, changed: Arguments) -> Any:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowrl_dsl.record import Layout
 from flowrl_dsl.runtime.errors import RunError
 from flowrl_dsl.runtime.worlds.base import Array, Episode, Stepped
 from flowrl_dsl.runtime.worlds.boundary import Boundary, Violation, origin_of
@@ -26,6 +27,7 @@ class Dynamics(Protocol):
 
     observation_size: int
     action_size: int
+    # and ``layout``, where the observation consists of entries that sections of a spec may read apart
 
     def init(self, key: jax.Array) -> tuple[Any, jax.Array]:
         """The state and the observation [O] at the beginning of an episode."""
@@ -183,6 +185,7 @@ class PureVector:
             raise self._boundary.failed(error, "when it was traced") from error
         self.count = len(seeds)
         self.observation_size, self.action_size = dynamics.observation_size, dynamics.action_size
+        self.layout: Layout | None = getattr(dynamics, "layout", None)
         self.copies = _copies(dynamics, action_repeat)
         self.pure = self.copies.one
         self.keys = jax.vmap(jax.random.PRNGKey)(np.asarray(seeds, np.uint32))

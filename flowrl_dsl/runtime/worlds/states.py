@@ -6,13 +6,15 @@ end; the time limit is that of their training wrappers, which are not used here:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from flowrl_dsl.diagnostics import did_you_mean
+from flowrl_dsl.record import Layout
 from flowrl_dsl.runtime.errors import RunError
 
 OBSERVATION = "observation"
@@ -43,14 +45,18 @@ class Environment(Protocol):
 class States:
     """The :class:`~flowrl_dsl.runtime.worlds.pure.Dynamics` of an environment with a time limit of ``frames``.
 
-    ``part`` is the entry of dictionary observations that is observed.
+    ``part`` is the entry of dictionary observations that is usually observed; ``entries`` are observed as well.
     Raises FRL0408 for an entry that the observations lack.
     """
 
-    def __init__(self, task: str, environment: Environment, frames: int, part: str | None):
+    def __init__(self, task: str, environment: Environment, frames: int, part: str | None, entries: Collection[str] = ()):
         self._environment, self._frames = environment, frames
         first = jax.eval_shape(environment.reset, jax.random.PRNGKey(0)).obs
-        self._part = _part(task, first, part)
+        self._part, self.layout = _part(task, first, part), None
+        if self._part is not None:
+            sizes = {name: int(np.prod(jnp.shape(value))) for name, value in first.items()}
+            observed = {name: size for name, size in sizes.items() if name == self._part or name in entries}
+            self.layout = Layout.of(observed, usual=(self._part,), known=tuple(sizes))
         self.observation_size = jax.eval_shape(self._observed, first).size
         self.action_size = environment.action_size
 
@@ -66,7 +72,10 @@ class States:
         return {"state": after, "frames": frames}, self._observed(after.obs), after.reward, ends, frames >= self._frames
 
     def _observed(self, obs: Any) -> jax.Array:
-        return jnp.ravel(obs if self._part is None else obs[self._part]).astype(jnp.float32)
+        if self.layout is None:
+            return jnp.ravel(obs).astype(jnp.float32)
+        parts = [jnp.ravel(obs[name]).astype(jnp.float32) for name, _ in self.layout.sizes]
+        return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
 
 
 def _part(task: str, obs: Any, chosen: str | None) -> str | None:

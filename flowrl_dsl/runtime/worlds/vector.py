@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from flowrl_dsl.record import Layout
 from flowrl_dsl.runtime.worlds.base import FAILURES, Array, Stepped, close_quietly, seed_of
 from flowrl_dsl.runtime.worlds.boundary import Boundary, Violation, origin_of
 from flowrl_dsl.runtime.worlds.generators import Generators
@@ -77,6 +78,11 @@ class SyncVector(Generic[S]):
     def rescale(self) -> Callable[[np.ndarray], np.ndarray] | None:
         """Maps [-1, 1] onto the bounds of the task's actions; None if the copies have no bounds of their own."""
         return getattr(self._singles[0], "rescale", None)
+
+    @property
+    def layout(self) -> Layout | None:
+        """The entries of observations that are dictionaries."""
+        return getattr(self._singles[0], "layout", None)
 
     def reset(self) -> np.ndarray:
         self._generators.seed(self._seeds[0])

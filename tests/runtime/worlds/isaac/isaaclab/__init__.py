@@ -1,0 +1,1 @@
+"""IsaacLab by its interface."""
