@@ -12,6 +12,8 @@ from typing import Any
 
 from flowrl_dsl.algorithm import Algorithm, Parameter
 from flowrl_dsl.axes import Axes, union, without
+from flowrl_dsl.components.based import Asked
+from flowrl_dsl.components.guarded import gradient_and_loss_are_finite, gradient_norm
 from flowrl_dsl.components.random_numbers import gaussian_noise, uniform_actions
 from flowrl_dsl.components.shapes import broadcast_rows
 from flowrl_dsl.formula import Formula
@@ -19,7 +21,7 @@ from flowrl_dsl.graph.builder import Builder, Value, aligned, expansion
 from flowrl_dsl.graph.expr import Arg, Expand, Expr, call, kernel
 from flowrl_dsl.graph.formulas import FormulaBuilder
 from flowrl_dsl.graph.nodes import SCALAR, TREE, Type
-from flowrl_dsl.lazy import jax, jnp
+from flowrl_dsl.lazy import jax
 from flowrl_dsl.registry import Scalar, functions
 
 NO_SIZES: Mapping[str, int] = MappingProxyType({})
@@ -49,21 +51,6 @@ def random_members(key, q, n):
     return q[jax.random.permutation(key, q.shape[0])[:n]]
 
 
-@kernel
-def gradient_norm(gradient):
-    """Euclidean norm over all parameters.
-
-    The numbers are scaled by 2^-20 (exactly) before squaring: the norm of any gradient up to 1e25 is finite.
-    """
-    return 2.0**20 * jnp.sqrt(sum(jnp.sum(jnp.square(2.0**-20 * leaf)) for leaf in jax.tree.leaves(gradient)))
-
-
-@kernel
-def gradient_and_loss_are_finite(loss, norm):
-    """1 when both are finite, else 0."""
-    return (jnp.isfinite(loss) & jnp.isfinite(norm)).astype(jnp.float32)
-
-
 def learned_group(parameter: str) -> str:
     """The group of the state with what a learned parameter is computed from; no other group has such a name."""
     return f"param.{parameter}"
@@ -89,6 +76,7 @@ class Report:
     ran: dict[str, Value] = field(default_factory=dict)  # of metrics under a condition: 1 where it holds, else 0
     checks: dict[str, Value] = field(default_factory=dict)
     densities: dict[tuple[str, str], Value] = field(default_factory=dict)
+    bases: dict[str, Value] = field(default_factory=dict)  # what a sample was made of, by its name (components/based.py)
     chains: dict[str, Value] = field(default_factory=dict)
     auxiliary: dict[str, Value] = field(default_factory=dict)
     schedules: dict[str, Value] = field(default_factory=dict)
@@ -274,13 +262,25 @@ class Context:
         return replace(self, sizes=Sizes(obs + extra, act + extra * action, raw))
 
     def draw(
-        self, source: str, s: Value, name: str, particles: int | None = None, frozen: bool = False, along: str = "particle"
+        self,
+        source: str,
+        s: Value,
+        name: str,
+        particles: int | None = None,
+        frozen: bool = False,
+        along: str = "particle",
+        base: Value | None = None,
     ) -> Value:
-        """Actions of a copy of the policy, several ``along`` an axis; ``frozen`` stops gradients to its parameters."""
-        ctx, params, s = replace(self, candidates=along).actor(source, s)
+        """Actions of a copy of the policy, several ``along`` an axis; ``frozen`` stops gradients to its parameters.
+
+        ``base`` is what they are to be made of, where the policy has a base."""
+        ctx, params, seen = replace(self, candidates=along).actor(source, s)
         if frozen:
             params = self.builder.stop(params, f"{name}_{source}")
-        drawn = ctx.own.backbone.draw(ctx, params, s, name, particles)
+        if ctx.own.base is None:
+            drawn = ctx.own.backbone.draw(ctx, params, seen, name, particles)
+        else:
+            drawn = ctx.own.base.draw(ctx, params, seen, Asked(s, name, particles, frozen, base))
         if drawn.log_prob is not None:
             self.report.densities[params.name, drawn.action.name] = drawn.log_prob
         if drawn.chain is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from flowrl_dsl.algorithm import POLICY
 from flowrl_dsl.capabilities import CAPABILITIES
@@ -19,7 +20,8 @@ def check(scope: Scope) -> None:
     acting = _acting(scope)
     silent = set().union(*(_unused_sampler(owner, scope) for owner in acting))
     drawn = {(r.site.path.split(".")[0], r.capability) for r in scope.required if r.source}
-    available, policies = _available(acting, scope), _policies(acting, scope)
+    inside, policies = _available(acting, scope), _policies(acting, scope)
+    available = {owner: found - _kept_back(owner, scope) for owner, found in inside.items()}
     sampling = [reached for reached in scope.reached if reached.component.samples_source]
     choosing = {path: owner for reached in sampling for path, owner in _drawn_from(reached, policies).items()}
     sampled = {POLICY, *choosing.values(), *_sampling_themselves(acting, scope)}
@@ -31,7 +33,8 @@ def check(scope: Scope) -> None:
         if reached.path in silent:
             continue
         owner = choosing.get(reached.path) or _owner(reached.path, acting, scope)
-        for capability in sorted(needs(reached.component, scope) - available[owner]):
+        there = inside if reached.path.startswith(f"{owner}.") else available
+        for capability in sorted(needs(reached.component, scope) - there[owner]):
             to_sample = reached.path == f"{owner}.backbone" and providers(capability).keys() == {"sampler"}
             if (reached.path.split(".")[0], capability) not in drawn and not (to_sample and owner not in sampled):
                 _report_need(reached, capability, owner, scope)
@@ -90,6 +93,15 @@ def _available(acting: Collection[str], scope: Scope) -> dict[str, set[str]]:
         if isinstance(reached.component, SectionKind):
             shared |= {copy.provides.format(head) for copy in reached.component.kept(head).values()}
     return {owner: shared | found for owner, found in own.items()}
+
+
+def _kept_back(owner: str, scope: Scope) -> set[str]:
+    """The capabilities of the parts of a section that its base does not pass on to the rest of the algorithm."""
+    base: Any = scope.places.get(f"{owner}.base")
+    if base is None or type(base.component) is Component:
+        return set()
+    parts = [r for r in scope.reached if r.path.startswith(f"{owner}.") and not r.path.startswith(base.path)]
+    return set().union(*(_capabilities(part, scope) for part in parts)) - base.component.passes
 
 
 def _check_members(scope: Scope) -> None:
@@ -227,6 +239,8 @@ def _lacking(capability: str, owner: str, scope: Scope) -> str:
     backbone, sampler = scope.places.get(f"{owner}.backbone"), scope.places.get(f"{owner}.sampler")
     if backbone is None or type(backbone.component) is Component:
         return "nothing provides"
+    if capability in _kept_back(owner, scope):
+        return f'{owner} does not provide with the base "{scope.places[f"{owner}.base"].component.name}"'
     if sampler is None:
         missing = families == {"sampler"}
         return "no sampler provides" if missing else f'backbone "{backbone.component.name}" does not provide'

@@ -1,4 +1,4 @@
-"""FRL0212 to FRL0223, and FRL0262: the values of options, and the compatibility of components."""
+"""FRL0212 to FRL0223, FRL0262 and FRL0263: the values of options, and the compatibility of components."""
 
 from __future__ import annotations
 
@@ -112,5 +112,13 @@ CODES = (
         "action of the data are those of single steps.",
         complete("act { chunk = 5 }", critic="  critic { n_step = 3 }"),
         "Leave out act.chunk, or the part that the message names.",
+    ),
+    Code(
+        "FRL0263",
+        "a policy that is made of itself",
+        "The actions of a policy with a `base` are made of those of another policy, which has to draw its own without "
+        "the first.",
+        complete(policy="  policy { backbone = tanh_gaussian  base = edited(0.1 from policy) }"),
+        "Name another policy in `base`, one that draws its actions by itself: `policy behavior { ... }`.",
     ),
 )
