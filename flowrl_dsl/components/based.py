@@ -39,7 +39,7 @@ class Base(Component):
 
     family: ClassVar[str] = "base"
     asks: ClassVar[tuple[str, ...]] = ("source",)
-    passes: ClassVar[frozenset[str]] = frozenset({"reparameterized", "draw_log_prob"})
+    passes: ClassVar[frozenset[str] | None] = frozenset({"reparameterized", "draw_log_prob"})
     keeps_randomness: ClassVar[bool] = False
     """Whether actions differ where those of the other policy do, though the policy's own draws do not."""
 
@@ -62,3 +62,11 @@ class Base(Component):
 def within_bounds(ctx: Context, a: Value, name: str) -> Value:
     """Actions as an environment clips them to [-1, 1]."""
     return ctx.builder.add("Arithmetic", call("jnp.clip", Arg(0), -1.0, 1.0), (a,), a.type, name)
+
+
+def turned(ctx: Context, source: str, s: Value, z: Value, name: str, frozen: bool = False) -> Value:
+    """The action that a policy with a map of noise makes of z [..., action] at s [..., obs], within [-1, 1]."""
+    own, params, seen = ctx.actor(source, s)
+    if frozen:
+        params = ctx.builder.stop(params, f"{name}_{source}")
+    return within_bounds(ctx, own.own.backbone.mapped(own, params, seen, z, f"{name}_mapped"), name)

@@ -6,18 +6,10 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from flowrl_dsl.components.base import Sampled
-from flowrl_dsl.components.based import Asked, Base, within_bounds
+from flowrl_dsl.components.based import Asked, Base, turned
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.registry import POSITIVE, Drawn, Scalar, option, register
-
-
-def turned(ctx: Context, source: str, s: Value, z: Value, name: str, frozen: bool = False) -> Value:
-    """The action that a policy with a map of noise makes of z [..., action] at s [..., obs], within [-1, 1]."""
-    own, params, seen = ctx.actor(source, s)
-    if frozen:
-        params = ctx.builder.stop(params, f"{name}_{source}")
-    return within_bounds(ctx, own.own.backbone.mapped(own, params, seen, z, f"{name}_mapped"), name)
 
 
 @register

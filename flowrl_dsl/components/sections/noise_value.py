@@ -10,7 +10,7 @@ from pydantic import Field
 from flowrl_dsl.algorithm import Position
 from flowrl_dsl.axes import union
 from flowrl_dsl.components.base import Network
-from flowrl_dsl.components.bases.steered import turned
+from flowrl_dsl.components.based import turned
 from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.context import Context, leading, rows
 from flowrl_dsl.components.embedded import network

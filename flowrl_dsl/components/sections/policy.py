@@ -136,7 +136,7 @@ class Policy(Section):
         while (base := sections[way[-1]].base) is not None and len(way) <= len(sections):
             way.append(algorithm.drawn_from(base.source))
             if way[-1] == at.path:
-                message = f"the actions of {' are made of those of '.join(way)}"
+                message = f"the actions of {way[0]} are made of those of {', which are made of those of '.join(way[1:])}"
                 place = algorithm.written(f"{at.path}.base") or at.span
                 yield error("FRL0263", message, place, "name a policy that draws its actions by itself")
                 return
