@@ -154,7 +154,8 @@ def test_expo() -> None:
     assert algorithm.sections["behavior"] == base.sections["behavior"] and critic.ensemble == 10
     for choice in (critic.next_action, act.explore, act.evaluate):
         assert (choice.value.name, choice.value.n, choice.value.bases, choice.source) == ("one_of", 8, True, "policy")
-        assert {"Q_target", "subset", "best"} <= functions(choice.value.weight)
+        assert {"Q_target", "min", "best"} <= functions(choice.value.weight)
+    assert "subset" in functions(critic.next_action.value.weight) & functions(act.explore.value.weight)
     (own,) = (block.mechanism for block in algorithm.improvements if block.owner == "policy")
     assert own.draw == "edited" and {"Q", "draw_log_prob"} <= functions(own.objective)
     assert "temperature" not in variables(critic.backup) and algorithm.sections["train"].updates == 20
