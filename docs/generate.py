@@ -16,7 +16,7 @@ import taxonomy
 from flowrl_dsl.axes import AXES
 from flowrl_dsl.capabilities import CAPABILITIES
 from flowrl_dsl.codes import CODES
-from flowrl_dsl.components import base, changing, data, section
+from flowrl_dsl.components import base, based, changing, data, section
 from flowrl_dsl.formula import PRIMITIVES
 from flowrl_dsl.registry import Component, families, functions
 from flowrl_dsl.spec.kinds import kinds
@@ -75,7 +75,7 @@ def _shipped(members: Mapping[str, type[Component]]) -> dict[str, type[Component
 def _family_doc(family: str) -> str:
     """The first line of the contract that the family's members share."""
     contracts = [
-        member for room in (base, changing, data, section) for _, member in inspect.getmembers(room, inspect.isclass)
+        member for room in (base, based, changing, data, section) for _, member in inspect.getmembers(room, inspect.isclass)
     ]
     contract = next(c for c in contracts if issubclass(c, Component) and c.family == family and c.name == "")
     return (inspect.getdoc(contract) or "").split("\n")[0]

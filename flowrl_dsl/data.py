@@ -21,31 +21,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataSet:
-    """The data set of a run, as run.json records it: its place, its name, its number of transitions and its digest."""
+    """The data set of a run: what run.json records is its place, its name, its number of transitions and its digest.
+
+    Of one that has just been read, ``longest`` is the number of steps of its longest episode, and ``rewarded`` whether it
+    has rewards; None for one that a run has recorded.
+    """
 
     source: str
     name: str
     rows: int
     sha256: str
+    longest: int | None = None
+    rewarded: bool | None = None
 
     @classmethod
-    def of(cls, source: str, task: str, rewards: bool = True, chunk: int = 1) -> DataSet:
-        """The data set at ``source``, checked against the task and summarised on standard output.
-
-        Raises ``DataError``; also for a data set without the ``rewards`` that a critic learns from, or without an episode of
-        the ``chunk`` of steps that policies choose at once.
-        """
+    def of(cls, source: str, task: str) -> DataSet:
+        """The data set at ``source``, checked against the task and summarised on standard output; raises ``DataError``."""
         found = load_for(source, task)
-        longest = np.diff([0, *np.flatnonzero(found.end) + 1, len(found)]).max()
-        if longest < chunk:
-            message = f"the episodes of {source} have at most {longest} steps, and a chunk has {chunk}"
-            raise DataError("FRL0459", message, "--set act.chunk=1 learns from single steps")
-        if rewards and not found.rewarded:
-            message = f"{source} has no rewards, and the critic learns from them"
-            raise DataError("FRL0459", message, "an algorithm without a critic, such as bc, can imitate it")
         print(summary.brief(summary.summarize(found)), flush=True)
         place = os.path.abspath(source) if os.path.exists(source) else source
-        return cls(place, found.provenance.name, len(found), found.provenance.sha256)
+        longest = int(np.diff([0, *np.flatnonzero(found.end) + 1, len(found)]).max())
+        return cls(place, found.provenance.name, len(found), found.provenance.sha256, longest, found.rewarded)
+
+    def recorded(self) -> dict[str, Any]:
+        """What run.json records."""
+        return {name: getattr(self, name) for name in ("source", "name", "rows", "sha256")}
+
+    def suits(self, algorithm: Algorithm) -> None:
+        """Raise FRL0459 unless an algorithm, as it is resolved for this data set, can learn from it.
+
+        A critic needs rewards, and policies that choose several steps at once an episode of as many.
+        """
+        chunk, critic = chunk_of(algorithm), cast(Any, algorithm.sections.get("critic"))
+        if self.longest is not None and self.longest < chunk:
+            message = f"the episodes of {self.source} have at most {self.longest} steps, and a chunk has {chunk}"
+            raise DataError("FRL0459", message, "--set act.chunk=1 learns from single steps")
+        if self.rewarded is False and critic is not None and critic.trains:
+            message = f"{self.source} has no rewards, and the critic learns from them"
+            raise DataError("FRL0459", message, "an algorithm without a critic, such as bc, can imitate it")
 
     def table(self, task: str) -> Table:
         """Its contents; raises FRL0465 if they are not those that the run began with."""
@@ -73,8 +86,7 @@ def asked(algorithm: Algorithm, spec: str, task: str, source: str | None) -> Dat
         raise DataError("FRL0464", f"{algorithm.name} learns from a data set, and none is named", hint)
     if regime.collects(algorithm):
         _refuse_both(algorithm, sampling)
-    critic: Any = algorithm.sections.get("critic")
-    return DataSet.of(source, task, rewards=critic is not None and critic.trains, chunk=chunk_of(algorithm))
+    return DataSet.of(source, task)
 
 
 def _refuse_both(algorithm: Algorithm, sampling: Any) -> None:

@@ -54,6 +54,9 @@ class Component(BaseModel):
     """Whether it draws actions from the policies that its options name; otherwise it evaluates their networks alone."""
     of_source: ClassVar[Mapping[str, frozenset[str]]] = MappingProxyType({})
     """What it requires of the policy that an option draws from, by option."""
+    passes: ClassVar[frozenset[str] | None] = None
+    """Of a component that stands between its section and the rest of the algorithm: the capabilities of the section's other
+    parts that are those of the whole; None for one that does not."""
     alternatives: ClassVar[tuple[frozenset[str], ...]] = ()
     """Options of which one is set: a derived spec or an override that sets one replaces the others of its base."""
 

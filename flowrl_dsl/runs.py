@@ -131,6 +131,7 @@ def prepare(arguments: TrainArguments, data: DataSet | None = None) -> PreparedR
     data = data or asked(algorithm, arguments.spec, arguments.task, arguments.data)
     if data is not None:
         algorithm, resolution = driver.resolve_or_raise(arguments.spec, arguments.task, arguments.sets, data.name)
+        data.suits(algorithm)
     if arguments.wandb is not None:
         require_extra("wandb", "wandb")
     contents: dict[str, str | bytes] = {**_spec_copies(resolution.sources), "resolved.flowrl": show(algorithm)}
@@ -186,8 +187,7 @@ def resolved(folder: RunFolder) -> Algorithm:
 
 def _recorded(folder: RunFolder) -> DataSet | None:
     """The data set of a run; None for one that collects its own data."""
-    found = folder.settings.get("data")
-    return None if found is None else DataSet(**found)
+    return None if (found := folder.settings.get("data")) is None else DataSet(**found)
 
 
 def _check_copies(folder: RunFolder, names: set[str]) -> None:
@@ -222,7 +222,7 @@ def new_folder(arguments: TrainArguments, prepared: PreparedRun) -> RunFolder:
         "versions": versions(),
         "spaces": spaces_for(arguments.task, prepared.program),
     }
-    said |= {} if prepared.data is None else {"data": asdict(prepared.data)}
+    said |= {} if prepared.data is None else {"data": prepared.data.recorded()}
     said |= {} if prepared.begin is None else {"begin": prepared.begin}
     said |= {} if arguments.wandb is None else {"wandb_id": secrets.token_hex(8)}
     folder = RunFolder.create(Path("runs"), name, arguments.task, arguments.seed, said, prepared.contents, arguments.out)

@@ -11,8 +11,9 @@ import gymnasium
 import numpy as np
 import pytest
 
-from flowrl_dsl import cli
+from flowrl_dsl import cli, runs
 from flowrl_dsl.data import DataSet, load_for
+from flowrl_dsl.datasets import DataError
 from flowrl_dsl.runtime.table import Table
 from tests.datasets.files import write_hdf5
 
@@ -172,3 +173,17 @@ def test_a_data_set_has_whole_chunks(home: Path, capsys: pytest.CaptureFixture[s
     assert train(home, "chunked", "--set", "act.chunk=101") == 3
     err = capsys.readouterr().err
     assert "error[FRL0459]" in err and "at most 100 steps, and a chunk has 101" in err
+
+
+def test_what_data_must_have_is_asked_of_the_settings_for_them(home: Path) -> None:
+    """A block for the data set decides how long a chunk is, whatever it would be without them."""
+    data = DataSet.of(str(home / "walk.hdf5"), TASK)
+    for without, block, fits in ((101, 2, True), (2, 101, False)):
+        spec = SPEC.replace("act {", f"act {{ chunk = {without} ").rstrip().removesuffix("}")
+        (home / "long.flowrl").write_text(f'{spec}  for task "walk*" {{ act {{ chunk = {block} }} }}\n}}\n')
+        arguments = runs.TrainArguments(str(home / "long.flowrl"), TASK, data=str(home / "walk.hdf5"))
+        if fits:
+            assert runs.prepare(arguments).data == data
+        else:
+            with pytest.raises(DataError, match="at most 100 steps, and a chunk has 101"):
+                runs.prepare(arguments)

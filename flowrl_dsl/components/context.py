@@ -13,6 +13,7 @@ from typing import Any
 from flowrl_dsl.algorithm import Algorithm, Parameter
 from flowrl_dsl.axes import Axes, union, without
 from flowrl_dsl.components import entries
+from flowrl_dsl.components.based import Asked
 from flowrl_dsl.components.gradients import gradient_and_loss_are_finite, gradient_norm
 from flowrl_dsl.components.random_numbers import gaussian_noise, uniform_actions
 from flowrl_dsl.components.shapes import broadcast_rows
@@ -79,6 +80,7 @@ class Report:
     ran: dict[str, Value] = field(default_factory=dict)  # of metrics under a condition: 1 where it holds, else 0
     checks: dict[str, Value] = field(default_factory=dict)
     densities: dict[tuple[str, str], Value] = field(default_factory=dict)
+    bases: dict[str, Value] = field(default_factory=dict)  # what a sample was made of, by its name (components/based.py)
     chains: dict[str, Value] = field(default_factory=dict)
     auxiliary: dict[str, Value] = field(default_factory=dict)
     schedules: dict[str, Value] = field(default_factory=dict)
@@ -273,13 +275,25 @@ class Context:
         return replace(self, sizes=Sizes(obs + extra, act + extra * action, raw))
 
     def draw(
-        self, source: str, s: Value, name: str, particles: int | None = None, frozen: bool = False, along: str = "particle"
+        self,
+        source: str,
+        s: Value,
+        name: str,
+        particles: int | None = None,
+        frozen: bool = False,
+        along: str = "particle",
+        base: Value | None = None,
     ) -> Value:
-        """Actions of a copy of the policy, several ``along`` an axis; ``frozen`` stops gradients to its parameters."""
-        ctx, params, s = replace(self, candidates=along).actor(source, s)
+        """Actions of a copy of the policy, several ``along`` an axis; ``frozen`` stops gradients to its parameters.
+
+        ``base`` is what they are to be made of, where the policy has a base."""
+        ctx, params, seen = replace(self, candidates=along).actor(source, s)
         if frozen:
             params = self.builder.stop(params, f"{name}_{source}")
-        drawn = ctx.own.backbone.draw(ctx, params, s, name, particles)
+        if ctx.own.base is None:
+            drawn = ctx.own.backbone.draw(ctx, params, seen, name, particles)
+        else:
+            drawn = ctx.own.base.draw(ctx, params, seen, Asked(s, name, particles, frozen, base))
         if drawn.log_prob is not None:
             self.report.densities[params.name, drawn.action.name] = drawn.log_prob
         if drawn.chain is not None:

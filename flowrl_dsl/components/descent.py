@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from flowrl_dsl.algorithm import Position
 from flowrl_dsl.components.changing import Optimizer
-from flowrl_dsl.components.context import Context, gradient_norm
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.gradients import gradient_norm
 from flowrl_dsl.diagnostics import Diagnostic, warning
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, Call, call, kernel

@@ -19,7 +19,8 @@ def check(scope: Scope) -> None:
     acting = _acting(scope)
     silent = set().union(*(_unused_sampler(owner, scope) for owner in acting))
     drawn = {(r.site.path.split(".")[0], r.capability) for r in scope.required if r.source}
-    available, policies = _available(acting, scope), _policies(acting, scope)
+    inside, policies = _available(acting, scope), _policies(acting, scope)
+    available = {owner: found - _kept_back(owner, scope).keys() for owner, found in inside.items()}
     sampling = [reached for reached in scope.reached if reached.component.samples_source]
     choosing = {path: owner for reached in sampling for path, owner in _drawn_from(reached, policies).items()}
     sampled = {POLICY, *choosing.values(), *_sampling_themselves(acting, scope)}
@@ -31,7 +32,8 @@ def check(scope: Scope) -> None:
         if reached.path in silent:
             continue
         owner = choosing.get(reached.path) or _owner(reached.path, acting, scope)
-        for capability in sorted(needs(reached.component, scope) - available[owner]):
+        there = inside if reached.path.startswith(f"{owner}.") else available
+        for capability in sorted(needs(reached.component, scope) - there[owner]):
             to_sample = reached.path == f"{owner}.backbone" and providers(capability).keys() == {"sampler"}
             if (reached.path.split(".")[0], capability) not in drawn and not (to_sample and owner not in sampled):
                 _report_need(reached, capability, owner, scope)
@@ -90,6 +92,18 @@ def _available(acting: Collection[str], scope: Scope) -> dict[str, set[str]]:
         if isinstance(reached.component, SectionKind):
             shared |= {copy.provides.format(head) for copy in reached.component.kept(head).values()}
     return {owner: shared | found for owner, found in own.items()}
+
+
+def _kept_back(owner: str, scope: Scope) -> dict[str, Component]:
+    """The capabilities of the parts of a section that one of them, named with each, does not pass on to others."""
+    parts = [reached for reached in scope.reached if reached.path.startswith(f"{owner}.")]
+    found: dict[str, Component] = {}
+    for between in parts:
+        passed = between.component.passes
+        if passed is not None:
+            others = (part for part in parts if part is not between)
+            found |= dict.fromkeys(set().union(*(_capabilities(part, scope) for part in others)) - passed, between.component)
+    return found
 
 
 def _check_members(scope: Scope) -> None:
@@ -203,7 +217,7 @@ def _report_need(reached: Reached, capability: str, owner: str, scope: Scope) ->
         sampler = scope.places.get(f"{owner}.sampler")
         place = sampler.span if sampler is not None else place
     message = f"{_subject(reached.component)} needs {capability}, which {_lacking(capability, owner, scope)}"
-    scope.diagnostics.error("FRL0212", message, place, _doc(capability), _cure(capability, scope))
+    scope.diagnostics.error("FRL0212", message, place, _doc(capability), _cure(capability, owner, scope))
 
 
 def _report_required(required: Required, owner: str, scope: Scope) -> None:
@@ -214,7 +228,7 @@ def _report_required(required: Required, owner: str, scope: Scope) -> None:
         return
     capability = required.capability
     message = f"{required.subject} needs {capability}, which {_lacking(capability, owner, scope)}"
-    scope.error("FRL0212", message, required.site, required.span, _doc(capability), _cure(capability, scope))
+    scope.error("FRL0212", message, required.site, required.span, _doc(capability), _cure(capability, owner, scope))
 
 
 def _subject(component: Component) -> str:
@@ -233,6 +247,8 @@ def _lacking(capability: str, owner: str, scope: Scope) -> str:
     backbone, sampler = scope.places.get(f"{owner}.backbone"), scope.places.get(f"{owner}.sampler")
     if backbone is None or type(backbone.component) is Component:
         return "nothing provides"
+    if between := _kept_back(owner, scope).get(capability):
+        return f'{owner} does not provide with {between.family} "{between.name}"'
     if sampler is None:
         missing = families == {"sampler"}
         return "no sampler provides" if missing else f'backbone "{backbone.component.name}" does not provide'
@@ -265,10 +281,12 @@ def _doc(capability: str) -> str:
     return f"{capability}: {CAPABILITIES[capability]}" if capability in CAPABILITIES else ""
 
 
-def _cure(capability: str, scope: Scope) -> str:
+def _cure(capability: str, owner: str, scope: Scope) -> str:
     """A fix for a missing capability: components that provide it, or the line that keeps a copy of a section."""
     if kept := _keeper(capability, scope):
         return kept[1]
+    if between := _kept_back(owner, scope).get(capability):
+        return f"of a policy with this {between.family} others have {' and '.join(sorted(between.passes or ()))}"
     groups = providers(capability)
     if not groups:
         return "no installed component provides it"

@@ -34,12 +34,17 @@ class Kind:
 
     @property
     def drawn(self) -> Any:
-        """The content type of a ``Drawn``: ``int`` or a component class."""
+        """The content type of a ``Drawn``: ``int``, ``Scalar`` or a component class."""
         return self.type.__pydantic_generic_metadata__["args"][0]
 
     @property
     def draws_component(self) -> bool:
         return self.role == "drawn" and isinstance(self.drawn, type) and issubclass(self.drawn, Component)
+
+    @property
+    def draws_number(self) -> bool:
+        """Whether it is a ``Drawn`` of a number that is an input of the program."""
+        return self.role == "drawn" and self.drawn is Scalar
 
 
 @cache

@@ -154,7 +154,7 @@ class Options:
         if kind.role == "component" or kind.draws_component:
             self.scope.maybe |= {c for member in members_of(kind.family).values() for c in member.provides}
         if kind.role == "drawn":
-            number = Scalar(name=f"{site.path}.{name}", value=1.0) if kind.scales else 1
+            number = Scalar(name=f"{site.path}.{name}", value=1.0) if kind.draws_number else 1
             return Drawn.model_construct(value=Component() if kind.draws_component else number, source=POLICY)
         if kind.role == "literal":
             return 1
@@ -217,7 +217,7 @@ class Options:
             return self._scaled(kind, expr, site)
         source = expr.source.id if isinstance(expr, tree.From) else POLICY
         inner = expr.value if isinstance(expr, tree.From) else expr
-        value = self.component(kind.family, inner, site) if kind.draws_component else self._count(inner, site)
+        value = self._of_drawn(kind, inner, site)
         place = expr.source.span if isinstance(expr, tree.From) else expr.span
         sources = self.scope.sources
         if source not in sources:
@@ -228,6 +228,12 @@ class Options:
         if sources[source]:
             self.scope.required.append(Required(site.path, sources[source], site, place, source))
         return FAILED if value is FAILED else kind.type(value=value, source=source)
+
+    def _of_drawn(self, kind: Kind, expr: tree.Expr, site: Site) -> Any:
+        """What is written before `from`: a component, a number of the program or a count."""
+        if kind.draws_component:
+            return self.component(kind.family, expr, site)
+        return self.scalar(expr, kind.interval, site) if kind.draws_number else self._count(expr, site)
 
     def _scaled(self, kind: Kind, expr: tree.Expr, site: Site) -> Any:
         """A number, and the section or copy with the function that it scales."""

@@ -22,6 +22,8 @@ def kind_text(info: FieldInfo) -> str:
         return "number" if noted is None or noted["interval"] == ANY else f"number in {noted['interval']}"
     if noted is not None and noted.get("scales"):
         return "number `from` the values that it scales"
+    if kind is Drawn[Scalar]:
+        return "number `from` a policy"
     if isinstance(kind, type) and issubclass(kind, Drawn):
         return "value `from` a copy of the policy"
     if isinstance(kind, type) and issubclass(kind, Component):

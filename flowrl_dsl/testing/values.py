@@ -147,12 +147,10 @@ def check_shapes(trial: Trial) -> None:
     _assert_same_shapes("a step changes", trial.state, trial.traced_step.out_info[0])
     length = program.chunk * program.action_size
     lengths = {"batch": batch["s"].shape[0], "obs": program.obs_size, "action": length}
-    sections: Any = trial.algorithm.sections
-    if any(section.encodes for section in sections.values()):  # a value next to an embedding has their total length
-        lengths = {"batch": lengths["batch"]}
+    wider = {"batch": lengths["batch"]}  # a value next to an embedding, or to another one, has their total length
     for node in trial.graph.nodes.values():
         if node.type.dtype not in ("tree", "u32"):
-            _assert_axes(node, np.shape(trial.interpreted[node.name]), lengths)
+            _assert_axes(node, np.shape(trial.interpreted[node.name]), wider if node.op == "Embed" else lengths)
 
 
 def _assert_same_shapes(what: str, left: Any, right: Any) -> None:

@@ -16,7 +16,7 @@ def of(name: str, task: str | None = None):
 
 NAMES = """
     bc iql sql eql idql ifql td3_bc rebrac dql edp dac dac_expectile fql sparse_flow dtql trusted_flow srpo
-    meanflow_ql cpql qam
+    meanflow_ql cpql qam expo dsrl
 """
 
 
@@ -142,6 +142,35 @@ def test_qam() -> None:
     assert {"Q_target", "clip"} <= functions(block.slope) and "temperature" in variables(block.slope)
     assert critic.ensemble == 10 and "std" in functions(critic.backup)
     assert algorithm.sections["behavior"].sampler is None and algorithm.sections["policy"].sampler.steps == 10
+
+
+def test_expo() -> None:
+    algorithm, base = of("expo"), of("fql_online")
+    policy, critic, act = (algorithm.sections[name] for name in ("policy", "critic", "act"))
+    assert [(phase.updates, phase.steps) for phase in algorithm.phases] == [(500_000, None), (None, 1_000_000)]
+    orders = ["behavior", "critic -> critic_target -> every(20, [behavior, policy, temperature])"]
+    assert [show_stage(phase.order) for phase in algorithm.phases] == orders
+    assert (policy.base.name, policy.base.source, policy.base.scale.value.value) == ("edited", "behavior", 0.05)
+    assert algorithm.sections["behavior"] == base.sections["behavior"] and critic.ensemble == 10
+    for choice in (critic.next_action, act.explore, act.evaluate):
+        assert (choice.value.name, choice.value.n, choice.value.also, choice.source) == ("one_of", 8, "bases", "policy")
+        assert {"Q_target", "min", "best"} <= functions(choice.value.weight)
+    assert "subset" in functions(critic.next_action.value.weight) & functions(act.explore.value.weight)
+    (own,) = (block.mechanism for block in algorithm.improvements if block.owner == "policy")
+    assert own.draw == "edited" and {"Q", "draw_log_prob"} <= functions(own.objective)
+    assert "temperature" not in variables(critic.backup) and algorithm.sections["train"].updates == 20
+
+
+def test_dsrl() -> None:
+    algorithm = of("dsrl")
+    policy, critic, latent = (algorithm.sections[name] for name in ("policy", "critic", "latent"))
+    orders = ["behavior", "critic -> [policy, temperature] -> targets -> latent"]
+    assert [show_stage(phase.order) for phase in algorithm.phases] == orders
+    assert (policy.base.name, policy.base.source, policy.base.scale.value.value) == ("steered", "behavior", 1.5)
+    assert (latent.draws.value, latent.draws.source) == (1, "behavior") and {"V_z", "Q"} <= functions(latent.fit)
+    (own,) = (block.mechanism for block in algorithm.improvements if block.owner == "policy")
+    assert {"V_z", "min", "draw_log_prob"} <= functions(own.objective) and "Q" not in functions(own.objective)
+    assert {"draw_log_prob", "Q_target"} <= functions(critic.backup) and latent.network == critic.network
 
 
 def test_qgpo() -> None:

@@ -1,4 +1,4 @@
-"""FRL0212 to FRL0223, and FRL0262: the values of options, and the compatibility of components."""
+"""FRL0212 to FRL0223, FRL0262 to FRL0264: the values of options, and the compatibility of components."""
 
 from __future__ import annotations
 
@@ -124,5 +124,13 @@ CODES = (
             critic="  critic { target = copy(every = 250) }",
         ),
         "Leave out the encoder, or the option that names an entry.",
+    ),
+    Code(
+        "FRL0264",
+        "a policy that is made of itself",
+        "The actions of a policy with a `base` are made of those of another policy, which has to draw its own without "
+        "the first.",
+        complete(policy="  policy { backbone = tanh_gaussian  base = edited(0.1 from policy) }"),
+        "Name another policy in `base`, one that draws its actions by itself: `policy behavior { ... }`.",
     ),
 )

@@ -10,6 +10,7 @@ from pydantic import Field
 from flowrl_dsl.algorithm import Algorithm, Position
 from flowrl_dsl.axes import without
 from flowrl_dsl.components.base import ActionChoice, Backbone
+from flowrl_dsl.components.candidates import MEANING, Also, candidates
 from flowrl_dsl.components.common import take_best
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.diagnostics import Diagnostic, warning
@@ -21,16 +22,23 @@ from flowrl_dsl.registry import register
 
 @register
 class BestOf(ActionChoice):
-    """``a = argmax_n min_e Q_e(s, a_n)`` (or mean_e) over n samples of the policy."""
+    """``a = argmax_n min_e Q_e(s, a_n)`` (or mean_e) over n samples of the policy.
+
+    With ``also = bases`` the candidates are n actions of the policy's base, and their edits by the policy.
+    """
 
     name = "best_of"
     requires = frozenset({"q_value"})
 
     n: int = Field(ge=1, description="number of samples")
     by: Literal["min", "mean"] = Field("min", description="reduction over ensemble members")
+    also: Also = Field(None, description=MEANING)
+
+    def needs(self) -> frozenset[str]:
+        return self.requires | (frozenset({"base_action"}) if self.also else frozenset())
 
     def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
-        a = ctx.draw(source, s, f"{name}_candidates", particles=self.n)
+        a = candidates(ctx, source, s, name, self.n, self.also)
         q = ctx.builder.reduce(f"jnp.{self.by}", ctx.q(values, s, a), ("ensemble",), f"{name}_score")
         best = Type(without(a.axes, "particle"))
         return ctx.builder.add("Select", call(take_best, Arg(0), Arg(1)), (a, q), best, name)
@@ -39,6 +47,6 @@ class BestOf(ActionChoice):
         return backbone.random
 
     def warnings(self, at: Position) -> Iterator[Diagnostic]:
-        if self.n == 1:
+        if self.n == 1 and not self.also:
             message = "the best of one sample is that sample"
             yield warning("FRL0304", message, at.written("n"), "write sample, or best_of with more")

@@ -7,6 +7,7 @@ from pydantic import Field
 from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.axes import without
 from flowrl_dsl.components.base import ActionChoice, Backbone
+from flowrl_dsl.components.candidates import MEANING, Also, candidates
 from flowrl_dsl.components.context import Context
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
@@ -36,7 +37,7 @@ class OneOf(ActionChoice):
     """``a = a_n`` with probability ``w_n / sum_m w_m``, w the ``weight`` of each of n samples of the policy.
 
     ``top1(...)`` as weight takes the best sample, ``softmax(q / temperature, over = particle)`` draws by value.  A negative
-    weight counts as 0.
+    weight counts as 0.  With ``also = bases`` the candidates are n actions of the policy's base and their n edits.
     """
 
     name = "one_of"
@@ -44,10 +45,14 @@ class OneOf(ActionChoice):
 
     n: int = Field(ge=1, description="number of samples")
     weight: Formula = slot("weight of each sample", WEIGHT, "1")
+    also: Also = Field(None, description=MEANING)
+
+    def needs(self) -> frozenset[str]:
+        return self.requires | (frozenset({"base_action"}) if self.also else frozenset())
 
     def choose(self, ctx: Context, source: str, s: Value, name: str, values: str) -> Value:
-        a = ctx.draw(source, s, f"{name}_candidates", particles=self.n)
-        weight = ctx.formula(self.weight, f"{name}_weight", sizes={"N": self.n}, s=s, a=a)
+        a = candidates(ctx, source, s, name, self.n, self.also)
+        weight = ctx.formula(self.weight, f"{name}_weight", sizes={"N": 2 * self.n if self.also else self.n}, s=s, a=a)
         weight = ctx.broadcast(weight, without(a.axes, "action"), a)
         expr = call(take_by_weight, Arg(0), Arg(1), Arg(2))
         chosen = Type(without(a.axes, "particle"))

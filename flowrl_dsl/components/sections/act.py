@@ -72,7 +72,7 @@ class Act(Section):
             return
         owner = algorithm.drawn_from(choice.source)
         policy: Any = algorithm.sections[owner]
-        if not choice.value.explores(policy.backbone, algorithm):
+        if not choice.value.explores(policy.spread(algorithm), algorithm):
             place = algorithm.written(f"{at.path}.explore", f"{owner}.backbone")
             yield warning("FRL0305", "exploration has no randomness", place, "for instance explore = noise(0.1)")
 

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from flowrl_dsl.algorithm import POLICY, Position
+from flowrl_dsl.algorithm import POLICY, Algorithm, Position
 from flowrl_dsl.components.base import Backbone, Network, Sampler
+from flowrl_dsl.components.based import Base
 from flowrl_dsl.components.changing import Optimizer, Target
 from flowrl_dsl.components.context import Context, measure_group
 from flowrl_dsl.components.entries import MEANING, OPTION, Entries
 from flowrl_dsl.components.section import Section
-from flowrl_dsl.diagnostics import Diagnostic, warning
+from flowrl_dsl.diagnostics import Diagnostic, error, warning
 from flowrl_dsl.formula import Function
 from flowrl_dsl.graph.builder import Value
 from flowrl_dsl.record import CHAIN
@@ -87,12 +88,13 @@ class Policy(Section):
         Copy("old", "old_{}", "old_{}", "copy(every = 1000)"),
     )
 
-    shape = ("backbone", "network", OPTION)
-    quiet: ClassVar[frozenset[str]] = frozenset({OPTION})
+    shape = ("backbone", "network", "base", OPTION)
+    quiet: ClassVar[frozenset[str]] = frozenset({OPTION, "base"})
 
     backbone: Backbone = option("type of policy distribution")
     network: Network = option("network of the backbone", "mlp([256, 256, 256], activation = mish)")
     sampler: Sampler | None = option("sampler of an iterative backbone", "none")
+    base: Base | None = option("another policy whose actions, or whose noise, are what this one changes", "none")
     optimizer: Optimizer = option("optimizer of the parameters", "adam(3e-4)")
     target: Target | None = option("update rule of the copy `policy_target`", "none")
     old: Target | None = option("update rule of the copy `old_policy`", "none")
@@ -132,8 +134,29 @@ class Policy(Section):
             place = at.written("network.dropout")
             yield warning("FRL0323", message, place, "actions are drawn without it")
 
+    def errors(self, at: Position) -> Iterator[Diagnostic]:
+        """A policy whose base leads back to itself has no action."""
+        way, algorithm = [at.path], at.algorithm
+        sections: Any = algorithm.sections
+        while (base := sections[way[-1]].base) is not None and len(way) <= len(sections):
+            way.append(algorithm.drawn_from(base.source))
+            if way[-1] == at.path:
+                message = f"the actions of {way[0]} are made of those of {', which are made of those of '.join(way[1:])}"
+                place = algorithm.written(f"{at.path}.base") or at.span
+                yield error("FRL0264", message, place, "name a policy that draws its actions by itself")
+                return
+
+    def spread(self, algorithm: Algorithm) -> Backbone:
+        """The backbone by whose randomness samples of one state differ: its own, or that of its base."""
+        if self.base is None or self.backbone.random or not self.base.keeps_randomness:
+            return self.backbone
+        other: Any = algorithm.sections[algorithm.drawn_from(self.base.source)]
+        found: Backbone = other.spread(algorithm)
+        return found
+
     def init(self, ctx: Context, key: Value) -> dict[str, Value]:
-        params, steps = self.backbone.init(ctx.widened(), key), f"{ctx.owner}_opt"
+        wide, steps = ctx.widened(), f"{ctx.owner}_opt"
+        params = self.backbone.init(wide if self.base is None else self.base.reading(wide), key)
         state = {ctx.owner: params, steps: self.optimizer.init(ctx, params, steps)}
         return state | dict.fromkeys(self.kept(ctx.owner), params)
 

@@ -116,7 +116,7 @@ class RolloutSection(Section):
         act: Any = algorithm.sections["act"]
         policy: Any = algorithm.sections[algorithm.drawn_from(act.explore.source)]
         fields = {DRAWN: Field(("action",), by="act")}
-        if "auxiliary" in policy.backbone.capabilities():
+        if policy.base is None and "auxiliary" in policy.backbone.capabilities():
             fields[AUXILIARY] = Field(("action",), by="act")
         if reads(algorithm, "step_log_prob"):
             fields[CHAIN] = Field(("denoise", "action"), by="act", sizes=(("denoise", policy.sampler.steps),))

@@ -30,7 +30,7 @@ class FormulaWriter(OperationWriter):
             fitted = self._called(self._one_of(called), own=True)
             return self._limited(piece + self._fitted(fitted, allowed), LARGEST_RESULT).text
         actions = [name for name, axes in self.slot.values.items() if "action" in axes]
-        wanted = through or actions or list(self.slot.values)
+        wanted = [name for name in through if name in self.slot.values] or actions or list(self.slot.values)
         if wanted and not piece.reads & set(wanted):
             piece += self._depending_on(self._one_of(wanted), allowed, 1)
         for name in sorted(OF_A_DRAW & {*self.slot.functions}):

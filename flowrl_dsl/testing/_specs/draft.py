@@ -102,6 +102,12 @@ class Draft:
         usable = set(capabilities) - (set() if self._owner == POLICY else OF_ACTING)
         self._own.setdefault(self._owner, set()).update(usable)
 
+    def based(self, owner: str, base: type[Component]) -> None:
+        """Record that a policy is made of another one: it has what its base passes on, and what that provides itself."""
+        own = self._own.setdefault(owner, set())
+        own &= base.passes or set()
+        own |= base.provides
+
     def share(self, *capabilities: str) -> None:
         """Record capabilities provided to all policies."""
         self._shared.update(capabilities)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flowrl_dsl.algorithm import POLICY
 from flowrl_dsl.components.sections.critic import FOLLOWING, PROPOSED, READ_BY_BACKUP
-from flowrl_dsl.registry import Component, SectionKind, members_of, providers, sections
+from flowrl_dsl.registry import Component, SectionKind, families, members_of, providers, sections
 from flowrl_dsl.spec.compatibility import provided, unread
 from flowrl_dsl.spec.kinds import kinds
 from flowrl_dsl.testing._specs.draft import Draft
@@ -89,7 +89,7 @@ class SectionWriter:
         options = dict(given)
         silent = unread(self.draft.section_of(owner, cls, options)[0]).keys() - READ_BY_BACKUP.keys()
         for name, kind in kinds(cls).items():
-            helps = kind.role == "component" and kind.optional and kind.family in _helping_families()
+            helps = kind.role == "component" and kind.optional and kind.family in {*_helping_families(), *_of_others()}
             if name in options or name in silent or helps or kind.role not in ("component", "literal"):
                 continue
             kept = kind.optional and kind.default not in (None, "none")
@@ -101,6 +101,22 @@ class SectionWriter:
                 text = self.options.component("network")
             options |= {} if text is None else {name: text}
         return options
+
+    def base(self, owner: str) -> dict[str, str]:
+        """Perhaps a base for a policy, by which it is made of the one that acts."""
+        with self.draft.writing_for(owner):
+            there = self.draft.provided_by(POLICY)
+            possible = {
+                name: cls for name, cls in members_of("base").items() if frozenset().union(*cls.of_source.values()) <= there
+            }
+            wanted = self.draft.including.get("base") in possible or self.draft.perhaps()
+            if not (possible and wanted and "reparameterized" in self.draft.capabilities):
+                return {}
+            cls = possible[self.draft.pick("base", possible)]
+            drawn = [(name, kind) for name, kind in kinds(cls).items() if kind.role == "drawn"]
+            texts = [f"{name} = {self.options.scalar(kind, kind.interval)} from {POLICY}" for name, kind in drawn]
+        self.draft.based(owner, cls)
+        return {"base": f"{cls.name}({', '.join(texts)})"}
 
     def _formulas(self, cls: type[SectionKind], lets: list[str], given: Collection[str]) -> dict[str, str | None]:
         """The formulas of a section with the options ``given``; None for one that keeps its default."""
@@ -181,6 +197,11 @@ def _helping_families() -> set[str]:
     """Families whose members exist to provide requirements of others; they are unread if no component requires them."""
     needed = {need for cls in members_of("backbone").values() for need in cls.requires}
     return {family for need in needed for family in providers(need)}
+
+
+def _of_others() -> set[str]:
+    """Families whose members draw from a policy that is not the one they belong to."""
+    return {name for name, members in families().items() if any(cls.passes is not None for cls in members.values())}
 
 
 def _provided(component: Component, path: str) -> frozenset[str]:

@@ -66,11 +66,15 @@ class SpecWriter:
             structure["noisy_value"] = self.sections.structure("noisy_value", kinds_of["noisy_value"], some)
         if kinds_of["encoder"].requires <= draft.capabilities and draft.draw(st.integers(0, 5)) == 5:
             structure["encoder"] = self.sections.structure("encoder", kinds_of["encoder"], {})
-        if draft.draw(st.integers(0, 5)) == 5:
+        if "noise_map" in draft.capabilities and draft.draw(st.integers(0, 5)) == 5:
+            some = {"ensemble": str(draft.ensemble)}
+            structure["noise_value"] = self.sections.structure("noise_value", kinds_of["noise_value"], some)
+        if "base" in draft.including or draft.draw(st.integers(0, 5)) == 5:
             owner = draft.name_of_policy()
             draft.policies[owner] = kinds_of[POLICY]
             given = self.sections.policy(owner, (POLICY,))
             structure[owner] = self.sections.structure(owner, kinds_of[POLICY], given[POLICY])
+            structure[owner] |= self.sections.base(owner)
         return structure | ({"rollout": rollout} if rollout else {})
 
     def _rollout(self) -> dict[str, str]:
