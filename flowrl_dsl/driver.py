@@ -122,8 +122,8 @@ def build_graphs(
     ``passes`` None means all.  ``rows`` that are computed at once where a state has many actions; None for what suits
     processors.
     """
-    from flowrl_dsl.components.context import Sizes
     from flowrl_dsl.components.data import chunk_of
+    from flowrl_dsl.components.sizes import Sizes
     from flowrl_dsl.components.stages import held, program_graphs
     from flowrl_dsl.graph.verify import verify_together
     from flowrl_dsl.passes import ROWS, run_on_program

@@ -133,7 +133,7 @@ class _View:
     """The newest checkpoint of a run, seen through graphs of its own."""
 
     def __init__(self, acting: Acting, folder: RunFolder):
-        from flowrl_dsl.components.context import Sizes
+        from flowrl_dsl.components.sizes import Sizes
 
         self._program, self._folder, self._algorithm = acting.program, folder, acting.algorithm
         program = acting.program

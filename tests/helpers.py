@@ -12,7 +12,8 @@ import numpy as np
 
 from flowrl_dsl.algorithm import Algorithm, Alongside, Condition, Improvement, Parameter, Single, Stage, Then, When
 from flowrl_dsl.axes import union, without
-from flowrl_dsl.components.context import Context, Sizes
+from flowrl_dsl.components.context import Context
+from flowrl_dsl.components.sizes import Sizes
 from flowrl_dsl.components.stages import program_graphs
 from flowrl_dsl.formula import Bound, Constant, Formula, Gradient, Operation, Term, Variable
 from flowrl_dsl.graph.builder import Builder

@@ -16,8 +16,8 @@ import pytest
 
 import flowrl_dsl
 from flowrl_dsl import cli, driver
-from flowrl_dsl.components.context import Sizes
 from flowrl_dsl.components.inspection import values_graph
+from flowrl_dsl.components.sizes import Sizes
 from flowrl_dsl.diagnostics import DiagnosticError
 from flowrl_dsl.lowering.evaluate import node_by_node
 from flowrl_dsl.lowering.program import Program

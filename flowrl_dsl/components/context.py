@@ -17,30 +17,17 @@ from flowrl_dsl.components.based import Asked
 from flowrl_dsl.components.gradients import gradient_and_loss_are_finite, gradient_norm
 from flowrl_dsl.components.random_numbers import gaussian_noise, uniform_actions
 from flowrl_dsl.components.shapes import broadcast_rows
+from flowrl_dsl.components.sizes import Sizes
 from flowrl_dsl.formula import Formula
 from flowrl_dsl.graph.builder import Builder, Value, aligned, expansion
 from flowrl_dsl.graph.expr import Arg, Expand, Expr, call, kernel
 from flowrl_dsl.graph.formulas import FormulaBuilder
 from flowrl_dsl.graph.nodes import SCALAR, TREE, Type
 from flowrl_dsl.lazy import jax
-from flowrl_dsl.record import Layout, counted
+from flowrl_dsl.record import counted
 from flowrl_dsl.registry import Scalar, functions
 
 NO_SIZES: Mapping[str, int] = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Dimensions of an observation and of an action, as networks read them.
-
-    ``raw``: the named inputs that include an embedding, each with its dimension without it.  ``layout``: the entries of an
-    observation, where sections read different ones.
-    """
-
-    obs: int
-    action: int
-    raw: tuple[tuple[str, int], ...] = ()
-    layout: Layout | None = None
 
 
 @kernel

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from flowrl_dsl.algorithm import POLICY, Algorithm
-from flowrl_dsl.components.context import Context, Report, Sizes
+from flowrl_dsl.components.context import Context, Report
+from flowrl_dsl.components.sizes import Sizes
 from flowrl_dsl.components.stages import context_of, init_graph, observed
 from flowrl_dsl.graph.builder import Builder, Value
 from flowrl_dsl.graph.expr import Arg, call

@@ -16,8 +16,9 @@ from typing import Any, cast
 
 from flowrl_dsl.algorithm import Action, Algorithm, Condition, CopyParameters, Stage, StageVisitor, stage_names
 from flowrl_dsl.components.common import due
-from flowrl_dsl.components.context import MEASURE, Context, Report, Sizes, learned_group
+from flowrl_dsl.components.context import MEASURE, Context, Report, learned_group
 from flowrl_dsl.components.data import feedback_of
+from flowrl_dsl.components.sizes import Sizes
 from flowrl_dsl.graph.builder import Builder, Value
 from flowrl_dsl.graph.expr import Arg, call, kernel
 from flowrl_dsl.graph.nodes import RAN, Graph, Type

@@ -21,9 +21,9 @@ import numpy as np
 
 from flowrl_dsl import driver
 from flowrl_dsl.algorithm import Algorithm
-from flowrl_dsl.components.context import Sizes
 from flowrl_dsl.components.critics.known import known_value
 from flowrl_dsl.components.inspection import noisy_values_graph
+from flowrl_dsl.components.sizes import Sizes
 from flowrl_dsl.lowering.evaluate import interpret
 from flowrl_dsl.testing.known_answers import Answer
 
