@@ -53,6 +53,8 @@ class ToyProgram:
     action_size: int
     blow_up_at: int = -1
     chunk: int = 1
+    layout: None = None
+    entries: tuple[str, ...] = ()
     name: str = "toy"
     hyper: dict[str, float] = field(default_factory=lambda: {"rate": 1e-3, "discount": 0.9})
     data: Data = field(default_factory=lambda: Data(STEP, Ring(sampling=Uniform()), _COUNTS["replay"], BATCH))
