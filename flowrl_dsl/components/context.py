@@ -117,8 +117,8 @@ class Context:
         return next((section for section in sections.values() if section.encodes), None)
 
     def of(self, owner: str) -> Context:
-        """The same context, for the part of another section."""
-        return replace(self, owner=owner)
+        """The same context, for the part of another section, with the sizes of what it is given: without embeddings."""
+        return replace(self, owner=owner, sizes=self.sizes.given())
 
     def owner_of(self, group: str) -> str:
         """The section of a parameter group or of a copy of it."""
@@ -226,7 +226,7 @@ class Context:
         ctx = self.of(self.owner_of(source))
         if self.encoder is None:
             return ctx.widened(), self.versions[source], ctx._read(s)
-        s = self.encoder.with_state(self, self._embedding(source), s)
+        s = self.encoder.with_state(ctx, self._embedding(source), s)
         return ctx.widened(), self.versions[source], s
 
     def judge(self, source: str, s: Value, a: Value) -> tuple[Context, Value, Value, Value]:
@@ -238,8 +238,8 @@ class Context:
         if self.encoder is None:
             return ctx.widened(), self.versions[source], ctx._read(s), a
         params = self._embedding(source)
-        pair = self.encoder.with_pair(self, params, s, a)
-        return ctx.widened(action=True), self.versions[source], self.encoder.with_state(self, params, s), pair
+        pair = self.encoder.with_pair(ctx, params, s, a)
+        return ctx.widened(action=True), self.versions[source], self.encoder.with_state(ctx, params, s), pair
 
     def _embedding(self, source: str) -> Value:
         return self.versions[self.encoder.copy_read_by(source)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowrl_dsl.record import Layout
 
@@ -19,3 +19,8 @@ class Sizes:
     action: int
     raw: tuple[tuple[str, int], ...] = ()
     layout: Layout | None = None
+
+    def given(self) -> Sizes:
+        """The sizes before embeddings were added."""
+        raw = dict(self.raw)
+        return replace(self, obs=raw.get("s", self.obs), action=raw.get("a", self.action), raw=())

@@ -10,7 +10,7 @@ import numpy as np
 
 from flowrl_dsl.driver import build_graphs
 from flowrl_dsl.graph.expr import Call, Literal
-from flowrl_dsl.graph.nodes import Node
+from flowrl_dsl.graph.nodes import ENTRIES, Node
 from flowrl_dsl.graph.text import parse_graph, print_graph
 from flowrl_dsl.graph.verify import verify
 from flowrl_dsl.passes import PIPELINE
@@ -147,10 +147,10 @@ def check_shapes(trial: Trial) -> None:
     _assert_same_shapes("a step changes", trial.state, trial.traced_step.out_info[0])
     length = program.chunk * program.action_size
     lengths = {"batch": batch["s"].shape[0], "obs": program.obs_size, "action": length}
-    wider = {"batch": lengths["batch"]}  # a value next to an embedding, or to another one, has their total length
+    others = {"batch": lengths["batch"]}  # a value beside another one has their total length, entries have their own
     for node in trial.graph.nodes.values():
         if node.type.dtype not in ("tree", "u32"):
-            _assert_axes(node, np.shape(trial.interpreted[node.name]), wider if node.op == "Embed" else lengths)
+            _assert_axes(node, np.shape(trial.interpreted[node.name]), others if node.op in ("Embed", ENTRIES) else lengths)
 
 
 def _assert_same_shapes(what: str, left: Any, right: Any) -> None:

@@ -17,7 +17,7 @@ from flowrl_dsl.registry import NOT_NEGATIVE, Drawn, Scalar, option, register
 
 
 @kernel
-def beside_action(s, a):
+def observation_and_base(s, a):
     """[s, a]; s is repeated along the leading axes of a."""
     return jnp.concatenate([jnp.broadcast_to(s, (*a.shape[:-1], s.shape[-1])), a], axis=-1)
 
@@ -57,7 +57,7 @@ class Edited(Base):
             a = within_bounds(ctx, drawn, f"{name}_edited")
         lead = leading(s, a)
         pair = b.add(
-            "Embed", call(beside_action, rows(0, s, lead), rows(1, a, lead)), (s, a), Type((*lead, "obs")), "s_and_a"
+            "Embed", call(observation_and_base, rows(0, s, lead), rows(1, a, lead)), (s, a), Type((*lead, "obs")), "s_and_a"
         )
         own = ctx.own.backbone.draw(self.reading(ctx), params, pair, f"{name}_edit", None)
         scale = ctx.scalar(self.scale.value)

@@ -67,7 +67,8 @@ class Draft:
     ``including`` requests components by family (``{"backbone": "diffusion"}``): each is used at the first position it fits.
     Declarations are collected when a part of the spec needs them, so that none is unused.  ``policies`` are the sections
     with a policy under their own names, ``trainers`` the policies whose stages train the critic, ``ensemble`` is the
-    number of the critic's members, and ``steps_alone`` whether a part is about single steps, not about chunks.
+    number of the critic's members, and ``steps_alone`` whether a part is about single steps, not about chunks.  Sections
+    name no entries of observations if they read ``whole_observations``.
     """
 
     draw: Draw
@@ -79,6 +80,7 @@ class Draft:
     trainers: set[str] = field(default_factory=set)
     ensemble: int = 1
     steps_alone: bool = False
+    whole_observations: bool = True
     _owner: str = POLICY
     _shared: set[str] = field(default_factory=set)
     _own: dict[str, set[str]] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from hypothesis import strategies as st
 
+from flowrl_dsl.components.entries import OPTION
 from flowrl_dsl.registry import Component
 from flowrl_dsl.spec.kinds import choices, without_none
 from flowrl_dsl.testing._specs.draft import Draft
@@ -16,6 +17,8 @@ WIDTHS = (4, 8)
 BATCHES = (7, 7, 1)
 """Rows of generated batches: more than any other axis has, so that none passes for the batch; or a single one."""
 NUMBERS = (0.5, 0.1, 0.25, 0.9, 1.0, 0.05, 2.0, -0.5)
+ENTRIES = ("x", "y", "[x, y]")
+"""What a section reads of observations in entries."""
 FACTORS = (1.0, 0.5, 0.75, 1.25)
 _BOUNDS = ("gt", "ge", "lt", "le", "multiple_of")
 
@@ -26,6 +29,8 @@ def literal(draft: Draft, cls: type[Component], name: str) -> str | None:
     annotation, _ = without_none(info.annotation)
     default = None if info.is_required() else info.default
     bounds = {key: getattr(mark, key) for mark in info.metadata for key in _BOUNDS if hasattr(mark, key)}
+    if name == OPTION:
+        return None if draft.whole_observations else draft.one_of(ENTRIES)
     if choices(annotation):
         return draft.one_of(choices(annotation)) if default is None or draft.perhaps() else None
     if typing.get_origin(annotation) in (tuple, list):

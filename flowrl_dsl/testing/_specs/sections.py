@@ -144,9 +144,9 @@ class SectionWriter:
         texts = [text or kinds(cls)[key].default or "" for key, text in formulas.items()]
         read = set(_WORD.findall(" ".join([*texts, *lets])))
         for key, kind in kinds(cls).items():
-            shaping = kind.role in ("component", "literal") and bool(structure)
             names = set(READ_BY_FORMULAS.get(key, ())) if cls.name == "critic" else set()
-            unread = bool(names) and not names & read
+            unread, asked = bool(names) and not names & read, kind.role == "literal" and bool(names & read)
+            shaping = kind.role in ("component", "literal") and bool(structure) and not asked
             if cls.name == "act" and key == "chunk" and self.draft.steps_alone:
                 continue
             rare = kind.role == "literal" and not structure and key != "batch" and self.draft.draw(st.integers(0, 3)) < 3
@@ -169,7 +169,7 @@ def _shaping_formulas(cls: type[SectionKind]) -> set[str]:
     return found - READ_BY_FORMULAS.keys()
 
 
-READ_BY_FORMULAS = {**READ_BY_BACKUP, "proposals": PROPOSED}
+READ_BY_FORMULAS = {**READ_BY_BACKUP, "proposals": PROPOSED, "horizon": ("return_to_go",)}
 """Options of a critic, and the words of its formulas that read them."""
 
 

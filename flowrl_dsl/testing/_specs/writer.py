@@ -47,6 +47,7 @@ class SpecWriter:
         kinds_of, draft = sections(), self.draft
         rollout = self._rollout()
         draft.steps_alone = bool(rollout)
+        draft.whole_observations = draft.draw(st.integers(0, 3)) < 3
         given = self.sections.policy(POLICY, ("critic", POLICY))
         structure = {POLICY: self.sections.structure(POLICY, kinds_of[POLICY], given[POLICY])}
         if rollout and "noise_process" in draft.capabilities and draft.perhaps():
@@ -64,7 +65,8 @@ class SpecWriter:
         if "noise_process" in draft.capabilities and (asked or draft.draw(st.integers(0, 5)) == 5):
             some = {"ensemble": str(draft.ensemble)} | ({"particles": "2 from policy"} if draft.perhaps() else {})
             structure["noisy_value"] = self.sections.structure("noisy_value", kinds_of["noisy_value"], some)
-        if kinds_of["encoder"].requires <= draft.capabilities and draft.draw(st.integers(0, 5)) == 5:
+        embeddable = draft.whole_observations and kinds_of["encoder"].requires <= draft.capabilities
+        if embeddable and draft.draw(st.integers(0, 5)) == 5:
             structure["encoder"] = self.sections.structure("encoder", kinds_of["encoder"], {})
         if "noise_map" in draft.capabilities and draft.draw(st.integers(0, 5)) == 5:
             some = {"ensemble": str(draft.ensemble)}
