@@ -47,5 +47,5 @@ def test_ppo_learns_the_values_of_its_policy_and_advantages_follow_them() -> Non
     exact = CHAIN.values(found.actions)
     state, a, gain = found.gains
     assert np.sqrt(np.mean(np.square(found.values - exact)[state])) < 0.12
-    assert np.corrcoef(CHAIN.advantages(state, a, exact), gain)[0, 1] > 0.95
+    assert np.corrcoef(CHAIN.advantages(state, a, exact), gain)[0, 1] > 0.9
     assert exact[0] > 0.6  # of the first policy, a Gaussian of deviation 1, it is 0

@@ -117,11 +117,11 @@ LANGUAGE = {
     *("off_policy", "weight", "start", "end", "init", "value"),
     *("schedule", "learned", "target", "backbone", "sampler", "optimizer"),
     *("every", "over", "obs", "ensemble", "reverse", "reduction", "s"),
-    *("updates", "steps", "copy", "after", "along", "train"),
+    *("updates", "steps", "copy", "after", "along", "train", "data"),
 }
 """Words that are also those of the language: the default regime, the weight of a term, the ends of an arrow and the value at
 the start; the value of a parameter; families; words of conditions, axes, two kinds of primitives, the ending of plurals; the
-length of a phase and what it begins with; the section that a budget of a suite sets."""
+length of a phase and what it begins with; the section that a budget of a suite sets, and the data sets of a suite."""
 
 
 @pytest.mark.parametrize("path", sorted(SPEC_ROOM.rglob("*.py")), ids=lambda p: str(p.relative_to(SPEC_ROOM)))
