@@ -217,9 +217,10 @@ class Policy:
         number N of observations compiles once.  Raises FRL0404 for observations of another size.
         """
         rows, mode = np.asarray(obs, np.float32), "evaluate" if deterministic else "explore"
-        size, entries = self._program.acting_size(mode), self._program.acting_entries(mode)
+        size = self._program.acting_size(mode)
         if rows.ndim not in (1, 2) or rows.shape[-1] != size:
             message = f"the policy reads observations of {size} numbers, found shape {list(rows.shape)}"
+            entries = self._program.acting_entries(mode)
             parts = f"its entries, in this order: {', '.join(entries)}" if entries else ""
             raise RunError("FRL0404", message, "pass one observation [O], or several [N, O]", parts)
         seen = self._program.placed(mode, np.atleast_2d(rows))

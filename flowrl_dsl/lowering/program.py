@@ -95,6 +95,8 @@ class Program:
         modes = [key for key, graph in self.graphs.items() if graph.role == "act"]
         self.jit_act = {mode: jax.jit(partial(self._act, mode)) for mode in modes}
         self._read_in_acting = {mode: groups_read(self.graphs[mode]) for mode in modes}
+        whole = ((0, self.obs_size),)
+        self._acts_on = {mode: whole if layout is None else ranges_read(self.graphs[mode], self.obs_size) for mode in modes}
 
     # the compiled functions, pure functions of arrays
 
@@ -244,7 +246,7 @@ class Program:
 
     def acts_on(self, mode: str) -> tuple[tuple[int, int], ...]:
         """The components (start, end) of observations on which actions of a mode depend; the others may be anything."""
-        return ((0, self.obs_size),) if self.layout is None else ranges_read(self.graphs[mode], self.obs_size)
+        return self._acts_on[mode]
 
     def acting_size(self, mode: str) -> int:
         """The number P of these components."""
@@ -263,11 +265,12 @@ class Program:
         if rows.shape[1] == self.obs_size:
             return rows
         parts, at, taken = [], 0, 0
+        xp: Any = np if isinstance(rows, np.ndarray) else jnp  # nothing is dispatched for arrays of the host
         for start, end in (*self.acts_on(mode), (self.obs_size, self.obs_size)):
             size = end - start
-            parts += [jnp.zeros((rows.shape[0], start - at), jnp.float32), rows[:, taken : taken + size]]
+            parts += [xp.zeros((rows.shape[0], start - at), np.float32), rows[:, taken : taken + size]]
             at, taken = end, taken + size
-        return jnp.concatenate([part for part in parts if part.shape[1]], axis=1)
+        return xp.concatenate([part for part in parts if part.shape[1]], axis=1)
 
     @property
     def acting_groups(self) -> set[str]:
