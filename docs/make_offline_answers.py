@@ -77,7 +77,7 @@ LESSONS = 10_000
 """Updates of qgpo's pretraining, as its proposals are its support."""
 QGPO = (
     *("train.batch=128", "train.sampling=uniform", "beta=5", "energy.particles=8 from policy", f"energy.network={LITTLE}"),
-    *("policy.backbone=diffusion(schedule = linear, obs = [])", "policy.sampler=dpm_solver_2(10)"),
+    *("policy.backbone=diffusion(schedule = linear, obs = [])", "policy.sampler=dpm_solver_pp_2m(15)"),
     *(SMALL, f"policy.optimizer=adam(cosine(2e-3 -> 1e-5, over = {LESSONS}))"),
     f"energy.optimizer=adam(cosine(3e-3 -> 1e-5, over = {UPDATES}, after = {LESSONS}))",
     *(f"imitate.updates={LESSONS}", "values.updates=1", f"guide.updates={UPDATES - 1}"),

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
 
 def mish(x: np.ndarray) -> np.ndarray:
@@ -148,20 +149,19 @@ def dpm_solver_2(eps: Callable, alpha: Callable, a: np.ndarray, grid: list[float
     def sigma(t: float) -> float:
         return np.sqrt(1 - alpha(t) ** 2)
 
-    def bounded(noise: np.ndarray, a: np.ndarray, t: float) -> np.ndarray:
-        clean = (a - sigma(t) * noise) / alpha(t)
-        return noise if clip is None else (a - alpha(t) * np.clip(clean, -clip, clip)) / sigma(t)
+    def snr(t: float) -> float:
+        return np.log(alpha(t) / sigma(t))
+
+    def noise(a: np.ndarray, t: float) -> np.ndarray:
+        found = eps(a, t)
+        clean = (a - sigma(t) * found) / alpha(t)
+        return found if clip is None else (a - alpha(t) * np.clip(clean, -clip, clip)) / sigma(t)
 
     for t, u in pairwise(grid):
-        middle = (t + u) / 2
-        snr_t, snr_m, snr_u = (np.log(alpha(x) / sigma(x)) for x in (t, middle, u))
-        h = snr_u - snr_t
-        r = (snr_m - snr_t) / h
-        first = bounded(eps(a, t), a, t)
-        between = alpha(middle) / alpha(t) * a - sigma(middle) * np.expm1(r * h) * first
-        second = bounded(eps(between, middle), between, middle)
-        noise = bounded(first + (second - first) / (2 * r), a, t)
-        a = alpha(u) / alpha(t) * a - sigma(u) * np.expm1(h) * noise
+        h = snr(u) - snr(t)
+        middle = brentq(lambda x, level: snr(x) - level, u, t, args=((snr(t) + snr(u)) / 2,))
+        between = alpha(middle) / alpha(t) * a - sigma(middle) * np.expm1(h / 2) * noise(a, t)
+        a = alpha(u) / alpha(t) * a - sigma(u) * np.expm1(h) * noise(between, middle)
     return a if clip is None else np.clip(a, -clip, clip)
 
 

@@ -96,7 +96,7 @@ def _available(acting: Collection[str], scope: Scope) -> dict[str, set[str]]:
 
 def _kept_back(owner: str, scope: Scope) -> dict[str, Component]:
     """The capabilities of the parts of a section that one of them, named with each, does not pass on to others."""
-    parts = [reached for reached in scope.reached if reached.path.startswith(f"{owner}.")]
+    parts = scope.parts.get(owner, ())
     found: dict[str, Component] = {}
     for between in parts:
         passed = between.component.passes
@@ -108,15 +108,15 @@ def _kept_back(owner: str, scope: Scope) -> dict[str, Component]:
 
 def _check_members(scope: Scope) -> None:
     """Report members that their ensemble does not have, and ensembles of different sizes that meet."""
-    sizes = _lengths("ensemble", scope)
+    sizes, having = _lengths("ensemble", scope), _sections_with_functions(scope)
     for asked in scope.members:
-        owner = _section_of(asked.whole, scope)
+        owner = _section_of(asked.whole, having)
         path, size = sizes.get(owner, ("", asked.count))
         if asked.count > size:
             message = exceeds(asked.function, size, asked.count)
             scope.error("FRL0214", message, asked.site, asked.span, f"{path} is {size}")
     for meeting in scope.meetings:
-        owners = dict.fromkeys(_section_of(whole, scope) for whole in meeting.wholes)
+        owners = dict.fromkeys(_section_of(whole, having) for whole in meeting.wholes)
         known = {owner: sizes[owner][1] for owner in owners if owner in sizes}
         if len({*known.values()}) > 1:
             words = " and ".join(f"the {size} members of {owner}" for owner, size in known.items())
@@ -124,11 +124,20 @@ def _check_members(scope: Scope) -> None:
             scope.error("FRL0257", message, meeting.site, meeting.span, "reduce each over ensemble first")
 
 
-def _section_of(whole: Whole, scope: Scope) -> str:
+def _sections_with_functions(scope: Scope) -> dict[str, dict[str, None]]:
+    """The sections that have each function, in order."""
+    found: dict[str, dict[str, None]] = {}
+    for reached in scope.reached:
+        if isinstance(reached.component, SectionKind):
+            for function in reached.component.functions:
+                found.setdefault(function.name, {})[reached.path] = None
+    return found
+
+
+def _section_of(whole: Whole, having: Mapping[str, Mapping[str, None]]) -> str:
     """The section whose ensemble this is: the named one if it has the function, otherwise the first that has."""
-    sections = [(r.path, r.component) for r in scope.reached if isinstance(r.component, SectionKind)]
-    having = [path for path, section in sections if whole.function in (f.name for f in section.functions)]
-    return whole.owner if whole.owner in having else next(iter(having), "")
+    sections = having.get(whole.function, {})
+    return whole.owner if whole.owner in sections else next(iter(sections), "")
 
 
 def _lengths(axis: str, scope: Scope) -> dict[str, tuple[str, int]]:

@@ -121,6 +121,8 @@ class Scope:
     reached: list[Reached] = field(default_factory=list)
     places: dict[str, Reached] = field(default_factory=dict)
     """The first component reached at each path."""
+    parts: dict[str, list[Reached]] = field(default_factory=dict)
+    """The components below each section, in order."""
     required: list[Required] = field(default_factory=list)
     members: list[Members] = field(default_factory=list)
     meetings: list[Meeting] = field(default_factory=list)
@@ -147,6 +149,9 @@ class Scope:
         """Note a component of the algorithm."""
         self.reached.append(reached)
         self.places.setdefault(reached.path, reached)
+        owner, _, below = reached.path.partition(".")
+        if below:
+            self.parts.setdefault(owner, []).append(reached)
 
     def forget(self, path: str) -> None:
         """Drop the records for a path and all paths below it."""
@@ -157,6 +162,8 @@ class Scope:
         self.origins = {other: origin for other, origin in self.origins.items() if kept(other)}
         self.reached = [reached for reached in self.reached if kept(reached.path)]
         self.places = {other: reached for other, reached in self.places.items() if kept(other)}
+        owner = path.partition(".")[0]
+        self.parts[owner] = [reached for reached in self.parts.get(owner, ()) if kept(reached.path)]
         self.required = [required for required in self.required if kept(required.site.path)]
 
     def source(self, site: Site, span: Span | None) -> str:

@@ -185,13 +185,10 @@ class _Braces:
 
     def run(self) -> list[Token]:
         excess = self._excess()
-        while excess > 0 and self._drop_doubled():
-            excess -= 1
-        while excess < 0 and self._open_header():
-            excess += 1
-        while excess < 0 and not self.diagnostics.full:
-            self._drop_closer()
-            excess += 1
+        if excess > 0:
+            self._drop_doubled(excess)
+        elif excess < 0:
+            self._drop_closers(-excess - self._open_headers(-excess))
         # Equal numbers may still be in the wrong order: `} {`.
         return self._close_open()
 
@@ -199,25 +196,29 @@ class _Braces:
         kinds = [token.type for token in self.tokens]
         return kinds.count("LBRACE") - kinds.count("RBRACE")
 
-    def _drop_doubled(self) -> bool:
-        """Remove the second of two ``{`` in a row."""
-        for index in range(1, len(self.tokens)):
-            if self.tokens[index].type == self.tokens[index - 1].type == "LBRACE":
-                place = span_of(self.tokens.pop(index), self.file)
+    def _drop_doubled(self, most: int) -> None:
+        """Remove the second of two ``{`` in a row, at most so often."""
+        kept = self.tokens[:1]
+        for token in self.tokens[1:]:
+            if most > 0 and token.type == kept[-1].type == "LBRACE":
+                place = span_of(token, self.file)
                 self.diagnostics.error("FRL0128", 'expected a name before "{"', place, "write name { ... }")
-                return True
-        return False
+                most -= 1
+            else:
+                kept.append(token)
+        self.tokens = kept
 
-    def _open_header(self) -> bool:
-        """Insert the ``{`` behind the first header line that lacks one."""
-        for index in range(len(self.tokens) - 2):
+    def _open_headers(self, most: int) -> int:
+        """Insert the ``{`` behind the first header lines that lack one, at most so many; how many."""
+        index = opened = 0
+        while opened < most and index < len(self.tokens) - 2:
             end = self._header_end(index)
-            if end is None:
-                continue
-            self._report_missing_opener(index, end)
-            self.tokens.insert(end, virtual("LBRACE", self.tokens[end], "{"))
-            return True
-        return False
+            if end is not None:
+                self._report_missing_opener(index, end)
+                self.tokens.insert(end, virtual("LBRACE", self.tokens[end], "{"))
+                opened += 1
+            index += 1
+        return opened
 
     def _header_end(self, index: int) -> int | None:
         """The index behind a header that starts at ``index`` and has no brace, or None."""
@@ -248,25 +249,36 @@ class _Braces:
             note = Proposal('insert "{" here', "", " {")
             self.diagnostics.error("FRL0118", message, after(self.tokens[end - 1], self.file), note)
 
-    def _drop_closer(self) -> None:
-        """Remove one ``}`` of those that are more than the ``{``."""
-        self._report_closer(self.tokens.pop(self._excess_closer()))
+    def _drop_closers(self, most: int) -> None:
+        """Remove each ``}`` that closes nothing, is indented too far, or ends the algorithm early, at most so many.
 
-    def _excess_closer(self) -> int:
-        """The index of a ``}`` that closes nothing, is indented too far, or ends the algorithm before its time."""
+        One that ends the algorithm early is removed where a later one closes nothing, and the search goes on behind it.
+        """
         stack: list[Token] = []
-        early: int | None = None
-        for index, token in enumerate(self.tokens):
+        early: list[tuple[int, Token]] = []  # candidates with what they close, the best one last
+        index, last = 0, self._last_statement()
+        while most > 0 and not self.diagnostics.full:
+            token = self.tokens[index]
             if token.type == "LBRACE":
                 stack.append(token)
-            if token.type != "RBRACE":
-                continue
-            if not stack or self._indented_too_far(index, opener := stack.pop()):
-                return index if early is None or stack else early
-            ends = not stack and any(t.type not in ("RBRACE", END) for t in self.tokens[index + 1 :])
-            if ends and (early is None or token.column != self.indent[opener.line]):
-                early = index
-        raise ValueError("every brace that is closed was opened")
+            if token.type == "RBRACE":
+                opener = stack.pop() if stack else None
+                if opener is None or self._indented_too_far(index, opener):
+                    if early and not stack:
+                        index, opener = early.pop()
+                    stack += [opener] if opener else []
+                    self._report_closer(self.tokens.pop(index))
+                    most, last = most - 1, last - (index < last)
+                    continue
+                ends = not stack and index < last
+                if ends and (not early or token.column != self.indent[opener.line]):
+                    early.append((index, opener))
+            index += 1
+
+    def _last_statement(self) -> int:
+        """The index of the last token that is neither a ``}`` nor the end of the file."""
+        others = (index for index, token in enumerate(self.tokens) if token.type not in ("RBRACE", END))
+        return max(others, default=-1)
 
     def _indented_too_far(self, index: int, opener: Token) -> bool:
         token = self.tokens[index]

@@ -7,6 +7,9 @@ together with these.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
+
 from flowrl_dsl.diagnostics import Diagnostics, Proposal, suggestion
 from flowrl_dsl.syntax.brackets import STARTERS, WHOLES, first_on_line
 from flowrl_dsl.syntax.machine import Cursor
@@ -27,6 +30,8 @@ class Recovery:
         self.tokens, self.file, self.diagnostics = list(tokens), file, diagnostics
         self.whole_file = start == "file"
         self.fresh = self.cursor = self.mark = Cursor.at(start)
+        self.clean: list[Token] | None = None  # the tokens that are no errors, until the next change
+        self.errors: list[int] = []  # the indices of the others
         self.kept: list[Token] = []
         self.index = self.start = self.kept_at_mark = 0
         self.edits = 0  # in this statement
@@ -140,10 +145,15 @@ class Recovery:
 
     def _scene(self) -> Scene:
         """The statement without the places that were complained about already."""
-        clean = [token for token in self.tokens if token.type != ERROR]
-        start = sum(token.type != ERROR for token in self.tokens[: self.start])
-        index = sum(token.type != ERROR for token in self.tokens[: self.index])
-        return Scene(clean, start, index, self.mark, self.cursor, self.file)
+        if self.clean is None:
+            self.clean = [token for token in self.tokens if token.type != ERROR]
+            self.errors = [index for index, token in enumerate(self.tokens) if token.type == ERROR]
+        start, index = (at - bisect_left(self.errors, at) for at in (self.start, self.index))
+        return Scene(self.clean, start, index, self.mark, self.cursor, self.file)
+
+    def _change(self, at: int, drop: int, insert: Sequence[Token]) -> None:
+        self.tokens[at : at + drop] = insert
+        self.clean = None
 
     def _translate(self, edit: Edit, scene: Scene) -> Edit:
         """The edit in indices of our own list, which still has its error tokens."""
@@ -154,7 +164,7 @@ class Recovery:
         return Edit(at, edit.drop, edit.insert)
 
     def _apply(self, edit: Edit) -> None:
-        self.tokens[edit.at : edit.at + edit.drop] = edit.insert
+        self._change(edit.at, edit.drop, edit.insert)
         self.edits += 1
         self.edits_of_file += 1
         if edit.at < self.index:
@@ -263,7 +273,7 @@ class Recovery:
         written = kind.lower()
         note = suggestion(token, written)
         self.diagnostics.error("FRL0126", f'unknown word "{token}"', span_of(token, self.file), note)
-        self.tokens[self.index] = token.replaced(kind, written)
+        self._change(self.index, 1, [token.replaced(kind, written)])
         return True
 
     def _headless(self, token: Token) -> bool:
@@ -274,7 +284,7 @@ class Recovery:
             return False
         note = Proposal(f"write algorithm {token}", token, f"algorithm {token}")
         self._report_outside("FRL0106", f'expected "algorithm", found {describe(token)}', token, note)
-        self.tokens.insert(self.index, virtual("ALGORITHM", token, "algorithm"))
+        self._change(self.index, 0, [virtual("ALGORITHM", token, "algorithm")])
         return True
 
     def _statement_like(self) -> bool:
@@ -286,9 +296,9 @@ class Recovery:
         note = "a file is algorithm name { ... }"
         self._report_outside("FRL0106", "this statement stands outside an algorithm", token, note)
         last = self.tokens[-1]
-        self.tokens.insert(len(self.tokens) - 1, virtual("RBRACE", last, "}"))
+        self._change(len(self.tokens) - 1, 0, [virtual("RBRACE", last, "}")])
         header = [virtual("ALGORITHM", token, "algorithm"), virtual("NAME", token, "_"), virtual("LBRACE", token, "{")]
-        self.tokens[self.index : self.index] = header
+        self._change(self.index, 0, header)
         self._restart()
 
     def _stray(self, token: Token) -> None:
