@@ -20,14 +20,13 @@ from pathlib import Path
 
 import numpy as np
 from records import DOCS, Record, Records, fill, table
-from studies import Study
+from studies import Study, run_suite
 
 from flowrl_dsl import driver
 from flowrl_dsl.runtime.curves import RETURN, Curve
 from flowrl_dsl.runtime.plot import draw
 from flowrl_dsl.suites import exchange
 from flowrl_dsl.suites.jobs import jobs_of
-from flowrl_dsl.suites.store import Store
 
 SUITE = "offline"
 RUNS = DOCS.parent / "runs" / "offline"
@@ -153,7 +152,7 @@ def call(*words: str) -> None:
     env = os.environ | {"XLA_FLAGS": flags, "OMP_NUM_THREADS": "1", "MINARI_DATASETS_PATH": str(SETS)}
     with (RUNS / "log.txt").open("a") as log:
         print("$ flowrl-dsl", *words, file=log, flush=True)
-        subprocess.run([sys.executable, "-m", "flowrl_dsl.cli", *words], env=env, stdout=log, stderr=log, check=True)
+        subprocess.run([sys.executable, "-m", "flowrl_dsl", *words], env=env, stdout=log, stderr=log, check=True)
 
 
 # -------------------------------------------------------------------------------------------------------------------- runs
@@ -163,17 +162,6 @@ def call(*words: str) -> None:
 def study() -> Study:
     """The suite with the results of docs/results_offline.jsonl."""
     return Study(jobs_of(driver.resolve_suite_or_raise(SUITE)), exchange.read(RECORDS))
-
-
-def run(words: Iterable[str]) -> None:
-    """Run what the results lack; ``words`` choose a part of the suite, and how many run at a time."""
-    store = Store(RUNS / "results.sqlite")
-    store.add(exchange.read(RECORDS))
-    command = [sys.executable, "-m", "flowrl_dsl.cli", "suite", "run", SUITE, "--population", "--out", str(RUNS), *words]
-    try:
-        subprocess.run(command, env=os.environ | {"MINARI_DATASETS_PATH": str(SETS)}, check=False)
-    finally:
-        exchange.write(store.results(), RECORDS)
 
 
 # ----------------------------------------------------------------------------------------------------------------- writing
@@ -241,7 +229,7 @@ def main() -> None:
     if not asked.only_sets and not asked.only_write:
         words = ["--data", *(DataSet(task, level).name for task in tasks for level in asked.levels)]
         words += [*(["--specs", *asked.specs] if asked.specs else []), *(["--jobs", asked.jobs] if asked.jobs else [])]
-        run(words)
+        run_suite(SUITE, RUNS, RECORDS, ["--population", *words], os.environ | {"MINARI_DATASETS_PATH": str(SETS)})
     if not asked.only_sets:
         write()
 

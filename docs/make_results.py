@@ -8,22 +8,19 @@ and machines.  As many runs execute at a time as there are cores, each on one th
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from statistics import median
 
 from records import DOCS, fill, table
-from studies import Study
+from studies import Study, run_suite
 
 from flowrl_dsl import driver
 from flowrl_dsl.runtime.curves import Curve
 from flowrl_dsl.runtime.plot import draw
 from flowrl_dsl.suites import exchange
 from flowrl_dsl.suites.jobs import jobs_of
-from flowrl_dsl.suites.store import Store
 
 SUITE = "small"
 HOME = DOCS.parent / "runs" / "results"
@@ -48,39 +45,6 @@ OF_ALL = ("InvertedPendulum-v5", "dm_control/cartpole-swingup")
 def study() -> Study:
     """The suite with the results of docs/results.jsonl."""
     return Study(jobs_of(driver.resolve_suite_or_raise(SUITE)), exchange.read(RECORDS))
-
-
-# ------------------------------------------------------------------------------------------------------------ running
-
-
-def run(words: Iterable[str]) -> None:
-    """Run what the results lack; ``words`` choose a part of the suite, and how many run at a time."""
-    store = Store(HOME / "results.sqlite")
-    store.add(exchange.read(RECORDS))
-    command = [sys.executable, "-m", "flowrl_dsl.cli", "suite", "run", SUITE, "--out", str(HOME), *words]
-    try:
-        subprocess.run(command, check=False)
-    finally:
-        exchange.write(store.results(), RECORDS)
-
-
-# ------------------------------------------------------------------------------------------------------------ writing
-
-
-def returns_of(of: Study, specs: Iterable[str], tasks: Iterable[str]) -> str:
-    """Final inter-quartile means with intervals, one row per spec."""
-    curves = of.curves
-    rows = [[of.marked(spec), *(_final(of, curves, spec, task) for task in tasks)] for spec in specs]
-    return table(["spec", *tasks], rows)
-
-
-def _final(of: Study, curves: dict[tuple[str, str], Curve], spec: str, task: str) -> str:
-    curve = curves.get((spec, task))
-    if curve is None:
-        return "not run"
-    if curve.seeds < len(of.of(spec, task)):
-        return f"{curve.center[-1]:.1f} (seeds: {curve.seeds})"
-    return f"{curve.center[-1]:.1f} [{curve.low[-1]:.1f}, {curve.high[-1]:.1f}]"
 
 
 def speed(of: Study, specs: Iterable[str], tasks: Iterable[str]) -> str:
@@ -109,9 +73,7 @@ def _reached(of: Study, curve: Curve | None, marks: dict[str, float]) -> str:
     there = curve.steps[curve.center >= marks[curve.task]]
     if not len(there):
         return "not reached"
-    found = [result for job in of.of(curve.spec, curve.task) if (result := of.shown(job))]
-    seconds = median(next(e.seconds or 0.0 for e in result.evaluations if e.step == there[0]) for result in found)
-    return f"{there[0] / 1000:g} k, {seconds:.0f} s"
+    return f"{there[0] / 1000:g} k, {of.seconds(curve.spec, curve.task, there[0]):.0f} s"
 
 
 def write() -> None:
@@ -128,7 +90,7 @@ def write() -> None:
         if drawn:
             picture = f"{Path(page).stem}_{mark}.png"
             draw(drawn, DOCS / picture)
-            fill(page, mark, f"{returns_of(of, group, tasks)}\n\n![learning curves]({picture})")
+            fill(page, mark, f"{of.returns(group, tasks)}\n\n![learning curves]({picture})")
     fill("results.md", "speed", speed(of, [*MAIN, *SCORES, *MIRRORS, *GRADIENTS], SHARED))
 
 
@@ -141,7 +103,8 @@ def main() -> None:
     asked = vars(parser.parse_args())
     if not asked.pop("only_write"):
         chosen = {name: [given] if isinstance(given, str) else given for name, given in asked.items() if given}
-        run(word for name, given in chosen.items() for word in (f"--{name}", *given))
+        words = (word for name, given in chosen.items() for word in (f"--{name}", *given))
+        run_suite(SUITE, HOME, RECORDS, words)
     write()
 
 

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
+from statistics import median
 
-from records import OUTDATED
+from records import OUTDATED, table
 
 from flowrl_dsl.runtime.curves import Curve, Series, curves_of
+from flowrl_dsl.suites import exchange
 from flowrl_dsl.suites.jobs import Job, Question
 from flowrl_dsl.suites.results import Result, first_recorded
 from flowrl_dsl.suites.scores import placed
+from flowrl_dsl.suites.store import Store
+
+
+def run_suite(suite: str, home: Path, records: Path, words: Iterable[str], env: dict[str, str] | None = None) -> None:
+    """Run what the results of a file lack, in a store that begins with them; the file gets the new ones.
+
+    ``words`` choose a part of the suite, and how many run at a time.
+    """
+    store = Store(home / "results.sqlite")
+    store.add(exchange.read(records))
+    command = [sys.executable, "-m", "flowrl_dsl", "suite", "run", suite, "--out", str(home), *words]
+    try:
+        subprocess.run(command, env=env, check=False)
+    finally:
+        exchange.write(store.results(), records)
 
 
 class Study:
@@ -46,6 +66,25 @@ class Study:
         found = (self.shown(job) for job in self.jobs)
         drawn = curves_of([_evaluations(result) for result in found if result is not None])
         return {(curve.spec, curve.task): curve for curve in drawn}
+
+    def returns(self, specs: Iterable[str], tasks: Iterable[str]) -> str:
+        """Final inter-quartile means with intervals, one row per spec and one column per task."""
+        columns = list(tasks)
+        return table(["spec", *columns], [[self.marked(spec), *(self.final(spec, t) for t in columns)] for spec in specs])
+
+    def final(self, spec: str, task: str) -> str:
+        """The final inter-quartile mean over seeds and its interval, or how many seeds there are yet."""
+        curve = self.curves.get((spec, task))
+        if curve is None:
+            return "not run"
+        if curve.seeds < len(self.of(spec, task)):
+            return f"{curve.center[-1]:.1f} (seeds: {curve.seeds})"
+        return f"{curve.center[-1]:.1f} [{curve.low[-1]:.1f}, {curve.high[-1]:.1f}]"
+
+    def seconds(self, spec: str, task: str, step: int) -> float:
+        """The median over runs of the seconds of training until the evaluation at a step."""
+        found = [result for job in self.of(spec, task) if (result := self.shown(job))]
+        return median(next(e.seconds or 0.0 for e in result.evaluations if e.step == step) for result in found)
 
 
 def _without_form(spec: str, question: Question) -> tuple[str, Question]:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def _flowrl(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "flowrl_dsl.cli", *words]
+    command = [sys.executable, "-m", "flowrl_dsl", *words]
     variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
     return subprocess.run(command, cwd=cwd or ROOT, env=variables, capture_output=True, text=True, check=False)
 

@@ -66,8 +66,8 @@ def test_returns_and_speed_of_runs_with_known_curves(scripts) -> None:
     whole = results.study()
     jobs = [(job, last) for spec, last in (("sac", 100), ("td3", 40), ("dpmd", 10)) for job in whole.of(spec, task)]
     found = results.Study(whole.jobs, [_curve(job, {2_500: 0, 10_500: 0.6 * last, 20_000: last}) for job, last in jobs])
-    assert "| sac | 100.0 [100.0, 100.0] |" in results.returns_of(found, ["sac"], [task])
-    assert "| qsm | not run |" in results.returns_of(found, ["qsm"], [task])
+    assert "| sac | 100.0 [100.0, 100.0] |" in found.returns(["sac"], [task])
+    assert "| qsm | not run |" in found.returns(["qsm"], [task])
     table = results.speed(found, ["sac", "td3", "dpmd"], [task])
     # half of the way from 0 to td3's 40, first seen at 10.5 k
     assert "(at 20)" in table and "| sac | 10.5 k, 105 s |" in table and "| td3 | 10.5 k, 105 s |" in table
