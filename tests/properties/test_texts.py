@@ -27,7 +27,9 @@ from flowrl_dsl.syntax.parser import parse, parse_expression
 from flowrl_dsl.testing import invariants, strategies
 
 EXAMPLES = int(os.environ.get("FLOWRL_EXAMPLES", "60"))
-TEXTS = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+TEXTS = settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 SHIPPED = [path.read_text(encoding="utf-8") for path in shipped_specs().values()]
 SLOTS: dict[str, Slot] = {
     f"{cls.name}.{name}": kind.slot

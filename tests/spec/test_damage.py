@@ -22,7 +22,7 @@ from flowrl_dsl.syntax.tokens import Token
 from flowrl_dsl.testing.texts import resolve_text
 from tests.spec.helpers import calls_of
 
-EXAMPLES = int(os.environ.get("FLOWRL_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("FLOWRL_EXAMPLES", "60"))
 TEXTS = {name: path.read_text(encoding="utf-8") for name, path in shipped_specs().items()}
 SLIPS = [
     "",
@@ -83,7 +83,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("suites") / "accident.flowrl"
 
 
-@settings(quick, max_examples=EXAMPLES // 5)
+@settings(quick, max_examples=EXAMPLES // 2)
 @given(text=accidents({name: path.read_text(encoding="utf-8") for name, path in shipped_suites().items()}))
 def test_an_accident_in_a_valid_suite_gives_syntax_errors_only(file: Path, text: str) -> None:
     assume(parse(text, "accident")[0] is None)
