@@ -80,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["XLA_FLAGS"] = next(flags for flags in QUICK_TO_COMPILE if _are_known(flags))
     _share_compiled_programs(config)
     # programs in the making are many small objects, nearly all of which outlive a collection
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(20_000, 10, 10)
 
 
 def _are_known(flags: str) -> bool:
