@@ -5,6 +5,7 @@ All but those of :data:`WITHOUT_XLA` do; these make the fast tier (``-m "not xla
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -78,6 +79,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr != "slow" and "XLA_FLAGS" not in os.environ:
         os.environ["XLA_FLAGS"] = next(flags for flags in QUICK_TO_COMPILE if _are_known(flags))
     _share_compiled_programs(config)
+    # programs in the making are many small objects, nearly all of which outlive a collection
+    gc.set_threshold(20_000, 10, 10)
 
 
 def _are_known(flags: str) -> bool:

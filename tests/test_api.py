@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import json
+import os
 import re
 import subprocess
 import sys
@@ -211,6 +212,8 @@ def test_the_examples_of_the_documentation_run(page: str, tmp_path: Path) -> Non
     assert len(examples) == 3
     command = [sys.executable, "-c", "\n".join(examples)]
     surroundings = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    # compiled as in other tests
+    surroundings |= {name: value for name, value in os.environ.items() if name == "XLA_FLAGS" or name.startswith("JAX_")}
     done = subprocess.run(command, cwd=tmp_path, env=surroundings, check=False)
     assert done.returncode == 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 import jax
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 
 from flowrl_dsl.lowering.emit import emit_python
 from flowrl_dsl.lowering.program import Program
+from flowrl_dsl.testing.traced import Traced
 from tests.helpers import ALGORITHMS, QUICK, Seen, batch, close, kept, program, random_state
 
 
@@ -25,10 +26,8 @@ def printed(name):
 
 
 @cache
-def both_steps(name):
-    """The step of the program and the one that was printed, side by side in one executable."""
-    p, names = program(name), printed(name)
-    return jax.jit(lambda *args: (p._step(*args), names["step"](*args)), compiler_options=QUICK)
+def compiled(name):
+    return jax.jit(program(name)._step, compiler_options=QUICK)
 
 
 def state_of(name, update, seed=2):
@@ -36,13 +35,18 @@ def state_of(name, update, seed=2):
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS.keys() - {"qsm"}))  # hybrid holds its block
-def test_the_printed_step_equals_the_compiled_one(name):
-    """In updates 0 and 1: every(2, ...) rests in the first and runs in the second."""
+def test_the_printed_step_equals_that_of_the_program(name):
+    """In updates 0 and 1: every(2, ...) rests in the first and runs in the second.
+
+    Both are evaluated by NumPy; below, XLA compiles the program's.
+    """
     p = program(name)
     assert printed(name)["HYPER"] == p.hyper
+    given = (state_of(name, 0), batch(1), p._inputs(p.hyper))
+    steps = [Traced(step, *given) for step in (p._step, printed(name)["step"])]
     for update in (0, 1):
-        compiled, from_file = both_steps(name)(state_of(name, update), batch(1), p._inputs(p.hyper))
-        state, metrics, feedback = compiled
+        own, from_file = (step(state_of(name, update), *given[1:]) for step in steps)
+        state, metrics, feedback = own
         close((state, metrics, feedback) if feedback else (state, metrics), from_file)
         assert int(state["step"]) == update + 1
         assert {name for name in metrics if not name.startswith("ran.")} == set(p.metric_names)
@@ -51,7 +55,7 @@ def test_the_printed_step_equals_the_compiled_one(name):
 @pytest.mark.parametrize("name", ["dpmd", "bptt", "hybrid", "sac", "td3"])
 def test_the_interpreted_step_equals_the_compiled_one(name):
     p = program(name)
-    (state, metrics, _), _ = both_steps(name)(state_of(name, 1), batch(1), p._inputs(p.hyper))
+    state, metrics, _ = compiled(name)(state_of(name, 1), batch(1), p._inputs(p.hyper))
     inputs = Program.step_inputs(state_of(name, 1), batch(1), p._inputs(p.hyper))
     seen = Seen(p.graphs["step"], inputs, eager=name == "td3")
     close(kept(state), kept(seen.state), rtol=1e-3, atol=2e-5)
@@ -64,13 +68,12 @@ def test_acting_agrees_in_all_three(name):
     state, obs = state_of(name, 0), batch(3)["s"]
     for mode in ("explore", "evaluate"):
         hyper = p._inputs(p.hyper)
-        run = jax.jit(
-            lambda *args, mode=mode: (p._act(mode, *args)["action"], names[mode](*args)), compiler_options=QUICK
-        )  # fmt: skip
-        a, b = run(state, obs, np.int32(4), hyper)
+        given = state, obs, np.int32(4), hyper
+        a = jax.jit(partial(p._act, mode), compiler_options=QUICK)(*given)["action"]
+        b = Traced(names[mode], *given)(*given)
         inputs = {f"state.{k}": v for k, v in state.items()} | {f"hyper.{k}": v for k, v in hyper.items()}
         seen = Seen(p.graphs[mode], inputs | {"obs": obs, "counter": np.int32(4)})
-        close(a, b)
+        close(b, seen.outputs["action"])
         close(a, seen.outputs["action"], atol=1e-4)
         assert a.shape == (8, 2) and np.abs(a).max() <= 1
 

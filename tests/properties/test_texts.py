@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
+from functools import cache
 from itertools import product
 
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from flowrl_dsl import registry
+from flowrl_dsl.algorithm import Algorithm
 from flowrl_dsl.diagnostics import Diagnostics, Span
 from flowrl_dsl.driver import build_graphs
 from flowrl_dsl.formula import PRIMITIVES, Slot, functions
@@ -23,7 +26,10 @@ from flowrl_dsl.spec.walk import depends_on
 from flowrl_dsl.syntax.parser import parse, parse_expression
 from flowrl_dsl.testing import invariants, strategies
 
-TEXTS = settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("FLOWRL_EXAMPLES", "60"))
+TEXTS = settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 SHIPPED = [path.read_text(encoding="utf-8") for path in shipped_specs().values()]
 SLOTS: dict[str, Slot] = {
     f"{cls.name}.{name}": kind.slot
@@ -34,23 +40,41 @@ SLOTS: dict[str, Slot] = {
 }
 
 
-@TEXTS
-@given(strategies.specs())
-def test_generated_specs_are_valid_and_formatting_is_the_inverse_of_parsing(text: str) -> None:
-    invariants.check_valid(text)
-    invariants.check_parse_format(text)
+@cache
+def drawn() -> dict[str, Algorithm]:
+    """Random specs, each with its algorithm; drawing them takes longer than most checks, so that tests share them."""
+    found: dict[str, Algorithm] = {}
+
+    @settings(TEXTS, phases=[Phase.generate])
+    @given(strategies.specs())
+    def note(text: str) -> None:
+        found[text] = invariants.check_valid(text)
+
+    note()
+    return found
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> str:
+    return draw(st.sampled_from(list(drawn())))
+
+
+def test_generated_specs_are_valid_and_formatting_is_the_inverse_of_parsing() -> None:
+    assert len(drawn()) >= EXAMPLES // 2
+    for text in drawn():
+        invariants.check_parse_format(text)
 
 
 @TEXTS
-@given(strategies.specs().flatmap(lambda text: st.tuples(st.just(text), strategies.laid_out(text))))
+@given(specs().flatmap(lambda text: st.tuples(st.just(text), strategies.laid_out(text))))
 def test_layout_means_nothing(texts: tuple[str, str]) -> None:
     plain, laid_out = texts
     assert parse(plain, "x")[0] == parse(laid_out, "x")[0]
     invariants.check_parse_format(laid_out)
 
 
-@settings(TEXTS, max_examples=150)
-@given(st.one_of(strategies.specs(), st.sampled_from(SHIPPED)).flatmap(strategies.mangled))
+@settings(TEXTS, max_examples=2 * EXAMPLES)
+@given(st.one_of(specs(), st.sampled_from(SHIPPED)).flatmap(strategies.mangled))
 def test_checking_a_mangled_spec_never_raises(text: str) -> None:
     invariants.check_never_raises(text)
 
@@ -145,20 +169,23 @@ def test_specs_reach_every_component() -> None:
         for name in getattr(type(component), "model_fields", ()):
             look(getattr(component, name))
 
-    def note(text: str) -> None:
-        algorithm = invariants.check_valid(text)
-        invariants.check_parse_format(text)
+    def note(text: str, algorithm: Algorithm) -> None:
         parts = [*algorithm.sections.values(), algorithm.regime, *algorithm.improvements, *algorithm.parameters.values()]
         for part in parts:
             look(part)
         words.update(word for word in WORDS if re.search(word, text))
 
-    settings(TEXTS, max_examples=100)(given(strategies.specs())(note))()
+    def wanted(text: str) -> None:
+        note(text, invariants.check_valid(text))
+        invariants.check_parse_format(text)
+
+    for text, algorithm in drawn().items():
+        note(text, algorithm)
     registered = {(family, name) for family, members in families().items() for name in members if family not in CHOSEN}
     for most, (family, name) in product((3, 15), sorted(registered - seen)):
         if (family, name) not in seen:
             including = {family: name, **_holder(family, name)}
-            settings(TEXTS, max_examples=most)(given(strategies.specs(including=including))(note))()
+            settings(TEXTS, max_examples=most)(given(strategies.specs(including=including))(wanted))()
     assert registered <= seen
     assert words == {*WORDS}
 
@@ -184,7 +211,7 @@ def plugin(components_leave):
 def test_a_plugin_takes_part_without_a_change_here(plugin) -> None:
     found = []
 
-    @TEXTS
+    @settings(TEXTS, max_examples=EXAMPLES // 3)
     @given(strategies.specs(including={"optimizer": "careful"}))
     def note(text: str) -> None:
         found.append("careful" in text)
