@@ -73,14 +73,15 @@ BDPO = (
     *("steps.draws=2 from policy_target", "denoising_step.draws=2", "act.evaluate=sample from policy_target"),
     *(f"pretrain.updates={TEACH}", f"main.updates={UPDATES}", "main.order=[critic, steps] -> targets -> policy"),
 )
-LESSONS = 10_000
-"""Updates of qgpo's pretraining, as its proposals are its support."""
+LESSONS, CONTRASTS = 10_000, 15_000
+"""Updates of qgpo's pretraining, as its proposals are its support, and of its energy."""
 QGPO = (
-    *("train.batch=128", "train.sampling=uniform", "beta=5", "energy.particles=8 from policy", f"energy.network={LITTLE}"),
+    *("train.batch=128", "train.sampling=uniform", "beta=5", "energy.particles=8 from policy"),
+    "energy.network=mlp([128, 128, 128], activation = mish)",
     *("policy.backbone=diffusion(schedule = linear, obs = [])", "policy.sampler=dpm_solver_pp_2m(15)"),
     *(SMALL, f"policy.optimizer=adam(cosine(2e-3 -> 1e-5, over = {LESSONS}))"),
-    f"energy.optimizer=adam(cosine(3e-3 -> 1e-5, over = {UPDATES}, after = {LESSONS}))",
-    *(f"imitate.updates={LESSONS}", "values.updates=1", f"guide.updates={UPDATES - 1}"),
+    f"energy.optimizer=adam(cosine(2e-3 -> 1e-5, over = {CONTRASTS}, after = {LESSONS}))",
+    *(f"imitate.updates={LESSONS}", "values.updates=1", f"guide.updates={CONTRASTS - 1}"),
 )
 BEST = "act.evaluate=one_of(64, weight = top1(min(Q(s, a), over = ensemble)))"
 
@@ -129,7 +130,7 @@ SPECS: dict[str, Entry] = {
     "idql": Entry("idql", (*DIFFUSION, *VALUES, BEST), IQL, best=64),
     "mean flow": Entry("meanflow_ql", (*QUICK, SMALL, SAMPLED, "reparameterized.factor=0")),
     "bdpo": Entry("bdpo", BDPO, partial(exponential, alpha=0.2), partial(tilted, temperature=0.2), before=TEACH),
-    "qgpo": Entry("qgpo", QGPO, weight=partial(tilted, temperature=0.2), before=LESSONS, beta=5.0),
+    "qgpo": Entry("qgpo", QGPO, weight=partial(tilted, temperature=0.2), before=LESSONS + CONTRASTS - UPDATES, beta=5.0),
     "qam": Entry("qam", (*QUICK, SMALL, *BASE, SAMPLED, "temperature=0.5"), weight=partial(tilted, temperature=0.5)),
 }
 """Every offline spec; one line adds one."""

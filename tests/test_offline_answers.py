@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from flowrl_dsl import driver
+from flowrl_dsl.components.denoising import guided_noise, time_grid
+from flowrl_dsl.components.noise_schedules.linear import linear_alpha
+from flowrl_dsl.components.samplers.dpm_solver_2 import dpm_solver_2
+from flowrl_dsl.components.samplers.dpm_solver_pp_2m import dpm_solver_pp_2m
 from flowrl_dsl.datasets import load
 from flowrl_dsl.runtime.replay import Replay
 from flowrl_dsl.runtime.table import Table
@@ -33,6 +40,39 @@ def test_the_median_of_expectiles_is_the_mean_and_they_approach_the_best_value()
     assert expectile(PROBLEM, 0.5) == pytest.approx(mean, abs=1e-9)
     found = [expectile(PROBLEM, tau) for tau in (0.1, 0.5, 0.7, 0.9, 1 - 1e-9)]
     assert found == sorted(found) and found[-1] == pytest.approx(PROBLEM.q.max(), abs=0.01)
+
+
+def guided_exactly(problem: Problem, beta: float, sampler: Any, steps: int) -> np.ndarray:
+    """Actions of a sampler with the exact noise prediction of the data, guided by the exact energies (qgpo)."""
+    cells, q = (jnp.asarray(x, jnp.float32) for x in (problem.behaviour.cells, problem.q))
+    share = jnp.log(jnp.maximum(jnp.asarray(problem.share, jnp.float32), 1e-38))
+    alpha = partial(linear_alpha, beta_min=0.1, beta_max=20.0)
+
+    def posterior(a_t: jax.Array, t: jax.Array) -> jax.Array:
+        far = jnp.square(a_t[:, None] - alpha(t) * cells).sum(-1)
+        return share - far / (2 * (1 - alpha(t) ** 2))
+
+    def eps(a_t: jax.Array, t: jax.Array) -> jax.Array:
+        clean = jax.nn.softmax(posterior(a_t, t), axis=-1) @ cells
+        return (a_t - alpha(t) * clean) / jnp.sqrt(1 - alpha(t) ** 2)
+
+    def values(a_t: jax.Array, t: jax.Array) -> jax.Array:
+        log_p = posterior(a_t, t)
+        return jax.nn.logsumexp(log_p + beta * q, axis=-1) - jax.nn.logsumexp(log_p, axis=-1)
+
+    noise = guided_noise(eps, values, 1.0, alpha)
+    draw = jax.jit(lambda prior: sampler(noise, alpha, prior, time_grid(1.0, 1e-3, steps), 1.0))
+    return np.asarray(draw(jax.random.normal(jax.random.PRNGKey(0), (300, 2))))
+
+
+def test_the_solver_of_qgpo_reaches_the_tilted_density_with_exact_energies() -> None:
+    """And ten double steps of dpm_solver_2, the last of which are the largest in log-SNR, stop before it."""
+    tilted = PROBLEM.weighted(np.exp(5 * PROBLEM.q))
+    target, data = (float(share @ PROBLEM.q) for share in (tilted.probability, PROBLEM.share))
+    assert data < target - 1
+    found = PROBLEM.q_at(guided_exactly(PROBLEM, 5.0, dpm_solver_pp_2m, 15)).mean()
+    assert abs(found - target) < 0.2
+    assert PROBLEM.q_at(guided_exactly(PROBLEM, 5.0, dpm_solver_2, 10)).mean() < target - 0.4
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.3, 5.0])

@@ -103,6 +103,18 @@ def test_the_offline_results_answer_the_suite_where_their_sets_are_not(scripts) 
     assert {job.data.name for job in whole.jobs} == sets
 
 
+def test_on_policy_curves_lie_at_their_seconds_too(scripts) -> None:
+    results = scripts("make_on_policy_results")
+    jobs = results.study("on_policy").of("ppo", "Hopper-v5")
+    found = results.Study(jobs, [_curve(job, {50_000: 10.0, 1_000_000: 20.0}) for job in jobs])
+    (curve,) = results.by_seconds(found)
+    assert list(curve.steps) == [50_000, 1_000_000] and list(curve.places) == [500, 10_000]
+    assert results.costs(found).endswith("| ppo | 10000 |")
+    assert found.returns(["ppo"], ["Hopper-v5"]).endswith("| ppo | 20.0 [20.0, 20.0] |")
+    parts = [results.study(suite) for suite in results.SUITES]
+    assert all(not part.is_outdated(job) for part in parts for job in part.jobs)
+
+
 def test_a_record_of_another_algorithm_is_shown_with_a_mark_and_repeated(scripts, tmp_path, monkeypatch) -> None:
     records = scripts("records")
     monkeypatch.setattr(records, "DOCS", tmp_path)
