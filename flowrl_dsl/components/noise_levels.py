@@ -42,13 +42,12 @@ def log_snr(alpha):
     return jnp.log(alpha) - jnp.log(jnp.maximum(1 - alpha**2, 1e-7)) / 2
 
 
-_HALVINGS = 24
-"""Of an interval of times, until it is as short as 32-bit numbers distinguish."""
-
-
 @kernel
 def halfway(alpha, t, u):
-    """The times m between t and u with ``l_m = (l_t + l_u)/2``, l = log(alpha / sigma), by bisection: [...]."""
+    """The times m between t and u with ``l_m = (l_t + l_u)/2``, l = log(alpha / sigma): [...].
+
+    By 24 bisections, which leave an interval that 32-bit numbers hardly divide.
+    """
     middle = (log_snr(alpha(t)) + log_snr(alpha(u))) / 2
 
     def halved(_, ends):
@@ -57,7 +56,7 @@ def halfway(alpha, t, u):
         above = log_snr(alpha(m)) > middle
         return jnp.where(above, later, m), jnp.where(above, m, earlier)
 
-    return sum(jax.lax.fori_loop(0, _HALVINGS, halved, (t, u))) / 2
+    return sum(jax.lax.fori_loop(0, 24, halved, (t, u))) / 2
 
 
 class Continuous(NoiseSchedule):
