@@ -11,12 +11,13 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from functools import partial
 from statistics import median
 from typing import Any
 
 from records import fill, table
+
+from flowrl_dsl.bench.timing import seconds
 
 TASKS = ("CartpoleBalance", "CheetahRun")
 ENVS, STEPS, MINIBATCHES, EPOCHS = 64, 24, 4, 5
@@ -77,13 +78,8 @@ def unroll(made: Any, factory: Any) -> float:
     policy = networks.make_inference_fn(network)(params)
     fields = ("truncation", "episode_metrics", "episode_done")
     one = jax.jit(lambda state, key: acting.generate_unroll(env, state, policy, key, STEPS, extra_fields=fields))
-    state, _ = jax.block_until_ready(one(state, keys[0]))
-    took = []
-    for key in jax.random.split(keys[1], UNROLLS):
-        start = time.perf_counter()
-        state, _ = jax.block_until_ready(one(state, key))
-        took.append(time.perf_counter() - start)
-    return median(took)
+    jax.block_until_ready(one(state, keys[0]))  # compiles
+    return median(seconds(lambda: jax.block_until_ready(one(state, keys[1]))) for _ in range(UNROLLS))
 
 
 def ours(task: str) -> dict[str, float]:

@@ -173,8 +173,7 @@ def returns_of(of: Study, task: Task) -> str:
     behaviours = [KEPT_SETS.find(data.key) for data in sets]
     means = [None if found is None else found["returns"] for found in behaviours]
     first = [f"{one['mean']:.1f} (best {one['max']:.1f})" if one is not None else "not collected" for one in means]
-    specs = dict.fromkeys(job.spec for job in of.jobs)
-    rows = [[of.marked(spec, task.name), *(_final(of, spec, data) for data in sets)] for spec in specs]
+    rows = [[of.marked(spec, task.name), *(_final(of, spec, data) for data in sets)] for spec in of.specs]
     return table(["", *LEVELS], [["the data", *first], *rows])
 
 

@@ -34,14 +34,6 @@ def study(suite: str) -> Study:
     return Study(jobs_of(driver.resolve_suite_or_raise(suite)), exchange.read(RECORDS))
 
 
-def specs_of(of: Study) -> list[str]:
-    return list(dict.fromkeys(job.spec for job in of.jobs))
-
-
-def tasks_of(of: Study) -> list[str]:
-    return list(dict.fromkeys(job.question.task for job in of.jobs))
-
-
 def by_seconds(of: Study) -> Iterator[Curve]:
     """The curves over the seconds of training, the median of the runs at each evaluation."""
     for curve in of.curves.values():
@@ -50,8 +42,8 @@ def by_seconds(of: Study) -> Iterator[Curve]:
 
 def costs(of: Study) -> str:
     """The seconds of training of a whole run, one row per spec and one column per task."""
-    rows = [[of.marked(spec), *(_cost(of, spec, task) for task in tasks_of(of))] for spec in specs_of(of)]
-    return table(["seconds", *tasks_of(of)], rows)
+    rows = [[of.marked(spec), *(_cost(of, spec, task) for task in of.tasks)] for spec in of.specs]
+    return table(["seconds", *of.tasks], rows)
 
 
 def _cost(of: Study, spec: str, task: str) -> str:
@@ -62,7 +54,7 @@ def _cost(of: Study, spec: str, task: str) -> str:
 def write(suite: str) -> None:
     """Write the tables and figures of a suite."""
     of = study(suite)
-    shown = f"{of.returns(specs_of(of), tasks_of(of))}\n\n{costs(of)}"
+    shown = f"{of.returns(of.specs, of.tasks)}\n\n{costs(of)}"
     if of.curves:
         for axis, curves in (("steps", list(of.curves.values())), ("seconds", list(by_seconds(of)))):
             picture = f"results_{suite}_{axis}.png"

@@ -43,6 +43,14 @@ class Study:
         self.jobs = placed(list(jobs), self._found)
         self._of_any_form = {_without_form(one.spec, one.question): one for one in kept}
 
+    @property
+    def specs(self) -> list[str]:
+        return list(dict.fromkeys(job.spec for job in self.jobs))
+
+    @property
+    def tasks(self) -> list[str]:
+        return list(dict.fromkeys(job.question.task for job in self.jobs))
+
     def of(self, spec: str, place: str | None = None) -> list[Job]:
         """The jobs of a spec, at one place (a task, of a suite with data sets with one of them) or all."""
         return [job for job in self.jobs if job.spec == spec and place in (None, job.place)]
