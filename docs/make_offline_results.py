@@ -1,9 +1,10 @@
-"""Fill docs/results_offline.md with the results of the suite `offline`, whose data sets it collects.
+"""Fill docs/results_offline.md with the results of the suites `offline` and `fine_tuning`, whose data sets it collects.
 
 ``python docs/make_offline_results.py``.  For each task one policy is trained; ``collect`` writes sets of it while it is
 weak, middling and good, and one of its replay; ``docs/data_sets_offline.jsonl`` has the returns in them.  Then it runs what
 ``docs/results_offline.jsonl`` lacks, as ``flowrl-dsl suite run offline --population`` with a store that begins with these
-results, adds the new ones to the file, and writes tables and figures.
+results, adds the new ones to the file, and writes tables and figures; the same for `fine_tuning` and
+``docs/results_fine_tuning.jsonl``.  ``--suites`` chooses one of them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from records import DOCS, Record, Records, fill, table
@@ -26,12 +28,11 @@ from flowrl_dsl import driver
 from flowrl_dsl.runtime.curves import RETURN, Curve
 from flowrl_dsl.runtime.plot import draw
 from flowrl_dsl.suites import exchange
-from flowrl_dsl.suites.jobs import jobs_of
+from flowrl_dsl.suites.jobs import Job, jobs_of
 
-SUITE = "offline"
 RUNS = DOCS.parent / "runs" / "offline"
 SETS = RUNS / "sets"
-RECORDS = DOCS / "results_offline.jsonl"
+SUITES = ("offline", "fine_tuning")
 KEPT_SETS = Records("data_sets_offline.jsonl")
 
 TEACHER = "redq"
@@ -158,10 +159,16 @@ def call(*words: str) -> None:
 # -------------------------------------------------------------------------------------------------------------------- runs
 
 
+def records_of(suite: str) -> Path:
+    """The committed results of a suite."""
+    return DOCS / f"results_{suite}.jsonl"
+
+
 @cache
-def study() -> Study:
-    """The suite with the results of docs/results_offline.jsonl."""
-    return Study(jobs_of(driver.resolve_suite_or_raise(SUITE)), exchange.read(RECORDS))
+def study(suite: str = "offline") -> Study:
+    """A suite with its committed results."""
+    kept = records_of(suite)
+    return Study(jobs_of(driver.resolve_suite_or_raise(suite)), exchange.read(kept) if kept.exists() else [])
 
 
 # ----------------------------------------------------------------------------------------------------------------- writing
@@ -199,8 +206,56 @@ def curves(of: Study, task: Task) -> Iterator[Curve]:
         yield from drawn
 
 
+FINE_TUNED = {"rlpd": "rlpd", "fql_online": "fql", "qc": "qc"}
+"""A spec that is trained with a data set, and what it is without one."""
+
+
+def fine_tuned(of: Study) -> str:
+    """For each spec and task the environment steps until the good policy, with the data and without; the final returns."""
+    tasks = [task for task in TASKS if task.name in of.tasks]
+    titles = [f"{task.name}, {how}" for task in tasks for how in ("with data", "without")]
+    rows = [
+        [spec, *(_reached(of, one, task, place) for task in tasks for one, place in _pair(spec, alone, task))]
+        for spec, alone in FINE_TUNED.items()
+    ]
+    return table(["", *titles], rows)
+
+
+def _pair(spec: str, alone: str, task: Task) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (spec, DataSet(task, "middling").place), (alone, task.name)
+
+
+def _reached(of: Study, spec: str, task: Task, place: str) -> str:
+    """Where the mean over seeds first reaches the mean return of the set of the good policy, and where it ends."""
+    curve, known = of.curves.get((spec, place)), KEPT_SETS.find(DataSet(task, "good").key)
+    if curve is None or known is None:
+        return "not run"
+    offline = _updates_before(of.of(spec, place)[0])
+    there = curve.steps[(curve.center >= known["returns"]["mean"]) & (curve.steps >= offline)]
+    reached = f"{there[0] - offline} steps" if len(there) else "not reached"
+    return f"{reached}; ends at {curve.center[-1]:.1f}"
+
+
+def _updates_before(job: Job) -> int:
+    """The steps of its phases that do not act."""
+    algorithm, _ = driver.resolve_or_raise(job.path, job.question.task, job.sets)
+    train: Any = algorithm.sections["train"]
+    return int(train.in_phases(algorithm).get("offline", 0))
+
+
+def write_fine_tuning() -> None:
+    """Write the table of the fine-tuned specs, and its figure."""
+    of = study("fine_tuning")
+    shown = fine_tuned(of)
+    if of.curves:
+        draw(list(of.curves.values()), DOCS / "results_fine_tuning.png")
+        shown += "\n\n![learning curves](results_fine_tuning.png)"
+    fill("results_offline.md", "fine_tuning", shown)
+
+
 def write() -> None:
     """Write the tables of docs/results_offline.md and the figures."""
+    write_fine_tuning()
     of = study()
     for task in TASKS:
         drawn = list(curves(of, task))
@@ -216,7 +271,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only-sets", action="store_true", help="make the data sets alone")
     parser.add_argument("--only-write", action="store_true", help="run nothing; write the page from the recorded runs")
-    parser.add_argument("--jobs", help="how many populations are trained at a time")
+    parser.add_argument("--suites", nargs="+", default=list(SUITES), choices=list(SUITES))
+    parser.add_argument("--jobs", help="how many runs or populations are trained at a time")
     parser.add_argument("--specs", nargs="+")
     parser.add_argument("--levels", nargs="+", default=list(LEVELS), choices=LEVELS)
     parser.add_argument("--tasks", nargs="+", default=[t.short for t in TASKS], choices=[t.short for t in TASKS])
@@ -226,9 +282,15 @@ def main() -> None:
         for task in tasks:
             make_sets(task)
     if not asked.only_sets and not asked.only_write:
-        words = ["--data", *(DataSet(task, level).name for task in tasks for level in asked.levels)]
-        words += [*(["--specs", *asked.specs] if asked.specs else []), *(["--jobs", asked.jobs] if asked.jobs else [])]
-        run_suite(SUITE, RUNS, RECORDS, ["--population", *words], os.environ | {"MINARI_DATASETS_PATH": str(SETS)})
+        chosen = {"--specs": asked.specs, "--jobs": [asked.jobs] if asked.jobs else []}
+        words = ["--population", *(word for option, given in chosen.items() if given for word in (option, *given))]
+        places = {
+            "offline": ["--data", *(DataSet(task, level).name for task in tasks for level in asked.levels)],
+            "fine_tuning": ["--tasks", *(task.name for task in tasks if task.name in study("fine_tuning").tasks)],
+        }
+        env = os.environ | {"MINARI_DATASETS_PATH": str(SETS)}
+        for suite in (suite for suite in asked.suites if places[suite][1:]):
+            run_suite(suite, RUNS / suite, records_of(suite), [*words, *places[suite]], env)
     if not asked.only_sets:
         write()
 

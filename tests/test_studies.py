@@ -57,7 +57,8 @@ def _curve(job, values: dict[int, float], algorithm: str | None = None):
 
     asked = job.question if algorithm is None else replace(job.question, algorithm=algorithm)
     measured = tuple(Evaluation(step, value, 0.0, seconds=step / 100) for step, value in values.items())
-    return Result(job.spec, asked, job.sets, "{}", "", FINISHED, asked.steps, 100.0, "", measured)
+    name = "" if job.data is None else job.data.name
+    return Result(job.spec, asked, job.sets, "{}", "", FINISHED, asked.steps, 100.0, "", measured, name)
 
 
 def test_returns_and_speed_of_runs_with_known_curves(scripts) -> None:
@@ -101,6 +102,21 @@ def test_the_offline_results_answer_the_suite_where_their_sets_are_not(scripts) 
     assert whole.marked("bc", task.name) == "bc" and "| bc | not run |" in offline.returns_of(whole, task)
     sets = {offline.DataSet(one, level).name for one in offline.TASKS for level in offline.LEVELS}
     assert {job.data.name for job in whole.jobs} == sets
+
+
+def test_fine_tuning_counts_the_steps_of_the_environment_alone(scripts) -> None:
+    offline = scripts("make_offline_results")
+    task, whole = offline.TASKS[0], offline.study("fine_tuning")
+    assert {*offline.FINE_TUNED, *offline.FINE_TUNED.values()} == {*whole.specs}
+    good = offline.KEPT_SETS.find(offline.DataSet(task, "good").key)["returns"]["mean"]
+    # the 2000 updates before fql_online acts do not count, even where they were enough; fql acts from its start
+    values = {1_000: good, 2_000: 0.0, 7_000: good, 12_000: 1.0}
+    jobs = [job for spec in ("fql_online", "fql") for job in whole.of(spec) if job.question.task == task.name]
+    found = offline.Study(whole.jobs, [_curve(job, values) for job in jobs])
+    row = next(line for line in offline.fine_tuned(found).splitlines() if line.startswith("| fql_online"))
+    assert row.startswith("| fql_online | 5000 steps; ends at 1.0 | 1000 steps; ends at 1.0 | not run |")
+    fallen = offline.Study(whole.jobs, [_curve(job, {7_000: good / 2, 12_000: 3.0}) for job in jobs])
+    assert "| fql_online | not reached; ends at 3.0 |" in offline.fine_tuned(fallen)
 
 
 def test_on_policy_curves_lie_at_their_seconds_too(scripts) -> None:

@@ -1,6 +1,7 @@
 """Phases: ``phase NAME { updates = n  order = ...  begin = [copy(SOURCE, SECTION), reset(optimizers)] }``.
 
-The last phase of an offline algorithm may be counted in environment steps, ``steps = n``: it acts.
+The last phase of an offline algorithm may be counted in environment steps, ``steps = n``: it acts.  A length of ``none`` is
+one that is left out, which is how a derived spec takes back that of its base.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from flowrl_dsl.spec.order import left_out
 from flowrl_dsl.spec.parameters import check_name
 from flowrl_dsl.spec.scope import Site
 from flowrl_dsl.spec.text import text_of
+from flowrl_dsl.syntax import tree
 
 
 def check_options(check: Check) -> None:
@@ -73,15 +75,15 @@ class _PhaseReader:
         return Phase(name, self._order(name, block), updates, self._begin(name, block), steps)
 
     def _updates(self, name: str, block: Block, last: bool) -> int | None:
-        if "updates" not in block.options and "steps" not in block.options and not last:
+        if _length(block, "updates") is None and _length(block, "steps") is None and not last:
             message = f'phase "{name}" sets no updates; only the last phase may leave them out'
             self.check.error("FRL0237", message, (block.given or block.name).span, "add: updates = 100_000")
-        return self._length(name, block, "updates")
+        return self._count(name, block, "updates")
 
     def _steps(self, name: str, block: Block, last: bool) -> int | None:
         """The environment steps of a phase that acts; it is the last one of an algorithm that does not act before it."""
-        given = block.options.get("steps")
-        if given is not None and "updates" in block.options:
+        given = _length(block, "steps")
+        if given is not None and _length(block, "updates") is not None:
             message = f'phase "{name}" sets both updates and steps'
             self.check.error("FRL0259", message, given.span, "steps are those of a phase that acts; leave one of them out")
         elif given is not None and not last:
@@ -91,10 +93,10 @@ class _PhaseReader:
             message = "this regime acts in every phase, and its phases are counted in updates"
             hint = "with regime = offline the last phase acts if it has steps"
             self.check.error("FRL0259", message, given.span, hint)
-        return self._length(name, block, "steps")
+        return self._count(name, block, "steps")
 
-    def _length(self, name: str, block: Block, option: str) -> int | None:
-        given = block.options.get(option)
+    def _count(self, name: str, block: Block, option: str) -> int | None:
+        given = _length(block, option)
         if given is None:
             return None
         self.check.scope.record(Site(f"{name}.{option}", given.value.span), given.value)
@@ -121,6 +123,12 @@ class _PhaseReader:
             return ()
         self.check.scope.record(Site(f"{name}.begin", given.value.span), given.value)
         return BeginReader(self.check, movable_parts(self.check)[0]).read(given.value)
+
+
+def _length(block: Block, option: str) -> tree.Assign | None:
+    """The assignment of ``updates`` or ``steps``; None if it is left out or ``none``."""
+    given = block.options.get(option)
+    return None if given is None or (isinstance(given.value, tree.Name) and given.value.id == "none") else given
 
 
 def _check_total(check: Check, phases: Sequence[Phase]) -> None:

@@ -201,3 +201,19 @@ def test_written_steps_that_phases_make_void_are_reported(tmp_path: Path) -> Non
     warned = [d.message for d in found.diagnostics.found if d.code == "FRL0319"]
     assert warned == ['"train.steps" has no effect: the phases last 50000 steps; --steps can change that']
     assert checked(found).sections["train"].in_phases(found.algorithm)["steps"] == 50_000
+
+
+def test_a_length_of_none_is_one_left_out(tmp_path: Path) -> None:
+    of = checked(phased(tmp_path, base="qc", sets=("regime=off_policy", "online.steps=none")))
+    assert [(phase.updates, phase.steps) for phase in of.phases] == [(1_000_000, None), (None, None)]
+    (tmp_path / "again.flowrl").write_text(show(of))
+    assert checked(resolve(str(tmp_path / "again.flowrl"))).phases == of.phases
+    missing = phased(tmp_path, base="qc", sets=("offline.updates=none",))
+    assert codes(missing) == ["FRL0237"] and "sets no updates" in missing.diagnostics.errors[0].message
+
+
+def test_a_derived_spec_counts_a_phase_in_steps_instead_of_updates(tmp_path: Path) -> None:
+    parts = (OFFLINE, "phase online { updates = 5 }")
+    phased(tmp_path, *parts, base=str(IQL), name="base")
+    of = checked(phased(tmp_path, "phase online { updates = none  steps = 7 }", base="base.flowrl"))
+    assert [(phase.updates, phase.steps) for phase in of.phases] == [(50_000, None), (None, 7)]
