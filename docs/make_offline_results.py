@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -193,6 +194,37 @@ def _final(of: Study, spec: str, data: DataSet) -> str:
     return f"**{text}**" if cloned is not None and found.low[-1] > cloned.high[-1] else text
 
 
+def summary(of: Study) -> str:
+    """For each spec on how many sets it is above and below bc, and its mean return for each kind of set.
+
+    A spec is above where its whole interval is above that of bc.  Means are over tasks, in per cent of the mean return of
+    the task's set *good*; a dash where a task is missing.
+    """
+    titles = ["", "above bc", "below bc", *LEVELS]
+    return table(titles, [[of.marked(spec), *_against_cloning(of, spec), *_shares(of, spec)] for spec in of.specs])
+
+
+def _against_cloning(of: Study, spec: str) -> tuple[str, str]:
+    """The numbers of sets above and below bc, of those that both have run on."""
+    places = [DataSet(task, level).place for task in TASKS for level in LEVELS]
+    pairs = [(of.curves.get((spec, place)), of.curves.get(("bc", place))) for place in places]
+    both = [(one, cloned) for one, cloned in pairs if one is not None and cloned is not None]
+    above = sum(one.low[-1] > cloned.high[-1] for one, cloned in both)
+    below = sum(one.high[-1] < cloned.low[-1] for one, cloned in both)
+    return f"{above} of {len(both)}", f"{below} of {len(both)}"
+
+
+def _shares(of: Study, spec: str) -> Iterator[str]:
+    """The mean return of each kind of set in per cent of that of the good policies."""
+    for level in LEVELS:
+        shares = []
+        for task in TASKS:
+            found, good = of.curves.get((spec, DataSet(task, level).place)), KEPT_SETS.find(DataSet(task, "good").key)
+            if found is not None and good is not None:
+                shares.append(100 * found.center[-1] / good["returns"]["mean"])
+        yield f"{fmean(shares):.0f}" if len(shares) == len(TASKS) else "-"
+
+
 def curves(of: Study, task: Task) -> Iterator[Curve]:
     """All curves of a task, and the mean return of each set as a line."""
     for level in LEVELS:
@@ -257,6 +289,7 @@ def write() -> None:
     """Write the tables of docs/results_offline.md and the figures."""
     write_fine_tuning()
     of = study()
+    fill("results_offline.md", "summary", summary(of))
     for task in TASKS:
         drawn = list(curves(of, task))
         picture = f"results_offline_{task.short}.png"
