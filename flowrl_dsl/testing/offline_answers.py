@@ -59,6 +59,11 @@ class Problem:
         """Q of actions [n, 2]: [n]."""
         return self.height * np.asarray(known_value(jnp.asarray(actions), self.values), np.float64)
 
+    def value(self, actions: jax.Array) -> jax.Array:
+        """Q of actions, to differentiate."""
+        found: jax.Array = self.height * known_value(actions, self.values)
+        return found
+
     def weighted(self, weight: np.ndarray) -> Answer:
         """The density mu w / Z of an imitation with the weights [G^2]."""
         share = self.share * weight
