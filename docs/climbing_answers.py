@@ -17,7 +17,6 @@ from offline_settings import (
     BASE,
     BATCH,
     DRAWS,
-    FALLING,
     FIRST,
     FLOORS,
     LATER,
@@ -41,12 +40,12 @@ from flowrl_dsl.testing.climbing_answers import (
     Peaks,
     best_among,
     best_edits,
+    density_cost,
     flow_of,
     flow_trust,
     peaks_by_size,
-    peaks_of_score,
     peaks_reached,
-    peaks_with_trust,
+    peaks_with_cost,
     pulled_to,
     resampling_weight,
     slope_guided,
@@ -113,7 +112,7 @@ FLAT = "observe.normalize=none"
 ONE = (*QUICK, SMALL, "act.evaluate=mean")
 STUDENT = (*QUICK, SMALL, *BASE, SAMPLED)
 DAC = (
-    *(*QUICK, SMALL, SAMPLED, "eta=0.5"),
+    *(*QUICK, SMALL, SAMPLED, "eta=0.5", "critic.ensemble=1"),
     *("policy.backbone=diffusion(schedule = discrete_vp(20), obs = [])", "policy.sampler=ddpm(20)"),
 )
 """Five levels end with a step from a deviation of 0.44, which blurs the data."""
@@ -144,6 +143,7 @@ EXPO = (
 )
 """Its edits are trained at actions of the data, so that they can be before the policy acts."""
 IQL = partial(expectile, tau=0.7)
+GUIDED, STUDENTS = partial(guided, eta=0.5), partial(student, alpha=10.0)
 SPECS: dict[str, Climber] = {
     "ifql": Climber(
         "ifql",
@@ -151,22 +151,22 @@ SPECS: dict[str, Climber] = {
         IQL,
         partial(of_many, count=32),
     ),
-    "dac": Climber("dac", (*DAC, "order=critic -> critic_target -> policy -> policy_target"), law=partial(guided, eta=0.5)),
+    "dac": Climber("dac", (*DAC, "order=critic -> critic_target -> policy -> policy_target"), law=GUIDED),
     "dac_expectile": Climber(
-        "dac_expectile", (*DAC, *VALUES, "order=value -> critic -> critic_target -> policy"), IQL, partial(guided, eta=0.5)
+        "dac_expectile", (*DAC, *VALUES, "order=value -> critic -> critic_target -> policy"), IQL, GUIDED
     ),
-    "fql": Climber("fql", STUDENT, law=partial(student, alpha=10.0)),
-    "sparse_flow": Climber(
-        "sparse_flow", (*STUDENT, *VALUES, "caution=0.1"), partial(sparse, alpha=0.1), partial(student, alpha=10.0)
-    ),
+    "fql": Climber("fql", STUDENT, law=STUDENTS),
+    "sparse_flow": Climber("sparse_flow", (*STUDENT, *VALUES, "caution=0.1"), partial(sparse, alpha=0.1), STUDENTS),
     "dpmd_offline": Climber("dpmd_offline", MIRROR, IQL, partial(resampled, temperature=0.2), before=TEACH),
     "expo": Climber("expo", EXPO, law=partial(edited, scale=0.05)),
     "td3_bc": Climber("td3_bc", (*ONE, FLAT), peaks=partial(peaks_by_size, scale=2.5, pull=0.5)),
     "rebrac": Climber("rebrac", ONE, peaks=partial(peaks_by_size, scale=1.0, pull=0.01)),
-    "srpo": Climber("srpo", SRPO, IQL, peaks=partial(peaks_of_score, beta=0.05), before=TEACH + VALUED),
-    "dtql": Climber("dtql", TRUST, IQL, peaks=partial(peaks_with_trust, alpha=5.0, loss=trust), before=TEACH),
+    "srpo": Climber(
+        "srpo", SRPO, IQL, peaks=partial(peaks_with_cost, weight=1 / 0.05, cost=density_cost), before=TEACH + VALUED
+    ),
+    "dtql": Climber("dtql", TRUST, IQL, peaks=partial(peaks_with_cost, weight=5.0, cost=trust), before=TEACH),
     "trusted_flow": Climber(
-        "trusted_flow", TRUST, IQL, peaks=partial(peaks_with_trust, alpha=5.0, loss=flow_trust), before=TEACH
+        "trusted_flow", TRUST, IQL, peaks=partial(peaks_with_cost, weight=5.0, cost=flow_trust), before=TEACH
     ),
     "dsrl": Climber("dsrl", DSRL, peaks=partial(peaks_reached, bound=1.5), before=TEACH),
     "dql": Climber("dql", (*QUICK, SMALL, SAMPLED)),
@@ -176,6 +176,9 @@ SPECS: dict[str, Climber] = {
 }
 """Every offline spec that climbs Q by its samples, or picks among them; one entry adds one."""
 
+WITHOUT = {"cql", "calql", "fql_online", "qc", "qc_fql"}
+"""Offline specs without a row: they change the critic, or are fql on a replay or on chunks of actions."""
+
 
 def key_of(name: str, problem: str) -> Record:
     """The fields that identify the record of this problem."""
@@ -183,10 +186,9 @@ def key_of(name: str, problem: str) -> Record:
 
 
 @cache
-def floor(name: str, problem: str) -> float:
+def floor(law: Law, problem: str) -> float:
     """The mean distance of draws of a law to those of the policy with exact fields."""
-    law, of = SPECS[name].law, PROBLEMS[problem]
-    assert law is not None, "asked of entries with a law"
+    of = PROBLEMS[problem]
     return mean(sliced_wasserstein(law(of, seed, True), law(of, 0, False)) for seed in range(1, FLOORS + 1))
 
 
@@ -198,22 +200,21 @@ def train(name: str, problem: str) -> Record:
     if entry.value is not None and found.value is not None:
         kept["value"] = {"learned": round(found.value, 4), "exact": round(entry.value(of), 4)}
     rows = of.behaviour.draw(ROWS, seed=1)
-    kept["q"] = {"learned": mean_q(of, found.actions), "data": mean_q(of, rows), "best": round(float(of.q_at(rows).max()), 3)}
+    best = round(float(of.q_at(rows).max()), 3)
+    kept["q"] = {"learned": mean_q(of, found.actions), "data": mean_q(of, rows), "best": best}
     kept["from_data"] = round(sliced_wasserstein(found.actions, of.behaviour.draw(DRAWS, seed=0)), 4)
     if entry.law is not None:
-        kept |= beside_law(name, problem, found)
+        kept |= beside_law(entry.law, problem, found)
     if entry.peaks is not None:
         kept |= beside_peaks(entry.peaks(of), of, found)
     return kept | {"shown": packed(found.actions)}
 
 
-def beside_law(name: str, problem: str, found: Learned) -> Record:
+def beside_law(law: Law, problem: str, found: Learned) -> Record:
     """The distance of the actions to draws of the law, the floor, and the mean Q of the draws."""
-    law, of = SPECS[name].law, PROBLEMS[problem]
-    assert law is not None, "asked of entries with a law"
-    exact = law(of, 0, False)
-    distance = round(sliced_wasserstein(found.actions, exact), 4)
-    return {"exact_q": mean_q(of, exact), "distance": distance, "floor": round(floor(name, problem), 4), "law": packed(exact)}
+    exact = law(PROBLEMS[problem], 0, False)
+    near = {"distance": round(sliced_wasserstein(found.actions, exact), 4), "floor": round(floor(law, problem), 4)}
+    return near | {"exact_q": mean_q(PROBLEMS[problem], exact), "law": packed(exact)}
 
 
 def beside_peaks(peaks: Peaks, of: Problem, found: Learned) -> Record:

@@ -17,7 +17,6 @@ import numpy as np
 from offline_settings import (
     BASE,
     DRAWS,
-    FALLING,
     FIRST,
     FLOORS,
     LATER,

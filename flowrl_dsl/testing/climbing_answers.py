@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -35,14 +35,16 @@ _AT_ONCE = 1000
 
 
 def posterior(problem: Problem, noisy: jax.Array, alpha: jax.Array, sigma: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """E[a | a_t] [n, 2] at noisy actions a_t = alpha a + sigma noise [n, 2], a of mu, and log p(a_t) [n] up to a constant."""
+    """E[a | a_t] [n, 2] at noisy actions a_t = alpha a + sigma noise [n, 2], a of mu, and log p(a_t) [n] less a constant."""
     return _posterior(*_grid(problem), noisy, alpha, sigma)
 
 
 def _grid(problem: Problem) -> tuple[jax.Array, jax.Array]:
     """The cells along one component [G], and mu [G, G]."""
     side = round(len(problem.share) ** 0.5)
-    return jnp.asarray(problem.behaviour.cells[:side, 1], jnp.float32), jnp.asarray(problem.share.reshape(side, side), jnp.float32)
+    return jnp.asarray(problem.behaviour.cells[:side, 1], jnp.float32), jnp.asarray(
+        problem.share.reshape(side, side), jnp.float32
+    )
 
 
 def _posterior(
@@ -77,6 +79,13 @@ def slope_guided(problem: Problem, eta: float, draws: int, seed: int, levels: in
 
     That is the minimum of eta E[mean_A (eps - noise)^2] + E[mean_A (sigma grad Q(a_t) eps)] / E|Q| at each noisy action.
     """
+    first, rest = jax.random.split(jax.random.PRNGKey(seed))
+    return np.asarray(_guided_sampler(problem, eta, levels)(jax.random.normal(first, (draws, 2)), rest))
+
+
+@cache
+def _guided_sampler(problem: Problem, eta: float, levels: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """Actions from noise and a key, compiled once for all seeds."""
     size = float(problem.share @ np.abs(problem.q))
     alpha = partial(alpha_of_betas, levels=levels, betas=vp_betas(levels, 0.1, 10.0))
     slope = jax.grad(lambda a: problem.value(a).sum())
@@ -87,9 +96,7 @@ def slope_guided(problem: Problem, eta: float, draws: int, seed: int, levels: in
         mean, _ = posterior(problem, a_t, kept, sigma)
         return (a_t - kept * mean) / sigma - sigma * slope(a_t) / (2 * eta * size)
 
-    keys = jax.random.split(jax.random.PRNGKey(seed))
-    prior = jax.random.normal(keys[0], (draws, 2))
-    return np.asarray(jax.jit(lambda prior, key: ddpm(eps, alpha, prior, key, level_grid(levels, levels), 1.0))(prior, keys[1]))
+    return jax.jit(lambda prior, key: ddpm(eps, alpha, prior, key, level_grid(levels, levels), 1.0))
 
 
 # laws of actions
@@ -213,8 +220,8 @@ def flow_trust(problem: Problem, cells: np.ndarray) -> np.ndarray:
     return np.mean([expected(problem, cells, t, 1 - t, _error) / (1 - t) ** 2 for t in times], axis=0)
 
 
-def smoothed_density(problem: Problem, cells: np.ndarray, ends: tuple[float, float] = (0.02, 0.98)) -> np.ndarray:
-    """E[sigma^3 / alpha log p_t(alpha a + sigma noise)], t uniform: its gradient is -E[sigma^2 (eps - noise)] (srpo).
+def density_cost(problem: Problem, cells: np.ndarray, ends: tuple[float, float] = (0.02, 0.98)) -> np.ndarray:
+    """-E[sigma^3 / alpha log p_t(alpha a + sigma noise)], t uniform: its gradient is E[sigma^2 (eps - noise)] (srpo).
 
     Of the linear schedule; eps = -sigma grad log p_t, and the noise has the mean 0.
     """
@@ -222,7 +229,7 @@ def smoothed_density(problem: Problem, cells: np.ndarray, ends: tuple[float, flo
     for t in ends[0] + (ends[1] - ends[0]) * (np.arange(_LEVELS) + 0.5) / _LEVELS:
         alpha = float(linear_alpha(t, 0.1, 20.0))
         sigma = (1 - alpha**2) ** 0.5
-        found.append(sigma**3 / alpha * expected(problem, cells, alpha, sigma, _log_density))
+        found.append(-(sigma**3) / alpha * expected(problem, cells, alpha, sigma, _log_density))
     return np.mean(found, axis=0)
 
 
@@ -234,13 +241,7 @@ def _log_density(a: jax.Array, clean: jax.Array, log_p: jax.Array) -> jax.Array:
     return log_p
 
 
-def peaks_with_trust(problem: Problem, alpha: float, loss: Callable[[Problem, np.ndarray], np.ndarray]) -> Peaks:
-    """Of Q - alpha loss."""
+def peaks_with_cost(problem: Problem, weight: float, cost: Callable[[Problem, np.ndarray], np.ndarray]) -> Peaks:
+    """Of Q(a) - weight cost(a) (dtql, trusted_flow, srpo)."""
     cells = problem.behaviour.cells
-    return peaks_of(cells, problem.q - alpha * loss(problem, cells))
-
-
-def peaks_of_score(problem: Problem, beta: float) -> Peaks:
-    """Of beta Q and the smoothed log-density of mu (srpo)."""
-    cells = problem.behaviour.cells
-    return peaks_of(cells, beta * problem.q + smoothed_density(problem, cells))
+    return peaks_of(cells, problem.q, weight * cost(problem, cells))
