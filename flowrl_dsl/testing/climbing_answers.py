@@ -24,8 +24,8 @@ from flowrl_dsl.components.noise_schedules.linear import linear_alpha
 from flowrl_dsl.components.samplers.ddpm import ddpm
 from flowrl_dsl.testing.offline_answers import Problem
 
-_LEVELS, _NODES = 12, 6
-"""Noise levels, and nodes of a Gauss-Hermite rule along each component, of an expectation over noisy actions."""
+_LEVELS = 64
+"""Noise levels of an expectation over them."""
 _STEPS = 21
 """Edits that are compared along each component."""
 _SUMS = 2000
@@ -119,8 +119,9 @@ def best_edits(problem: Problem, actions: np.ndarray, scale: float) -> np.ndarra
 def pulled_to(problem: Problem, taught: np.ndarray, strength: float) -> np.ndarray:
     """argmax_a Q(a) - strength |a - b|^2 over the grid, for each b of ``taught`` [n, 2] (fql)."""
     cells = problem.behaviour.cells
-    far = [np.square(b[:, None] - cells).sum(axis=-1) for b in np.split(taught, range(_AT_ONCE, len(taught), _AT_ONCE))]
-    return cells[np.concatenate([(problem.q - strength * part).argmax(axis=1) for part in far])]
+    alone = problem.q - strength * np.square(cells).sum(axis=1)
+    parts = np.split(taught, range(_AT_ONCE, len(taught), _AT_ONCE))
+    return cells[np.concatenate([(alone + 2 * strength * part @ cells.T).argmax(axis=1) for part in parts])]
 
 
 def resampling_weight(problem: Problem, temperature: float, count: int, seed: int = 0) -> np.ndarray:
@@ -184,44 +185,42 @@ def peaks_reached(problem: Problem, bound: float, side: int = 101) -> Peaks:
     return peaks_of(reached, problem.q_at(reached))
 
 
-Loss = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+def over_noise(problem: Problem, alpha: float, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """E[mean_A (E[a | a_t] - a)^2] and E[log p(a_t)] [G^2] over the noise of a_t = alpha a + sigma noise, a each cell.
+
+    Sums over a grid of noisy actions, half a deviation wide; all factors are Gaussians of single components.
+    """
+    line, share = (np.asarray(x, np.float64) for x in _grid(problem))
+    reach = alpha + 5 * sigma
+    noisy = np.linspace(-reach, reach, int(np.ceil(4 * reach / sigma)))
+    far = -np.square(noisy[:, None] - alpha * line) / (2 * sigma**2)
+    top = far.max(axis=1, keepdims=True)
+    kernel, weight = np.exp(far - top), np.exp(far)
+    weight = weight / weight.sum(axis=0)
+    total = kernel @ share @ kernel.T
+    mean = [(kernel * line) @ share @ kernel.T / total, kernel @ share @ (kernel * line).T / total]
+    square, *first = (weight.T @ x @ weight for x in (mean[0] ** 2 + mean[1] ** 2, *mean))
+    error = square - 2 * (line[:, None] * first[0] + line * first[1]) + line[:, None] ** 2 + line**2
+    return error.ravel() / 2, (weight.T @ (np.log(total) + top + top.T) @ weight).ravel()
 
 
-def expected(problem: Problem, cells: np.ndarray, alpha: float, sigma: float, loss: Loss) -> np.ndarray:
-    """E over the noise of loss(a, E[a | a_t], log p(a_t)) [n], a_t = alpha a + sigma noise, at actions a [n, 2]."""
-    parts = np.split(cells.astype(np.float32), range(_AT_ONCE, len(cells), _AT_ONCE))
-    line, share = _grid(problem)
-    return np.concatenate([np.asarray(_expected(line, share, part, alpha, sigma, loss), np.float64) for part in parts])
-
-
-@partial(jax.jit, static_argnames="loss")
-def _expected(line: jax.Array, share: jax.Array, a: jax.Array, alpha: float, sigma: float, loss: Loss) -> jax.Array:
-    node, weight = np.polynomial.hermite_e.hermegauss(_NODES)
-    noise = jnp.asarray(np.stack(np.meshgrid(node, node), axis=-1).reshape(-1, 1, 2), jnp.float32)
-    weights = jnp.asarray(np.outer(weight, weight).ravel() / weight.sum() ** 2, jnp.float32)
-    clean, log_p = _posterior(line, share, (alpha * a + sigma * noise).reshape(-1, 2), alpha, sigma)
-    return weights @ loss(a, clean.reshape(-1, *a.shape), log_p.reshape(-1, len(a)))
-
-
-def trust(problem: Problem, cells: np.ndarray, data: float = 0.5, spread: float = 0.5) -> np.ndarray:
-    """E[mean_A (D(a + sigma noise) - a)^2 / c_out^2] of the exact denoiser D of mu: the loss of edm at actions (dtql).
+def trust(problem: Problem, data: float = 0.5, spread: float = 0.5) -> np.ndarray:
+    """E[mean_A (D(a + sigma noise) - a)^2 / c_out^2] [G^2] of the exact denoiser D of mu: the loss of edm at a (dtql).
 
     1 / c_out^2 = 1 / sigma^2 + 1 / data^2, and log sigma is logistic around log data.
     """
     u = (np.arange(_LEVELS) + 0.5) / _LEVELS
-    levels = data * (u / (1 - u)) ** spread
-    losses = [(sigma**-2 + data**-2) * expected(problem, cells, 1.0, sigma, _error) for sigma in levels]
-    return np.mean(losses, axis=0)
+    return np.mean([(s**-2 + data**-2) * over_noise(problem, 1.0, s)[0] for s in data * (u / (1 - u)) ** spread], axis=0)
 
 
-def flow_trust(problem: Problem, cells: np.ndarray) -> np.ndarray:
-    """E[mean_A (E[a | a_t] - a)^2 / (1 - t)^2], a_t = (1 - t) noise + t a, t uniform: the loss of a flow (trusted_flow)."""
+def flow_trust(problem: Problem) -> np.ndarray:
+    """E[mean_A (E[a | a_t] - a)^2 / (1 - t)^2] [G^2], a_t = (1 - t) noise + t a: the loss of a flow at a (trusted_flow)."""
     times = (np.arange(_LEVELS) + 0.5) / _LEVELS
-    return np.mean([expected(problem, cells, t, 1 - t, _error) / (1 - t) ** 2 for t in times], axis=0)
+    return np.mean([over_noise(problem, t, 1 - t)[0] / (1 - t) ** 2 for t in times], axis=0)
 
 
-def density_cost(problem: Problem, cells: np.ndarray, ends: tuple[float, float] = (0.02, 0.98)) -> np.ndarray:
-    """-E[sigma^3 / alpha log p_t(alpha a + sigma noise)], t uniform: its gradient is E[sigma^2 (eps - noise)] (srpo).
+def density_cost(problem: Problem, ends: tuple[float, float] = (0.02, 0.98)) -> np.ndarray:
+    """-E[sigma^3 / alpha log p_t(alpha a + sigma noise)] [G^2], t uniform: its gradient is E[sigma^2 (eps - noise)] (srpo).
 
     Of the linear schedule; eps = -sigma grad log p_t, and the noise has the mean 0.
     """
@@ -229,19 +228,10 @@ def density_cost(problem: Problem, cells: np.ndarray, ends: tuple[float, float] 
     for t in ends[0] + (ends[1] - ends[0]) * (np.arange(_LEVELS) + 0.5) / _LEVELS:
         alpha = float(linear_alpha(t, 0.1, 20.0))
         sigma = (1 - alpha**2) ** 0.5
-        found.append(-(sigma**3) / alpha * expected(problem, cells, alpha, sigma, _log_density))
+        found.append(-(sigma**3) / alpha * over_noise(problem, alpha, sigma)[1])
     return np.mean(found, axis=0)
 
 
-def _error(a: jax.Array, clean: jax.Array, log_p: jax.Array) -> jax.Array:
-    return jnp.square(clean - a).mean(axis=-1)
-
-
-def _log_density(a: jax.Array, clean: jax.Array, log_p: jax.Array) -> jax.Array:
-    return log_p
-
-
-def peaks_with_cost(problem: Problem, weight: float, cost: Callable[[Problem, np.ndarray], np.ndarray]) -> Peaks:
+def peaks_with_cost(problem: Problem, weight: float, cost: Callable[[Problem], np.ndarray]) -> Peaks:
     """Of Q(a) - weight cost(a) (dtql, trusted_flow, srpo)."""
-    cells = problem.behaviour.cells
-    return peaks_of(cells, problem.q, weight * cost(problem, cells))
+    return peaks_of(problem.behaviour.cells, problem.q, weight * cost(problem))
