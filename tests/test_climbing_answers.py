@@ -150,7 +150,7 @@ def test_the_best_peak_within_reach_is_that_of_a_random_search() -> None:
 
 @pytest.mark.parametrize("kind", ["edm", "flow"])
 def test_losses_at_actions_are_means_over_levels_and_noise(kind: str) -> None:
-    rng, found, draws = np.random.default_rng(0), [], 1500
+    rng, found, draws = np.random.default_rng(0), [], 800
     u = (np.arange(draws) + 0.5) / draws
     alpha, sigma = (np.ones(draws), 0.5 * (u / (1 - u)) ** 0.5) if kind == "edm" else (u, 1 - u)
     scale = sigma**-2 + (0.5**-2 if kind == "edm" else 0)
@@ -158,13 +158,13 @@ def test_losses_at_actions_are_means_over_levels_and_noise(kind: str) -> None:
         mean = clean(alpha[:, None] * a + sigma[:, None] * rng.normal(size=(draws, 2)), alpha, sigma)
         found.append((np.square(mean - a).mean(axis=1) * scale).mean())
     exact = trust(PROBLEM) if kind == "edm" else flow_trust(PROBLEM)
-    np.testing.assert_allclose(exact[AT], found, rtol=0.08)
+    np.testing.assert_allclose(exact[AT], found, rtol=0.1)
     assert max(found) > 1.4 * min(found)
 
 
 def test_the_slope_of_the_cost_is_the_gap_of_the_scores() -> None:
     """E[sigma^2 (eps - noise)], eps of the exact posterior."""
-    rng, draws, row = np.random.default_rng(0), 2500, AT[0]
+    rng, draws, row = np.random.default_rng(0), 1200, AT[0]
     t, noise = 0.02 + 0.96 * (np.arange(draws) + 0.5) / draws, rng.normal(size=(draws, 2))
     alpha = np.asarray(linear_alpha(t, 0.1, 20.0), np.float64)
     sigma = np.sqrt(1 - alpha**2)
@@ -174,7 +174,7 @@ def test_the_slope_of_the_cost_is_the_gap_of_the_scores() -> None:
     cost = density_cost(PROBLEM)
     slope = [(cost[row + 100] - cost[row - 100]) / 0.04, (cost[row + 1] - cost[row - 1]) / 0.04]
     assert np.abs(gap).max() > 0.1
-    np.testing.assert_allclose(slope, gap, atol=0.04)
+    np.testing.assert_allclose(slope, gap, atol=0.05)
 
 
 def test_the_weight_of_a_cost_moves_the_highest_peak_from_the_best_action() -> None:
