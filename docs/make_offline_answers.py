@@ -7,14 +7,34 @@ a line of ``docs/known_answers_offline.jsonl``; a recorded problem is not traine
 from __future__ import annotations
 
 import argparse
-from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from statistics import mean
 
+import climbing_answers as climbing
 import numpy as np
-from records import DOCS, Record, Records, fill, fingerprint, table
+from offline_settings import (
+    BASE,
+    DRAWS,
+    FIRST,
+    FLOORS,
+    LATER,
+    LITTLE,
+    PROBLEMS,
+    QUICK,
+    RECORDS,
+    SAMPLED,
+    SMALL,
+    TEACH,
+    UPDATES,
+    VALUES,
+    mean_q,
+    packed,
+    settings_of,
+    unpacked,
+)
+from records import DOCS, Record, fill, table
 
 from flowrl_dsl.testing.known_answers import Answer, sampled_exactly, sliced_wasserstein
 from flowrl_dsl.testing.offline_answers import (
@@ -29,25 +49,11 @@ from flowrl_dsl.testing.offline_answers import (
     sparse,
 )
 
-RECORDS = Records("known_answers_offline.jsonl")
-UPDATES, DRAWS, SHOWN = 5000, 2000, 1000
-FLOORS = 5
-"""Pairs of samples whose mean distance is the floor."""
-PROBLEMS = {
-    "ring": Problem("ring", "uneven", 0.3),
-    "moons": Problem("moons", "checkerboard", 0.5),
-    "checkerboard": Problem("checkerboard", "ring", 0.1),
-}
-"""By their data."""
-
 TIMES = (0.1, 0.3, 0.6)
 """At which energies are compared; the linear schedule has alpha 0.95, 0.63 and 0.16 there."""
 
 Weight = Callable[[np.ndarray, float], np.ndarray]
 
-FALLING = f"adam(cosine(2e-3 -> 1e-5, over = {UPDATES}))"
-"""A constant rate leaves noise as large as the measured distances."""
-QUICK = (f"policy.optimizer={FALLING}", "train.batch=128", "train.sampling=uniform")
 DIFFUSION = (
     *QUICK,
     "policy.backbone=diffusion(obs = [])",
@@ -55,15 +61,8 @@ DIFFUSION = (
     "policy.network=mlp([128, 128], activation = mish)",
     "policy.target=none",
 )
-VALUES = ("value.network=mlp([64])", f"value.optimizer={FALLING}")
-SAMPLED = "act.evaluate=sample"
-SMALL = "policy.network=mlp([128, 128], activation = mish)"
-BASE = ("behavior.network=mlp([128, 128], activation = mish)", f"behavior.optimizer={FALLING}")
-STEPS, TEACH = 20, 3000
-"""Denoising steps of bdpo, and updates of a pretraining before those of the rest."""
-LITTLE = "mlp([64, 64], activation = mish)"
-LATER = f"adam(cosine(3e-3 -> 1e-5, over = {UPDATES}, after = {TEACH}))"
-FIRST = f"adam(cosine(3e-3 -> 1e-5, over = {TEACH}))"
+STEPS = 20
+"""Denoising steps of bdpo."""
 BDPO = (
     *("train.batch=64", "train.sampling=uniform", "eta=0.2", "rho=0", "critic.ensemble=1", "steps.ensemble=1"),
     *(f"{owner}.backbone=diffusion(discrete_vp({STEPS}), obs = [])" for owner in ("policy", "behavior")),
@@ -133,15 +132,12 @@ SPECS: dict[str, Entry] = {
     "qgpo": Entry("qgpo", QGPO, weight=partial(tilted, temperature=0.2), before=LESSONS + CONTRASTS - UPDATES, beta=5.0),
     "qam": Entry("qam", (*QUICK, SMALL, *BASE, SAMPLED, "temperature=0.5"), weight=partial(tilted, temperature=0.5)),
 }
-"""Every offline spec; one line adds one."""
+"""Every offline spec that imitates weighted data, or follows the density of it; those of climbing_answers.py climb Q."""
 
 
 def key_of(name: str, problem: str) -> Record:
     """The fields that identify the record of this problem."""
-    entry = SPECS[name]
-    of = PROBLEMS[problem]
-    settings = {"entry": name, "data": of.data, "values": of.values, "height": of.height, "updates": UPDATES}
-    return settings | {"algorithm": fingerprint(entry.spec, None, entry.sets)}
+    return settings_of(name, SPECS[name].spec, SPECS[name].sets, problem)
 
 
 @cache
@@ -188,8 +184,7 @@ def train(name: str, problem: str) -> Record:
     kept["distance"] = round(sliced_wasserstein(found.actions, exact), 4)
     kept["floor"] = round(floor(name, problem), 4)
     kept["q"] = {"learned": mean_q(of, found.actions), "exact": mean_q(of, exact), "data": round(float(of.share @ of.q), 3)}
-    shown = np.round(127 * found.actions[:SHOWN]).astype(np.int8)
-    return kept | {"shown": b64encode(shown.tobytes()).decode()}
+    return kept | {"shown": packed(found.actions)}
 
 
 def at_noise(found: Learned) -> float | None:
@@ -208,11 +203,6 @@ def likeness(problem: Problem, beta: float, learned: Callable[[np.ndarray, float
         exact = energy(problem, beta, noisy, alpha)
         found[str(t)] = round(float(np.corrcoef(learned(noisy, t), exact)[0, 1]), 3)
     return found
-
-
-def mean_q(problem: Problem, actions: np.ndarray) -> float:
-    """The mean Q of actions [n, 2]."""
-    return round(float(problem.q_at(actions).mean()), 3)
 
 
 def cell(name: str, problem: str) -> str:
@@ -244,7 +234,7 @@ def picture() -> None:
             panel.imshow(answer.probability.reshape(side, side).T, origin="lower", extent=(-1, 1, -1, 1), cmap="Greys")
             kept = RECORDS.shown(key_of(name, problem)) if row else None
             if kept is not None:
-                points = np.frombuffer(b64decode(kept["shown"]), np.int8).reshape(-1, 2) / 127
+                points = unpacked(kept["shown"])
                 panel.scatter(points[:, 0], points[:, 1], s=5, color="C3", alpha=0.5, linewidths=0)
             elif row == 0:
                 panel.contour(of.q.reshape(side, side).T, levels=6, extent=(-1, 1, -1, 1), cmap="viridis", linewidths=0.7)
@@ -259,9 +249,11 @@ def picture() -> None:
 def write() -> None:
     """Write the table of docs/known_answers_offline.md and its figure."""
     picture()
+    climbing.picture()
     rows = [[_marked(name), *(cell(name, problem) for problem in PROBLEMS)] for name in SPECS]
     titles = [f"{problem}, Q of {of.values}" for problem, of in PROBLEMS.items()]
     fill("known_answers_offline.md", "answers", table(["", *titles], rows) + "\n\n![samples](known_answers_offline.png)")
+    fill("known_answers_offline.md", "climbing", climbing.tables())
 
 
 def _marked(name: str) -> str:
@@ -271,12 +263,14 @@ def _marked(name: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only-write", action="store_true", help="train nothing; write the page from the recorded results")
-    parser.add_argument("--specs", nargs="+", default=list(SPECS), choices=list(SPECS))
+    names = [*SPECS, *climbing.SPECS]
+    parser.add_argument("--specs", nargs="+", default=names, choices=names)
     asked = parser.parse_args()
     for problem in PROBLEMS:
         for name in asked.specs:
-            if not asked.only_write and RECORDS.find(key_of(name, problem)) is None:
-                RECORDS.add(train(name, problem))
+            key, trained = (key_of, train) if name in SPECS else (climbing.key_of, climbing.train)
+            if not asked.only_write and RECORDS.find(key(name, problem)) is None:
+                RECORDS.add(trained(name, problem))
                 print(f"done: {name}, {problem}", flush=True)
     write()
 

@@ -27,8 +27,21 @@ def test_every_shipped_spec_takes_part(scripts) -> None:
     online = [name for name, one in off_policy.items() if not one.sections["train"].sampling.needs_data]
     assert sorted(scripts("make_results").SPECS) == sorted(online)
     assert sorted(scripts("make_known_answers").SPECS) == sorted(online)
+    offline = [name for name, one in algorithms.items() if one.regime.name == "offline"]
+    answered = {
+        entry.spec for name in ("make_offline_answers", "climbing_answers") for entry in scripts(name).SPECS.values()
+    }
+    assert answered == set(offline) - scripts("climbing_answers").WITHOUT
     on_policy = [name for name, one in algorithms.items() if one.regime.name == "on_policy"]
     assert sorted(scripts("make_on_policy_answers").SPECS) == sorted(on_policy)
+
+
+def test_every_offline_answer_is_recorded_and_shown(scripts) -> None:
+    page = (DOCS / "known_answers_offline.md").read_text()
+    for one in map(scripts, ("make_offline_answers", "climbing_answers")):
+        for name in one.SPECS:
+            assert all(one.RECORDS.shown(one.key_of(name, problem)) for problem in one.PROBLEMS), name
+            assert all(f" {one.cell(name, problem)} |" in page for problem in one.PROBLEMS), name
 
 
 def test_the_latest_record_of_a_key_counts_and_survives_the_process(scripts, tmp_path, monkeypatch) -> None:

@@ -59,6 +59,11 @@ class Problem:
         """Q of actions [n, 2]: [n]."""
         return self.height * np.asarray(known_value(jnp.asarray(actions), self.values), np.float64)
 
+    def value(self, actions: jax.Array) -> jax.Array:
+        """Q of actions, to differentiate."""
+        found: jax.Array = self.height * known_value(actions, self.values)
+        return found
+
     def weighted(self, weight: np.ndarray) -> Answer:
         """The density mu w / Z of an imitation with the weights [G^2]."""
         share = self.share * weight
@@ -148,20 +153,23 @@ def learn(
     known = "critic" in driver.resolve_or_raise(spec, None, ())[0].sections
     algorithm, _ = driver.resolve_or_raise(spec, None, (*[exact][: int(known)], *sets))
     program = driver.build_program(algorithm, 1, 2, capacity=ROWS, data=True)
-    state, hyper, storage = program.init(seed), program.hyper, _storage(problem)
+    state, hyper = program.init(seed), program.hyper
+    storage = _storage(problem, beside_replay=program.data.source.keeps_data)
     for start in range(0, updates, 1000):
         state, _ = program.update(state, storage, min(1000, updates - start), hyper)
     actions = program.act(state, np.ones((draws, 1), np.float32), updates, "evaluate", hyper)["action"]
     return Learned(np.asarray(actions), _value(program, state, storage), _noisy_values(algorithm, state))
 
 
-def _storage(problem: Problem) -> dict[str, Any]:
-    """The data set on the device."""
+def _storage(problem: Problem, beside_replay: bool) -> dict[str, Any]:
+    """The data set on the device, alone or beside an empty replay."""
     ones = np.ones(ROWS, np.float32)
     s = ones[:, None]
     actions = problem.behaviour.draw(ROWS, seed=1).astype(np.float32)
     counts = {"size": np.int32(ROWS), "total": np.int32(ROWS)}
-    return jax.tree.map(jnp.asarray, {"s": s, "a": actions, "r": 0 * ones, "d": ones, "end": ones, "s_next": s, **counts})
+    rows = {"s": s, "a": actions, "r": 0 * ones, "d": ones, "end": ones, "s_next": s}
+    data = jax.tree.map(jnp.asarray, rows | counts)
+    return data | {"size": jnp.int32(0), "total": jnp.int32(0), "data": data} if beside_replay else data
 
 
 def _noisy_values(algorithm: Algorithm, state: Any) -> Callable[[np.ndarray, float], np.ndarray] | None:
