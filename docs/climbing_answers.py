@@ -38,7 +38,6 @@ from records import DOCS, Record, table
 
 from flowrl_dsl.testing.climbing_answers import (
     Peaks,
-    best_among,
     best_edits,
     density_cost,
     flow_of,
@@ -52,7 +51,7 @@ from flowrl_dsl.testing.climbing_answers import (
     trust,
 )
 from flowrl_dsl.testing.known_answers import sampled_exactly, sliced_wasserstein
-from flowrl_dsl.testing.offline_answers import ROWS, Learned, Problem, expectile, learn, sparse
+from flowrl_dsl.testing.offline_answers import ROWS, Learned, Problem, best_among, expectile, learn, sparse
 
 Law = Callable[[Problem, int, bool], np.ndarray]
 """Draws of a law by their seed; those of a policy whose sampler follows exact fields, if asked for."""

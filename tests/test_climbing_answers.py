@@ -8,7 +8,6 @@ import pytest
 
 from flowrl_dsl.components.noise_schedules.linear import linear_alpha
 from flowrl_dsl.testing.climbing_answers import (
-    best_among,
     best_edits,
     density_cost,
     flow_of,
@@ -24,7 +23,7 @@ from flowrl_dsl.testing.climbing_answers import (
     trust,
 )
 from flowrl_dsl.testing.known_answers import sliced_wasserstein
-from flowrl_dsl.testing.offline_answers import Problem
+from flowrl_dsl.testing.offline_answers import Problem, best_among
 
 PROBLEM = Problem("ring", "uneven", 0.3)
 CELLS, SHARE = PROBLEM.behaviour.cells, PROBLEM.share

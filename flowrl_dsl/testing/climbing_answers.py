@@ -22,7 +22,7 @@ from flowrl_dsl.components.noise_levels import alpha_of_betas, level_grid
 from flowrl_dsl.components.noise_schedules.discrete_vp import vp_betas
 from flowrl_dsl.components.noise_schedules.linear import linear_alpha
 from flowrl_dsl.components.samplers.ddpm import ddpm
-from flowrl_dsl.testing.offline_answers import Problem
+from flowrl_dsl.testing.offline_answers import Problem, best_among
 
 _LEVELS = 64
 """Noise levels of an expectation over them."""
@@ -35,8 +35,18 @@ _AT_ONCE = 1000
 
 
 def posterior(problem: Problem, noisy: jax.Array, alpha: jax.Array, sigma: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """E[a | a_t] [n, 2] at noisy actions a_t = alpha a + sigma noise [n, 2], a of mu, and log p(a_t) [n] less a constant."""
-    return _posterior(*_grid(problem), noisy, alpha, sigma)
+    """E[a | a_t] [n, 2] at noisy actions a_t = alpha a + sigma noise [n, 2], a of mu, and log p(a_t) [n] less a constant.
+
+    By two products of matrices, as the Gaussian factors into components.
+    """
+    line, share = _grid(problem)
+    far = -jnp.square(noisy[..., None] - alpha * line) / (2 * sigma**2)
+    top = far.max(axis=-1, keepdims=True)
+    x, y = jnp.moveaxis(jnp.exp(far - top), 1, 0)
+    seen = x @ share
+    total = (seen * y).sum(axis=-1)
+    mean = jnp.stack([((x * line) @ share * y).sum(axis=-1), (seen * y) @ line], axis=-1) / total[:, None]
+    return mean, jnp.log(total) + top.sum(axis=(1, 2))
 
 
 def _grid(problem: Problem) -> tuple[jax.Array, jax.Array]:
@@ -45,19 +55,6 @@ def _grid(problem: Problem) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(problem.behaviour.cells[:side, 1], jnp.float32), jnp.asarray(
         problem.share.reshape(side, side), jnp.float32
     )
-
-
-def _posterior(
-    line: jax.Array, share: jax.Array, noisy: jax.Array, alpha: jax.Array, sigma: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """By two products of matrices, as the Gaussian factors into components."""
-    far = -jnp.square(noisy[..., None] - alpha * line) / (2 * sigma**2)
-    top = far.max(axis=-1, keepdims=True)
-    x, y = jnp.moveaxis(jnp.exp(far - top), 1, 0)
-    seen = x @ share
-    total = (seen * y).sum(axis=-1)
-    mean = jnp.stack([((x * line) @ share * y).sum(axis=-1), (seen * y) @ line], axis=-1) / total[:, None]
-    return mean, jnp.log(total) + top.sum(axis=(1, 2))
 
 
 def flow_of(problem: Problem, noise: np.ndarray, steps: int = 10) -> np.ndarray:
@@ -100,12 +97,6 @@ def _guided_sampler(problem: Problem, eta: float, levels: int) -> Callable[[jax.
 
 
 # laws of actions
-
-
-def best_among(problem: Problem, proposed: np.ndarray) -> np.ndarray:
-    """The best [n, 2] of each row of proposals [n, N, 2]."""
-    q = problem.q_at(proposed.reshape(-1, 2)).reshape(proposed.shape[:2])
-    return proposed[np.arange(len(proposed)), q.argmax(axis=1)]
 
 
 def best_edits(problem: Problem, actions: np.ndarray, scale: float) -> np.ndarray:

@@ -104,11 +104,15 @@ def exponential(problem: Problem, alpha: float) -> float:
     return float(top + alpha * np.log(problem.share @ np.exp((problem.q - top) / alpha)))
 
 
+def best_among(problem: Problem, proposed: np.ndarray) -> np.ndarray:
+    """The best [n, 2] of each row of proposals [n, N, 2]."""
+    q = problem.q_at(proposed.reshape(-1, 2)).reshape(proposed.shape[:2])
+    return proposed[np.arange(len(proposed)), q.argmax(axis=1)]
+
+
 def best_of(problem: Problem, count: int, draws: int, seed: int) -> np.ndarray:
     """Draws [n, 2] of the law of the best of ``count`` actions of mu (idql)."""
-    proposed = problem.behaviour.draw(draws * count, seed)
-    best = problem.q_at(proposed).reshape(draws, count).argmax(axis=1)
-    return proposed.reshape(draws, count, 2)[np.arange(draws), best]
+    return best_among(problem, problem.behaviour.draw(draws * count, seed).reshape(draws, count, 2))
 
 
 def gaussian(target: Answer, draws: int, seed: int) -> np.ndarray:
