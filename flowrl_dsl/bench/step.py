@@ -3,6 +3,8 @@
 Needed floating-point operations are those of the matrix products of one update after all passes, counted in jax's
 trace (``lowering.cost.matrix_product_flops``).  A stage that runs only every n-th update is counted in full: for such a
 spec the share of the machine's speed is an upper bound.
+
+The updates of a spec with phases are those of its last one: the update counter begins where that phase does.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import jax
 import numpy as np
 
 from flowrl_dsl import driver
+from flowrl_dsl.algorithm import starts
 from flowrl_dsl.axes import MANY_ACTIONS
 from flowrl_dsl.bench.kind import Asked, Fact, Kind, each_spec
 from flowrl_dsl.bench.machine import empty_compilation_cache, matrix_product_speed
@@ -72,7 +75,8 @@ def _measure(spec: str, asked: Asked, repeat: int, speed: float) -> Row:
     algorithm, _ = driver.resolve_or_raise(spec, asked.task, asked.sets)
     sizes = driver.task_sizes(asked.task, algorithm)
     programs = {"none": _program(algorithm, sizes, ()), "all": _program(algorithm, sizes, None)}
-    state, replay = programs["all"].init(0), synthetic_replay(programs["all"])
+    state, replay = in_last_phase(programs["all"].init(0), algorithm), synthetic_replay(programs["all"])
+    last = of_last_phase(algorithm)
     with empty_compilation_cache() as folder:
         best, cold = _compile(programs["all"], state, replay)
         kept = any(folder.iterdir())
@@ -84,10 +88,11 @@ def _measure(spec: str, asked: Asked, repeat: int, speed: float) -> Row:
     samples = in_turns({name: partial(updater.update, count) for name, updater in updaters.items()}, repeat)
     milliseconds = {name: 1e3 * median(found) / count for name, found in samples.items()}
     memory = {name: one.memory_analysis().temp_size_in_bytes for name, one in compiled.items()}
-    flops = matrix_product_flops(programs["all"].jit_step, *programs["all"].examples())
+    alone = programs["all"] if last is algorithm else _program(last, sizes, None)
+    flops = matrix_product_flops(alone.jit_step, *alone.examples())
     return Row(
         spec=spec,
-        many_actions=many_actions(driver.build_graphs(algorithm, *sizes, ()).graphs["step"]),
+        many_actions=many_actions(driver.build_graphs(last, *sizes, ()).graphs["step"]),
         ratio=ratio(samples["none"], samples["all"]),
         none_ms=milliseconds["none"],
         all_ms=milliseconds["all"],
@@ -99,6 +104,19 @@ def _measure(spec: str, asked: Asked, repeat: int, speed: float) -> Row:
         memory_all=memory["all"],
         updates=count,
     )
+
+
+def in_last_phase(state: dict[str, Any], algorithm: Algorithm) -> dict[str, Any]:
+    """A fresh state whose update counter is that of the first update of the last phase."""
+    begins = starts(algorithm.phases)[-1] if algorithm.phases else 0
+    return state | {"step": state["step"] + np.int32(begins)}
+
+
+def of_last_phase(algorithm: Algorithm) -> Algorithm:
+    """The algorithm whose every update has the order of the last phase; itself if it has no phases."""
+    if not algorithm.phases:
+        return algorithm
+    return algorithm.model_copy(update={"order": algorithm.phases[-1].order, "phases": ()})
 
 
 def many_actions(step: Graph) -> bool:

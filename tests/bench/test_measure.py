@@ -6,12 +6,14 @@ import json
 import math
 
 import jax
+import numpy as np
 import pytest
 
 from flowrl_dsl import cli, driver
+from flowrl_dsl.algorithm import show_stage
 from flowrl_dsl.bench import env, iteration, machine, report, train
 from flowrl_dsl.bench.kind import Asked, CannotMeasure, Failed
-from flowrl_dsl.bench.step import many_actions, synthetic_replay
+from flowrl_dsl.bench.step import in_last_phase, many_actions, of_last_phase, synthetic_replay
 from flowrl_dsl.bench.train import PARTS, Watch, _train, shares, turn_of
 from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.worlds import catalogue
@@ -56,6 +58,25 @@ def test_one_step_end_to_end(monkeypatch, capsys) -> None:
     assert row["warm_s"] is None or row["warm_s"] > 0
     assert said["machine"]["device"] and said["facts"]["matrix products, flop/s"] > 0
     assert "none / all" in report.text(report.from_json(json.dumps(said)))
+
+
+def test_a_spec_with_phases_is_measured_in_its_last_one() -> None:
+    """The last phase of srpo improves the policy and leaves the critic as it is; the first one imitates alone."""
+    sets = [f"{section}.network=mlp([8])" for section in ("critic", "value", "policy", "behavior")]
+    algorithm, _ = driver.resolve_or_raise("srpo", None, (*sets, "train.batch=4"))
+    program = driver.build_program(algorithm, 3, 2, None, capacity=16)
+    fresh = in_last_phase(program.init(0), algorithm)
+    before = jax.tree.map(np.asarray, fresh)
+    after, _ = program.update(fresh, synthetic_replay(program), 2, program.hyper)
+    assert int(before["step"]) == 3_500_000
+    moved = {group for group in after if jax.tree.all(jax.tree.map(np.array_equal, before[group], after[group])) is False}
+    assert "policy" in moved and not {"critic", "behavior"} & moved, moved
+    assert show_stage(of_last_phase(algorithm).order) == "policy"
+
+
+def test_a_spec_without_phases_is_measured_as_it_is() -> None:
+    algorithm, _ = driver.resolve_or_raise("td3", None, ())
+    assert of_last_phase(algorithm) is algorithm
 
 
 def test_the_replay_has_episodes_and_no_empty_row() -> None:
