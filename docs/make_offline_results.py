@@ -238,8 +238,12 @@ def curves(of: Study, task: Task) -> Iterator[Curve]:
         yield from drawn
 
 
-FINE_TUNED = {"rlpd": "rlpd", "fql_online": "fql", "qc": "qc"}
-"""A spec that is trained with a data set, and what it is without one."""
+FINE_TUNED = {
+    "rlpd": ("rlpd (prior)", "rlpd (prior_alone)"),
+    "fql_online": ("fql_online", "fql"),
+    "qc": ("qc (chunks)", "qc (chunks_alone)"),
+}
+"""A spec, and how the suite calls it with a data set and without one."""
 
 
 def fine_tuned(of: Study) -> str:
@@ -247,8 +251,8 @@ def fine_tuned(of: Study) -> str:
     tasks = [task for task in TASKS if task.name in of.tasks]
     titles = [f"{task.name}, {how}" for task in tasks for how in ("with data", "without")]
     rows = [
-        [spec, *(_reached(of, one, task, place) for task in tasks for one, place in _pair(spec, alone, task))]
-        for spec, alone in FINE_TUNED.items()
+        [spec, *(_reached(of, one, task, place) for task in tasks for one, place in _pair(*names, task))]
+        for spec, names in FINE_TUNED.items()
     ]
     return table(["", *titles], rows)
 

@@ -1,8 +1,8 @@
-"""Fill docs/results_on_policy.md with the results of the suites `on_policy` and `playground`.
+"""Fill docs/results_on_policy.md with the results of the suites `on_policy` and `playground`, and of two ablations.
 
 ``python docs/make_on_policy_results.py`` runs what ``docs/results_on_policy.jsonl`` lacks, as ``flowrl-dsl suite run`` with
 a store that begins with these results, adds the new ones to the file, and writes tables and figures.  The suite
-`playground` needs the extra of that name; ``--suites on_policy`` runs the other one.
+`playground` and the ablations need the extra of that name; ``--suites on_policy`` runs the other one.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from flowrl_dsl.suites.jobs import jobs_of
 
 HOME = DOCS.parent / "runs" / "on_policy"
 RECORDS = DOCS / "results_on_policy.jsonl"
-SUITES = {"on_policy": (), "playground": ("--population",)}
-"""With the options of their runs: the seeds of a pure world are members of one compiled program."""
+BOTH = ("steps", "seconds")
+SUITES = {"on_policy": BOTH, "playground": BOTH, "dppo_clip": ("steps",), "fpopp_sides": ("steps",)}
+"""With the axes of their figures."""
+HOST = "on_policy"
+"""The suite whose environments are stepped on the host.  In a pure world the seeds are members of one compiled program."""
 
 
 @cache
@@ -55,11 +58,10 @@ def write(suite: str) -> None:
     """Write the tables and figures of a suite."""
     of = study(suite)
     shown = f"{of.returns(of.specs, of.tasks)}\n\n{costs(of)}"
-    if of.curves:
-        for axis, curves in (("steps", list(of.curves.values())), ("seconds", list(by_seconds(of)))):
-            picture = f"results_{suite}_{axis}.png"
-            draw(curves, DOCS / picture, by=axis)
-            shown += f"\n\n![learning curves by {axis}]({picture})"
+    for axis in SUITES[suite] if of.curves else ():
+        picture = f"results_{suite}_{axis}.png"
+        draw(list(by_seconds(of) if axis == "seconds" else of.curves.values()), DOCS / picture, by=axis)
+        shown += f"\n\n![learning curves by {axis}]({picture})"
     fill("results_on_policy.md", suite, shown)
 
 
@@ -75,7 +77,7 @@ def main() -> None:
     words = [word for option, given in chosen.items() if given for word in (option, *given)]
     for suite in asked.suites:
         if not asked.only_write:
-            run_suite(suite, HOME / suite, RECORDS, [*SUITES[suite], *words])
+            run_suite(suite, HOME / suite, RECORDS, words if suite == HOST else ["--population", *words])
         write(suite)
 
 

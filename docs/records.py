@@ -50,10 +50,12 @@ class Records:
 
 
 def fill(page: str, mark: str, text: str) -> None:
-    """Insert a text between its markers in a page of this folder."""
+    """Insert a text between its markers in a page of this folder.  Raises ValueError where the page lacks one of them."""
     path = DOCS / page
-    before, _, rest = path.read_text().partition(f"<!-- {mark} -->")
-    _, _, after = rest.partition(f"<!-- end of {mark} -->")
+    before, begin, rest = path.read_text().partition(f"<!-- {mark} -->")
+    _, end, after = rest.partition(f"<!-- end of {mark} -->")
+    if not (begin and end):
+        raise ValueError(f"{page} has no place between <!-- {mark} --> and <!-- end of {mark} -->")
     path.write_text(f"{before}<!-- {mark} -->\n{text}\n<!-- end of {mark} -->{after}")
 
 

@@ -41,11 +41,12 @@ class Study:
         kept = list(results)
         self._found = first_recorded(kept)
         self.jobs = placed(list(jobs), self._found)
-        self._of_any_form = {_without_form(one.spec, one.question): one for one in kept}
+        self._of_any_form = {_without_form(one.spec, one.sets, one.question): one for one in kept}
 
     @property
     def specs(self) -> list[str]:
-        return list(dict.fromkeys(job.spec for job in self.jobs))
+        """The names of specs in tables, with the group where two groups train one."""
+        return list(dict.fromkeys(job.label for job in self.jobs))
 
     @property
     def tasks(self) -> list[str]:
@@ -53,11 +54,11 @@ class Study:
 
     def of(self, spec: str, place: str | None = None) -> list[Job]:
         """The jobs of a spec, at one place (a task, of a suite with data sets with one of them) or all."""
-        return [job for job in self.jobs if job.spec == spec and place in (None, job.place)]
+        return [job for job in self.jobs if job.label == spec and place in (None, job.place)]
 
     def shown(self, job: Job) -> Result | None:
         """The result of a job, or the latest one of an earlier form; None if there is neither."""
-        return self._found.get(job.question) or self._of_any_form.get(_without_form(job.spec, job.question))
+        return self._found.get(job.question) or self._of_any_form.get(_without_form(job.spec, job.sets, job.question))
 
     def is_outdated(self, job: Job) -> bool:
         """Whether only an earlier form of the spec has a result."""
@@ -71,8 +72,8 @@ class Study:
     @cached_property
     def curves(self) -> dict[tuple[str, str], Curve]:
         """The learning curve of each spec at each place with a result."""
-        found = (self.shown(job) for job in self.jobs)
-        drawn = curves_of([_evaluations(result) for result in found if result is not None])
+        found = ((job, self.shown(job)) for job in self.jobs)
+        drawn = curves_of([_evaluations(job, result) for job, result in found if result is not None])
         return {(curve.spec, curve.task): curve for curve in drawn}
 
     def returns(self, specs: Iterable[str], tasks: Iterable[str]) -> str:
@@ -95,10 +96,10 @@ class Study:
         return median(next(e.seconds or 0.0 for e in result.evaluations if e.step == step) for result in found)
 
 
-def _without_form(spec: str, question: Question) -> tuple[str, Question]:
-    return spec, replace(question, algorithm="")
+def _without_form(spec: str, sets: tuple[str, ...], question: Question) -> tuple[str, tuple[str, ...], Question]:
+    return spec, sets, replace(question, algorithm="")
 
 
-def _evaluations(result: Result) -> Series:
+def _evaluations(job: Job, result: Result) -> Series:
     values = {one.step: (one.return_mean, one.return_std or 0.0) for one in result.evaluations}
-    return Series(result.place, result.spec, (), values)
+    return Series(result.place, job.label, (), values)

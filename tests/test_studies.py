@@ -62,6 +62,9 @@ def test_a_page_is_filled_between_its_marks_again_and_again(scripts, tmp_path, m
     for text in ("new", "newer"):
         records.fill("page.md", "a", text)
         assert (tmp_path / "page.md").read_text() == f"before\n<!-- a -->\n{text}\n<!-- end of a -->\nafter\n"
+    with pytest.raises(ValueError, match=r"page.md has no place between <!-- b --> and <!-- end of b -->"):
+        records.fill("page.md", "b", "new")
+    assert "newer" in (tmp_path / "page.md").read_text()
 
 
 def _curve(job, values: dict[int, float], algorithm: str | None = None):
@@ -100,6 +103,17 @@ def test_a_result_of_an_earlier_form_is_shown_with_a_mark(scripts) -> None:
     assert results.Study(jobs, []).shown(jobs[0]) is None and results.Study(jobs, []).marked("sac") == "sac"
 
 
+def test_a_variant_is_not_an_earlier_form_of_another(scripts) -> None:
+    """Groups of a suite that train one spec at different settings have rows and curves of their own."""
+    studied = scripts("make_on_policy_results").study("dppo_clip")
+    place = studied.tasks[0]
+    assert studied.specs == [f"dppo ({name})" for name in ("each_component", "summed", "unclipped", "short_reach")]
+    results = [_curve(job, {524_288: 1.0}) for job in studied.of("dppo (summed)")]
+    found = scripts("make_on_policy_results").Study(studied.jobs, results)
+    assert found.final("dppo (summed)", place) == "1.0 [1.0, 1.0]"
+    assert found.final("dppo (unclipped)", place) == "not run" and found.marked("dppo (unclipped)") == "dppo (unclipped)"
+
+
 def test_the_results_of_the_documents_answer_the_suite(scripts) -> None:
     whole = scripts("make_results").study()
     assert whole.jobs and all(whole.shown(job) is not None for job in whole.jobs)
@@ -121,7 +135,7 @@ def test_the_offline_results_answer_the_suite_where_their_sets_are_not(scripts) 
 def test_fine_tuning_counts_the_steps_of_the_environment_alone(scripts) -> None:
     offline = scripts("make_offline_results")
     task, whole = offline.TASKS[0], offline.study("fine_tuning")
-    assert {*offline.FINE_TUNED, *offline.FINE_TUNED.values()} == {*whole.specs}
+    assert {name for names in offline.FINE_TUNED.values() for name in names} == {*whole.specs}
     good = offline.KEPT_SETS.find(offline.DataSet(task, "good").key)["returns"]["mean"]
     # the 2000 updates before fql_online acts do not count, even where they were enough; fql acts from its start
     values = {1_000: good, 2_000: 0.0, 7_000: good, 12_000: 1.0}
