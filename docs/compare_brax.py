@@ -1,8 +1,8 @@
 """Compare an iteration of ppo with that of Brax's own PPO, and fill the table of docs/performance.md.
 
-``python docs/compare_brax.py``, with the extra `playground`, on an otherwise idle machine.  Both train on the same tasks
-at the same settings: environments, steps of a rollout, minibatches, epochs, networks, running moments of observations.
-Each is measured in a process of its own, in turns; a figure is the median of the rounds.
+``python docs/compare_brax.py``, with the extra `playground`, which brings Brax, on an otherwise idle machine.  Both train on
+the same tasks at the same settings: environments, steps of a rollout, minibatches, epochs, networks, running moments of
+observations.  Each is measured in a process of its own, in turns; a figure is the median of the rounds.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from statistics import median
 from typing import Any
@@ -18,8 +19,9 @@ from typing import Any
 from records import fill, table
 
 from flowrl_dsl.bench.timing import seconds
+from flowrl_dsl.runtime.worlds.arguments import split
 
-TASKS = ("CartpoleBalance", "CheetahRun")
+TASKS = ("playground/CartpoleBalance", "playground/CheetahRun", "brax/ant(backend='spring')")
 ENVS, STEPS, MINIBATCHES, EPOCHS = 64, 24, 4, 5
 WIDTHS = (256, 256, 256)
 ITERATIONS = 20
@@ -27,18 +29,30 @@ ITERATIONS = 20
 STRETCHES, ROUNDS, UNROLLS = 4, 3, 20
 
 
+def environment(task: str) -> tuple[Any, Callable[..., Any]]:
+    """A task of Playground or Brax as Brax's training takes it, and how it is wrapped for training."""
+    world, _, name = task.partition("/")
+    if world == "playground":
+        from mujoco_playground import registry, wrapper
+
+        return registry.load(name, config_overrides={"impl": "jax"}), wrapper.wrap_for_brax_training
+    from brax import envs
+
+    name, arguments = split(task)
+    return envs.get_environment(name.removeprefix("brax/"), **arguments), envs.training.wrap
+
+
 def brax(task: str) -> dict[str, float]:
     """Frames a second of Brax's training without compilation, and the share of its rollouts, timed on their own."""
     import jax
     import jax.numpy as jnp
     from brax.training.agents.ppo import networks, train
-    from mujoco_playground import registry, wrapper
 
     # Brax 0.14 calls a function that jax 0.10 no longer has
     jax.device_put_replicated = lambda tree, devices: jax.tree.map(lambda x: jnp.stack([x] * len(devices)), tree)
     widths = {"policy_hidden_layer_sizes": WIDTHS, "value_hidden_layer_sizes": WIDTHS}
     factory = partial(networks.make_ppo_networks, **widths)
-    made = registry.load(task, config_overrides={"impl": "jax"})
+    made, wrap = environment(task)
     speeds: list[float] = []
     train.train(
         environment=made,
@@ -52,24 +66,23 @@ def brax(task: str) -> dict[str, float]:
         normalize_observations=True,
         discounting=0.99,
         network_factory=factory,
-        wrap_env_fn=wrapper.wrap_for_brax_training,
+        wrap_env_fn=wrap,
         num_evals=STRETCHES + 1,
         run_evals=False,
         progress_fn=lambda step, metrics: speeds.append(metrics.get("training/sps", 0.0)),
     )
     frames = median(speeds[1 - STRETCHES :])
-    return {"frames": float(frames), "acting": unroll(made, factory) * frames / (ENVS * STEPS)}
+    return {"frames": float(frames), "acting": unroll(made, wrap, factory) * frames / (ENVS * STEPS)}
 
 
-def unroll(made: Any, factory: Any) -> float:
+def unroll(made: Any, wrap: Callable[..., Any], factory: Any) -> float:
     """Seconds of one of Brax's rollouts, compiled on its own."""
     import jax
     from brax.training import acting
     from brax.training.acme import running_statistics
     from brax.training.agents.ppo import networks
-    from mujoco_playground import wrapper
 
-    env = wrapper.wrap_for_brax_training(made, episode_length=1000, action_repeat=1)
+    env = wrap(made, episode_length=1000, action_repeat=1)
     network = factory(made.observation_size, made.action_size, preprocess_observations_fn=running_statistics.normalize)
     keys = jax.random.split(jax.random.PRNGKey(0), ENVS)
     state = jax.jit(env.reset)(keys)
@@ -89,7 +102,7 @@ def ours(task: str) -> dict[str, float]:
     numbers = {"train.envs": ENVS, "train.steps": frames, "rollout.steps": STEPS, "rollout.epochs": EPOCHS}
     numbers |= {"rollout.minibatches": MINIBATCHES, "policy.network": mlp, "value.network": mlp}
     words = [word for name, value in numbers.items() for word in ("--set", f"{name}={value}")]
-    command = ["bench", "train", "ppo", "--task", f"playground/{task}", "--json", "--repeat", "1", *words]
+    command = ["bench", "train", "ppo", "--task", task, "--json", "--repeat", "1", *words]
     done = subprocess.run([sys.executable, "-m", "flowrl_dsl", *command], capture_output=True, text=True, check=True)
     row = json.loads(done.stdout)["rows"][0]
     acting = sum(row["shares"][part] for part in ("act", "environment", "replay"))
