@@ -17,7 +17,7 @@ from flowrl_dsl import registry
 PACKAGE = Path(__file__).parent.parent / "flowrl_dsl"
 
 BASE = {"diagnostics", "resources", "lazy", "codes", "plugins", "reading"}
-BASE |= {"axes", "formula", "formulas", "algorithm", "capabilities", "record", "registry", "copies"}
+BASE |= {"axes", "formula", "formulas", "algorithm", "capabilities", "record", "registry", "copies", "names"}
 """Plain data that every room may share; these files import one another and pydantic, nothing else."""
 
 ALLOWED: dict[str, set[str]] = {
@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "components": {"components", "graph"} | BASE,
     "passes": {"passes", "graph", "axes"},
     "lowering": {"lowering", "graph"} | BASE,
-    "datasets": {"datasets", "diagnostics", "reading"},
+    "datasets": {"datasets", "diagnostics", "names", "reading"},
     "runtime": {"runtime", "lowering", "datasets", "diagnostics", "record", "registry", "reading", "__init__"},
     "export": {"export", "lowering", "runtime"},
     "testing": {"testing", "graph", "components", "passes", "lowering", "runtime", "export", "spec", "syntax", "driver"}

@@ -16,7 +16,8 @@ CODES = (
     Code(
         "FRL0302",
         "parameter at the edge of its range",
-        "The initial value is at a bound of the range: either the range is too narrow or the value is a typing error.",
+        "The initial value is at a bound of the range: either the range is too narrow or the value is a typing error. A "
+        "parameter that stays 0 is no such case, as it switches off what it weighs.",
         objective("beta * mean(Q(s, a), over = ensemble)", "param beta = 1 in (0, 1]"),
         "Widen the range or change the value.",
     ),

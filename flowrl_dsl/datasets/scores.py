@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flowrl_dsl.names import known_as
+
 
 class Reference(NamedTuple):
     """Undiscounted returns of a random and of an expert policy on one task."""
@@ -51,7 +53,7 @@ _NAME = re.compile(rf"(?P<maze>maze2d-[a-z]+(?:-dense)?)-v1|(?P<family>[a-z0-9]+
 
 def family_of(name: str) -> str | None:
     """The family of a D4RL data set by its name, such as ``hopper-medium-v2`` or ``hopper_medium-v2``; None for others."""
-    found = _NAME.fullmatch(name.lower().replace("_", "-"))
+    found = _NAME.fullmatch(known_as(name))
     family = found and (found["maze"] or found["family"])
     return family if family in D4RL else None
 

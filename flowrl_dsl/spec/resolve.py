@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from flowrl_dsl.algorithm import Algorithm, order_of_phases
@@ -12,6 +11,7 @@ from flowrl_dsl.copies import readable, sources
 from flowrl_dsl.diagnostics import Diagnostic, Diagnostics
 from flowrl_dsl.registry import sections
 from flowrl_dsl.spec import compatibility
+from flowrl_dsl.spec.applies import applies
 from flowrl_dsl.spec.blocks import read_improvements, read_sections
 from flowrl_dsl.spec.check import Check
 from flowrl_dsl.spec.declarations import declare, drop_unused_inherited, report_unused
@@ -82,7 +82,7 @@ def _resolve(
     statements = merge(chain, diagnostics)
     complete = statements.whole and all(block.complete for block in statements.tasks)
     statements.tasks = [block for block in statements.tasks if block.complete]
-    blocks = [block for block in statements.tasks if _holds(block, task) or _holds(block, data)]
+    blocks = [block for block in statements.tasks if applies(block.patterns, task, data)]
     chosen = _for_task(statements, blocks, diagnostics)
     overrides = [*given, *read_sets(sets, diagnostics, loader.sources)] if complete else []
     edited = apply(chosen, overrides, diagnostics)
@@ -95,15 +95,6 @@ def _resolve(
     if not diagnostics.errors:
         diagnostics.extend(lint(checked, text))
     return checked.algorithm, (checked.scope, *others)
-
-
-def _holds(block: tree.ForTask, task: str | None) -> bool:
-    """Whether a block applies to the task or data set of this name; ``*`` in its names matches any text.
-
-    A task with arguments, ``NAME(frame_skip=2)``, is also one of its name.
-    """
-    names = () if task is None else (task, task.partition("(")[0])
-    return any(fnmatchcase(name, pattern.value) for pattern in block.tasks for name in names)
 
 
 def _for_task(statements: Statements, blocks: Sequence[tree.ForTask], diagnostics: Diagnostics) -> Statements:

@@ -11,9 +11,10 @@ from typing import Any
 
 from flowrl_dsl import driver
 from flowrl_dsl.diagnostics import Diagnostics, did_you_mean
+from flowrl_dsl.spec.applies import applies
 from flowrl_dsl.spec.load import Loader, located
 from flowrl_dsl.spec.show import show
-from flowrl_dsl.spec.suites.suite import Group, Layer, Suite
+from flowrl_dsl.spec.suites.suite import Group, Suite
 from flowrl_dsl.suites.data_sets import DataSet, data_set
 from flowrl_dsl.suites.errors import SuiteError
 from flowrl_dsl.syntax import tree
@@ -103,7 +104,7 @@ class Job:
 
 @dataclass(frozen=True)
 class _Variant:
-    """What a spec resolves to: the same for tasks on which the same of its ``for task`` blocks hold."""
+    """What a spec resolves to: the same for tasks and data sets on which the same of its ``for task`` blocks hold."""
 
     algorithm: str
     steps: int
@@ -177,8 +178,8 @@ def _jobs(
 ) -> Iterator[Job]:
     for spec, path in group.specs.items():
         for task, source in group.places():
-            sets = tuple(override.text for override in suite.overrides(group, task, budget))
-            data = None if source is None else data_set(source, group.made_by)
+            name, data = (None, None) if source is None else (source.name, data_set(source, group.made_by))
+            sets = tuple(override.text for override in suite.overrides(group, task, name, budget))
             variant = resolver.variant(path, task, sets, None if data is None else data.own_name)
             budgeted = (variant.steps, variant.evaluate_every, variant.episodes)
             for seed in group.seeds:
@@ -190,21 +191,20 @@ def _jobs(
 
 @cache
 def _patterns(path: str) -> tuple[tuple[str, ...], ...]:
-    """The tasks of each ``for task`` block of a spec and the specs that it extends."""
+    """The names of each ``for task`` block of a spec and the specs that it extends."""
     chain = Loader(Diagnostics()).chain(located(path), tree.Algorithm) or []
     blocks = (statement for algorithm in chain for statement in algorithm.body)
-    return tuple(tuple(t.value for t in block.tasks) for block in blocks if isinstance(block, tree.ForTask))
+    return tuple(block.patterns for block in blocks if isinstance(block, tree.ForTask))
 
 
 class _Resolver:
-    """Resolves a spec once for all tasks on which the same of its ``for task`` blocks hold."""
+    """Resolves a spec once for all tasks and data sets on which the same of its ``for task`` blocks hold."""
 
     def __init__(self) -> None:
         self._found: dict[tuple, _Variant] = {}
 
     def variant(self, path: str, task: str, sets: tuple[str, ...], data: str | None) -> _Variant:
-        names = [name for name in (task, data) if name is not None]
-        held = tuple(any(Layer((), patterns).holds(name) for name in names) for patterns in _patterns(path))
+        held = tuple(applies(patterns, task, data) for patterns in _patterns(path))
         key = (path, held, sets)
         if key not in self._found:
             self._found[key] = _resolved(path, task, sets, data)

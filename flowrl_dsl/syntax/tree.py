@@ -185,6 +185,11 @@ class ForTask:
     span: Span = _span()
     complete: bool = _complete()
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The texts of its names."""
+        return tuple(name.value for name in self.tasks)
+
 
 Statement = Assign | Param | Let | Define | Section | Improve | ForTask
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from flowrl_dsl.datasets.scores import D4RL, family_of, normalized_score
+from flowrl_dsl.names import known_as
 
 
 @pytest.mark.parametrize("family", D4RL)
@@ -39,6 +40,11 @@ def test_the_references_have_scores_0_and_100(family: str) -> None:
 )
 def test_families_by_the_names_of_data_sets(name: str, family: str | None) -> None:
     assert family_of(name) == family
+
+
+def test_the_file_of_a_set_is_known_as_the_set() -> None:
+    assert known_as("hopper_medium_expert-v2") == known_as("Hopper-Medium-Expert-v2") == "hopper-medium-expert-v2"
+    assert known_as("mujoco/hopper/medium-v0") == "mujoco/hopper/medium-v0"
 
 
 def test_a_family_without_reference_returns_is_a_key_error() -> None:

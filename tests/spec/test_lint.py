@@ -47,6 +47,18 @@ def test_values_at_the_border_are_fine(tmp_path: Path, statement: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "silent"),
+    [("0", True), ("0.5", True), ("1", False), ("linear(0 -> 1, over = 100)", False), ("dual(0, at_most = 1)", False)],
+)
+def test_a_parameter_at_the_edge_of_its_range_unless_it_stays_zero(tmp_path: Path, value: str, silent: bool) -> None:
+    improve = (
+        "improve reparameterized { objective = (1 + beta) * mean(Q(s, a), over = ensemble) }  improve beta * imitation {}"
+    )
+    text = spec("policy { backbone = tanh_gaussian }", f"param beta = {value} in [0, 1]", CRITIC, improve)
+    assert ("FRL0302" not in warnings(tmp_path, text)) is silent
+
+
+@pytest.mark.parametrize(
     ("explore", "silent"),
     [("sample", False), ("noise(0)", False), ("best_of(4)", False), ("mean", False), ("noise(0.1)", True)],
 )

@@ -9,6 +9,7 @@ import pytest
 from flowrl_dsl.algorithm import show_stage
 from flowrl_dsl.registry import Interval, Scalar
 from flowrl_dsl.resources import shipped_specs
+from flowrl_dsl.spec.applies import applies
 from flowrl_dsl.spec.resolve import Resolution, resolve
 from tests.spec.helpers import CRITIC, algorithm_of, codes, gaussian, place, resolve_text, spec
 
@@ -110,6 +111,32 @@ def test_tasks_override_in_order(tmp_path: Path) -> None:
     settings = [(x.sections["train"].batch, x.sections["train"].warmup) for x in (plain, a, b)]
     assert settings == [(256, 5000), (8, 5000), (8, 100)]
     assert a.origins["train.batch"].source == 'task "A-v1", "B-v1"' and a.task == "A-v1"
+
+
+@pytest.mark.parametrize(
+    ("patterns", "task", "data", "found"),
+    [
+        (("Hopper-v5",), "Hopper-v5(frame_skip=2)", None, True),
+        (("Hopper-v5", "Ant-*"), "Ant-v5", None, True),
+        (("hopper-v5",), "Hopper-v5", None, False),
+        (("hopper-medium-*",), "Hopper-v4", "hopper_medium-v2", True),
+        (("hopper_medium-v2",), None, "hopper_medium-v2", True),
+        (("Hopper_Medium-v2",), None, "hopper_medium-v2", False),
+        (("walker2d-*",), "Walker2d-v4", "hopper_medium-v2", False),
+        (("*",), None, None, False),
+        ((), "Hopper-v5", "hopper_medium-v2", False),
+    ],
+)
+def test_names_match_the_task_or_the_data_set(patterns, task: str | None, data: str | None, found: bool) -> None:
+    assert applies(patterns, task, data) is found
+
+
+def test_a_file_of_d4rl_has_the_settings_of_its_set() -> None:
+    by_name = {
+        data: algorithm_of(resolve("iql", data=data)) for data in ("hopper_medium_expert-v2", "hopper-medium-expert-v2")
+    }
+    assert {one.parameters["tau"].value for one in by_name.values()} == {0.5}
+    assert algorithm_of(resolve("iql", data="hopper_medium-v2")).parameters["tau"].value == 0.7
 
 
 def test_a_childs_task_comes_after_its_bases(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def suite_of(folder: Path, text: str, name: str = "one.flowrl") -> Suite:
 
 
 def sets(suite: Suite, task: str, group: int = 0, budget: str | None = None) -> list[str]:
-    return [override.text for override in suite.overrides(suite.groups[group], task, budget)]
+    return [override.text for override in suite.overrides(suite.groups[group], task, None, budget)]
 
 
 def test_choices_and_settings(tmp_path: Path) -> None:
@@ -57,7 +57,56 @@ def test_choices_and_settings(tmp_path: Path) -> None:
         "train.batch=32",
         "train.steps=300",
     ]
-    assert [*suite.variants(group)] == ["Hopper-v5", "dm_control/walker-run"]
+    assert [*suite.variants(group)] == [("Hopper-v5", None), ("dm_control/walker-run", None)]
+
+
+OFFLINE = """suite sets {
+  specs  = [iql]
+  tasks  = ["Hopper-v4", "Walker2d-v4"]
+  seeds  = 1
+  budget = smoke
+  budget smoke { steps = 40  for task "walker2d-*" { steps = 50 } }
+  for task "Hopper-v4" { data = ["~/sets/hopper_medium-v2.hdf5", "sets/hopper_expert-v2.hdf5"] }
+  for task "Walker2d-v4" { data = ["~/sets/walker2d_medium-v2.hdf5", "sets/walker2d_expert-v2.hdf5"] }
+  for task "hopper-medium-*" { param tau = 0.8 }
+  group one { for task "*-expert-*" { param beta = 4.0 } }
+}
+"""
+
+
+def test_settings_of_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    suite = suite_of(tmp_path, OFFLINE)
+    (group,) = suite.groups
+    chosen = {
+        source.name: [one.text for one in suite.overrides(group, task, source.name)] for task, source in group.places()
+    }
+    assert chosen == {
+        "hopper_medium-v2": ["tau=0.8", "train.steps=40"],
+        "hopper_expert-v2": ["beta=4.0", "train.steps=40"],
+        "walker2d_medium-v2": ["train.steps=40", "train.steps=50"],
+        "walker2d_expert-v2": ["beta=4.0", "train.steps=40", "train.steps=50"],
+    }
+    assert [data for _, data in suite.variants(group)] == [*chosen], "each of them is a choice of its own"
+    assert sets(suite, "Hopper-v4") == ["train.steps=40"], "without a data set"
+    folders = [source.source for source in group.sources("Hopper-v4")]
+    assert folders == [
+        str(tmp_path / at / "sets" / name) for at, name in (("home", "hopper_medium-v2.hdf5"), ("", "hopper_expert-v2.hdf5"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "message"),
+    [
+        ("param tau = 0.8", "param tua = 0.8", "FRL0261", "tua"),
+        ('"*-expert-*"', '"*-random-*"', "FRL0278", 'no task and no data set "*-random-*"'),
+        ("param tau = 0.8", "data = []", "FRL0278", 'no task "hopper-medium-*"'),
+    ],
+)
+def test_mistakes_in_settings_of_data_sets(tmp_path: Path, old: str, new: str, code: str, message: str) -> None:
+    (tmp_path / "one.flowrl").write_text(OFFLINE.replace(old, new))
+    (error,) = resolve_suite(str(tmp_path / "one.flowrl")).diagnostics.errors
+    assert error.code == code and message in error.message
 
 
 def test_extending_a_suite(tmp_path: Path) -> None:

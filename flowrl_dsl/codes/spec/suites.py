@@ -73,9 +73,9 @@ CODES = (
     Code(
         "FRL0278",
         "settings for a task that the suite does not have",
-        "The names of a `for task` block are compared with the tasks of the suite, `*` matching any text; this block "
-        "holds on none of them.",
+        "The names of a `for task` block are compared with the tasks and the data sets of the suite, `*` matching any text, "
+        "and where the block chooses data sets with the tasks alone; this block holds on none of them.",
         suite('for task "Ant-v5" { train { batch = 64 } }'),
-        "Correct the name, or add the task.",
+        "Correct the name, or add the task or the data set.",
     ),
 )

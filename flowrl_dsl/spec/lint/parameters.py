@@ -21,9 +21,11 @@ def division_by_zero(checked: Checked) -> Iterator[Diagnostic]:
 
 
 def edge_of_range(checked: Checked) -> Iterator[Diagnostic]:
-    """A parameter whose initial value is an end of its range."""
+    """A parameter whose initial value is an end of its range; one that stays 0 switches off what it weighs."""
     for name, parameter in checked.algorithm.parameters.items():
-        interval = parameter.interval
+        interval, stays = parameter.interval, parameter.learned is None and parameter.schedule is None
+        if stays and parameter.value == 0:
+            continue
         if parameter.value in (interval.low, interval.high) and interval.low < interval.high:
             message = f'param "{name}" starts at the edge of its range {interval}'
             yield warning("FRL0302", message, parameter.span, "there is room on one side only")

@@ -34,10 +34,10 @@ class _Several(Component):
 
 @dataclass(frozen=True)
 class Written:
-    """A statement that chooses data sets, with the tasks of its block."""
+    """A statement that chooses data sets, with the names of its ``for task`` block."""
 
     assign: tree.Assign
-    tasks: tuple[str, ...] = ()
+    tasks: tuple[tree.String, ...] = ()
 
 
 def separate(body: Sequence[tree.Statement], diagnostics: Diagnostics) -> tuple[list[Written], list[tree.Statement]]:
@@ -45,14 +45,14 @@ def separate(body: Sequence[tree.Statement], diagnostics: Diagnostics) -> tuple[
     found, rest = _taken(body, (), diagnostics)
     for place, block in enumerate(rest):
         if isinstance(block, tree.ForTask) and block.complete:
-            own, others = _taken(block.body, tuple(task.value for task in block.tasks), diagnostics)
+            own, others = _taken(block.body, block.tasks, diagnostics)
             found += own
             rest[place] = replace(block, body=tuple(others))
     return found, rest
 
 
 def _taken(
-    body: Sequence[tree.Statement], tasks: tuple[str, ...], diagnostics: Diagnostics
+    body: Sequence[tree.Statement], tasks: tuple[tree.String, ...], diagnostics: Diagnostics
 ) -> tuple[list[Written], list[tree.Statement]]:
     """The choice of one body, which is made once; FRL0206 where there are two."""
     assigns = [one for one in body if isinstance(one, tree.Assign) and one.key.id == DATA]
@@ -65,7 +65,7 @@ def _taken(
 
 def read_data(written: Sequence[Written], diagnostics: Diagnostics) -> tuple[DataLayer, ...]:
     """The data sets that are chosen; FRL0275 where two of one task have one name."""
-    return tuple(DataLayer(_sources(one.assign, diagnostics), one.tasks) for one in written)
+    return tuple(DataLayer(_sources(one.assign, diagnostics), tuple(task.value for task in one.tasks)) for one in written)
 
 
 def _sources(assign: tree.Assign, diagnostics: Diagnostics) -> tuple[Source, ...]:
@@ -87,8 +87,11 @@ def _sources(assign: tree.Assign, diagnostics: Diagnostics) -> tuple[Source, ...
 
 
 def source_of(text: str, file: str) -> Source:
-    """An id of Minari, which has no point and begins with no slash; anything else is a path, relative to the suite."""
+    """An id of Minari, which has no point and begins with no slash; anything else is a path, relative to the suite.
+
+    A path that begins with ``~`` is one in the home directory, as it is for a shell.
+    """
     if _ID.fullmatch(text):
         return Source(text, text)
-    path = os.path.normpath(beside(file, text))
+    path = os.path.normpath(beside(file, os.path.expanduser(text)))
     return Source(os.path.splitext(os.path.basename(path))[0], path)

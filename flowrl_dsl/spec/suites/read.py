@@ -11,6 +11,7 @@ from pydantic import Field
 from flowrl_dsl.diagnostics import Diagnostics, Span, did_you_mean, nearest
 from flowrl_dsl.registry import Component
 from flowrl_dsl.resources import shipped_specs
+from flowrl_dsl.spec.applies import applies
 from flowrl_dsl.spec.literals import read_literal
 from flowrl_dsl.spec.scope import Scope, Site
 from flowrl_dsl.spec.suites.data import DATA, Written, read_data, separate
@@ -96,21 +97,25 @@ def read_suite(chain: Sequence[tree.Suite], diagnostics: Diagnostics) -> Suite |
     groups = builder.groups()
     budgets = {name: Budget(name, tuple(block.layers)) for name, block in read.budgets.items()}
     if read.complete:
-        _unmatched(settings, groups, diagnostics)
+        _unmatched(read, settings.blocks, groups, diagnostics)
     if diagnostics.errors or not read.complete:
         return None
     return Suite(read.whole.name.id, read.title, groups, budgets)
 
 
-def _unmatched(settings: SettingsReader, groups: Sequence[Group], diagnostics: Diagnostics) -> None:
-    """Report the ``for task`` blocks that hold on no task of the suite."""
+def _unmatched(read: _Read, blocks: Sequence[tree.ForTask], groups: Sequence[Group], diagnostics: Diagnostics) -> None:
+    """Report the ``for task`` blocks that hold on no task and no data set; one that chooses data sets is for tasks."""
+    choosing = [written.tasks for block in (read.whole, *read.groups.values()) for written in block.data]
     tasks = {task for group in groups for task in group.tasks}
-    for block in settings.blocks:
-        layer = Layer((), tuple(task.value for task in block.tasks))
-        if tasks and not any(map(layer.holds, tasks)):
-            names = ", ".join(f'"{task.value}"' for task in block.tasks)
-            hint = did_you_mean(block.tasks[0].value, tasks)
-            diagnostics.error("FRL0278", f"the suite has no task {names}", block.tasks[0].span, hint)
+    sets = {source.name for group in groups for _, source in group.places() if source is not None}
+    for block in blocks:
+        data = set() if block.tasks in choosing else sets
+        places = [*((task, None) for task in tasks), *((None, name) for name in data)]
+        if tasks and not any(applies(block.patterns, task, name) for task, name in places):
+            names = ", ".join(f'"{name}"' for name in block.patterns)
+            what = "no task and no data set" if data else "no task"
+            hint = did_you_mean(block.patterns[0], tasks | data)
+            diagnostics.error("FRL0278", f"the suite has {what} {names}", block.tasks[0].span, hint)
 
 
 @dataclass

@@ -71,9 +71,8 @@ def _resolutions(suite: Suite) -> Iterator[tuple[str, Resolution]]:
     """Every spec with the settings of its group, and the first one of each group with every other budget."""
     for group in suite.groups:
         for name, path in group.specs.items():
-            for task in suite.variants(group):
-                data = next((source.name for source in group.sources(task)), None)
-                yield name, resolve(path, task=task, data=data, overrides=suite.overrides(group, task))
+            for task, data in suite.variants(group):
+                yield name, resolve(path, task=task, data=data, overrides=suite.overrides(group, task, data))
         yield from _other_budgets(suite, group)
 
 
@@ -82,6 +81,6 @@ def _other_budgets(suite: Suite, group: Group) -> Iterator[tuple[str, Resolution
     name, path = next(iter(group.specs.items()))
     for budget in suite.budgets:
         if budget != group.budget:
-            task = group.tasks[0]
-            found = resolve(path, task=task, overrides=suite.overrides(group, task, budget))
+            task, data = next(suite.variants(group))
+            found = resolve(path, task=task, data=data, overrides=suite.overrides(group, task, data, budget))
             yield name, replace(found, diagnostics=Diagnostics(found.diagnostics.errors))

@@ -30,7 +30,7 @@ class SettingsReader:
                 self.blocks.append(block)
                 sets = self._unique(block.body, 'a "for task" block', before)
                 if sets:
-                    found.append(Layer(sets, tuple(task.value for task in block.tasks)))
+                    found.append(Layer(sets, block.patterns))
                 for inner in block.body:
                     if isinstance(inner, tree.ForTask):
                         self._misplaced(inner, 'a "for task" block')

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
+from flowrl_dsl.spec.applies import applies
 from flowrl_dsl.spec.overrides import Override
 
 LENGTHS = "train"
@@ -14,15 +14,14 @@ LENGTHS = "train"
 
 @dataclass(frozen=True)
 class Layer:
-    """Settings in the form of ``--set``, which hold on the tasks of these patterns; on every task where there are none."""
+    """Settings in the form of ``--set``, which hold on the tasks and the data sets of these patterns, or on all."""
 
     sets: tuple[Override, ...]
     tasks: tuple[str, ...] = ()
 
-    def holds(self, task: str) -> bool:
-        """Whether the settings hold on a task; one with arguments, ``NAME(frame_skip=2)``, is also one of its name."""
-        names = (task, task.partition("(")[0])
-        return not self.tasks or any(fnmatchcase(name, pattern) for pattern in self.tasks for name in names)
+    def holds(self, task: str, data: str | None) -> bool:
+        """Whether the settings hold for a task and the name of a data set, or None."""
+        return not self.tasks or applies(self.tasks, task, data)
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,8 @@ class DataLayer:
     tasks: tuple[str, ...] = ()
 
     def holds(self, task: str) -> bool:
-        """Whether these are the data sets of a task, by the rule of :class:`Layer`."""
-        return Layer((), self.tasks).holds(task)
+        """Whether these are the data sets of a task."""
+        return not self.tasks or applies(self.tasks, task)
 
 
 @dataclass(frozen=True)
@@ -89,20 +88,23 @@ class Suite:
     groups: tuple[Group, ...]
     budgets: dict[str, Budget]
 
-    def overrides(self, group: Group, task: str, budget: str | None = None) -> tuple[Override, ...]:
-        """The settings of a group on a task, those that win last: of the suite, of the group, of the budget.
+    def overrides(self, group: Group, task: str, data: str | None, budget: str | None = None) -> tuple[Override, ...]:
+        """The settings of a group on a task and a data set, those that win last: of the suite, the group, the budget.
 
-        ``budget`` names one in place of the group's own.
+        ``data`` is the name that the suite gives the data set.  ``budget`` names one in place of the group's own.
         """
-        layers = (*group.layers, *self.budgets[budget or group.budget].layers)
-        return tuple(override for layer in layers if layer.holds(task) for override in layer.sets)
+        layers = self._layers(group, budget)
+        return tuple(override for layer in layers if layer.holds(task, data) for override in layer.sets)
 
-    def variants(self, group: Group) -> Iterator[str]:
-        """One task for each different choice of the group's settings and budget that its tasks make."""
-        layers = (*group.layers, *self.budgets[group.budget].layers)
-        seen = set()
-        for task in group.tasks:
-            chosen = tuple(layer.holds(task) for layer in layers)
+    def variants(self, group: Group) -> Iterator[tuple[str, str | None]]:
+        """One task and name of a data set for each different choice of the group's settings and budget that they make."""
+        layers, seen = self._layers(group), set()
+        for task, source in group.places():
+            data = None if source is None else source.name
+            chosen = tuple(layer.holds(task, data) for layer in layers)
             if chosen not in seen:
                 seen.add(chosen)
-                yield task
+                yield task, data
+
+    def _layers(self, group: Group, budget: str | None = None) -> tuple[Layer, ...]:
+        return (*group.layers, *self.budgets[budget or group.budget].layers)
