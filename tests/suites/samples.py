@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flowrl_dsl import driver
+import pytest
+
+from flowrl_dsl import driver, runs
 from flowrl_dsl.spec.suites.suite import Suite
+from flowrl_dsl.suites import worker
+from flowrl_dsl.suites.attempts import Outcome, read_outcome
+from flowrl_dsl.suites.executors import local
 from flowrl_dsl.suites.jobs import Job, Question, jobs_of
 from flowrl_dsl.suites.results import FINISHED, Evaluation, Result
 
@@ -20,6 +25,18 @@ TINY = """suite tiny {
   critic { network = mlp([8]) }
 }
 """
+
+
+def train_in_this_process(patch: pytest.MonkeyPatch) -> None:
+    """Let local workers be calls, and draw no curves."""
+
+    def called(folder: Path, stop: object) -> Outcome | None:
+        worker.main(folder, 0)
+        return read_outcome(folder)
+
+    patch.setattr(local, "attempt", called)
+    patch.setattr(worker, "_follow", lambda parent: None)
+    patch.setattr(runs, "draw_curve", lambda *_: False)
 
 
 def suite_file(folder: Path, text: str = TINY) -> Path:

@@ -8,13 +8,10 @@ from typing import Any
 
 import pytest
 
-from flowrl_dsl import cli, driver, runs
-from flowrl_dsl.suites import worker
-from flowrl_dsl.suites.attempts import Outcome, read_outcome
-from flowrl_dsl.suites.executors import local
+from flowrl_dsl import cli, driver
 from flowrl_dsl.suites.store import Store
 from tests.runtime.toy_program import ToyProgram
-from tests.suites.samples import TINY, jobs, result_for, suite_file
+from tests.suites.samples import TINY, jobs, result_for, suite_file, train_in_this_process
 
 CART = TINY.replace('"Pendulum-v1"', '"Hopper-v5"')
 
@@ -54,13 +51,7 @@ def test_plan_names_what_cannot_run(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_run_status_and_resume(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    def in_this_process(folder: Path, stop: object) -> Outcome | None:
-        worker.main(folder, 0)
-        return read_outcome(folder)
-
-    monkeypatch.setattr(local, "attempt", in_this_process)
-    monkeypatch.setattr(worker, "_follow", lambda parent: None)
-    monkeypatch.setattr(runs, "draw_curve", lambda *_: False)
+    train_in_this_process(monkeypatch)
     monkeypatch.setattr(driver, "build_program", lambda algorithm, *sizes, **_: ToyProgram(*sizes))
     part = ("--specs", "sac", "--tasks", "InvertedPendulum-v5", "--seeds", 1)
     assert flowrl("run", here, *part, "--jobs", 1) == 0

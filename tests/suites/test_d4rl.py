@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowrl_dsl import cli, driver, runs
-from flowrl_dsl.suites import worker
-from flowrl_dsl.suites.attempts import Outcome, read_outcome
-from flowrl_dsl.suites.executors import local
+from flowrl_dsl import cli, driver
 from flowrl_dsl.suites.jobs import Job, jobs_of
 from flowrl_dsl.suites.store import Store
 from tests.datasets.files import write_hdf5
+from tests.suites.samples import train_in_this_process
 
 SIZES = {"halfcheetah": (17, 6), "hopper": (11, 3), "walker2d": (17, 6)}
 KINDS = ("medium", "medium_replay", "medium_expert")
@@ -103,13 +101,7 @@ def test_lengths_are_those_of_the_specs_and_a_budget_shortens_all_of_them(by_set
 
 
 def test_a_run_trains_on_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    def in_this_process(folder: Path, stop: object) -> Outcome | None:
-        worker.main(folder, 0)
-        return read_outcome(folder)
-
-    monkeypatch.setattr(local, "attempt", in_this_process)
-    monkeypatch.setattr(worker, "_follow", lambda parent: None)
-    monkeypatch.setattr(runs, "draw_curve", lambda *_: False)
+    train_in_this_process(monkeypatch)
     choice = ["--specs", "td3_bc", "--data", "hopper_medium-v2", "--seeds", "0", "--budget", "smoke"]
     assert cli.main(["suite", "run", "d4rl", *choice, "--jobs", "1"]) == 0
     (result,) = Store(Path("runs/suites/results.sqlite")).results()

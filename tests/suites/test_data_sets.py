@@ -10,20 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowrl_dsl import cli, driver, runs
+from flowrl_dsl import cli, driver
 from flowrl_dsl.datasets import identify, load
 from flowrl_dsl.spec.suites.compare import compare_suites
 from flowrl_dsl.spec.suites.resolve import resolve_suite
 from flowrl_dsl.suites import data_sets, exchange, worker
-from flowrl_dsl.suites.attempts import Outcome, read_outcome
+from flowrl_dsl.suites.attempts import read_outcome
 from flowrl_dsl.suites.errors import SuiteError
-from flowrl_dsl.suites.executors import local
 from flowrl_dsl.suites.jobs import Job, chosen
 from flowrl_dsl.suites.running import Driver
 from flowrl_dsl.suites.scores import measured, placed
 from flowrl_dsl.suites.store import Store
 from tests.datasets.files import write_hdf5
-from tests.suites.samples import jobs, question, result, result_for
+from tests.suites.samples import jobs, question, result, result_for, train_in_this_process
 
 CLONE = """algorithm clone {
   regime = offline
@@ -156,13 +155,7 @@ def test_a_suite_is_planned_run_and_reported(
 ) -> None:
     """As a user does it: what is missing has a code and what makes it; the rest trains as `train --data` does."""
 
-    def in_this_process(folder: Path, stop: object) -> Outcome | None:
-        worker.main(folder, 0)
-        return read_outcome(folder)
-
-    monkeypatch.setattr(local, "attempt", in_this_process)
-    monkeypatch.setattr(worker, "_follow", lambda parent: None)
-    monkeypatch.setattr(runs, "draw_curve", lambda *_: False)
+    train_in_this_process(monkeypatch)
     assert flowrl("plan", "both.flowrl", "--no-bench") == 0
     out = capsys.readouterr().out
     assert 'cannot run here: other/set-v0: FRL0450 there is no data set "other/set-v0"' in out
