@@ -16,6 +16,7 @@ from functools import cache
 
 import make_known_answers
 import make_offline_answers
+import make_offline_results
 import make_results
 import taxonomy
 from records import DOCS, Record, fill, table
@@ -61,6 +62,14 @@ def offline_floors(spec: str, problem: str) -> str:
     return f"{found['distance'] / found['floor']:.1f}"
 
 
+def fine_tuned_steps(spec: str, how: str, task: str) -> str:
+    """The environment steps until the good policy, with a middling data set or alone."""
+    place = next(one for one in make_offline_results.TASKS if one.name == task)
+    label, where = make_offline_results.pair(*make_offline_results.FINE_TUNED[spec], place)[how == "alone"]
+    steps = make_offline_results.steps_to_good(make_offline_results.study("fine_tuning"), label, place, where)
+    return "never" if steps is None else str(steps)
+
+
 @cache
 def _updates() -> dict[str, list[str]]:
     """The rows of the table of updates in docs/performance.md by spec, without the mark of many actions."""
@@ -84,6 +93,7 @@ FIGURES: dict[str, tuple[str, Callable[..., str]]] = {
     r"regions of (\w+) on (\w+)": ("known_answers.md", regions),
     r"floors of (\w+) on (\w+)": ("known_answers.md", floors),
     r"floors of (\w+) offline on (\w+)": ("known_answers_offline.md", offline_floors),
+    r"steps of (\w+) (with data|alone) on (\S+)": ("results_offline.md", fine_tuned_steps),
     r"milliseconds of (\w+)": ("performance.md", milliseconds),
     r"sharing of (\w+)": ("performance.md", sharing),
 }

@@ -23,12 +23,11 @@ from typing import Any
 
 import numpy as np
 from records import DOCS, Record, Records, fill, table
-from studies import Study, run_suite
+from studies import Study, recorded, run_suite
 
 from flowrl_dsl import driver
 from flowrl_dsl.runtime.curves import RETURN, Curve
 from flowrl_dsl.runtime.plot import draw
-from flowrl_dsl.suites import exchange
 from flowrl_dsl.suites.jobs import Job, jobs_of
 
 RUNS = DOCS.parent / "runs" / "offline"
@@ -79,6 +78,8 @@ TASKS = (
     Task("dm_control/cartpole-swingup", (5_000, 10_000, 15_000), 10_000, action_repeat=2),
 )
 LEVELS = ("weak", "middling", "good", "replay")
+TEACHER_BEGAN = "teacher_began"
+"""Tells the sets of one policy from those of another: sets are collected anew where digests differ, on another processor."""
 NOISE = 0.2
 """Standard deviation of the noise on collected actions.  Without it a state has one action, and values nothing to choose."""
 
@@ -111,13 +112,14 @@ class DataSet:
         return {"set": self.name}
 
     def described(self) -> Record:
-        """Its number of steps, its digest, and the returns of whole episodes in it."""
+        """Its number of steps, its digest, the returns of whole episodes in it, and when its policy began to be trained."""
         from flowrl_dsl.datasets import load
 
         returns = json.loads(self.metadata.read_text())["flowrl_dsl"]["returns"]
         loaded = load(SETS / self.name)
         kept = {name: round(returns[name], 2) for name in ("mean", "std", "max")}
-        return {"rows": len(loaded), "sha256": loaded.provenance.sha256, "returns": kept}
+        began = json.loads((self.task.teacher / "run.json").read_text())["created"]
+        return {"rows": len(loaded), "sha256": loaded.provenance.sha256, "returns": kept, TEACHER_BEGAN: began}
 
 
 def make_sets(task: Task) -> None:
@@ -137,7 +139,7 @@ def make_sets(task: Task) -> None:
         call("collect", str(task.teacher), "--replay", "--out", replay.name)
     for data in (DataSet(task, level) for level in LEVELS):
         described = data.key | data.described()
-        if KEPT_SETS.find(described) is None:
+        if KEPT_SETS.find(data.key | {"sha256": described["sha256"]}) is None:
             KEPT_SETS.add(described)
 
 
@@ -169,7 +171,20 @@ def records_of(suite: str) -> Path:
 def study(suite: str = "offline") -> Study:
     """A suite with its committed results."""
     kept = records_of(suite)
-    return Study(jobs_of(driver.resolve_suite_or_raise(suite)), exchange.read(kept) if kept.exists() else [])
+    return Study(jobs_of(driver.resolve_suite_or_raise(suite)), recorded(kept))
+
+
+def known(of: Study, data: DataSet) -> Record | None:
+    """The record of a set as the runs of a study had it; None where there are none.
+
+    Of a set that no run learned from, it is the one with the policy of the others of its task.
+    """
+    digests = {job.place: job.question.data for job in of.jobs if of.shown(job) is not None}
+    if data.place in digests:
+        return KEPT_SETS.find(data.key | {"sha256": digests[data.place]})
+    others = (DataSet(data.task, level) for level in LEVELS)
+    near = next((known(of, other) for other in others if other.place in digests), None)
+    return None if near is None else KEPT_SETS.find(data.key | {TEACHER_BEGAN: near.get(TEACHER_BEGAN)})
 
 
 # ----------------------------------------------------------------------------------------------------------------- writing
@@ -178,7 +193,7 @@ def study(suite: str = "offline") -> Study:
 def returns_of(of: Study, task: Task) -> str:
     """A row for the behaviour and one for each spec, a column for each set."""
     sets = [DataSet(task, level) for level in LEVELS]
-    behaviours = [KEPT_SETS.find(data.key) for data in sets]
+    behaviours = [known(of, data) for data in sets]
     means = [None if found is None else found["returns"] for found in behaviours]
     first = [f"{one['mean']:.1f} (best {one['max']:.1f})" if one is not None else "not collected" for one in means]
     rows = [[of.marked(spec, task.name), *(_final(of, spec, data) for data in sets)] for spec in of.specs]
@@ -219,7 +234,7 @@ def _shares(of: Study, spec: str) -> Iterator[str]:
     for level in LEVELS:
         shares = []
         for task in TASKS:
-            found, good = of.curves.get((spec, DataSet(task, level).place)), KEPT_SETS.find(DataSet(task, "good").key)
+            found, good = of.curves.get((spec, DataSet(task, level).place)), known(of, DataSet(task, "good"))
             if found is not None and good is not None:
                 shares.append(100 * found.center[-1] / good["returns"]["mean"])
         yield f"{fmean(shares):.0f}" if len(shares) == len(TASKS) else "-"
@@ -229,7 +244,7 @@ def curves(of: Study, task: Task) -> Iterator[Curve]:
     """All curves of a task, and the mean return of each set as a line."""
     for level in LEVELS:
         data = DataSet(task, level)
-        panel, found = f"{task.name}, {level}", KEPT_SETS.find(data.key)
+        panel, found = f"{task.name}, {level}", known(of, data)
         drawn = [replace(curve, task=panel) for (_, place), curve in of.curves.items() if place == data.place]
         if found is not None and drawn:
             steps = drawn[0].steps
@@ -251,25 +266,33 @@ def fine_tuned(of: Study) -> str:
     tasks = [task for task in TASKS if task.name in of.tasks]
     titles = [f"{task.name}, {how}" for task in tasks for how in ("with data", "without")]
     rows = [
-        [spec, *(_reached(of, one, task, place) for task in tasks for one, place in _pair(*names, task))]
+        [spec, *(_reached(of, one, task, place) for task in tasks for one, place in pair(*names, task))]
         for spec, names in FINE_TUNED.items()
     ]
     return table(["", *titles], rows)
 
 
-def _pair(spec: str, alone: str, task: Task) -> tuple[tuple[str, str], tuple[str, str]]:
+def pair(spec: str, alone: str, task: Task) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The names and places of a spec with the middling set of a task and without data."""
     return (spec, DataSet(task, "middling").place), (alone, task.name)
 
 
-def _reached(of: Study, spec: str, task: Task, place: str) -> str:
-    """Where the mean over seeds first reaches the mean return of the set of the good policy, and where it ends."""
-    curve, known = of.curves.get((spec, place)), KEPT_SETS.find(DataSet(task, "good").key)
-    if curve is None or known is None:
-        return "not run"
+def steps_to_good(of: Study, spec: str, task: Task, place: str) -> int | None:
+    """The environment steps until the mean over seeds first reaches the mean return of the set of the good policy."""
+    curve, good = of.curves.get((spec, place)), known(of, DataSet(task, "good"))
+    if curve is None or good is None:
+        return None
     offline = _updates_before(of.of(spec, place)[0])
-    there = curve.steps[(curve.center >= known["returns"]["mean"]) & (curve.steps >= offline)]
-    reached = f"{there[0] - offline} steps" if len(there) else "not reached"
-    return f"{reached}; ends at {curve.center[-1]:.1f}"
+    there = curve.steps[(curve.center >= good["returns"]["mean"]) & (curve.steps >= offline)]
+    return int(there[0] - offline) if len(there) else None
+
+
+def _reached(of: Study, spec: str, task: Task, place: str) -> str:
+    """Where a spec reaches the good policy, and where it ends."""
+    curve, steps = of.curves.get((spec, place)), steps_to_good(of, spec, task, place)
+    if curve is None:
+        return "not run"
+    return f"{'not reached' if steps is None else f'{steps} steps'}; ends at {curve.center[-1]:.1f}"
 
 
 def _updates_before(job: Job) -> int:
@@ -283,8 +306,15 @@ def write_fine_tuning() -> None:
     """Write the table of the fine-tuned specs, and its figure."""
     of = study("fine_tuning")
     shown = fine_tuned(of)
-    if of.curves:
-        draw(list(of.curves.values()), DOCS / "results_fine_tuning.png")
+    panels = [(one, place) for one in TASKS for place in (DataSet(one, "middling").place, one.name)]
+    drawn = [
+        replace(curve, task=f"{one.short}, {'alone' if place == one.name else 'with data'}")
+        for one, place in panels
+        for (_, where), curve in of.curves.items()
+        if where == place
+    ]
+    if drawn:
+        draw(drawn, DOCS / "results_fine_tuning.png")
         shown += "\n\n![learning curves](results_fine_tuning.png)"
     fill("results_offline.md", "fine_tuning", shown)
 

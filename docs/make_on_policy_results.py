@@ -14,12 +14,11 @@ from functools import cache
 
 import numpy as np
 from records import DOCS, fill, table
-from studies import Study, run_suite
+from studies import Study, recorded, run_suite
 
 from flowrl_dsl import driver
 from flowrl_dsl.runtime.curves import Curve
 from flowrl_dsl.runtime.plot import draw
-from flowrl_dsl.suites import exchange
 from flowrl_dsl.suites.jobs import jobs_of
 
 HOME = DOCS.parent / "runs" / "on_policy"
@@ -34,7 +33,7 @@ HOST = "on_policy"
 @cache
 def study(suite: str) -> Study:
     """A suite with the results of docs/results_on_policy.jsonl."""
-    return Study(jobs_of(driver.resolve_suite_or_raise(suite)), exchange.read(RECORDS))
+    return Study(jobs_of(driver.resolve_suite_or_raise(suite)), recorded(RECORDS))
 
 
 def by_seconds(of: Study) -> Iterator[Curve]:

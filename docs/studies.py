@@ -20,18 +20,33 @@ from flowrl_dsl.suites.scores import placed
 from flowrl_dsl.suites.store import Store
 
 
-def run_suite(suite: str, home: Path, records: Path, words: Iterable[str], env: dict[str, str] | None = None) -> None:
+def run_suite(
+    suite: str,
+    home: Path,
+    records: Path,
+    words: Iterable[str],
+    env: dict[str, str] | None = None,
+    borrowed: Iterable[Result] = (),
+) -> None:
     """Run what the results of a file lack, in a store that begins with them; the file gets the new ones.
 
-    ``words`` choose a part of the suite, and how many run at a time.
+    ``words`` choose a part of the suite, and how many run at a time.  ``borrowed`` are results of another study, which are
+    not run again and which the file does not get.
     """
     store = Store(home / "results.sqlite")
-    store.add(exchange.read(records))
+    own, others = recorded(records), list(borrowed)
+    store.add([*own, *others])
     command = [sys.executable, "-m", "flowrl_dsl", "suite", "run", suite, "--out", str(home), *words]
     try:
         subprocess.run(command, env=env, check=False)
     finally:
-        exchange.write(store.results(), records)
+        elsewhere = {one.question for one in others} - {one.question for one in own}
+        exchange.write([one for one in store.results() if one.question not in elsewhere], records)
+
+
+def recorded(records: Path) -> list[Result]:
+    """The results of a file; none where the study has not begun."""
+    return list(exchange.read(records)) if records.exists() else []
 
 
 class Study:
