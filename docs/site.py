@@ -26,7 +26,7 @@ NAVIGATION = {
     "How to": ["howto", "export.md"],
     "Reference": ["commands.md", "reference"],
     "Runs": ["populations.md", "data.md", "hybrids.md", "performance.md"],
-    "Results": ["guide.md", "results.md", "results_offline.md", "results_on_policy.md"],
+    "Results": ["guide.md", "results.md", "comparisons.md", "results_offline.md", "results_on_policy.md"],
     "Known answers": ["known_answers.md", "known_answers_offline.md", "known_answers_on_policy.md"],
     "Inside": ["architecture.md", "worlds.md", "testing.md", "CONTRIBUTING.md", "CHANGELOG.md"],
     "Specs": ["specs", "grammar"],

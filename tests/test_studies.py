@@ -87,7 +87,7 @@ def test_returns_and_speed_of_runs_with_known_curves(scripts) -> None:
     assert "| qsm | not run |" in found.returns(["qsm"], [task])
     table = results.speed(found, ["sac", "td3", "dpmd"], [task])
     # half of the way from 0 to td3's 40, first seen at 10.5 k
-    assert "(at 20)" in table and "| sac | 10.5 k, 105 s |" in table and "| td3 | 10.5 k, 105 s |" in table
+    assert "(at 20)" in table and "| sac | 10.5 k |" in table and "| td3 | 10.5 k |" in table
     assert "| dpmd | not reached |" in table
 
 
@@ -115,8 +115,12 @@ def test_a_variant_is_not_an_earlier_form_of_another(scripts) -> None:
 
 
 def test_the_results_of_the_documents_answer_the_suite(scripts) -> None:
-    whole = scripts("make_results").study()
-    assert whole.jobs and all(whole.shown(job) is not None for job in whole.jobs)
+    results = scripts("make_results")
+    whole, tasks = results.study(), results.begun(results.study())
+    assert {*results.TASKS} == {*whole.tasks} and len(tasks) >= 4
+    assert all(whole.shown(job) is not None for job in whole.jobs if job.question.task in tasks)
+    compared = scripts("make_comparisons").compared(whole)
+    assert compared.tasks == [task for task in whole.tasks if task in tasks] and {*compared.runs} == {*results.SPECS}
 
 
 def test_the_offline_results_answer_the_suite_where_their_sets_are_not(scripts) -> None:
@@ -135,7 +139,7 @@ def test_fine_tuning_counts_the_steps_of_the_environment_alone(scripts) -> None:
     offline = scripts("make_offline_results")
     task, whole = offline.TASKS[0], offline.study("fine_tuning")
     assert {name for names in offline.FINE_TUNED.values() for name in names} == {*whole.specs}
-    good = offline.KEPT_SETS.find(offline.DataSet(task, "good").key)["returns"]["mean"]
+    good = offline.known(whole, offline.DataSet(task, "good"))["returns"]["mean"]
     # the 2000 updates before fql_online acts do not count, even where they were enough; fql acts from its start
     values = {1_000: good, 2_000: 0.0, 7_000: good, 12_000: 1.0}
     jobs = [job for spec in ("fql_online", "fql") for job in whole.of(spec) if job.question.task == task.name]
@@ -144,6 +148,77 @@ def test_fine_tuning_counts_the_steps_of_the_environment_alone(scripts) -> None:
     assert row.startswith("| fql_online | 5000 steps; ends at 1.0 | 1000 steps; ends at 1.0 | not run |")
     fallen = offline.Study(whole.jobs, [_curve(job, {7_000: good / 2, 12_000: 3.0}) for job in jobs])
     assert "| fql_online | not reached; ends at 3.0 |" in offline.fine_tuned(fallen)
+
+
+def test_a_set_in_tables_is_the_one_that_the_runs_learned_from(scripts) -> None:
+    """Collected anew on another processor, a set has another digest; of one that none learned from, its policy decides."""
+    offline = scripts("make_offline_results")
+    task, whole, again = offline.TASKS[0], offline.study(), offline.study("fine_tuning")
+    middling, good = (offline.DataSet(task, level) for level in ("middling", "good"))
+    for of in (whole, again):
+        learned = {job.question.data for job in of.jobs if job.place == middling.place}
+        assert {offline.known(of, middling)["sha256"]} == learned
+    assert offline.known(whole, middling) != offline.known(again, middling)
+    began = offline.known(again, middling)[offline.TEACHER_BEGAN]
+    assert offline.known(again, good)[offline.TEACHER_BEGAN] == began
+    assert offline.known(offline.Study(whole.jobs, []), good) is None
+
+
+def test_a_study_begins_without_records_and_borrows_results(scripts, tmp_path) -> None:
+    from flowrl_dsl.suites import exchange
+
+    studies = scripts("studies")
+    jobs = scripts("make_results").study().of("sac", "InvertedPendulum-v5")
+    first, other = _curve(jobs[0], {20_000: 1.0}), _curve(jobs[1], {20_000: 2.0})
+    assert studies.recorded(tmp_path / "none.jsonl") == []
+    words = ["--specs", "sac", "--tasks", "InvertedPendulum-v5", "--seeds", "0", "1"]
+    records = tmp_path / "records.jsonl"
+    # both are there already, so that nothing is run; the borrowed one stays where it is
+    studies.run_suite("small", tmp_path / "runs", records, words, borrowed=[first, other])
+    assert studies.recorded(records) == []
+    exchange.write([first], records)
+    studies.run_suite("small", tmp_path / "runs", records, words, borrowed=[first, other])
+    assert [one.question for one in studies.recorded(records)] == [first.question]
+
+
+def test_equal_time_is_the_median_of_what_all_steps_take(scripts, monkeypatch, tmp_path) -> None:
+    comparisons, results = scripts("make_comparisons"), scripts("make_results")
+    whole, task = results.study(), "InvertedPendulum-v5"
+    jobs = [job for spec in ("sac", "td3", "qsm") for job in whole.of(spec, task)]
+    monkeypatch.setattr(scripts("records"), "DOCS", tmp_path)
+    monkeypatch.setattr(comparisons, "COSTS", scripts("records").Records("costs.jsonl"))
+    found = results.Study(jobs, [_curve(job, {10_000: 400.0, 20_000: 1000.0}) for job in jobs])
+    assert comparisons.compared(found).runs == {}, "nothing is compared before its cost is measured"
+    for spec, rate in (("sac", 1900.0), ("td3", 950.0), ("qsm", 475.0)):
+        cost = {"spec": spec, "steps_per_second": rate, "update_ms": 1000 / rate, "machine": {}}
+        comparisons.COSTS.add(comparisons.key_of(found.of(spec, task)[0]) | cost)
+    of = comparisons.compared(found)
+    # 19 000 updates after 1000 random steps: 10, 20 and 40 seconds
+    assert of.limits == {task: 20.0} and of.tasks == [task]
+    own = {label: tasks[0] for label, tasks in of.runs.items()}
+    assert [bool(of.ended(own[spec])) for spec in ("sac", "td3", "qsm")] == [True, False, False]
+    returns = {spec: of.returns_in_time(own[spec]) for spec in own}
+    assert returns["sac"] == pytest.approx([1000.0] * 3) and returns["td3"] == pytest.approx([1000.0] * 3)
+    assert returns["qsm"] == pytest.approx([400.0] * 3), "after 20 seconds its last evaluation is that at 10 k"
+    table = comparisons.in_time(of)
+    assert "(20 s)" in table and "| sac | 1000.0 * |" in table and "| qsm | 400.0 |" in table
+    assert comparisons.scores(of).splitlines()[-1].startswith("| qsm | 1.00 [1.00, 1.00] | 0.40 [0.40, 0.40] | 0 of 1 |")
+    comparisons.draw_costs(of, tmp_path / "costs.png")
+    assert (tmp_path / "costs.png").stat().st_size > 1000
+
+
+def test_the_values_of_sensitivities_are_those_of_their_suites(scripts) -> None:
+    sensitivities = scripts("make_sensitivities")
+    for spec in sensitivities.SPECS:
+        of = sensitivities.study(spec)
+        middle = of.of(f"{spec} ({sensitivities.MIDDLE})")[0]
+        groups = {sensitivities.MIDDLE, *(group for pair in sensitivities.FACTORS.values() for group in pair)}
+        assert {*of.specs} == {f"{spec} ({group})" for group in groups}
+        for factor, (less, more) in sensitivities.FACTORS.items():
+            low, _, high = sensitivities.values_of(spec)[factor]
+            for group, value in ((less, low), (more, high)):
+                changed = " ".join(set(of.of(f"{spec} ({group})")[0].sets) - set(middle.sets))
+                assert changed and (value in changed or factor == "network size"), (spec, group, changed)
 
 
 def test_on_policy_curves_lie_at_their_seconds_too(scripts) -> None:
