@@ -1,9 +1,9 @@
 """Fill docs/comparisons.md: the suite `small` at equal steps and in equal time, and the cost of an update against returns.
 
-``python docs/make_comparisons.py``, on a core that does nothing else, measures what ``docs/step_costs.jsonl`` lacks, the speed
-of every spec on every task of the suite at the settings of the suite, on one thread, by ``flowrl-dsl bench train``; and it
-writes tables and figures with the results of ``docs/results.jsonl``.  The seconds in those are not compared: they were
-recorded on several machines, beside other runs.
+``python docs/make_comparisons.py``, on a core that does nothing else, measures what ``docs/step_costs.jsonl`` lacks, the
+speed of every spec on every task of the suite at the settings of the suite, on one thread, by ``flowrl-dsl bench train``;
+and it writes tables and figures with the results of ``docs/results.jsonl``.  The seconds in those are not compared: they
+were recorded on several machines, beside other runs.
 """
 
 from __future__ import annotations
