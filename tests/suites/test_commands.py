@@ -138,7 +138,8 @@ def test_other_commands_read_suites(here: Path, capsys: pytest.CaptureFixture) -
     assert cli.main(["diff", str(here), "other.flowrl"]) == 0
     assert capsys.readouterr().out.splitlines()[2:] == ["", "seeds", "  - [0, 1]", "  + [0, 1, 2]"]
     assert cli.main(["list", "suites"]) == 0
-    assert "dm_control     1120 runs" in capsys.readouterr().out
+    listed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["dm_control", "1120", "runs", "DeepMind", "Control"] in listed
 
 
 def test_a_folder_that_cannot_be_made(here: Path, capsys: pytest.CaptureFixture) -> None:
