@@ -34,6 +34,14 @@ from flowrl_dsl.suites.scores import Measured, TaskRuns, final_scores, measured
 COSTS = Records("step_costs.jsonl")
 PAGE_NAME = "comparisons.md"
 FIGURES = DOCS / "comparisons"
+GROUPS = {
+    "one or two of each mechanism": make_results.MAIN,
+    "scores of densities": make_results.SCORES,
+    "reweighted proposals": make_results.MIRRORS,
+    "gradients of the critic": make_results.GRADIENTS,
+    "hybrids": make_results.HYBRIDS,
+}
+"""The groups of docs/results.md, and the titles of their panels."""
 WARMUP, MEASURED = 500, 500
 """Random steps, and steps with updates, of a training whose speed is measured."""
 
@@ -56,6 +64,8 @@ def measure(job: Job) -> Record | None:
     )
     report = from_json(made.stdout) if made.stdout else None
     if report is None or not report.rows:
+        for failed in () if report is None else report.failed:
+            print(f"{failed.what}: {failed.reason}", file=sys.stderr)
         return None
     row, updates = report.rows[0], job.updates / (job.question.steps - job.warmup)
     return {
@@ -117,14 +127,13 @@ class Comparison:
 
 def compared(of: Study) -> Comparison:
     """The comparison of what has been run and measured."""
-    jobs = [job for job in of.jobs if of.shown(job) is not None]
-    results = {job.question: result for job in jobs if (result := of.shown(job)) is not None}
+    results = {job.question: result for job in of.jobs if (result := of.shown(job)) is not None}
     first = {(job.label, job.question.task): job for job in reversed(of.jobs)}
     costs = {place: cost for place, job in first.items() if (cost := COSTS.find(key_of(job))) is not None}
     whole = [task for task in of.tasks if all(of.curves.get((spec, task)) and (spec, task) in costs for spec in of.specs)]
     runs = {
         label: [_timed(one, costs[label, one.task], first[label, one.task]) for one in tasks if one.task in whole]
-        for label, tasks in (measured(jobs, results).items() if whole else ())
+        for label, tasks in (measured(of.jobs, results).items() if whole else ())
     }
     ends = {task: [one.seconds[0, -1] for own in runs.values() for one in own if one.task == task] for task in whole}
     return Comparison(runs, costs, {task: median(seconds) for task, seconds in ends.items()})
@@ -172,15 +181,6 @@ def draw_costs(of: Comparison, output: Path) -> None:
     save(partial(_costs, of), output)
 
 
-GROUPS = {
-    "one or two of each mechanism": make_results.MAIN,
-    "scores of densities": make_results.SCORES,
-    "reweighted proposals": make_results.MIRRORS,
-    "gradients of the critic": make_results.GRADIENTS,
-    "hybrids": make_results.HYBRIDS,
-}
-
-
 def _costs(of: Comparison) -> Any:
     from matplotlib.figure import Figure
 
@@ -213,9 +213,7 @@ def write() -> None:
     of = compared(make_results.study())
     if not of.runs:
         return
-    for path in figures.draw_all(of.runs, FIGURES):
-        if path.suffix != ".png":
-            path.unlink()
+    figures.draw_all(of.runs, FIGURES, (".png",))
     draw_costs(of, FIGURES / "costs.png")
     shown = {
         "scores": "\n\n".join(

@@ -20,8 +20,8 @@ _FORMATS = (".png", ".svg")
 Draw = Callable[[Any, Sequence[TaskRuns], dict[str, Any]], None]
 
 
-def draw_all(measured: Measured, folder: Path) -> list[Path]:
-    """Draw every figure in every format; returns the files."""
+def draw_all(measured: Measured, folder: Path, formats: Sequence[str] = _FORMATS) -> list[Path]:
+    """Draw every figure in these formats, suffixes of its files; returns the files."""
     scored = {label: own for label, tasks in measured.items() if (own := with_reference(tasks))}
     longest = max((float(one.seconds[:, -1].max()) for own in scored.values() for one in own), default=0.0)
     figures: dict[str, tuple[str, str, Draw]] = {
@@ -31,7 +31,7 @@ def draw_all(measured: Measured, folder: Path) -> list[Path]:
     }
     paths: list[Path] = []
     for name, (x, y, draw) in figures.items() if scored else ():
-        for suffix in _FORMATS:
+        for suffix in formats:
             paths.append(folder / f"{name}{suffix}")
             save(partial(_figure, scored, x, y, draw), paths[-1])
     return paths
