@@ -257,6 +257,9 @@ FINE_TUNED = {
     "rlpd": ("rlpd (prior)", "rlpd (prior_alone)"),
     "fql_online": ("fql_online", "fql"),
     "qc": ("qc (chunks)", "qc (chunks_alone)"),
+    "qc_fql": ("qc_fql (student_of_chunks)", "qc_fql (student_of_chunks_alone)"),
+    "calql": ("calql (calibrated)", "calql (calibrated_alone)"),
+    "expo": ("expo (edits)", "expo (edits_alone)"),
 }
 """A spec, and how the suite calls it with a data set and without one."""
 

@@ -149,6 +149,58 @@ def test_errors_of_specs_under_the_settings_of_a_suite(tmp_path: Path) -> None:
     assert error.code == "FRL0261" and error.notes[0] == 'did you mean "train.steps"?'
 
 
+PHASED = """suite phased {
+  specs  = [qc]
+  tasks  = ["Hopper-v5", "Walker2d-v5"]
+  seeds  = 1
+  budget = small
+
+  budget small { steps = 20_000 }
+  budget smoke {
+    steps = 300
+    offline { updates = 100 }
+    for task "Walker2d-*" { online { steps = 50 } }
+  }
+  group both {
+    offline { updates = 2_000 }
+    online { steps = 9_000 }
+  }
+  group alone {
+    regime = off_policy
+    online { steps = none }
+  }
+}
+"""
+
+
+def test_a_budget_has_the_lengths_of_the_phases_that_a_group_sets(tmp_path: Path) -> None:
+    suite = suite_of(tmp_path, PHASED)
+    of_group = ["offline.updates=2_000", "online.steps=9_000"]
+    assert sets(suite, "Hopper-v5") == [*of_group, "train.steps=20_000"]
+    assert sets(suite, "Hopper-v5", budget="smoke") == [*of_group, "train.steps=300", "offline.updates=100"]
+    assert sets(suite, "Walker2d-v5", budget="smoke")[-1] == "online.steps=50"
+    alone = sets(suite, "Walker2d-v5", 1, "smoke")
+    assert alone == ["regime=off_policy", "online.steps=none", "train.steps=300"], "its phase is taken back"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "message"),
+    [
+        ("offline { updates = 100 }", "ofline { updates = 100 }", "FRL0279", "no group sets ofline.updates"),
+        ("offline { updates = 100 }", "offline { steps = 100 }", "FRL0279", "no group sets offline.steps"),
+        ("offline { updates = 100 }", "offline { order = critic }", "FRL0208", 'phase "offline" has no length "order"'),
+        ("offline { updates = 100 }", "policy { network = mlp([8]) }", "FRL0276", 'settings of "policy" cannot stand'),
+        ("offline { updates = 100 }", "param rate = 0.1", "FRL0276", 'settings of "rate" cannot stand'),
+        ("offline { updates = 100 }", "steps = 200", "FRL0206", '"train.steps" is given twice'),
+        ("online { steps = 50 }", "on_line { steps = 50 }", "FRL0279", "no group sets on_line.steps"),
+    ],
+)
+def test_mistakes_in_budgets(tmp_path: Path, old: str, new: str, code: str, message: str) -> None:
+    (tmp_path / "one.flowrl").write_text(PHASED.replace(old, new))
+    (error,) = resolve_suite(str(tmp_path / "one.flowrl")).diagnostics.errors
+    assert error.code == code and message in error.message
+
+
 def test_a_syntax_error_hides_what_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "broken.flowrl"
     path.write_text('suite a {\n  specs = [sac td3]\n  tasks = ["x"]\n  group g { seed = }\n  group h { seeds = 0 }\n}\n')

@@ -1,4 +1,4 @@
-"""FRL0270 to FRL0278: suites."""
+"""FRL0270 to FRL0279: suites."""
 
 from __future__ import annotations
 
@@ -77,5 +77,13 @@ CODES = (
         "and where the block chooses data sets with the tasks alone; this block holds on none of them.",
         suite('for task "Ant-v5" { train { batch = 64 } }'),
         "Correct the name, or add the task or the data set.",
+    ),
+    Code(
+        "FRL0279",
+        "the length of a phase that no group sets",
+        "In a budget, the length of a phase takes the place of the one that a group gives, in updates or in steps; a group "
+        "without it keeps that of its specs.",
+        suite(budget="budget small { steps = 20_000  pretrain { updates = 500 } }"),
+        "Correct the name, or set the length in the groups whose specs have the phase.",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -98,6 +98,7 @@ def read_suite(chain: Sequence[tree.Suite], diagnostics: Diagnostics) -> Suite |
     budgets = {name: Budget(name, tuple(block.layers)) for name, block in read.budgets.items()}
     if read.complete:
         _unmatched(read, settings.blocks, groups, diagnostics)
+        _without_phase(groups, budgets.values(), diagnostics)
     if diagnostics.errors or not read.complete:
         return None
     return Suite(read.whole.name.id, read.title, groups, budgets)
@@ -116,6 +117,18 @@ def _unmatched(read: _Read, blocks: Sequence[tree.ForTask], groups: Sequence[Gro
             what = "no task and no data set" if data else "no task"
             hint = did_you_mean(block.patterns[0], tasks | data)
             diagnostics.error("FRL0278", f"the suite has {what} {names}", block.tasks[0].span, hint)
+
+
+def _without_phase(groups: Sequence[Group], budgets: Iterable[Budget], diagnostics: Diagnostics) -> None:
+    """Report the lengths of phases in budgets that take the place of none of a group."""
+    places = [(group, task, one.name if one else None) for group in groups for task, one in group.places()]
+    given = {path for group, task, data in places for path in group.lengths_of_phases(task, data)}
+    for override in (override for budget in budgets for override in budget.lengths_of_phases()):
+        if groups and override.dotted not in given:
+            head = override.path[0]
+            hint = did_you_mean(head.id, {path.partition(".")[0] for path in given})
+            note = hint or f"a group sets the length that its runs have: {head.id} {{ {override.path[1].id} = 2_000 }}"
+            diagnostics.error("FRL0279", f"no group sets {override.dotted}", head.span, note)
 
 
 @dataclass
@@ -152,8 +165,7 @@ class _StatementReader:
         elif kind == GROUP:
             table[section.given.id] = self._block(section.given, section.body, where)
         else:
-            path = (tree.Name(LENGTHS, section.name.span),)
-            table[section.given.id] = _Block(section.given, {}, self.settings.layers(section.body, where, path))
+            table[section.given.id] = _Block(section.given, layers=self.settings.lengths(section.body, where, LENGTHS))
 
     def _block(self, name: tree.Name, body: Sequence[tree.Statement], where: str) -> _Block:
         data, body = separate(body, self.diagnostics)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flowrl_dsl.diagnostics import Diagnostics, Span
+from flowrl_dsl.registry import find
 from flowrl_dsl.spec.overrides import SETTINGS, Override
-from flowrl_dsl.spec.suites.suite import Layer
+from flowrl_dsl.spec.suites.suite import PHASE_LENGTHS, Layer
 from flowrl_dsl.syntax import tree
 
 Patterns = list[tree.ForTask]
@@ -21,14 +22,14 @@ class SettingsReader:
     diagnostics: Diagnostics
     blocks: Patterns = field(default_factory=list)
 
-    def layers(self, body: Sequence[tree.Statement], where: str, before: tuple[tree.Name, ...] = ()) -> list[Layer]:
-        """The settings of a body, and those of its ``for task`` blocks behind them; ``before`` is the path of the body."""
-        own = self._unique(body, where, before)
+    def layers(self, body: Sequence[tree.Statement], where: str) -> list[Layer]:
+        """The settings of a body, and those of its ``for task`` blocks behind them."""
+        own = self._unique(body, where)
         found = [Layer(own)] if own else []
         for block in body:
             if isinstance(block, tree.ForTask) and block.complete:
                 self.blocks.append(block)
-                sets = self._unique(block.body, 'a "for task" block', before)
+                sets = self._unique(block.body, 'a "for task" block')
                 if sets:
                     found.append(Layer(sets, block.patterns))
                 for inner in block.body:
@@ -36,9 +37,29 @@ class SettingsReader:
                         self._misplaced(inner, 'a "for task" block')
         return found
 
-    def _unique(self, body: Sequence[tree.Statement], where: str, path: tuple[tree.Name, ...]) -> tuple[Override, ...]:
+    def lengths(self, body: Sequence[tree.Statement], where: str, section: str) -> list[Layer]:
+        """The settings of a budget: its options are those of a section, and its blocks the lengths of phases."""
+        layers = self.layers([*_inside(section, body)], where)
+        return [replace(one, sets=tuple(o for o in one.sets if self._is_length(o, where, section))) for one in layers]
+
+    def _is_length(self, override: Override, where: str, section: str) -> bool:
+        """Whether a budget may set it; what it may not set is reported."""
+        head, *options = override.path
+        if head.id == section:
+            return True
+        if not options or find("section", head.id) is not None:
+            note = f"a budget has options of {section} and lengths of phases: write others in the suite or a group"
+            self.diagnostics.error("FRL0276", f'settings of "{head.id}" cannot stand inside {where}', head.span, note)
+        elif len(options) > 1 or options[0].id not in PHASE_LENGTHS:
+            hint = f"a budget sets {' or '.join(PHASE_LENGTHS)} of a phase"
+            self.diagnostics.error("FRL0208", f'phase "{head.id}" has no length "{options[0].id}"', options[0].span, hint)
+        else:
+            return True
+        return False
+
+    def _unique(self, body: Sequence[tree.Statement], where: str) -> tuple[Override, ...]:
         found: dict[str, Override] = {}
-        for override in self._settings(body, where, path):
+        for override in self._settings(body, where, ()):
             first = found.setdefault(override.dotted, override)
             if first is not override:
                 note = f"first given in line {first.span.line}"
@@ -70,6 +91,18 @@ class SettingsReader:
     def _misplaced(self, statement: tree.Statement, where: str) -> None:
         what, place, note = _what(statement)
         self.diagnostics.error("FRL0276", f"{what} cannot stand inside {where}", place, note)
+
+
+def _inside(section: str, body: Sequence[tree.Statement]) -> Iterator[tree.Statement]:
+    """The statements with each assignment in a block of the section, those of ``for task`` blocks too."""
+    for statement in body:
+        match statement:
+            case tree.Assign(key):
+                yield tree.Section(tree.Name(section, key.span), (statement,), statement.span)
+            case tree.ForTask():
+                yield replace(statement, body=tuple(_inside(section, statement.body)))
+            case _:
+                yield statement
 
 
 def _what(statement: tree.Statement) -> tuple[str, Span, str]:
