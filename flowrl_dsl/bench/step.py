@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -45,6 +46,7 @@ _MOST_UPDATES = 64
 class Row:
     """One spec.  ``ratio`` is none / all, above 1 where the passes help; ``share`` of the measured matrix-product speed.
 
+    ``same_program``: the backend compiles one program of both, so that the ratio differs from 1 by the error of its samples.
     ``cold_s`` compiles the update with all passes and fills an empty cache, as a user's first run does; ``warm_s`` compiles
     a second program from that cache, None if the backend has no cache.  Memory is the working memory in bytes of the
     compiled update, without its state.
@@ -62,6 +64,7 @@ class Row:
     memory_none: int
     memory_all: int
     updates: int
+    same_program: bool
 
 
 def measure(asked: Asked, repeat: int) -> Iterator[Row | Fact]:
@@ -103,7 +106,15 @@ def _measure(spec: str, asked: Asked, repeat: int, speed: float) -> Row:
         memory_none=memory["none"],
         memory_all=memory["all"],
         updates=count,
+        same_program=without_names(compiled["none"].as_text()) == without_names(best.as_text()),
     )
+
+
+def without_names(program: str) -> str:
+    """The text of a compiled program with its instructions numbered by their first occurrence, and without their sources."""
+    numbers: dict[str, str] = {}
+    bare = re.sub(r", metadata=\{[^}]*\}|^(File|Function|Stack)\w+\n(\d.*\n)*", "", program, flags=re.MULTILINE)
+    return re.sub(r"%[\w.-]+", lambda name: numbers.setdefault(name.group(), f"%{len(numbers)}"), bare)
 
 
 def in_last_phase(state: dict[str, Any], algorithm: Algorithm) -> dict[str, Any]:
@@ -192,7 +203,7 @@ def summary(rows: Sequence[Row]) -> dict[str, float]:
 
 COLUMNS = {
     "spec": lambda row: row.spec + (" *" if row.many_actions else ""),
-    "none / all": lambda row: f"{row.ratio:.2f}",
+    "none / all": lambda row: f"{row.ratio:.2f}" + (" =" if row.same_program else ""),
     "none, ms": lambda row: f"{row.none_ms:.3g}",
     "all, ms": lambda row: f"{row.all_ms:.3g}",
     "needed": lambda row: human(row.flops, "flop"),
@@ -203,4 +214,5 @@ COLUMNS = {
     "memory all": lambda row: human(row.memory_all, "B"),
 }
 
-KIND = Kind("one update, with all passes and with none (* many actions for each state)", Row, COLUMNS, measure, 10, summary)
+TITLE = "one update, with all passes and with none (* many actions for each state, = one compiled program)"
+KIND = Kind(TITLE, Row, COLUMNS, measure, 10, summary)

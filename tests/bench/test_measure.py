@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ from flowrl_dsl import cli, driver
 from flowrl_dsl.algorithm import show_stage
 from flowrl_dsl.bench import env, iteration, machine, report, train
 from flowrl_dsl.bench.kind import Asked, CannotMeasure, Failed
-from flowrl_dsl.bench.step import in_last_phase, many_actions, of_last_phase, synthetic_replay
+from flowrl_dsl.bench.step import in_last_phase, many_actions, of_last_phase, synthetic_replay, without_names
 from flowrl_dsl.bench.train import PARTS, Watch, _train, shares, turn_of
 from flowrl_dsl.runtime.settings import Settings
 from flowrl_dsl.runtime.worlds import catalogue
@@ -58,6 +59,22 @@ def test_one_step_end_to_end(monkeypatch, capsys) -> None:
     assert row["warm_s"] is None or row["warm_s"] > 0
     assert said["machine"]["device"] and said["facts"]["matrix products, flop/s"] > 0
     assert "none / all" in report.text(report.from_json(json.dumps(said)))
+
+
+def test_programs_that_differ_in_names_alone_are_the_same() -> None:
+    def compiled(function: Callable[[jax.Array], jax.Array]) -> str:
+        return without_names(jax.jit(function).lower(np.ones(3, np.float32)).compile().as_text())
+
+    def one(x: jax.Array) -> jax.Array:
+        return jax.numpy.sin(x) + 2
+
+    def other(x: jax.Array) -> jax.Array:
+        sine = jax.numpy.sin(x)
+        return sine + 2
+
+    # the name of the function is that of its module
+    assert compiled(one).replace("jit_one", "jit_other") == compiled(other)
+    assert compiled(one).replace("jit_one", "jit_<lambda>") != compiled(lambda x: jax.numpy.cos(x) + 2)
 
 
 def test_a_spec_with_phases_is_measured_in_its_last_one() -> None:

@@ -26,7 +26,7 @@ from flowrl_dsl.diagnostics import Diagnostic, DiagnosticError
 from flowrl_dsl.runtime.errors import Interrupted, RunError
 
 ROOT = Path(__file__).parents[2]
-STEP = StepRow("qsm", False, 2.0, 20.0, 10.0, 5_000_000, 0.25, 12.0, 1.0, 3000, 2000, 4)
+STEP = StepRow("qsm", False, 2.0, 20.0, 10.0, 5_000_000, 0.25, 12.0, 1.0, 3000, 2000, 4, False)
 ROWS = {
     "step": [STEP, replace(STEP, spec="sdac", many_actions=True, ratio=8.0), replace(STEP, spec="odd", warm_s=None)],
     "act": [ActRow("qsm", "explore", (1, 16, 256), (200.0, 300.0, 900.0), (100.0, 300.0, 450.0), (2.0, 1.0, 2.0))],
