@@ -130,7 +130,7 @@ def compared(of: Study) -> Comparison:
     results = {job.question: result for job in of.jobs if (result := of.shown(job)) is not None}
     first = {(job.label, job.question.task): job for job in reversed(of.jobs)}
     costs = {place: cost for place, job in first.items() if (cost := COSTS.find(key_of(job))) is not None}
-    whole = [task for task in of.tasks if all(of.curves.get((spec, task)) and (spec, task) in costs for spec in of.specs)]
+    whole = [task for task in of.complete if all((spec, task) in costs for spec in of.specs)]
     runs = {
         label: [_timed(one, costs[label, one.task], first[label, one.task]) for one in tasks if one.task in whole]
         for label, tasks in (measured(of.jobs, results).items() if whole else ())

@@ -2,7 +2,8 @@
 
 ``python docs/make_results.py`` runs what ``docs/results.jsonl`` lacks, as ``flowrl-dsl suite run small`` with a store that
 begins with these results, adds the new ones to the file, and writes tables and figures.  So a study can be spread over days
-and machines.  As many populations of seeds execute at a time as there are cores, each on one thread.
+and machines; a task is shown when all of its runs are there.  As many populations of seeds execute at a time as there are
+cores, each on one thread.
 """
 
 from __future__ import annotations
@@ -78,15 +79,9 @@ def _reached(curve: Curve | None, marks: dict[str, float]) -> str:
     return f"{there[0] / 1000:g} k"
 
 
-def begun(of: Study) -> list[str]:
-    """The tasks with results."""
-    return [task for task in TASKS if any(place == task for _, place in of.curves)]
-
-
 def write() -> None:
     """Write the tables of docs/results.md and docs/hybrids.md, and their figures."""
     of = study()
-    tasks = begun(of)
     for page, mark, group in (
         ("results.md", "main", MAIN),
         ("results.md", "scores", SCORES),
@@ -94,12 +89,12 @@ def write() -> None:
         ("results.md", "gradients", GRADIENTS),
         ("hybrids.md", "returns", ("qsm_dpmd", *HYBRIDS)),
     ):
-        drawn = [curve for (spec, _), curve in of.curves.items() if spec in group]
+        drawn = [curve for (spec, task), curve in of.curves.items() if spec in group and task in of.complete]
         if drawn:
             picture = f"{Path(page).stem}_{mark}.png"
             draw(drawn, DOCS / picture)
-            fill(page, mark, f"{of.returns(group, tasks)}\n\n![learning curves]({picture})")
-    fill("results.md", "speed", speed(of, [*MAIN, *SCORES, *MIRRORS, *GRADIENTS], tasks))
+            fill(page, mark, f"{of.returns(group, of.complete)}\n\n![learning curves]({picture})")
+    fill("results.md", "speed", speed(of, [*MAIN, *SCORES, *MIRRORS, *GRADIENTS], of.complete))
 
 
 def main() -> None:

@@ -67,6 +67,12 @@ class Study:
     def tasks(self) -> list[str]:
         return list(dict.fromkeys(job.question.task for job in self.jobs))
 
+    @cached_property
+    def complete(self) -> list[str]:
+        """The tasks on which every job has a result.  The pages show these; records of others are there to be added to."""
+        missing = {job.question.task for job in self.jobs if self.shown(job) is None}
+        return [task for task in self.tasks if task not in missing]
+
     def of(self, spec: str, place: str | None = None) -> list[Job]:
         """The jobs of a spec, at one place (a task, of a suite with data sets with one of them) or all."""
         return [job for job in self.jobs if job.label == spec and place in (None, job.place)]

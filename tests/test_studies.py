@@ -116,11 +116,27 @@ def test_a_variant_is_not_an_earlier_form_of_another(scripts) -> None:
 
 def test_the_results_of_the_documents_answer_the_suite(scripts) -> None:
     results = scripts("make_results")
-    whole, tasks = results.study(), results.begun(results.study())
-    assert {*results.TASKS} == {*whole.tasks} and len(tasks) >= 4
-    assert all(whole.shown(job) is not None for job in whole.jobs if job.question.task in tasks)
+    whole = results.study()
+    assert {*results.TASKS} == {*whole.tasks} and len(whole.complete) >= 4
     compared = scripts("make_comparisons").compared(whole)
-    assert compared.tasks == [task for task in whole.tasks if task in tasks] and {*compared.runs} == {*results.SPECS}
+    assert compared.tasks == whole.complete and {*compared.runs} == {*results.SPECS}
+
+
+def test_a_task_is_shown_when_all_of_its_runs_are_there(scripts, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = scripts("make_results")
+    jobs = [job for job in results.study().jobs if job.label in results.SCORES]
+    first, other = results.TASKS[:2]
+    missing = next(job for job in jobs if job.question.task == other)
+    run = [job for job in jobs if job.question.task in (first, other) and job is not missing]
+    partly = results.Study(jobs, [_curve(job, {20_000: 2.0}) for job in run])
+    assert partly.complete == [first] and (missing.label, other) in partly.curves
+    shown: dict[str, str] = {}
+    drawn: list[set[str]] = []
+    monkeypatch.setattr(results, "study", lambda: partly)
+    monkeypatch.setattr(results, "fill", lambda page, mark, text: shown.update({mark: text}))
+    monkeypatch.setattr(results, "draw", lambda curves, path: drawn.append({curve.task for curve in curves}))
+    results.write()
+    assert drawn == [{first}] and first in shown["speed"] and not any(other in text for text in shown.values())
 
 
 def test_the_offline_results_answer_the_suite_where_their_sets_are_not(scripts) -> None:
