@@ -17,9 +17,11 @@ from functools import cache
 import make_known_answers
 import make_offline_answers
 import make_offline_results
+import make_on_policy_results
 import make_results
 import taxonomy
 from records import DOCS, Record, fill, table
+from studies import Study
 
 PAGE = "guide.md"
 LINK = re.compile(r'\[([^][]*)\]\((\w+\.md) "([^"]+)"\)')
@@ -30,7 +32,16 @@ TASKS = ("InvertedPendulum-v5", "dm_control/cartpole-swingup", "HalfCheetah-v5")
 
 def final_return(spec: str, task: str) -> str:
     """The inter-quartile mean over seeds of the return of the final policy."""
-    curve = make_results.study().curves.get((spec, task))
+    return _final(make_results.study(), spec, task)
+
+
+def on_policy_return(spec: str, task: str) -> str:
+    """The same on a task of MuJoCo Playground."""
+    return _final(make_on_policy_results.study("playground"), spec, task)
+
+
+def _final(of: Study, spec: str, task: str) -> str:
+    curve = of.curves.get((spec, task))
     if curve is None:
         return "not run"
     return f"{curve.center[-1]:.0f}" if abs(curve.center[-1]) >= 10 else f"{curve.center[-1]:.1f}"
@@ -89,6 +100,7 @@ def sharing(spec: str) -> str:
 
 
 FIGURES: dict[str, tuple[str, Callable[..., str]]] = {
+    r"return of (\w+) on (playground/\w+)": ("results_on_policy.md", on_policy_return),
     r"return of (\w+) on (\S+)": ("results.md", final_return),
     r"regions of (\w+) on (\w+)": ("known_answers.md", regions),
     r"floors of (\w+) on (\w+)": ("known_answers.md", floors),
