@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from statistics import median
+
 import pytest
 
 from flowrl_dsl.algorithm import show_stage
 from flowrl_dsl.formula import functions, variables
+from flowrl_dsl.resources import shipped_specs
 from flowrl_dsl.spec.resolve import resolve
 from tests.spec.helpers import algorithm_of
 
@@ -23,6 +27,16 @@ NAMES = """
 @pytest.mark.parametrize("name", [*NAMES.split(), "dpmd_offline"])
 def test_they_learn_from_data_alone(name: str) -> None:
     assert of(name).regime.name == "offline"
+
+
+def test_half_of_them_are_shorter_than_twenty_lines() -> None:
+    paths = [path for name, path in shipped_specs().items() if of(name).regime.name == "offline"]
+    lengths = [sum(not line.lstrip().startswith("#") for line in _lines(path)) for path in paths]
+    assert len(paths) >= 30 and max(lengths) <= 30 and median(lengths) < 20
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def test_td3_bc() -> None:
