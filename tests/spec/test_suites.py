@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from flowrl_dsl.algorithm import starts
 from flowrl_dsl.resources import shipped_specs, shipped_suites
 from flowrl_dsl.spec.compare import Difference
+from flowrl_dsl.spec.resolve import resolve
 from flowrl_dsl.spec.suites.compare import compare_suites
 from flowrl_dsl.spec.suites.resolve import SuiteResolution, check_file, resolve_suite
 from flowrl_dsl.spec.suites.suite import Suite
 from flowrl_dsl.syntax.formatter import format_file
 from flowrl_dsl.syntax.parser import parse_file
+from tests.spec.helpers import algorithm_of
 
 ROOT = Path(__file__).parents[2]
 BASE = """suite base "A base" {
@@ -229,6 +232,22 @@ def test_shipped_suites_are_valid_and_formatted(name: str) -> None:
     assert "smoke" in found.suite.budgets
     file, _ = parse_file(path)
     assert file is not None and format_file(file) == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", shipped_suites())
+def test_smoke_reaches_the_last_phase(name: str) -> None:
+    """That of a spec which learns from a data set; one that acts from its start may leave its phases out."""
+    suite = resolve_suite(name).suite
+    assert suite is not None
+    for group in suite.groups:
+        task, data = next(suite.variants(group))
+        for spec, path in group.specs.items():
+            algorithm = algorithm_of(
+                resolve(path, task=task, data=data, overrides=suite.overrides(group, task, data, "smoke"))
+            )
+            if algorithm.phases and not algorithm.regime.acts:
+                train = algorithm.sections["train"]
+                assert starts(algorithm.phases)[-1] < train.steps * train.updates, (spec, group.name)
 
 
 def test_the_suite_of_the_page_is_valid(tmp_path: Path) -> None:
