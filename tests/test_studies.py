@@ -119,7 +119,7 @@ def test_the_results_of_the_documents_answer_the_suite(scripts) -> None:
     whole = results.study()
     assert {*results.TASKS} == {*whole.tasks} and len(whole.complete) >= 4
     compared = scripts("make_comparisons").compared(whole)
-    assert compared.tasks == whole.complete and {*compared.runs} == {*results.SPECS}
+    assert {*compared.tasks} <= {*whole.complete} and len(compared.tasks) >= 4 and {*compared.runs} == {*results.SPECS}
 
 
 def test_a_task_is_shown_when_all_of_its_runs_are_there(scripts, monkeypatch: pytest.MonkeyPatch) -> None:
