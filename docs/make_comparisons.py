@@ -42,6 +42,8 @@ GROUPS = {
     "hybrids": make_results.HYBRIDS,
 }
 """The groups of docs/results.md, and the titles of their panels."""
+NAME_HEIGHT, NAME_WIDTH = 0.025, 2
+"""Scores that the name of a spec is high in the figure of costs, and the factor of costs that it is wide."""
 WARMUP, MEASURED = 500, 500
 """Random steps, and steps with updates, of a training whose speed is measured."""
 
@@ -190,22 +192,32 @@ def _costs(of: Comparison) -> Any:
     for panel, (title, specs) in zip(panels.flat, GROUPS.items(), strict=False):
         panel.set_title(title)
         panel.set_xscale("log")
+        centers = {label: statistics.aggregate(final_scores(own)) for label, own in of.runs.items()}
         for label, own in of.runs.items():
             _point(panel, label, of.update_ms(label), final_scores(own), label in specs)
+        for label in specs:
+            level = [of.update_ms(one) for one in specs if abs(centers[one] - centers[label]) < NAME_HEIGHT]
+            cost = of.update_ms(label)
+            _name(panel, label, cost, centers[label], left=any(cost < other < NAME_WIDTH * cost for other in level))
     figure.supxlabel("milliseconds of an update, on one thread", fontsize=8)
     figure.supylabel("normalised score at equal steps", fontsize=8)
     return figure
 
 
 def _point(panel: Any, label: str, cost: float, scores: Sequence[np.ndarray], shown: bool) -> None:
-    """A spec, with its interval and its name if it is one of the panel's."""
+    """A spec, with its interval if it is one of the panel's."""
     center = statistics.aggregate(scores)
     if not shown:
         panel.plot([cost], [center], "o", color="0.85", markersize=2, zorder=1)
         return
     panel.plot([cost, cost], statistics.aggregate_interval(scores), color="0.7", linewidth=0.8, zorder=2)
     panel.plot([cost], [center], "o", color=COLORS[0], zorder=3)
-    panel.annotate(label, (cost, center), xytext=(3, 2), textcoords="offset points", fontsize=6, zorder=4)
+
+
+def _name(panel: Any, label: str, cost: float, center: float, left: bool) -> None:
+    """The name of a spec beside its point: on the left if it would reach that of a dearer spec."""
+    place: dict[str, Any] = {"xytext": (-3, -5), "ha": "right"} if left else {"xytext": (3, 2)}
+    panel.annotate(label, (cost, center), textcoords="offset points", fontsize=6, zorder=4, **place)
 
 
 def write() -> None:

@@ -52,6 +52,13 @@ def test_an_example_can_be_trained(text: str, tmp_path: Path) -> None:
     assert build_graphs(found.algorithm, 5, 2).graphs
 
 
+def test_each_situation_has_an_example_in_its_order() -> None:
+    rows = re.findall(r"^\| (.+?) \| .+ \| .+ \|$", TEXT.split("## By mechanism")[0], re.M)[1:]
+    titles = re.findall(r"^\*([^*]+)\*[^\n]*\n\n```flowrl$", TEXT, re.M)
+    assert len(titles) == len(EXAMPLES) == len(rows)
+    assert all(row.startswith(title) for row, title in zip(rows, titles, strict=True))
+
+
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`([a-z_0-9]+)`", TEXT.split("## By mechanism")[0]))))
 def test_a_situation_names_shipped_specs(name: str) -> None:
     assert (DOCS.parent / "specs" / f"{name}.flowrl").is_file()

@@ -56,6 +56,18 @@ def cluster() -> Iterator[Any]:
     made.shutdown()
 
 
+@pytest.fixture
+def small_disk(suite: Path) -> Iterator[Path]:
+    """A disk of 1 MiB below the runs, too small for two of them; only a superuser may mount it."""
+    disk = suite.parent / "out"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
 def start(suite: Path, *words: str) -> subprocess.Popen:
     """The command in a process of its own, with its files beside the suite."""
     command = [
@@ -137,6 +149,20 @@ def test_the_driver_is_killed_and_started_again(cluster: Any, suite: Path, tmp_p
     again = start(suite, "--on", "ray", "--address", cluster.address)
     out, _ = again.communicate(timeout=900)
     assert again.returncode == 0, out
+    check_results(suite, tmp_path)
+
+
+def test_a_disk_fills_and_gets_space(cluster: Any, suite: Path, small_disk: Path, tmp_path: Path) -> None:
+    command = start(suite, "--on", "ray", "--address", cluster.address)
+    out, _ = command.communicate(timeout=900)
+    assert command.returncode == 1 and "error[FRL0502]" in out, out
+    before = Store(small_disk / "results.sqlite").results()
+    assert len(before) < 5 and {result.outcome for result in before} <= {"finished", "FRL0420"}
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    again = start(suite, "--on", "ray", "--address", cluster.address)
+    out, _ = again.communicate(timeout=900)
+    assert again.returncode == 0, out
+    assert Store(small_disk / "results.sqlite").results()[: len(before)] == before
     check_results(suite, tmp_path)
 
 
