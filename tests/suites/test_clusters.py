@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from flowrl_dsl import driver
+from flowrl_dsl.exits import RUN_FAILURE
 from flowrl_dsl.suites.attempts import RUN, attempt
 from flowrl_dsl.suites.jobs import Job, jobs_of
 from flowrl_dsl.suites.running import Driver
@@ -155,7 +156,7 @@ def test_the_driver_is_killed_and_started_again(cluster: Any, suite: Path, tmp_p
 def test_a_disk_fills_and_gets_space(cluster: Any, suite: Path, small_disk: Path, tmp_path: Path) -> None:
     command = start(suite, "--on", "ray", "--address", cluster.address)
     out, _ = command.communicate(timeout=900)
-    assert command.returncode == 1 and "error[FRL0502]" in out, out
+    assert command.returncode == RUN_FAILURE and "error[FRL0502]" in out, out
     before = Store(small_disk / "results.sqlite").results()
     assert len(before) < 5 and {result.outcome for result in before} <= {"finished", "FRL0420"}
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
