@@ -195,8 +195,9 @@ def _costs(of: Comparison) -> Any:
         centers = {label: statistics.aggregate(final_scores(own)) for label, own in of.runs.items()}
         for label, own in of.runs.items():
             _point(panel, label, of.update_ms(label), final_scores(own), label in specs)
-        for label in specs:
-            level = [of.update_ms(one) for one in specs if abs(centers[one] - centers[label]) < NAME_HEIGHT]
+        shown = [label for label in of.runs if label in specs]
+        for label in shown:
+            level = [of.update_ms(one) for one in shown if abs(centers[one] - centers[label]) < NAME_HEIGHT]
             cost = of.update_ms(label)
             _name(panel, label, cost, centers[label], left=any(cost < other < NAME_WIDTH * cost for other in level))
     figure.supxlabel("milliseconds of an update, on one thread", fontsize=8)
