@@ -189,36 +189,38 @@ def _costs(of: Comparison) -> Any:
     figure = Figure(figsize=(PAGE, 4.4), layout="constrained")
     panels = figure.subplots(2, 3, squeeze=False, sharex=True, sharey=True)
     panels.flat[-1].set_axis_off()
+    places = {label: (of.update_ms(label), statistics.aggregate(final_scores(own))) for label, own in of.runs.items()}
     for panel, (title, specs) in zip(panels.flat, GROUPS.items(), strict=False):
         panel.set_title(title)
         panel.set_xscale("log")
-        centers = {label: statistics.aggregate(final_scores(own)) for label, own in of.runs.items()}
-        for label, own in of.runs.items():
-            _point(panel, label, of.update_ms(label), final_scores(own), label in specs)
-        shown = [label for label in of.runs if label in specs]
-        for label in shown:
-            level = [of.update_ms(one) for one in shown if abs(centers[one] - centers[label]) < NAME_HEIGHT]
-            cost = of.update_ms(label)
-            _name(panel, label, cost, centers[label], left=any(cost < other < NAME_WIDTH * cost for other in level))
+        shown = {label: place for label, place in places.items() if label in specs}
+        for label, place in places.items():
+            if label not in shown:
+                panel.plot(*place, "o", color="0.85", markersize=2, zorder=1)
+        for label, place in shown.items():
+            _point(panel, place, statistics.aggregate_interval(final_scores(of.runs[label])))
+            _name(panel, label, place, left=any(_meets(place, other) for other in shown.values()))
     figure.supxlabel("milliseconds of an update, on one thread", fontsize=8)
     figure.supylabel("normalised score at equal steps", fontsize=8)
     return figure
 
 
-def _point(panel: Any, label: str, cost: float, scores: Sequence[np.ndarray], shown: bool) -> None:
-    """A spec, with its interval if it is one of the panel's."""
-    center = statistics.aggregate(scores)
-    if not shown:
-        panel.plot([cost], [center], "o", color="0.85", markersize=2, zorder=1)
-        return
-    panel.plot([cost, cost], statistics.aggregate_interval(scores), color="0.7", linewidth=0.8, zorder=2)
+def _point(panel: Any, place: tuple[float, float], interval: tuple[float, float]) -> None:
+    """A spec of the panel's group at its cost and score, with the interval of its score."""
+    cost, center = place
+    panel.plot([cost, cost], interval, color="0.7", linewidth=0.8, zorder=2)
     panel.plot([cost], [center], "o", color=COLORS[0], zorder=3)
 
 
-def _name(panel: Any, label: str, cost: float, center: float, left: bool) -> None:
-    """The name of a spec beside its point: on the left if it would reach that of a dearer spec."""
-    place: dict[str, Any] = {"xytext": (-3, -5), "ha": "right"} if left else {"xytext": (3, 2)}
-    panel.annotate(label, (cost, center), textcoords="offset points", fontsize=6, zorder=4, **place)
+def _meets(place: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether a name on the right of a point would reach that of a dearer one."""
+    return place[0] < other[0] < NAME_WIDTH * place[0] and abs(other[1] - place[1]) < NAME_HEIGHT
+
+
+def _name(panel: Any, label: str, place: tuple[float, float], left: bool) -> None:
+    """The name of a spec beside its point."""
+    beside: dict[str, Any] = {"xytext": (-3, -5), "ha": "right"} if left else {"xytext": (3, 2)}
+    panel.annotate(label, place, textcoords="offset points", fontsize=6, zorder=4, **beside)
 
 
 def write() -> None:
