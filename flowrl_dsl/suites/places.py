@@ -180,6 +180,11 @@ Place = Path | Away
 """What an executor attempts: a folder that every machine sees, or a run at a URL."""
 
 
+def name_of(place: Place) -> str:
+    """The name of a run or of a population, spec/task/digest-seed, wherever it is."""
+    return place.name if isinstance(place, Away) else "/".join(place.parts[-3:])
+
+
 def mirror_of(home: Path, remote: Remote, name: str) -> Mirror:
     """The mirror of the run folder of a run in a folder of runs."""
     return Mirror(remote.below(name).below(RUN), home / name / RUN, home / name / MIRRORED)

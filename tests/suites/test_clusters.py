@@ -51,7 +51,7 @@ def suite(tmp_path: Path) -> Path:
 @pytest.fixture
 def cluster() -> Iterator[Any]:
     utils = pytest.importorskip("ray.cluster_utils")
-    made = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    made = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": True})
     made.add_node(num_cpus=1)
     yield made
     made.shutdown()
@@ -131,6 +131,7 @@ def check_results(suite: Path, tmp_path: Path) -> None:
 
 
 def test_workers_and_nodes_are_lost_and_a_node_joins(cluster: Any, suite: Path, tmp_path: Path) -> None:
+    state = pytest.importorskip("ray.util.state")
     command = start(suite, "--on", "ray", "--address", cluster.address)
     until(lambda: len(trained(suite)) >= 1)
     os.kill(workers(suite)[0], signal.SIGKILL)
@@ -140,6 +141,7 @@ def test_workers_and_nodes_are_lost_and_a_node_joins(cluster: Any, suite: Path, 
     assert command.returncode == 0, out
     assert "failed with FRL0420, which is recorded" in out
     check_results(suite, tmp_path)
+    assert {task.name for task in state.list_tasks(address=cluster.address)} == {job.folder for job in jobs(suite)}
 
 
 def test_the_driver_is_killed_and_started_again(cluster: Any, suite: Path, tmp_path: Path) -> None:

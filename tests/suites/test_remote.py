@@ -17,7 +17,7 @@ from flowrl_dsl.suites import attempts, places, remote, worker
 from flowrl_dsl.suites.attempts import CRASHED, RUN, Outcome, attempt, read_outcome
 from flowrl_dsl.suites.errors import SuiteError
 from flowrl_dsl.suites.mirror import INDEX, OBJECTS, Mirror
-from flowrl_dsl.suites.places import AtUrl, Away, home_of
+from flowrl_dsl.suites.places import AtUrl, Away, home_of, name_of
 from flowrl_dsl.suites.remote import Remote
 from flowrl_dsl.suites.running import Driver
 from flowrl_dsl.suites.store import Store
@@ -248,6 +248,15 @@ def test_a_suite_at_a_url_as_a_user_runs_it(
     assert cli.main([*asked]) == 0
     assert "2 runs, of which 2 are in" in capsys.readouterr().out
     assert [one.evaluations for one in Store(store).results()] == [one.evaluations for one in results]
+
+
+def test_a_run_has_one_name_in_a_folder_and_at_a_url(place: Remote, tmp_path: Path) -> None:
+    (job, *_) = jobs(tmp_path, ONE)
+    here = Driver(tmp_path, Store(tmp_path / "s"))
+    away = Driver(tmp_path, Store(tmp_path / "s"), AtUrl(tmp_path / "copies", place.url))
+    assert name_of(here._prepared(job)) == name_of(away._prepared(job)) == job.folder
+    together = [driver.home.begin_together("sac/Pendulum-v1/x-seeds0-1", {}) for driver in (here, away)]
+    assert [*map(name_of, together)] == ["sac/Pendulum-v1/x-seeds0-1"] * 2
 
 
 def test_a_spec_of_the_driver_alone_travels_with_its_run(place: Remote, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Tasks of Ray: on this machine, or on a cluster whose nodes share the folder of runs or reach its URL.
 
 Ray starts a task again when its worker or its node is lost; the run goes on from its last checkpoint.  When the driver ends,
-Ray ends its workers, and each run writes a checkpoint before it follows.
+Ray ends its workers, and each run writes a checkpoint before it follows.  A task has the name of its run, by which Ray's
+dashboard and ``ray list tasks`` show it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from flowrl_dsl.suites.attempts import CRASHED, INTERRUPTED, Outcome
 from flowrl_dsl.suites.errors import SuiteError, missing_library
 from flowrl_dsl.suites.executors.base import Executor, Report
-from flowrl_dsl.suites.places import Place, attempt
+from flowrl_dsl.suites.places import Place, attempt, name_of
 
 _RETRIES = 10
 """Lost workers and nodes that a run survives."""
@@ -32,7 +33,7 @@ class Here(Executor):
             while left or waiting:
                 while left and len(waiting) < (self.resources.at_once or len(folders)):
                     folder = left.pop(0)
-                    waiting[task.remote(folder)] = folder
+                    waiting[task.options(name=name_of(folder)).remote(folder)] = folder
                 (done,), _ = ray.wait(list(waiting), num_returns=1)
                 folder, outcome = waiting.pop(done), _outcome(ray, done)
                 if outcome.status != INTERRUPTED and not report(folder, outcome):
