@@ -99,7 +99,7 @@ def test_a_training_outlives_its_surroundings(tmp_path: Path) -> None:
     assert (tmp_path / "my run/curve.png").stat().st_size > 0
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"])
 def test_a_signal_asks_for_a_stop_and_handlers_are_put_back(name: str) -> None:
     number = getattr(signal, name)
     before = signal.signal(number, signal.default_int_handler)  # under nohup, SIGHUP is ignored
@@ -107,8 +107,9 @@ def test_a_signal_asks_for_a_stop_and_handlers_are_put_back(name: str) -> None:
         with Stop() as stop:
             os.kill(os.getpid(), number)
             assert stop.asked
+            os.kill(os.getpid(), signal.SIGTERM)
             with pytest.raises(KeyboardInterrupt):
-                os.kill(os.getpid(), number)
+                os.kill(os.getpid(), signal.SIGINT)
         assert signal.getsignal(number) is signal.default_int_handler
     finally:
         signal.signal(number, before)

@@ -102,4 +102,12 @@ CODES = (
         "flowrl-dsl suite run small --out s3://bucket/runs",
         "Wait for the other process; where there is none, give the command again.",
     ),
+    Code(
+        "FRL0513",
+        "an option that the place of the runs does not read",
+        "Processes of this machine have no --cpus, --gpus and --address, a job of Slurm has whole accelerators, and only "
+        "runs at a URL have a folder of --scratch.",
+        "flowrl-dsl suite run small --gpus 1",
+        "Leave the option out, or choose the cluster by --on.",
+    ),
 )

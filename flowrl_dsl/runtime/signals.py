@@ -1,4 +1,4 @@
-"""SIGINT (Ctrl-C), SIGTERM, and the SIGHUP and SIGUSR1 of terminals and clusters, handled between two steps."""
+"""SIGINT (Ctrl-C), SIGTERM, and the SIGHUP, SIGUSR1 and SIGUSR2 of terminals and clusters, handled between two steps."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from types import FrameType
 from typing import Any
 
 _HANGUP = getattr(signal, "SIGHUP", None)
-_SIGNALS = [signal.SIGINT, signal.SIGTERM, *(s for s in (_HANGUP, getattr(signal, "SIGUSR1", None)) if s is not None)]
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 
 
 class Stop:
-    """``with Stop() as stop:`` sets ``stop.asked`` at the first of these signals; the second one interrupts at once.
+    """``with Stop() as stop:`` sets ``stop.asked`` at the first of these signals; a Ctrl-C after it interrupts at once.
 
+    The others may come again: a cluster warns a job by one signal and ends it by another, while its checkpoint is written.
     A SIGHUP that is ignored, as under ``nohup``, stays so.
     """
 
@@ -35,6 +37,6 @@ class Stop:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True

@@ -212,8 +212,13 @@ def _job_at(remote: Remote, name: str) -> Said:
 
 
 def home_of(out: str, base: Path, scratch: str | None = None) -> Home:
-    """The home that ``--out`` names; the copies and the store of a URL are in a folder of its name below ``base``."""
+    """The home that ``--out`` names; the copies and the store of a URL are in a folder of its name below ``base``.
+
+    Raises FRL0513 for ``scratch`` without a URL.
+    """
     if not is_url(out):
+        if scratch is not None:
+            raise SuiteError("FRL0513", f"--scratch has no effect with --out {out}", "it is for runs at a URL")
         return Home(Path(out))
     return AtUrl(base / "at" / re.sub(r"\W+", "_", out).strip("_"), out, scratch)
 

@@ -162,6 +162,18 @@ def test_local_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stop_a
     assert len(reported) == 5 if stop_after is None else len(reported) < 5
 
 
+def test_a_run_that_ends_unasked_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Somebody has sent SIGTERM to its process: it has no result, and the suite goes on."""
+    from flowrl_dsl.suites.executors import local
+
+    monkeypatch.setattr(local, "attempt", lambda folder, stop: Outcome(INTERRUPTED if folder.name == "0" else "finished"))
+    reported: dict[str, Outcome] = {}
+    executor("local", Resources(at_once=1)).execute(
+        [tmp_path / "0", tmp_path / "1"], lambda folder, outcome: reported.setdefault(folder.name, outcome) is not None
+    )
+    assert reported == {"0": Outcome(INTERRUPTED), "1": Outcome("finished")}
+
+
 def test_an_error_of_the_report_stops_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from flowrl_dsl.suites.executors import local
 

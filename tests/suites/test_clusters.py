@@ -144,6 +144,15 @@ def test_workers_and_nodes_are_lost_and_a_node_joins(cluster: Any, suite: Path, 
     assert {task.name for task in state.list_tasks(address=cluster.address)} == {job.folder for job in jobs(suite)}
 
 
+def test_a_run_that_no_node_can_hold_waits_with_a_warning(cluster: Any, suite: Path) -> None:
+    command = start(suite, "--on", "ray", "--address", cluster.address, "--cpus", "8")
+    assert command.stdout is not None
+    until(lambda: "no node of the cluster has 8 CPU for a run" in command.stdout.readline())
+    assert command.poll() is None and workers(suite) == []
+    command.kill()
+    command.communicate()
+
+
 def test_the_driver_is_killed_and_started_again(cluster: Any, suite: Path, tmp_path: Path) -> None:
     command = start(suite, "--on", "ray", "--address", cluster.address)
     until(lambda: len(trained(suite)) >= 1)

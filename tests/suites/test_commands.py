@@ -113,6 +113,10 @@ def test_random_actions_are_measured(here: Path, capsys: pytest.CaptureFixture) 
         (("status", "tiny.flowrl", "--store", "tiny.flowrl"), "FRL0500"),
         (("import", "tiny.flowrl"), "FRL0507"),
         (("import", "no.jsonl"), "FRL0507"),
+        (("run", "tiny.flowrl", "--gpus", "1"), "FRL0513"),
+        (("run", "tiny.flowrl", "--address", "auto"), "FRL0513"),
+        (("run", "tiny.flowrl", "--scratch", "here"), "FRL0513"),
+        (("run", "tiny.flowrl", "--on", "slurm", "--gpus", "0.5"), "FRL0513"),
     ],
 )
 def test_mistakes_are_coded(here: Path, words: tuple[str, ...], code: str, capsys: pytest.CaptureFixture) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import ClassVar
 
 from flowrl_dsl.suites.attempts import Outcome
+from flowrl_dsl.suites.errors import SuiteError
 from flowrl_dsl.suites.places import Place
 
 Report = Callable[[Place, Outcome], bool]
@@ -31,6 +33,9 @@ class Resources:
 class Executor(ABC):
     """Executes runs whose places are prepared, and reachable from wherever it executes them."""
 
+    reads: ClassVar[tuple[str, ...]] = ("cpus", "gpus", "address")
+    """The resources that it can give, besides ``at_once``."""
+
     def __init__(self, resources: Resources):
         self.resources = resources
 
@@ -47,6 +52,9 @@ EXECUTORS = ("local", "ray", "slurm")
 
 
 def executor(name: str, resources: Resources) -> Executor:
-    """The executor of a file of this folder, which calls its class ``Here``."""
-    found: Executor = import_module(f"flowrl_dsl.suites.executors.{name}").Here(resources)
-    return found
+    """The executor of a file of this folder, which calls its class ``Here``; raises FRL0513 for resources that it lacks."""
+    kind: type[Executor] = import_module(f"flowrl_dsl.suites.executors.{name}").Here
+    for option in ("cpus", "gpus", "address"):
+        if option not in kind.reads and getattr(resources, option) != getattr(Resources, option):
+            raise SuiteError("FRL0513", f"--{option} has no effect with --on {name}", "--on ray and --on slurm read it")
+    return kind(resources)

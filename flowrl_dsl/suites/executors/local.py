@@ -13,6 +13,8 @@ from flowrl_dsl.suites.places import Place, attempt
 
 
 class Here(Executor):
+    reads = ()
+
     def execute(self, folders: Sequence[Place], report: Report) -> None:
         stop = Event()
         with ThreadPoolExecutor(self.resources.at_once or cores()) as pool:
@@ -20,7 +22,7 @@ class Here(Executor):
             try:
                 for future in as_completed(waiting):
                     outcome = future.result()
-                    if outcome.status != INTERRUPTED and not report(waiting[future], outcome):
+                    if not (stop.is_set() and outcome.status == INTERRUPTED) and not report(waiting[future], outcome):
                         stop.set()
             finally:
                 stop.set()

@@ -8,6 +8,7 @@ dashboard and ``ray list tasks`` show it.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ class Here(Executor):
     def execute(self, folders: Sequence[Place], report: Report) -> None:
         ray = _connected(self.resources.address)
         amounts = {"num_cpus": self.resources.cpus, "num_gpus": self.resources.gpus}
+        _warn_of_waiting(ray.nodes(), {"CPU": self.resources.cpus, "GPU": self.resources.gpus})
         task = ray.remote(max_retries=_RETRIES, **amounts)(attempt)
         left = list(folders)
         waiting: dict[Any, Place] = {}
@@ -35,8 +37,7 @@ class Here(Executor):
                     folder = left.pop(0)
                     waiting[task.options(name=name_of(folder)).remote(folder)] = folder
                 (done,), _ = ray.wait(list(waiting), num_returns=1)
-                folder, outcome = waiting.pop(done), _outcome(ray, done)
-                if outcome.status != INTERRUPTED and not report(folder, outcome):
+                if not report(waiting.pop(done), _outcome(ray, done)):
                     break
         finally:
             for reference in waiting:
@@ -58,6 +59,14 @@ def _connected(address: str | None) -> Any:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SuiteError("FRL0509", f"cannot connect to the cluster {address or 'of this machine'}: {reason}") from error
     return ray
+
+
+def _warn_of_waiting(nodes: Sequence[Any], needed: dict[str, float]) -> None:
+    """Runs that no node is large enough for wait until one joins, which may be never."""
+    sizes = [node["Resources"] for node in nodes if node["Alive"]]
+    if not any(all(size.get(kind, 0.0) >= amount for kind, amount in needed.items()) for size in sizes):
+        asked = " and ".join(f"{amount:g} {kind}" for kind, amount in needed.items() if amount)
+        print(f"no node of the cluster has {asked} for a run: runs wait until one joins", file=sys.stderr, flush=True)
 
 
 def _outcome(ray: Any, reference: Any) -> Outcome:

@@ -1,7 +1,12 @@
-"""Jobs of Slurm, by submitit; with the address ``local`` processes of this machine, as submitit starts them."""
+"""Jobs of Slurm, by submitit; with the address ``local`` processes of this machine, as submitit starts them.
+
+A job that Slurm warns of its time limit puts itself back in the queue.  One that is preempted may have no more than SIGTERM,
+at which its run writes a checkpoint and ends: it is submitted again here, unless a user has cancelled it.
+"""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,26 +14,38 @@ from typing import Any
 
 from flowrl_dsl.suites.attempts import CRASHED, INTERRUPTED, Outcome
 from flowrl_dsl.suites.errors import SuiteError, missing_library
-from flowrl_dsl.suites.executors.base import Executor, Report
+from flowrl_dsl.suites.executors.base import Executor, Report, Resources
 from flowrl_dsl.suites.places import Place, attempt
 
 LOCAL = "local"
 _LOGS = "submitit"
+_NAME = "flowrl-dsl"
+"""Of the jobs in the queue."""
+_AT_ONCE = 256
+"""Jobs of an array that Slurm runs at a time where `--jobs` does not limit them."""
 _POLL = 1.0
 _MINUTES = 24 * 60
 """The time limit of a job; one that reaches it, or is preempted, is submitted again and resumes its run."""
+_STILL_THERE, _CANCELLED = ("RUNNING", "COMPLETING"), "CANCELLED"
+"""States of a job: it has returned and its end is not recorded yet; a user has ended it."""
 
 
 class Here(Executor):
+    def __init__(self, resources: Resources):
+        super().__init__(resources)
+        if resources.gpus != int(resources.gpus):
+            hint = "--population trains the seeds of a spec on one accelerator"
+            raise SuiteError("FRL0513", f"a job of Slurm has whole accelerators, not --gpus {resources.gpus:g}", hint)
+
     def execute(self, folders: Sequence[Place], report: Report) -> None:
-        if not folders:
-            return
-        waiting = self._submitted(folders)
+        waiting = self._submitted(folders) if folders else {}
         try:
             while waiting:
-                for job in [job for job in waiting if job.done()]:
+                for job in [job for job in waiting if job.done() and job.state not in _STILL_THERE]:
                     folder, outcome = waiting.pop(job), _outcome(job)
-                    if outcome.status != INTERRUPTED and not report(folder, outcome):
+                    if outcome.status == INTERRUPTED:
+                        waiting |= self._submitted([folder])
+                    elif not report(folder, outcome):
                         return
                 time.sleep(_POLL if waiting else 0)
         finally:
@@ -56,9 +73,11 @@ class Here(Executor):
 
     def _parameters(self, cluster: str) -> dict[str, Any]:
         given = self.resources
-        found: dict[str, Any] = {"timeout_min": _MINUTES, "cpus_per_task": max(1, round(given.cpus))}
+        found: dict[str, Any] = {"name": _NAME, "timeout_min": _MINUTES, "cpus_per_task": max(1, math.ceil(given.cpus))}
+        # not named where none is asked for: a cluster may know no accelerators
+        found |= {"gpus_per_node": int(given.gpus)} if given.gpus else {}
         if cluster != LOCAL:
-            found |= {"gpus_per_node": round(given.gpus), "slurm_array_parallelism": given.at_once or 256}
+            found |= {"slurm_array_parallelism": given.at_once or _AT_ONCE}
             found |= {"slurm_partition": given.address} if given.address else {}
         return found
 
@@ -81,4 +100,5 @@ def _outcome(job: Any) -> Outcome:
     except Exception as error:
         # submitit raises errors of its own and those of the job, of any kind
         return Outcome(CRASHED, str(error).splitlines()[-1] if str(error) else type(error).__name__)
-    return found
+    cancelled = found.status == INTERRUPTED and job.state.startswith(_CANCELLED)
+    return Outcome(CRASHED, "its job was cancelled") if cancelled else found
