@@ -72,7 +72,8 @@ def _add_resources(kind: argparse.ArgumentParser) -> None:
     kind.add_argument("--population", action="store_true", help=help_text)
     kind.add_argument("--jobs", type=positive, metavar="N", help="runs at a time (default: as many as there are cores)")
     kind.add_argument("--address", metavar="ADDRESS", help="a cluster of Ray, or a partition of Slurm")
-    kind.add_argument("--cpus", type=deviation, default=1.0, metavar="X", help="cores of a run on a cluster (default 1)")
+    help_text = "cores of a cluster that are kept for a run, which has one thread (default 1)"
+    kind.add_argument("--cpus", type=deviation, default=1.0, metavar="X", help=help_text)
     help_text = "with a URL: the folder on the machine of a run in which it is trained (default below the temporary folder)"
     kind.add_argument("--scratch", metavar="DIR", help=help_text)
     kind.add_argument("--gpus", type=deviation, default=0.0, metavar="X", help="accelerators of a run, or a share of one")

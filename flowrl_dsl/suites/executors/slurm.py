@@ -26,6 +26,8 @@ _AT_ONCE = 256
 _POLL = 1.0
 _MINUTES = 24 * 60
 """The time limit of a job; one that reaches it, or is preempted, is submitted again and resumes its run."""
+_MOST_LIMITS = 100
+"""Time limits that a job may reach."""
 _STILL_THERE, _CANCELLED = ("RUNNING", "COMPLETING"), "CANCELLED"
 """States of a job: it has returned and its end is not recorded yet; a user has ended it."""
 
@@ -62,7 +64,7 @@ class Here(Executor):
         logs = first.parents[2] if isinstance(first, Path) else self.resources.home
         cluster = LOCAL if address == LOCAL else "slurm"
         try:
-            executor = submitit.AutoExecutor(folder=logs / _LOGS, cluster=cluster)
+            executor = submitit.AutoExecutor(folder=logs / _LOGS, cluster=cluster, slurm_max_num_timeout=_MOST_LIMITS)
         except RuntimeError as error:
             hint = "--address local runs the jobs on this machine, without Slurm"
             raise SuiteError("FRL0509", f"cannot submit to Slurm: {error}", hint) from error
