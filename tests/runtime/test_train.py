@@ -130,13 +130,19 @@ def test_ctrl_c_writes_a_checkpoint_and_the_run_goes_on_equal(undisturbed: Path,
     _same(undisturbed, folder)
 
 
-def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
-    def twice(step: int) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)
+@pytest.mark.parametrize(
+    ("second", "ends"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Interrupted)], ids=["ctrl-c", "cluster"]
+)
+def test_a_second_ctrl_c_does_not_wait(tmp_path: Path, second: int, ends: type[BaseException]) -> None:
+    """The second signal of a cluster does: the checkpoint of the first one is written."""
 
-    with pytest.raises(KeyboardInterrupt):
+    def twice(step: int) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), second)
+
+    with pytest.raises(ends):
         train(tmp_path / "run", at_log=twice)
+    assert any((tmp_path / "run" / "checkpoints").glob("step-*")) == (ends is Interrupted)
 
 
 def test_a_finished_run_has_nothing_left_to_do(undisturbed: Path) -> None:
