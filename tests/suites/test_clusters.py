@@ -83,7 +83,14 @@ def start(suite: Path, *words: str) -> subprocess.Popen:
         *words,
     ]
     variables = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=_hear_ctrl_c
+    )
+
+
+def _hear_ctrl_c() -> None:
+    """A shell lets what it starts in the background ignore SIGINT, and so these tests and their commands."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def until(happens: Callable[[], Any], patience: float = 300.0) -> Any:
