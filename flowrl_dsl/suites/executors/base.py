@@ -54,7 +54,7 @@ EXECUTORS = ("local", "ray", "slurm")
 def executor(name: str, resources: Resources) -> Executor:
     """The executor of a file of this folder, which calls its class ``Here``; raises FRL0513 for resources that it lacks."""
     kind: type[Executor] = import_module(f"flowrl_dsl.suites.executors.{name}").Here
-    for option in ("cpus", "gpus", "address"):
+    for option in Executor.reads:
         if option not in kind.reads and getattr(resources, option) != getattr(Resources, option):
             raise SuiteError("FRL0513", f"--{option} has no effect with --on {name}", "--on ray and --on slurm read it")
     return kind(resources)
